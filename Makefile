@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The newest Python from 3.11 on that can make virtual environments.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: demo test slow lint format clean
+
+demo: $(VENV)/installed  ## train the smoke study on the embedded digits and write its report
+	$(BIN)/ablate run studies/smoke.yaml
+	$(BIN)/ablate report smoke
+
+test: $(VENV)/installed  ## run the tests (under 5 minutes on 2 cores)
+	$(BIN)/python -m pytest -n 2
+
+slow: $(VENV)/installed  ## run the longer tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) dist build
+
+# An interrupted installation leaves no stamp and is begun again.
+$(VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,35 @@
+"""What a variant changes, in words, read from the resolved recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablation import words
+from ablation.manifest import Arm
+
+
+def describe_change(arm: Arm, baseline: Arm) -> str:
+    """The change in words, as `dropout 0.2 → 0.5`; empty for the baseline."""
+    return "; ".join(_one_change(path, arm.recipe, baseline.recipe) for path in arm.changes)
+
+
+def _one_change(path: str, recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    before, after = look_up(baseline, path), look_up(recipe, path)
+    name = words.option(path)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        before, after = _unlike(before, after)
+    return f"{name} {words.value(before)} {words.ARROW} {words.value(after)}"
+
+
+def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two parts without the options on which they agree; the name stays."""
+    same = {key for key in before if key != "name" and key in after and before[key] == after[key]}
+    return {k: v for k, v in before.items() if k not in same}, {k: v for k, v in after.items() if k not in same}
+
+
+def look_up(recipe: Mapping[str, Any], path: str) -> Any:
+    """The value of an option, or the whole part where the path names one; None where there is none."""
+    section, _, key = path.partition(".")
+    part = recipe.get(section)
+    return part.get(key) if key and isinstance(part, Mapping) else part

@@ -1,0 +1,55 @@
+"""Errors that the user can mend. Anything else that is raised is a fault of ours and shows its traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class UserError(Exception):
+    """Something that the user can mend: what is wrong in one line, and a hint that says how to mend it."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.hint)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a file: where it stands (line and column from 1), what is wrong, and how to mend it."""
+
+    line: int
+    column: int
+    message: str
+    hint: str | None = None
+
+
+class FileError(UserError):
+    """All the faults of one text file, each located, with the source lines to show beside them."""
+
+    def __init__(self, path: str, problems: Sequence[Problem], source: Sequence[str] = ()) -> None:
+        self.path = path
+        self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column, p.message)))
+        self.source = tuple(source)
+        super().__init__("\n".join(self._block(problem) for problem in self.problems))
+
+    def _block(self, problem: Problem) -> str:
+        rows = [f"{self.path}:{problem.line}:{problem.column}: {problem.message}"]
+        for number in (problem.line - 1, problem.line):
+            if 1 <= number <= len(self.source) and self.source[number - 1].strip():
+                rows.append(f"  {number:>4} | {self.source[number - 1].rstrip()[:160]}")
+        if problem.line <= len(self.source):
+            rows.append(f"       | {' ' * (problem.column - 1)}^")
+        if problem.hint:
+            rows.append(f"  {problem.hint}")
+        return "\n".join(rows)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.problems, self.source)

@@ -1,0 +1,31 @@
+"""Tidy data -> matplotlib `Figure` objects: no pyplot, no files. One unit of a figure is one CSS pixel."""
+
+from ablation.figures.curves import (
+    Curves,
+    Limits,
+    curve_grid,
+    curve_panel,
+    draw_curves,
+    loss_limits,
+    rate_groups,
+    study_curves,
+)
+from ablation.figures.forest import forest, forest_range
+from ablation.figures.sweeps import METRICS, draw_sweep, sweep_grid, sweep_panel
+
+__all__ = [
+    "METRICS",
+    "Curves",
+    "Limits",
+    "curve_grid",
+    "curve_panel",
+    "draw_curves",
+    "draw_sweep",
+    "forest",
+    "forest_range",
+    "loss_limits",
+    "rate_groups",
+    "study_curves",
+    "sweep_grid",
+    "sweep_panel",
+]

@@ -1,0 +1,214 @@
+"""Loss, accuracy and learning rate over the epochs, a small panel for each variant with the baseline behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+import ablation.figures.style as style
+from ablation import words
+from ablation.results import Results
+
+Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
+Quantity = Literal["loss", "accuracy", "lr"]
+COLUMNS: Mapping[Quantity, tuple[str, ...]] = {
+    "loss": ("train_loss", "val_loss"),
+    "accuracy": ("train_accuracy", "val_accuracy"),
+    "lr": ("lr",),
+}
+_MEASURED = tuple(column for columns in COLUMNS.values() for column in columns)
+_AXIS_LABELS: Mapping[Quantity, str] = {"loss": "loss", "accuracy": "accuracy, %", "lr": "learning rate"}
+MOST_STRAYS = 8
+"""Runs without a result that a panel draws as lines of their own."""
+PANEL = (300, 190)
+
+
+class Limits(NamedTuple):
+    """Limits of the y axis, and whether some values lie above it."""
+
+    low: float
+    high: float
+    cut: bool
+
+
+@dataclass(frozen=True)
+class Curves:
+    """One variant over its epochs: mean, lowest and highest over its finished seeds for each measured column.
+
+    `x` is the epoch, or the step for a budget in steps, as far as all finished seeds went; `strays` are the runs
+    without a result, one table of epochs each; `selected` are the (x, validation accuracy) that the runs report.
+    """
+
+    variant: str
+    x: Array
+    mean: Mapping[str, Array]
+    low: Mapping[str, Array]
+    high: Mapping[str, Array]
+    strays: tuple[tuple[str, Array, Mapping[str, Array]], ...]
+    selected: Array
+
+
+def study_curves(results: Results) -> dict[str, Curves]:
+    """Aggregate the epochs of every variant; its keys stand in the order of the study."""
+    unit = "step" if results.manifest.baseline.recipe["train"]["steps"] is not None else "epoch"
+    runs = results.runs.assign(selected_epoch=pd.to_numeric(results.runs["selected_epoch"]))
+    rows = results.epochs.merge(runs[["variant", "seed", "status", "selected_epoch"]], on=["variant", "seed"])
+    groups = {str(name): table for name, table in rows.groupby("variant", sort=False)}
+    return {arm.name: _curves(arm.name, groups.get(arm.name, rows.iloc[:0]), unit) for arm in results.manifest.arms}
+
+
+def _curves(variant: str, rows: pd.DataFrame, unit: str) -> Curves:
+    done = rows[rows["status"] == "finished"]
+    reached = done.groupby("seed")["epoch"].max().min() if len(done) else 0
+    table = done[done["epoch"] <= reached].groupby("epoch")
+    mean = table[[*_MEASURED, "step"]].mean()
+    low, high = table[list(_MEASURED)].min(), table[list(_MEASURED)].max()
+    x = mean["step"] if unit == "step" else mean.index
+    chosen = done[done["epoch"] == done["selected_epoch"]]
+    return Curves(
+        variant,
+        np.asarray(x, dtype=float),
+        _columns(mean),
+        _columns(low),
+        _columns(high),
+        _strays(rows, unit),
+        chosen[[unit, "val_accuracy"]].to_numpy(dtype=float),
+    )
+
+
+def _columns(table: pd.DataFrame) -> dict[str, Array]:
+    return {column: table[column].to_numpy(dtype=float) for column in _MEASURED}
+
+
+def _strays(rows: pd.DataFrame, unit: str) -> tuple[tuple[str, Array, Mapping[str, Array]], ...]:
+    others = rows[rows["status"] != "finished"].groupby("seed")
+    tables = [table for _, table in others][:MOST_STRAYS]
+    return tuple((str(t["status"].iloc[0]), t[unit].to_numpy(dtype=float), _columns(t)) for t in tables)
+
+
+def loss_limits(curves: Sequence[Curves]) -> Limits:
+    """Limits that all loss panels share: from zero to where all but the highest few of the values lie."""
+    arrays = [values for c in curves for values in _losses(c)]
+    values = np.concatenate(arrays) if arrays else np.zeros(0)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Limits(0.0, 1.0, False)
+    top, usual = float(values.max()), float(np.quantile(values, 0.97))
+    cut = top > 2 * usual > 0
+    return Limits(0.0, 1.05 * (1.3 * usual if cut else top) or 1.0, cut)
+
+
+def _losses(curves: Curves) -> list[Array]:
+    own = [curves.mean["train_loss"], curves.low["val_loss"], curves.high["val_loss"]]
+    return own + [table[column] for _, _, table in curves.strays for column in COLUMNS["loss"]]
+
+
+def accuracy_limits(curves: Sequence[Curves]) -> Limits:
+    """Limits that all accuracy panels share, in per cent: from the ten below the lowest value up to 100."""
+    arrays = [values for c in curves for values in (c.mean["train_accuracy"], c.low["val_accuracy"])]
+    arrays += [table["val_accuracy"] for c in curves for _, _, table in c.strays]
+    lowest = 100 * float(np.nanmin(np.concatenate([*arrays, np.ones(1)])))
+    return Limits(max(min(10 * float(np.floor((lowest - 2) / 10)), 90.0), -2.0), 102.0, False)
+
+
+@style.styled
+def curve_panel(quantity: Quantity, own: Curves, baseline: Curves, unit: str, limits: Limits | None = None) -> Figure:
+    """One variant alone, for a page that arranges the panels itself."""
+    figure = style.canvas(*PANEL)
+    _panel(style.axes(figure, 46, 36, 8, 8), quantity, own, baseline, unit, limits)
+    return figure
+
+
+@style.styled
+def curve_grid(
+    quantity: Quantity,
+    panels: Sequence[tuple[str, Curves]],
+    baseline: Curves,
+    unit: str,
+    limits: Limits | None = None,
+    columns: int = 3,
+) -> Figure:
+    """Several (title, variant) in one figure, for a page that shows one picture."""
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    width, height = PANEL[0], PANEL[1] + 24
+    figure = style.canvas(width * columns, height * rows)
+    for index, (title, own) in enumerate(panels):
+        row, column = divmod(index, columns)
+        left, below = column * width + 46, (rows - 1 - row) * height + 36
+        axes = style.axes(figure, left, below, (columns - 1 - column) * width + 12, row * height + 28)
+        axes.set_title(style.label(title, 38), loc="left")
+        _panel(axes, quantity, own, baseline, unit, limits)
+    return figure
+
+
+def _panel(axes: Axes, quantity: Quantity, own: Curves, baseline: Curves, unit: str, limits: Limits | None) -> None:
+    draw_curves(axes, quantity, own, baseline)
+    if limits is not None:
+        axes.set_ylim(limits.low, limits.high)
+    elif quantity == "lr":
+        axes.set_ylim(0, 1.08 * max([*own.high["lr"], *baseline.high["lr"], 1e-12]))
+    axes.grid(axis="y")
+    axes.set_xlabel(unit)
+    axes.set_ylabel(_AXIS_LABELS[quantity])
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: words.count(x) if x >= 10_000 else f"{x:.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: words.value(float(f"{y:.6g}"))))
+
+
+def draw_curves(axes: Axes, quantity: Quantity, own: Curves, baseline: Curves) -> None:
+    """Draw a variant over the baseline: training dashed, validation solid, a band over the range of the seeds."""
+    scale = 100.0 if quantity == "accuracy" else 1.0
+    columns = COLUMNS[quantity]
+    if baseline is not own:
+        for column in columns:
+            _line(axes, baseline.x, scale * baseline.mean[column], column, color=style.BASELINE, linewidth=1.1)
+    shown = columns[-1]
+    if len(own.x):
+        low, high = scale * own.low[shown], scale * own.high[shown]
+        axes.fill_between(own.x, low, high, color=style.MARK, alpha=style.BAND, linewidth=0)
+    for column in columns:
+        _line(axes, own.x, scale * own.mean[column], column, color=style.MARK, linewidth=1.6)
+    for status, x, table in own.strays if quantity != "lr" else ():
+        _stray(axes, status, x, scale * table[shown])
+    if quantity == "accuracy" and len(own.selected):
+        axes.scatter(own.selected[:, 0], scale * own.selected[:, 1], s=14, color=style.MARK, linewidth=0, zorder=4)
+
+
+def _line(axes: Axes, x: Array, y: Array, column: str, color: str, linewidth: float) -> None:
+    dashed = column.startswith("train_")
+    marker = "o" if len(x) == 1 else None
+    axes.plot(
+        x, y, color=color, linewidth=linewidth, linestyle=(0, (4, 2)) if dashed else "-", marker=marker, markersize=3
+    )
+
+
+def _stray(axes: Axes, status: str, x: Array, y: Array) -> None:
+    """A run without a result: a thin line to its last finite value, with a cross where it diverged."""
+    known = np.isfinite(y)
+    if not known.any():
+        return
+    axes.plot(x[known], y[known], color=style.WARN, linewidth=1)
+    mark: dict[str, Any] = {
+        "marker": "x" if status == "diverged" else "o",
+        "markersize": 5 if status == "diverged" else 3,
+    }
+    axes.plot(x[known][-1:], y[known][-1:], color=style.WARN, linestyle="none", **mark)
+
+
+def rate_groups(curves: Sequence[Curves]) -> list[tuple[Curves, tuple[str, ...]]]:
+    """The distinct learning rate curves, each with the variants that share it; variants without one are left out."""
+    groups: dict[tuple[bytes, bytes], tuple[Curves, list[str]]] = {}
+    for own in curves:
+        if len(own.x):
+            key = (own.x.tobytes(), own.mean["lr"].tobytes())
+            groups.setdefault(key, (own, []))[1].append(own.variant)
+    return [(own, tuple(names)) for own, names in groups.values()]

@@ -1,0 +1,120 @@
+"""Colours, type sizes and axes of every figure, in one place."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, ParamSpec
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK: Final = "#1c2024"
+MUTED: Final = "#5c6570"
+GRID: Final = "#e2e5e9"
+BASELINE: Final = "#8b939d"
+MARK: Final = "#0072b2"
+WARN: Final = "#b84a00"
+PAPER: Final = "#ffffff"
+
+LIGHT: Final = {
+    "ink": INK,
+    "muted": MUTED,
+    "grid": GRID,
+    "base": BASELINE,
+    "mark": MARK,
+    "warn": WARN,
+    "paper": PAPER,
+}
+"""Name -> colour on white. A page that has a dark theme replaces each colour by its own of that name."""
+DARK: Final = {
+    "ink": "#e4e7eb",
+    "muted": "#a3abb6",
+    "grid": "#30363d",
+    "base": "#7f8894",
+    "mark": "#56b4e9",
+    "warn": "#f0905a",
+    "paper": "#14171b",
+}
+"""The same names on a dark page. Blue and vermilion (after Okabe and Ito 2008) differ for every colour vision."""
+
+PIXEL: Final = 1 / 72
+SIZE: Final = 11.5
+SMALL: Final = 10.5
+BAND: Final = 0.18
+_RC: Final[Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": SIZE,
+    "text.parse_math": False,
+    "text.color": INK,
+    "axes.facecolor": "none",
+    "axes.edgecolor": BASELINE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": SMALL,
+    "axes.titlesize": SIZE,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": BASELINE,
+    "ytick.color": BASELINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.solid_capstyle": "round",
+    "figure.facecolor": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ablation",
+}
+_P = ParamSpec("_P")
+_UNSHOWN = re.compile(r"[\ud800-\udfff]")
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Our settings over matplotlib's defaults, whatever the user's own matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
+    """Run a drawing function with our settings applied."""
+
+    @functools.wraps(draw)
+    def inner(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
+        with applied():
+            return draw(*args, **kwargs)
+
+    return inner
+
+
+def canvas(width: float, height: float) -> Figure:
+    """An empty figure of that many pixels."""
+    return Figure(figsize=(width * PIXEL, height * PIXEL))
+
+
+def axes(figure: Figure, left: float, bottom: float, right: float, top: float) -> Axes:
+    """Axes with margins in pixels, so that no figure needs a layout pass."""
+    width, height = figure.get_size_inches() / PIXEL
+    box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    return figure.add_axes(box)
+
+
+def label(text: str, longest: int = 30) -> str:
+    """A name as a figure can show it: one line without control characters, cut in the middle where too long."""
+    plain = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in _UNSHOWN.sub("\ufffd", text))
+    plain = " ".join(plain.split())
+    if len(plain) <= longest:
+        return plain
+    head = (longest - 1) * 2 // 3
+    return f"{plain[:head].rstrip()}\u2026{plain[len(plain) - (longest - 1 - head) :].lstrip()}"

@@ -1,0 +1,102 @@
+"""What a data set is, as a short text: the same images give the same fingerprint, wherever they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ablation.errors import UserError
+from ablation.plan import canonical_json
+from ablation.registry import DATA
+from ablation.study import Data, ImageFolder, Synthetic
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
+BUILTIN_VERSION = 1
+"""Raised when the images of a built-in data set would be read differently."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image: its name below the root (`train/<class>/...`), where it lies, and the class that its folder names."""
+
+    name: str
+    location: Path | str
+    """The file itself, or its name inside the zip file."""
+    label: str
+
+    def read(self, archive: zipfile.ZipFile | None) -> bytes:
+        """The bytes of the file."""
+        return archive.read(str(self.location)) if archive else Path(self.location).read_bytes()
+
+
+def list_images(root: Path, part: str) -> list[ImageFile]:
+    """The images below `<part>/<class>/` of a folder or zip file, in a fixed order. Other files are left alone.
+
+    A zip file may hold everything inside one folder. Raises UserError where there are not at least two classes.
+    """
+    if root.is_dir():
+        files: dict[str, Path | str] = {
+            path.relative_to(root).as_posix(): path for path in (root / part).rglob("*") if path.is_file()
+        }
+    elif zipfile.is_zipfile(root):
+        files = dict(_members(root))
+    else:
+        raise UserError(f"{root} is neither a folder nor a zip file", "data.path names the folder that holds train/")
+    found = []
+    for name in sorted(files):
+        path = PurePosixPath(name)
+        if path.parts[:1] == (part,) and len(path.parts) >= 3 and path.suffix.lower() in SUFFIXES:
+            found.append(ImageFile(name, files[name], path.parts[1]))
+    if len({image.label for image in found}) < 2:
+        hint = f"put the images of each class into {part}/<class>/ below it"
+        raise UserError(f"{root} holds images of fewer than two classes below {part}/", hint)
+    return found
+
+
+def _members(archive: Path) -> Iterator[tuple[str, str]]:
+    """(name below the root, name in the archive) of its files; a single folder around everything is the root."""
+    with zipfile.ZipFile(archive) as file:
+        names = [name for name in file.namelist() if not name.endswith("/")]
+    tops = {name.partition("/")[0] for name in names}
+    wrapped = len(tops) == 1 and not tops & {"train", "test"}
+    for name in names:
+        yield (name.partition("/")[2] if wrapped else name), name
+
+
+def open_archive(root: Path) -> zipfile.ZipFile | None:
+    """The zip file at `root`, open for reading; None for a folder."""
+    return None if root.is_dir() else zipfile.ZipFile(root)
+
+
+def class_count(data: Data) -> int:
+    """How many classes a data set has. Raises UserError where an image folder has none."""
+    if isinstance(data, ImageFolder):
+        return len({image.label for image in list_images(Path(data.path), "train")})
+    return data.classes if isinstance(data, Synthetic) else DATA[data.name].classes
+
+
+def fingerprint(data: Data) -> str:
+    """The fingerprint of the training part of a data set. Raises UserError where an image folder has none."""
+    if isinstance(data, ImageFolder):
+        return f"{_folder_digest(Path(data.path))}-{data.size}px"
+    if isinstance(data, Synthetic):
+        own = {"shape": data.shape, "classes": data.classes, "samples": data.samples}
+        return f"synthetic-{hashlib.sha256(canonical_json(own).encode()).hexdigest()[:12]}-v{BUILTIN_VERSION}"
+    return f"{data.name}-v{BUILTIN_VERSION}"
+
+
+def _folder_digest(root: Path) -> str:
+    digest = hashlib.sha256()
+    images = list_images(root, "train")
+    archive = open_archive(root)
+    try:
+        for image in images:
+            content = hashlib.sha256(image.read(archive)).digest()
+            digest.update(image.name.encode() + b"\0" + content)
+    finally:
+        if archive:
+            archive.close()
+    return digest.hexdigest()[:16]

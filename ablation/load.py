@@ -1,0 +1,237 @@
+"""Study file -> Study, or every problem of the file at once, each with its place and its mend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from ablation import explain, registry, strict_yaml, variants
+from ablation.errors import UserError
+from ablation.strict_yaml import Document, Loc
+from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
+
+SMOKE_IMAGES, SMOKE_EPOCHS, SMOKE_SEEDS, SMOKE_BATCH = 40, 1, 2, 16
+
+
+def load_study(
+    path: Path, *, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, smoke: bool = False
+) -> Study:
+    """Read and check a study file.
+
+    `overrides` are `KEY=VALUE` settings above the baseline (`model.dropout=0.5`) or the file (`seeds=[0, 1]`); `smoke`
+    cuts every run to a tiny subset. Raises FileError with all problems of the file, or UserError.
+    """
+    text = _read(path)
+    document = strict_yaml.parse(text, str(path))
+    if not isinstance(document.value, dict):
+        document.add((), "a study file is a mapping of keys to values", "start with baseline:")
+        document.check()
+    overrides = [*overrides, *([f"seeds={list(seeds)}"] if seeds is not None else [])]
+    raw, overridden = _override(document.value, overrides)
+    loader = _Loader(document, raw, overridden)
+    file = loader.file()
+    arms = loader.arms(file)
+    study = Study(
+        name=file.study or path.stem,
+        title=file.title or file.study or path.stem,
+        question=file.question,
+        variants=tuple(arms),
+        seeds=file.seeds,
+        source=text,
+        overrides=tuple(overrides),
+    )
+    return _smoke(study) if smoke else study
+
+
+def _read(path: Path) -> str:
+    if not path.exists():
+        nearby = [str(p) for folder in (path.parent, Path("studies")) for p in sorted(folder.glob("*.y*ml"))]
+        close = registry.nearest(str(path), nearby)
+        hint = f"did you mean {close}?" if close else f"study files here: {', '.join(nearby) or 'none'}"
+        raise UserError(f"no study file at {path}", hint)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}", "name a study file") from None
+
+
+def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """`raw` with the settings of the command line in it, and which paths these are (path -> setting)."""
+    overridden: dict[str, str] = {}
+    for setting in overrides:
+        key, equals, text = setting.partition("=")
+        key = key.strip().removeprefix("baseline.")
+        top = [name for name in StudyFile.model_fields if name != "baseline"]
+        known = [*top, *explain.known_paths()]
+        if not equals or key not in known:
+            hint = registry.suggestion(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
+            raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
+        value = strict_yaml.parse_scalar(text)
+        if key in top:
+            raw = {**raw, key: value}
+        else:
+            baseline = raw.get("baseline")
+            raw = {**raw, "baseline": variants.with_change(baseline if isinstance(baseline, dict) else {}, key, value)}
+        overridden[key if key in top else f"baseline.{key}"] = setting
+    return raw, overridden
+
+
+class _Loader:
+    """Checks one document step by step, collecting problems; a step starts only when what it needs is sound."""
+
+    def __init__(self, document: Document, raw: dict[str, Any], overridden: dict[str, str]) -> None:
+        self.document = document
+        self.raw = raw
+        self.overridden = overridden
+
+    def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None:
+        """Note a fault of the file; a fault of a `--set` is raised at once, since it has no place in the file."""
+        dotted = explain.dotted(loc)
+        for path, setting in self.overridden.items():
+            if dotted == path or dotted.startswith((f"{path}.", f"{path}[")):
+                raise UserError(f"--set {setting}: {message}", hint)
+        self.document.add(loc, message, hint, key=key)
+
+    def file(self) -> StudyFile:
+        """The file as its schema reads it."""
+        self._known_variables()
+        try:
+            file = StudyFile.model_validate(self.raw)
+        except ValidationError as error:
+            for loc, key, message, hint in explain.faults(error, self.raw):
+                self.problem(loc, message, hint, key=key)
+            self.document.check()
+            raise UserError(f"{self.document.path}: {error}") from error
+        self._check_recipe(file.baseline, ("baseline",))
+        for path, message, hint in variants.without_effect(file.baseline):
+            self.problem(("baseline", *path.split(".")), message, hint)
+        self.document.check()
+        return file
+
+    def _known_variables(self) -> None:
+        vary, combine = self.raw.get("vary"), self.raw.get("combine")
+        named: list[tuple[Loc, str]] = [(("vary", key), key) for key in vary] if isinstance(vary, dict) else []
+        for name, changes in combine.items() if isinstance(combine, dict) else ():
+            named += [(("combine", name, key), key) for key in changes] if isinstance(changes, dict) else []
+        known = explain.known_paths()
+        for loc, key in named:
+            if key not in known:
+                close = [path for path in known if path.endswith(f".{key}")]
+                hint = f"write {' or '.join(close)}" if close else registry.suggestion(key, known)
+                if len(hint) > 200:
+                    hint = f"an option of the baseline, for example {registry.nearest(key, known) or 'model.dropout'}"
+                self.problem(loc, f"unknown variable {key!r}", hint, key=True)
+
+    def _check_recipe(self, recipe: Recipe, loc: Loc) -> None:
+        for path, message, hint in variants.contradictions(recipe):
+            place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
+            self.problem(place, message, hint)
+        data = recipe.data
+        if isinstance(data, ImageFolder):
+            folder = Path(data.path)
+            place = (*loc, "data", "path") if loc == ("baseline",) else loc
+            if not folder.exists():
+                self.problem(
+                    place, f"no folder or zip file at {data.path!r}", "a path is relative to where you start `ablate`"
+                )
+            elif folder.is_dir() and not (folder / "train").is_dir():
+                self.problem(place, f"{data.path} has no folder train/", "put the images into train/<class>/")
+
+    def arms(self, file: StudyFile) -> list[Variant]:
+        """The baseline and every declared variant. Raises FileError with the problems of all of them."""
+        arms = [Variant("baseline", {}, file.baseline, "baseline", ("baseline",))]
+        for path, values in file.vary.items():
+            if not values:
+                self.problem(("vary", path), f"vary.{path} lists no value", "give at least one, for example [0.5]")
+            for index, value in enumerate(values):
+                self._add(arms, file.baseline, {path: value}, ("vary", path, index), "vary", None)
+        for name, changes in file.combine.items():
+            if len(changes) < 2:
+                hint = "declare a single change under vary"
+                self.problem(("combine", name), f"combine.{name} changes fewer than two variables", hint, key=True)
+            else:
+                self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
+        self.document.check()
+        return arms
+
+    def _add(
+        self,
+        arms: list[Variant],
+        baseline: Recipe,
+        changes: dict[str, Any],
+        loc: Loc,
+        kind: Literal["vary", "combine"],
+        name: str | None,
+    ) -> None:
+        """Append the arm of `changes` to `arms`, or note what is wrong with it."""
+        recipe = self._recipe(baseline, changes, loc)
+        if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
+            return
+        self._check_recipe(recipe, loc)
+        taken = {arm.name for arm in arms}
+        if name is None:
+            path, value = next(iter(changes.items()))
+            name = variants.label(path, value, recipe)
+            name = variants.long_label(path, value) if name in taken else name
+        if name in taken:
+            self.problem(loc, f"the name {name!r} is taken", "choose another name", key=True)
+        else:
+            arms.append(Variant(name, changes, recipe, kind, loc))
+
+    def _recipe(self, baseline: Recipe, changes: dict[str, Any], loc: Loc) -> Recipe | None:
+        sections: dict[str, Any] = baseline.model_dump()
+        for path, value in changes.items():
+            sections = variants.with_change(sections, path, value)
+        try:
+            return Recipe.model_validate(sections)
+        except ValidationError as error:
+            for place, key, message, hint in explain.faults(error, sections):
+                inner = [*loc, ".".join(map(str, place[:2]))] if loc[0] == "combine" else list(loc)
+                inner += [part for part in place[1:] if self.document.has((*inner, part))]
+                self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
+            return None
+
+    def _sound(self, arms: list[Variant], baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
+        """Whether the arm differs from all others, and from the baseline in what it declares only."""
+        canonical = recipe.canonical()
+        same = next((arm for arm in arms if arm.recipe.canonical() == canonical), None)
+        if same:
+            twin = "equals the baseline: it changes nothing" if same.kind == "baseline" else f"repeats {same.name!r}"
+            self.problem(loc, f"this variant {twin}", "remove it, or give another value")
+            return False
+        if len(changes) == 1:
+            extra = variants.extra_variables(baseline, recipe, next(iter(changes)))
+            if extra:
+                hint = "change one variable, or declare the change under combine"
+                self.problem(loc, f"this changes {len(extra)} variables: {', '.join(extra)}", hint)
+                return False
+        return True
+
+
+def _smoke(study: Study) -> Study:
+    """The study cut to a tiny subset: few images, one epoch, two seeds; under a name of its own."""
+    arms = tuple(
+        Variant(arm.name, arm.changes, _smoke_recipe(arm.recipe), arm.kind, arm.where) for arm in study.variants
+    )
+    return Study(
+        name=f"{study.name}-smoke",
+        title=study.title,
+        question=study.question,
+        variants=arms,
+        seeds=study.seeds[:SMOKE_SEEDS],
+        source=study.source,
+        overrides=study.overrides,
+        smoke=True,
+    )
+
+
+def _smoke_recipe(recipe: Recipe) -> Recipe:
+    train = recipe.train.model_dump() | {"epochs": SMOKE_EPOCHS, "steps": None, "eval_every": None}
+    train["batch_size"] = min(recipe.train.batch_size, SMOKE_BATCH)
+    data = recipe.data.model_copy(update={"limit": min(recipe.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)})
+    return recipe.model_copy(update={"data": data, "train": Train.model_validate(train)})

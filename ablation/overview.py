@@ -1,0 +1,123 @@
+"""`ablate plan` and `ablate status`: a study as tables on the terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from ablation.console import make_console, percent
+from ablation.fingerprint import class_count
+from ablation.manifest import Manifest
+from ablation.plan import Plan, Run
+from ablation.store import RunFolder, Store
+from ablation.study import Recipe, Variant
+from ablation.variants import image_shape, show
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, justify in columns:
+        table.add_column(name, justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+    return table
+
+
+def print_plan(plan: Plan, store: Store) -> None:
+    """Every variant with its change, size, and how many of its runs are finished."""
+    study = plan.study
+    table = _table(("variant", "left"), ("change", "left"), ("parameters", "right"), ("MACs", "right"),
+                   ("budget", "right"), ("done", "right"))  # fmt: skip
+    runs: dict[str, list[Run]] = {}
+    for run in plan.runs:
+        runs.setdefault(run.variant, []).append(run)
+    sizes = _Sizes()
+    total = 0
+    for variant in study.variants:
+        own = runs[variant.name]
+        done = sum(store.run(run.folder).finished for run in own)
+        total += done
+        parameters, macs = sizes.of(variant.recipe)
+        row = (f"{parameters:,}", _short(macs), _budget(variant), f"{done}/{len(own)}")
+        table.add_row(Text(variant.name), Text(_change(variant)), *row)
+    console = make_console()
+    console.print(table)
+    distinct = len({run.key for run in plan.runs})
+    shared = f" ({len(plan.runs) - distinct} of them shared)" if distinct < len(plan.runs) else ""
+    console.print(
+        f"{len(study.variants)} variants x {len(study.seeds)} seeds = {len(plan.runs)} runs{shared}, {total} done"
+    )
+
+
+class _Sizes:
+    """Parameters and MACs of recipes; each distinct network is built once, without memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[int, int]] = {}
+        self._classes: dict[object, int] = {}
+
+    def of(self, recipe: Recipe) -> tuple[int, int]:
+        from ablation.train.sizes import model_size
+
+        key = (recipe.model, image_shape(recipe.data), self.classes(recipe))
+        if key not in self._known:
+            self._known[key] = model_size(recipe, key[1], key[2])
+        return self._known[key]
+
+    def classes(self, recipe: Recipe) -> int:
+        if recipe.data not in self._classes:
+            self._classes[recipe.data] = class_count(recipe.data)
+        return self._classes[recipe.data]
+
+
+def _change(variant: Variant) -> str:
+    return ", ".join(f"{path}: {show(value)}" for path, value in variant.changes.items()) or "(baseline)"
+
+
+def _budget(variant: Variant) -> str:
+    train = variant.recipe.train
+    return f"{train.epochs} epochs" if train.epochs else f"{train.steps} steps"
+
+
+def _short(count: int) -> str:
+    """1234567 -> `1.2 M`."""
+    value = float(count)
+    for unit in ("", " k", " M", " G"):
+        if value < 1000 or unit == " G":
+            return f"{value:.0f}{unit}" if value >= 100 or not unit else f"{value:.1f}{unit}"
+        value /= 1000
+    raise AssertionError(count)
+
+
+def print_status(manifest: Manifest, store: Store) -> None:
+    """Every run of a study: finished, diverged, crashed, interrupted after how many epochs, or not begun."""
+    console = make_console()
+    table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
+    counts: dict[str, int] = {}
+    for arm in manifest.arms:
+        cells = []
+        for seed in manifest.seeds:
+            state, cell = _state(store.run(manifest.run_folder(arm.name, seed)))
+            counts[state] = counts.get(state, 0) + 1
+            cells.append(cell)
+        table.add_row(Text(arm.name), *cells)
+    console.print(Text(manifest.title, style="bold"))
+    console.print(table)
+    console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
+    for arm in manifest.arms:
+        for seed in manifest.seeds:
+            failure = store.run(manifest.run_folder(arm.name, seed)).failure()
+            if failure:
+                console.print(Text(f"{arm.name} · seed {seed} crashed: {failure}", style="red"))
+
+
+def _state(folder: RunFolder) -> tuple[str, Text]:
+    record, history = folder.record(), folder.epochs()
+    if record and record.status == "diverged":
+        return "diverged", Text(f"diverged at {record.epochs}", style="magenta")
+    if record:
+        accuracy = next(row.val_accuracy for row in history if row.epoch == record.selected_epoch)
+        return "finished", Text(percent(accuracy), style="green")
+    if folder.failure() is not None:
+        return "crashed", Text("crashed", style="red")
+    if history:
+        return "interrupted", Text(f"epoch {len(history)}", style="yellow")
+    return "not begun", Text("–", style="dim")

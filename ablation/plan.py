@@ -1,0 +1,91 @@
+"""Study -> Plan: the ordered runs, each with the content hash that names its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ablation.record import TRAINING_VERSION
+from ablation.study import Data, Recipe, Study, Variant
+
+
+@dataclass(frozen=True)
+class Run:
+    """One variant under one seed. Runs of equal `key` are the same training, whichever study asks for them."""
+
+    variant: str
+    seed: int
+    recipe: Recipe
+    data_fingerprint: str
+    key: str
+    folder: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.variant} · seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a study, seed by seed, so that a study cut short still has whole pairs."""
+
+    study: Study
+    runs: tuple[Run, ...]
+
+
+def source_key(data: Data) -> str:
+    """What tells two data sources apart: the options that decide which images there are (not how they are used)."""
+    used = {"validation", "augment", "fraction", "limit"}
+    return canonical_json({k: v for k, v in data.model_dump(mode="json").items() if k not in used})
+
+
+def data_sources(study: Study) -> dict[str, Data]:
+    """Every distinct data source of the study, by `source_key`."""
+    return {source_key(variant.recipe.data): variant.recipe.data for variant in reversed(study.variants)}
+
+
+def make_plan(study: Study, fingerprints: Mapping[str, str]) -> Plan:
+    """The runs of `study`; `fingerprints` gives the content fingerprint of each of its `data_sources`."""
+    prepared = [_prepare(variant, fingerprints[source_key(variant.recipe.data)]) for variant in study.variants]
+    runs = [
+        _run(variant, seed, fingerprint, configuration)
+        for seed in study.seeds
+        for variant, fingerprint, configuration in prepared
+    ]
+    return Plan(study, tuple(runs))
+
+
+def _prepare(variant: Variant, fingerprint: str) -> tuple[Variant, str, str]:
+    return variant, fingerprint, canonical_json(variant.recipe.canonical())
+
+
+def _run(variant: Variant, seed: int, fingerprint: str, configuration: str) -> Run:
+    key = hashlib.sha256(f"{configuration}|{seed}|{fingerprint}|{TRAINING_VERSION}".encode()).hexdigest()[:16]
+    recipe = variant.recipe
+    folder = f"{slug(recipe.model.name)}-{slug(recipe.data.name)}-s{seed}-{key}"
+    return Run(variant.name, seed, recipe, fingerprint, key, folder)
+
+
+def canonical_json(value: Any) -> str:
+    """One text for equal values: sorted keys, no spaces, floats by their shortest exact form."""
+    return json.dumps(_normal(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _normal(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _normal(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def slug(name: str) -> str:
+    """A safe file name for any text: what is not plain becomes `-`, and a hash keeps different texts apart."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:80]
+    if plain and plain == name:
+        return plain
+    return f"{plain or 'x'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

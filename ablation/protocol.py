@@ -1,0 +1,133 @@
+"""What the parent and its workers say to each other. Plain values that pickle; nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablation.errors import UserError
+from ablation.plan import Run
+from ablation.record import EpochRow, RunRecord
+from ablation.study import Data
+
+# What a worker is asked.
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Asks for the arrays of a data set, below the folder `cache`."""
+
+    data: Data
+    fingerprint: str
+    cache: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run to train: where its folder and its prepared data are, and on what to train it."""
+
+    run: Run
+    folder: Path
+    data: Path
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Asks a worker to end its run after the epoch under way."""
+
+
+# What a worker answers outside a run.
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A worker's first words: the accelerators that it can see."""
+
+    accelerators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Data are being decoded: what, how many images so far, and of how many."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The folder that holds the arrays, or why there is none."""
+
+    folder: Path | None
+    error: UserError | None = None
+
+
+# What is told about a run.
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has begun, or gone on with, a run."""
+
+    run: Run
+    device: str
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """Steps done of the epoch under way, and its speed in images/s."""
+
+    run: Run
+    epoch: int
+    step: int
+    steps: int
+    speed: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is trained, evaluated and saved; `epochs` is how many the run will have."""
+
+    run: Run
+    row: EpochRow
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run is finished, or has diverged, which is a result too; `selected` is the epoch that is reported of it."""
+
+    run: Run
+    record: RunRecord
+    selected: EpochRow | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run came to no end: `details` is the traceback; `lost_worker` says that its process died under it."""
+
+    run: Run
+    message: str
+    details: str
+    lost_worker: bool = False
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run was asked to stop and has saved its last epoch."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Another process is training this very run."""
+
+    run: Run
+
+
+Ending = Done | Failed | Stopped | Busy
+Event = Started | Stepped | EpochDone | Ending

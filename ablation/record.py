@@ -1,0 +1,94 @@
+"""What is stored of a run: raw values only, each file with a schema version. Statistics are never stored here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
+
+SCHEMA_VERSION = 1
+TRAINING_VERSION = 1
+"""Raised whenever the same configuration and seed would train to other weights; it is part of each run's hash."""
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of epochs.jsonl: the state of a run after an epoch, or after `eval_every` steps of a budget in steps.
+
+    Losses are mean cross-entropies in nats (NaN once diverged), accuracies fractions of 1, times seconds, memory MiB.
+    Training loss and accuracy are those of the training batches as they were met, augmented and with dropout.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    train_loss: float
+    train_accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+    eval_seconds: float
+    images_per_second: float
+    peak_memory_mb: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; JSON has no NaN or infinity, so these become null."""
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`. Raises KeyError for a missing field."""
+        values: dict[str, Any] = {f.name: math.nan if row[f.name] is None else row[f.name] for f in fields(cls)}
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run was trained."""
+
+    ablation: str
+    python: str
+    torch: str
+    platform: str
+    processor: str
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json: one finished run. `diverged` is a result: the loss became NaN or infinite in its last epoch."""
+
+    status: Literal["finished", "diverged"]
+    key: str
+    recipe: Mapping[str, Mapping[str, Any]]
+    seed: int
+    data_fingerprint: str
+    image: tuple[int, int, int]
+    classes: tuple[str, ...]
+    train_images: int
+    val_images: int
+    parameters: int
+    macs: int
+    epochs: int
+    selected_epoch: int | None
+    best_epoch: int | None
+    weights_sha256: str | None
+    started: str
+    finished: str
+    train_seconds: float
+    resumed: int
+    environment: Environment
+    schema_version: int = SCHEMA_VERSION
+    training_version: int = TRAINING_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`. Raises KeyError or TypeError for a record of another shape."""
+        own = {f.name: values[f.name] for f in fields(cls)}
+        own["environment"] = Environment(**values["environment"])
+        return cls(**own | {"image": tuple(values["image"]), "classes": tuple(values["classes"])})

@@ -1,0 +1,143 @@
+"""What a study may name: plain tables that list the choices without importing the code behind them.
+
+Everything that validation must know of a model or data set stands here as data, so that `ablate validate` needs no
+torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network: where it is described, its own defaults, and the smallest image side that its pools allow."""
+
+    summary: str
+    smallest: int
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    larger: tuple[tuple[Mapping[str, str], int], ...] = ()
+    """(options, side): where the options have these values, a larger side is needed."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A data set of fixed size: image shape (channels, height, width), classes, images for training."""
+
+    summary: str
+    shape: tuple[int, int, int]
+    classes: int
+    images: int
+
+
+_VGG = {"kernel_size": 3, "norm": "batch", "hidden": [512, 512], "stem": None}
+_RESNET = {"kernel_size": 3, "norm": "batch", "hidden": [], "stem": "small"}
+_RESNET_LARGER = (({"norm": "instance"}, 9), ({"norm": "instance", "stem": "large"}, 33))
+_VGG_TEXT = "VGG-{0} (Simonyan and Zisserman 2015), {0} weight layers"
+
+MODELS: Mapping[str, ModelSpec] = MappingProxyType(
+    {
+        "lenet5": ModelSpec(
+            "LeNet-5 (LeCun et al. 1998), two convolutions and three linear layers",
+            smallest=8,
+            defaults={"kernel_size": 5, "norm": "none", "hidden": [120, 84], "stem": None},
+        ),
+        "vgg11": ModelSpec(_VGG_TEXT.format(11), smallest=32, defaults=_VGG),
+        "vgg13": ModelSpec(_VGG_TEXT.format(13), smallest=32, defaults=_VGG),
+        "vgg16": ModelSpec(_VGG_TEXT.format(16), smallest=32, defaults=_VGG),
+        "vgg19": ModelSpec(_VGG_TEXT.format(19), smallest=32, defaults=_VGG),
+        "resnet9": ModelSpec(
+            "ResNet-9 (after Page 2018), two residual blocks",
+            smallest=8,
+            defaults=_RESNET | {"stem": None},
+            larger=(({"norm": "instance"}, 16),),
+        ),
+        "resnet18": ModelSpec("ResNet-18 (He et al. 2016), eight basic blocks", 8, _RESNET, _RESNET_LARGER),
+        "resnet34": ModelSpec("ResNet-34 (He et al. 2016), sixteen basic blocks", 8, _RESNET, _RESNET_LARGER),
+    }
+)
+
+DATA: Mapping[str, DataSpec] = MappingProxyType(
+    {
+        "digits": DataSpec("8x8 handwritten digits, embedded in scikit-learn; no download", (1, 8, 8), 10, 1437),
+        "mnist": DataSpec("MNIST handwritten digits (12 MB download)", (1, 28, 28), 10, 60_000),
+        "fashion_mnist": DataSpec("Fashion-MNIST clothing (31 MB download)", (1, 28, 28), 10, 60_000),
+        "cifar10": DataSpec("CIFAR-10 photographs (170 MB download)", (3, 32, 32), 10, 50_000),
+        "cifar100": DataSpec("CIFAR-100 photographs (169 MB download)", (3, 32, 32), 100, 50_000),
+    }
+)
+
+OTHER_DATA: Mapping[str, str] = MappingProxyType(
+    {
+        "image_folder": "your own images: train/<class>/*.jpg and test/<class>/*.jpg in a folder or a zip file",
+        "synthetic": "random patterns of any shape that can be learned; for tests",
+    }
+)
+
+OPTIMIZERS: Mapping[str, str] = MappingProxyType(
+    {
+        "sgd": "stochastic gradient descent with momentum, Nesterov and L2 weight decay",
+        "adam": "Adam (Kingma and Ba 2015); weight decay is L2",
+        "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+    }
+)
+
+SCHEDULES: Mapping[str, str] = MappingProxyType(
+    {
+        "constant": "the same learning rate throughout",
+        "step": "multiplied by gamma every step_size epochs",
+        "multistep": "multiplied by gamma at each of the milestones (epochs)",
+        "cosine": "half a cosine from lr down to min_lr (Loshchilov and Hutter 2017)",
+    }
+)
+
+AUGMENTATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "crop": "random crop after zero padding (padding: 4)",
+        "flip": "random horizontal flip (probability: 0.5)",
+        "cutout": "a random square set to zero (DeVries and Taylor 2017; size: 8)",
+    }
+)
+
+CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "models": MappingProxyType({name: spec.summary for name, spec in MODELS.items()}),
+        "data": MappingProxyType({name: spec.summary for name, spec in DATA.items()} | dict(OTHER_DATA)),
+        "optimizers": OPTIMIZERS,
+        "schedules": SCHEDULES,
+        "augmentations": AUGMENTATIONS,
+    }
+)
+"""What `ablate list` prints."""
+
+
+def smallest_side(model: str, options: Mapping[str, object]) -> int:
+    """The smallest image side, in pixels, that `model` with `options` can take."""
+    spec = MODELS[model]
+    sides = [side for choice, side in spec.larger if all(options.get(key) == value for key, value in choice.items())]
+    return max([spec.smallest, *sides])
+
+
+SHORT_LIST = 16
+"""Up to so many names are all shown beside the nearest one."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The known name that `word` was probably meant to be, or None where nothing comes close."""
+    by_folded = {name.lower(): name for name in known}
+    folded = str(word).lower().replace("-", "_").replace(" ", "_")
+    found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """The hint for a misspelt name: the nearest known one, and all of them."""
+    names = list(known)
+    close = nearest(word, names)
+    listing = f"known: {', '.join(names)}"
+    if close:
+        return f"did you mean {close!r}?" + (f" ({listing})" if len(names) <= SHORT_LIST else "")
+    return listing

@@ -1,0 +1,229 @@
+"""The sentences of a report: what was run, what state it is in, and what each figure shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ablation import words
+from ablation.analysis import Analysis, Effect, Facts
+from ablation.figures import Curves
+from ablation.manifest import Manifest
+
+_MOST_LISTED = 12
+_EPOCHS = {
+    "best": "the epoch with the highest validation accuracy of its run (the earliest on ties)",
+    "last": "the last epoch of its run",
+    "mixed": "the best or the last epoch of its run, as train.select of each variant says",
+}
+
+
+def summary(analysis: Analysis, manifest: Manifest) -> str:
+    """What was run and what state it is in, in one sentence."""
+    recipe = manifest.baseline.recipe
+    base = f"{recipe['model']['name']} on {recipe['data']['name']}, {analysis.setup.budget}"
+    seeds = words.plural(len(manifest.seeds), "seed")
+    combined = sum(effect.kind == "combine" for effect in analysis.variants)
+    if not analysis.variants:
+        what = f"The baseline alone ({base}) is trained under {seeds}"
+    else:
+        how = (
+            "each one change away from the baseline"
+            if not combined
+            else f"{combined} with several changes at once, against the baseline"
+        )
+        number = words.plural(len(analysis.variants), "variant")
+        if len(analysis.variants) == 1:
+            how = (
+                "one change away from the baseline"
+                if not combined
+                else "with several changes at once, against the baseline"
+            )
+        what = f"{number}, {how} ({base}), under {seeds}"
+    return f"{what}: {state(analysis.facts)}."
+
+
+def state(facts: Facts) -> str:
+    """How far the study is."""
+    lost = f", {facts.diverged} of them diverged" if facts.diverged else ""
+    if not facts.done:
+        return f"none of the {words.plural(facts.runs, 'run')} has finished yet"
+    if not facts.open:
+        return (
+            f"all {words.plural(facts.runs, 'run')} done{lost}"
+            if lost
+            else f"all {words.plural(facts.runs, 'run')} finished"
+        )
+    return f"{facts.done:,} of {words.plural(facts.runs, 'run')} done so far{lost}"
+
+
+def still_open(facts: Facts) -> str:
+    """What is missing of an unfinished study."""
+    counts = ((facts.missing, "not started"), (facts.interrupted, "interrupted"), (facts.crashed, "crashed"))
+    listing = ", ".join(f"{number:,} {what}" for number, what in counts if number)
+    rest = (
+        "Nothing has been measured yet."
+        if not facts.done
+        else f"What follows rests on the {facts.done:,} that are done."
+    )
+    return f"{facts.open:,} of {words.plural(facts.runs, 'run')} still to do: {listing}. {rest}"
+
+
+def not_started(analysis: Analysis) -> str:
+    """The runs that have not begun, variant by variant where they are few."""
+    waiting: dict[str, list[str]] = {}
+    for run in analysis.troubles:
+        if run.status == "missing":
+            waiting.setdefault(run.variant, []).append(str(run.seed))
+    if not waiting:
+        return ""
+    number = words.plural(analysis.facts.missing, "run")
+    if len(waiting) > _MOST_LISTED or analysis.facts.missing == analysis.facts.runs:
+        return f"Not started yet: {number}; the table of variants says how many of each."
+    each = "; ".join(f"{name} (seed {', '.join(numbers)})" for name, numbers in waiting.items())
+    return f"Not started yet: {number}: {each}."
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """The seeds, as a range where they are one."""
+    if len(numbers) > 3 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]}\u2013{numbers[-1]}"
+    return ", ".join(map(str, numbers)) if len(numbers) <= 12 else f"{numbers[0]}, {numbers[1]}, \u2026, {numbers[-1]}"
+
+
+def metric(analysis: Analysis) -> str:
+    """Which metric a run reports, and of which epoch."""
+    return f"validation accuracy at {_EPOCHS[analysis.setup.select]}"
+
+
+def images(analysis: Analysis) -> str:
+    """How many images the metric rests on, where that is known."""
+    number = analysis.setup.val_images
+    return f" on {words.plural(number, 'validation image')}" if number else ""
+
+
+def forest(analysis: Analysis, outside: int) -> str:
+    """Caption of the plot of differences, of which `outside` variants lie beyond the axis."""
+    text = (
+        f"Difference in {metric(analysis)}{images(analysis)}, in percentage points; the line at zero is the baseline. "
+        "Each dot is one seed (the variant minus the baseline under the same seed), the bar is their mean; "
+        f"{_pairs(analysis)}."
+    )
+    if outside:
+        text += f" {words.plural(outside, 'variant')} beyond the axis: an arrow, with the mean beside it."
+    return text
+
+
+def _pairs(analysis: Analysis) -> str:
+    pairs = sorted({effect.pairs for effect in analysis.variants if effect.pairs})
+    if len(pairs) > 1:
+        return f"n = {pairs[0]} to {pairs[-1]} seeds"
+    return f"n = {words.plural(pairs[0], 'seed')}"
+
+
+def table(analysis: Analysis) -> str:
+    """Caption of the table of variants."""
+    text = f"Accuracy is {metric(analysis)}{images(analysis)}, in per cent: mean \u00b1 standard deviation over seeds"
+    text += " (divisor n \u2212 1)."
+    if any(effect.n == 1 for effect in analysis.effects):
+        text += " One seed has no standard deviation."
+    text += " The difference, in percentage points, is the mean over the seeds that the variant and the baseline share."
+    if any(effect.pairs < effect.n for effect in analysis.variants):
+        text += " Where these are fewer than n, their number stands beside it."
+    if any(effect.conditional for effect in analysis.effects):
+        text += " Where runs diverged, the mean is conditional: it stands only for the seeds that did not."
+    return text + " Training time is that of one run, validation included."
+
+
+def state_of(effect: Effect) -> str:
+    """What a reader must know of the n of a variant, or nothing where all its seeds finished."""
+    planned = len(effect.runs)
+    parts = []
+    if effect.diverged:
+        survivors = f"mean of the {effect.n} of {planned} that finished"
+        parts.append(survivors if effect.n else f"{effect.diverged} of {planned} diverged")
+    if effect.crashed:
+        parts.append(f"{effect.crashed} crashed")
+    if effect.unfinished:
+        parts.append("not finished yet" if effect.unfinished == planned else f"{effect.unfinished} not finished yet")
+    return "; ".join(parts)
+
+
+def loss(cut: bool) -> str:
+    """Caption of the loss curves; `cut` where some values lie above the scale."""
+    text = (
+        "Mean cross-entropy of each variant (blue) before the baseline (grey): training dashed, validation solid. "
+        f"{_marks('validation loss')} All panels share one scale. "
+        "Training values are those of the batches as they were met, augmented and with dropout."
+    )
+    return text + (" The highest values lie above the scale." if cut else "")
+
+
+def accuracy(analysis: Analysis) -> str:
+    """Caption of the accuracy curves."""
+    return (
+        "Accuracy of each variant (blue) before the baseline (grey): training dashed, validation solid. "
+        f"{_marks('validation accuracy')} All panels share one scale. "
+        f"Dots: the epoch that each seed reports, {_EPOCHS[analysis.setup.select]}."
+    )
+
+
+def _marks(what: str) -> str:
+    return (
+        f"Lines are means over the finished seeds, the band spans the lowest to the highest {what}; "
+        "red lines are single runs that diverged (cross) or are unfinished (dot)."
+    )
+
+
+def learning_rate(groups: int) -> str:
+    """Caption of the learning rates, of which there are `groups` distinct ones."""
+    if groups == 1:
+        return "The learning rate at each epoch; it was the same in every run that finished."
+    return (
+        "Each distinct course of the learning rate (blue) before that of the baseline (grey), each on its own scale; "
+        "the names say which variants had it."
+    )
+
+
+def left_out(shown: int, of: int) -> str:
+    """Which variants the curves show where they cannot show all."""
+    return (
+        f" Shown: the baseline and the {shown - 1} of {of - 1} variants that differ most from it; epochs.csv has all."
+    )
+
+
+def sweep(analysis: Analysis) -> str:
+    """Caption of the sweeps."""
+    return (
+        f"Rings: the {metric(analysis)}, a ring for each seed. Filled: their mean; in grey the baseline, whose mean is "
+        "also the grey line. Time and memory are means over seeds. A cross marks a level at which no run finished "
+        "without diverging."
+    )
+
+
+def cost(analysis: Analysis) -> str:
+    """Caption of the table of time and memory."""
+    return (
+        f"Means over the finished seeds, measured on {', '.join(analysis.facts.devices)}. Seconds per epoch and images "
+        "per second are of the training pass, without validation; peak memory is the highest of any epoch."
+    )
+
+
+def describe_curve(quantity: str, own: Curves, digits: int) -> str:
+    """The curve of a panel in words, for a reader who does not see it."""
+    if not len(own.x):
+        return f"No finished run of {own.variant} yet."
+    column, scale = {"loss": ("val_loss", 1.0), "accuracy": ("val_accuracy", 100.0), "lr": ("lr", 1.0)}[quantity]
+    name = {"loss": "Validation loss", "accuracy": "Validation accuracy in per cent", "lr": "Learning rate"}[quantity]
+    first, last = scale * own.mean[column][0], scale * own.mean[column][-1]
+    shape = f".{digits}f" if quantity == "accuracy" else ".3g"
+    return f"{name} of {own.variant}: {first:{shape}} at {own.x[0]:.0f}, {last:{shape}} at {own.x[-1]:.0f}."
+
+
+def describe_forest(effects: Sequence[Effect], digits: int) -> str:
+    """The rows of a forest plot in words."""
+    return "; ".join(
+        f"{effect.variant}: {words.points(effect.difference, digits)} points over {words.plural(effect.pairs, 'seed')}"
+        if effect.pairs
+        else f"{effect.variant}: no difference measured"
+        for effect in effects
+    )

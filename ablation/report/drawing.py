@@ -1,0 +1,105 @@
+"""Figures as bytes: SVG to stand inside a page and follow its theme, PNG to stand beside Markdown."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+import ablation.figures.style as style
+
+_DPI = 130
+_NOT_WANTED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
+_SVG_TAG = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
+_REFERENCE = re.compile(r"(?:url\(#|href=\"#)([^)\"]+)")
+_ID = re.compile(r" id=\"([^\"]*)\"")
+_PATH = re.compile(r" d=\"([^\"]*)\"")
+_NUMBER = re.compile(r"-?\d+\.\d+")
+_EMPTY = re.compile(r"<defs>\s*</defs>")
+_TAG = re.compile(r"<[^>]+>")
+_GROUP = re.compile(r"<g(?: [^>]*)?>|</g>")
+_PLACE = re.compile(r' ([xy])="(-?[\d.]+)"')
+_UNTURNED = re.compile(r' transform="rotate\(-?0 [^)]*\)"')
+_FONT_FAMILY = re.compile(r"font-family: [^;\"]*; ")
+_COLOURS = re.compile("|".join(style.LIGHT.values()))
+_VARIABLES = {colour: f"var(--{name})" for name, colour in style.LIGHT.items()}
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    """Our settings; a character that the font lacks is drawn as a box and is no reason to warn."""
+    with style.applied(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def png(figure: Figure) -> bytes:
+    """The figure on white."""
+    stream = io.BytesIO()
+    with _drawing():
+        figure.savefig(stream, format="png", dpi=_DPI, facecolor=style.PAPER, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def inline_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
+    """The figure as an `svg` element: colours as variables of the page, its font, and ids that start with `name`."""
+    stream = io.StringIO()
+    with _drawing():
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = _NOT_WANTED.sub("", stream.getvalue())
+    box = _SVG_TAG.search(text)
+    if box is None:
+        raise ValueError("matplotlib wrote an SVG without a viewBox")
+    body = _tidy(_EMPTY.sub("", text[box.end() :]), name)
+    width = float(box[1].split()[2])
+    head = (
+        f'<svg viewBox="{box[1]}" role="img" aria-labelledby="{name}-t {name}-d" style="max-width:{width:.0f}px">'
+        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>'
+    )
+    return Markup(head + body)
+
+
+def _tidy(body: str, name: str) -> str:
+    """The marks of a figure without what only matplotlib needs. Text between the tags stays as it is."""
+    tags = _TAG.findall(body)
+    used = {old: f"{name}-{n}" for n, old in enumerate(dict.fromkeys(_REFERENCE.findall("".join(tags))))}
+    body = _TAG.sub(lambda m: _tidy_tag(m[0], used), body)
+    return re.sub(r"\n\s*", "\n", _EMPTY.sub("", _without_bare_groups(body))).strip()
+
+
+def _tidy_tag(tag: str, used: Mapping[str, str]) -> str:
+    tag = tag.replace("xlink:href", "href")
+    tag = _ID.sub(lambda m: f' id="{used[m[1]]}"' if m[1] in used else "", tag)
+    tag = _REFERENCE.sub(lambda m: m[0].replace(m[1], used[m[1]]), tag)
+    tag = _PATH.sub(lambda m: f' d="{_shorter(m[1])}"', tag)
+    tag = _PLACE.sub(lambda m: f' {m[1]}="{_hundredths(m[2])}"', tag)
+    tag = _FONT_FAMILY.sub("", _UNTURNED.sub("", tag))
+    tag = _COLOURS.sub(lambda m: _VARIABLES[m[0]], tag)
+    return "" if tag.startswith("<path") and tag.endswith(' style="fill: none"/>') else tag
+
+
+def _without_bare_groups(body: str) -> str:
+    kept: list[bool] = []
+
+    def group(match: re.Match[str]) -> str:
+        if match[0] == "</g>":
+            return "</g>" if kept.pop() else ""
+        kept.append(match[0] != "<g>")
+        return match[0] if kept[-1] else ""
+
+    return _GROUP.sub(group, body)
+
+
+def _shorter(path: str) -> str:
+    """Path data to a hundredth of a pixel."""
+    return re.sub(r"\s*\n", "", _NUMBER.sub(lambda m: _hundredths(m[0]), path)).strip().replace(" z", "z")
+
+
+def _hundredths(number: str) -> str:
+    text = f"{float(number):.2f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,123 @@
+"""Run records -> tidy tables: `runs`, a row for each (variant, seed), and `epochs`, a row for each of its epochs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ablation.manifest import Manifest
+from ablation.record import EpochRow, RunRecord
+from ablation.store import RunFolder, Store
+
+RUN_COLUMNS = (
+    "variant",
+    "seed",
+    "status",
+    "epochs",
+    "selected_epoch",
+    "val_accuracy",
+    "val_loss",
+    "train_accuracy",
+    "train_loss",
+    "best_epoch",
+    "parameters",
+    "macs",
+    "train_images",
+    "val_images",
+    "train_seconds",
+    "images_per_second",
+    "peak_memory_mb",
+    "resumed",
+    "device",
+    "threads",
+    "weights_sha256",
+    "folder",
+)
+EPOCH_COLUMNS = ("variant", "seed", *EpochRow.__dataclass_fields__)
+_FROM_RECORD = (
+    "status",
+    "selected_epoch",
+    "best_epoch",
+    "parameters",
+    "macs",
+    "train_images",
+    "val_images",
+    "train_seconds",
+    "resumed",
+    "weights_sha256",
+)
+TIMINGS = (
+    "seconds",
+    "eval_seconds",
+    "train_seconds",
+    "images_per_second",
+    "peak_memory_mb",
+    "resumed",
+)
+"""Columns that may differ between two trainings of the same run; every other column is the same to the bit."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has measured so far.
+
+    `runs.status` is finished, diverged, crashed (the program failed), interrupted (some epochs are there) or missing.
+    Metrics of a run are those of its selected epoch, NaN where there is none. Accuracies are fractions of 1.
+    """
+
+    manifest: Manifest
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    records: dict[tuple[str, int], RunRecord]
+    failures: dict[tuple[str, int], str]
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.runs["status"].isin(["finished", "diverged"]).all())
+
+
+def load_results(store: Store, manifest: Manifest) -> Results:
+    """Read every run of a study; runs that are not there yet stand in the table as such."""
+    rows: list[dict[str, object]] = []
+    epochs: list[dict[str, object]] = []
+    records: dict[tuple[str, int], RunRecord] = {}
+    failures: dict[tuple[str, int], str] = {}
+    for arm in manifest.arms:
+        for seed in manifest.seeds:
+            folder = store.run(manifest.run_folder(arm.name, seed))
+            record, history = folder.record(), folder.epochs()
+            failure = folder.failure()
+            if record:
+                records[arm.name, seed] = record
+            elif failure:
+                failures[arm.name, seed] = failure
+            head = {"variant": arm.name, "seed": seed}
+            rows.append(head | _run_row(folder, record, history, failure))
+            epochs.extend(head | vars(row) for row in history)
+    return Results(
+        manifest,
+        pd.DataFrame(rows, columns=list(RUN_COLUMNS)),
+        pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS)),
+        records,
+        failures,
+    )
+
+
+def _run_row(
+    folder: RunFolder, record: RunRecord | None, history: list[EpochRow], failure: str | None
+) -> dict[str, object]:
+    row: dict[str, object] = {"folder": folder.path.name, "epochs": len(history)}
+    if record is None:
+        return row | {"status": "crashed" if failure else "interrupted" if history else "missing"}
+    row |= {key: getattr(record, key) for key in _FROM_RECORD}
+    row |= {"device": record.environment.device, "threads": record.environment.threads}
+    if history:
+        row["peak_memory_mb"] = max(epoch.peak_memory_mb for epoch in history)
+        seconds = sum(epoch.seconds for epoch in history)
+        row["images_per_second"] = sum(e.images_per_second * e.seconds for e in history) / seconds if seconds else None
+    selected = next((epoch for epoch in history if epoch.epoch == record.selected_epoch), None)
+    if selected:
+        metrics = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
+        row |= {key: getattr(selected, key) for key in metrics}
+    return row

@@ -1,0 +1,123 @@
+"""One `ablate run`: the runs that are still to do, given to an executor, and what came of each."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from ablation.fingerprint import fingerprint
+from ablation.plan import Plan, Run, data_sources, make_plan, source_key
+from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task
+from ablation.store import Store
+from ablation.study import Study
+
+MOST_ATTEMPTS = 3
+"""Of a run whose worker dies under it; a run that raises an error would raise it again, and is not repeated."""
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Executor(Protocol):
+    """Where runs are trained: it prepares data, takes tasks, and tells what happens to them."""
+
+    def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
+    def submit(self, task: Task) -> None: ...
+    def events(self) -> Iterator[Event]: ...
+    def stop(self) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What an `ablate run` did. `failed` holds what each failed run died of."""
+
+    done: list[Run] = field(default_factory=list)
+    diverged: list[Run] = field(default_factory=list)
+    failed: list[tuple[Run, str]] = field(default_factory=list)
+    stopped: bool = False
+
+
+def plan_study(study: Study) -> Plan:
+    """The plan of a study, with its data sets looked at for their fingerprints."""
+    return make_plan(study, {key: fingerprint(data) for key, data in data_sources(study).items()})
+
+
+def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
+    """The runs that are not finished on disk, each training once however many variants share it."""
+    distinct = {run.key: run for run in reversed(runs)}
+    return [run for run in runs if distinct[run.key] is run and not store.run(run.folder).finished]
+
+
+def prepare_data(
+    runs: Sequence[Run], store: Store, executor: Executor, progress: Callable[[Preparing], None]
+) -> dict[str, Path]:
+    """The folder with the arrays of each data source that the runs use, by `source_key`."""
+    sources = {source_key(run.recipe.data): run for run in runs}
+    return {
+        key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)
+        for key, run in sources.items()
+    }
+
+
+def train_runs(
+    runs: Sequence[Run],
+    data: dict[str, Path],
+    store: Store,
+    executor: Executor,
+    threads: int,
+    on_event: Callable[[Event], None],
+    on_stop: Callable[[], None],
+) -> Outcome:
+    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one at once."""
+    outcome = Outcome()
+    attempts: dict[str, int] = {}
+    tasks = {
+        run.key: Task(run, store.run(run.folder).path.resolve(), data[source_key(run.recipe.data)], "cpu", threads)
+        for run in runs
+    }
+    for task in tasks.values():
+        executor.submit(task)
+    with _stop_on_signal(executor, outcome, on_stop):
+        for event in executor.events():
+            on_event(event)
+            match event:
+                case Done(run, record):
+                    (outcome.diverged if record.status == "diverged" else outcome.done).append(run)
+                case Failed(run):
+                    attempts[run.key] = attempts.get(run.key, 0) + 1
+                    if event.lost_worker and attempts[run.key] < MOST_ATTEMPTS:
+                        executor.submit(tasks[run.key])
+                    else:
+                        outcome.failed.append((run, event.message))
+                        store.run(run.folder).fail(event.message, event.details)
+                case Busy(run):
+                    executor.submit(tasks[run.key])
+                case Stopped():
+                    outcome.stopped = True
+                case _:
+                    pass
+    return outcome
+
+
+@contextmanager
+def _stop_on_signal(executor: Executor, outcome: Outcome, on_stop: Callable[[], None]) -> Iterator[None]:
+    """Turn the first SIGINT, SIGTERM or hang-up into a request to stop, and the second into KeyboardInterrupt."""
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        if outcome.stopped:
+            raise KeyboardInterrupt
+        outcome.stopped = True
+        executor.stop()
+        on_stop()
+
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,159 @@
+"""Data curve: error = a f^-b + c over the fraction f of the training data, with honest intervals.
+
+The power law with a floor is that of Hestness et al. 2017 ("Deep learning scaling is predictable, empirically",
+arXiv:1712.00409) and Rosenfeld et al. 2020 (ICLR). Seeds are blocks here too: runs of one seed share a split and an
+initialisation, and their errors are correlated over the fractions. The covariance is therefore that of the seeds'
+linearised estimates (a cluster sandwich), with t on n - 1 degrees of freedom: exact for any correlation and any change
+of spread along the curve as far as the curve is linear in its parameters.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import optimize
+
+from ablation.stats.arrays import FloatArray, as_table, check_alpha
+from ablation.stats.paired import t_critical
+
+MIN_FRACTIONS = 4
+MIN_SEEDS = 3
+MAX_EXTRAPOLATION = 2.0
+_MAX_EXPONENT = 5.0
+_BOUND_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value and its interval [low, high], in the unit of the value."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLaw:
+    """The fitted curve error = a f^-b + c.
+
+    a and c are in units of the error, b has none; covariance is that of (a, b, c). n is the number of seeds, df the
+    degrees of freedom of t, [smallest, largest] the fractions observed. on_bound names the parameters that sit on a
+    bound of the fit: the data do not determine those, and the intervals, which take all to be free, are rough.
+    """
+
+    a: Interval
+    b: Interval
+    c: Interval
+    covariance: tuple[tuple[float, float, float], ...]
+    n: int
+    df: int
+    alpha: float
+    smallest: float
+    largest: float
+    on_bound: tuple[str, ...]
+
+    @property
+    def floor_on_bound(self) -> bool:
+        """Whether c sits on 0 (no floor shown) or on the smallest mean error (no slope shown)."""
+        return "c" in self.on_bound
+
+    def predict(self, fraction: float) -> Interval:
+        """Expected error at a fraction, with a pointwise interval at level 1 - alpha.
+
+        Raises ValueError below the smallest fraction observed or beyond twice the largest.
+        """
+        if not self.smallest <= fraction <= MAX_EXTRAPOLATION * self.largest:
+            raise ValueError(
+                f"the curve holds from {self.smallest:g} to {MAX_EXTRAPOLATION * self.largest:g}, not at {fraction:g}"
+            )
+        parameters = self.a.value, self.b.value, self.c.value
+        at = np.array([fraction])
+        gradient = _jacobian(at, *parameters)[0]
+        half = t_critical(self.alpha, self.df) * float(np.sqrt(gradient @ np.array(self.covariance) @ gradient))
+        value = float(_curve(at, *parameters)[0])
+        return Interval(value, value - half, value + half)
+
+
+def fit_power_law(fractions: npt.ArrayLike, error: npt.ArrayLike, alpha: float = 0.05) -> PowerLaw:
+    """Least-squares fit of error = a f^-b + c with a >= 0, 0 <= b <= 5 and 0 <= c <= the smallest mean error.
+
+    fractions has shape (F,), positive and distinct; error, not negative and in any unit, shape (F, seeds), NaN for a
+    missing run: only seeds complete over the fractions count. Raises ValueError with fewer than 4 fractions, fewer than
+    3 such seeds, or values out of range.
+    """
+    check_alpha(alpha)
+    f, y = _checked(fractions, error)
+    n = y.shape[1]
+    mean = y.mean(axis=1)
+    parameters = _least_squares(f, mean)
+    covariance = _seed_covariance(_jacobian(f, *parameters), y - _curve(f, *parameters)[:, None])
+    half = t_critical(alpha, n - 1) * np.sqrt(np.diag(covariance))
+    a, b, c = (Interval(p, p - h, p + h) for p, h in zip(parameters, half.tolist(), strict=True))
+    rows = tuple((float(row[0]), float(row[1]), float(row[2])) for row in covariance)
+    on_bound = _on_bound(parameters, float(mean.min()))
+    return PowerLaw(a, b, c, rows, n, n - 1, alpha, float(f.min()), float(f.max()), on_bound)
+
+
+def _checked(fractions: npt.ArrayLike, error: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    f = np.asarray(fractions, dtype=np.float64)
+    y = as_table(error, "error")
+    if f.shape != y.shape[:1] or np.any(~(f > 0)) or len(np.unique(f)) != len(f):
+        raise ValueError("fractions must be positive, distinct and as many as the rows of error")
+    y = y[:, np.isfinite(y).all(axis=0)]
+    if len(f) < MIN_FRACTIONS or y.shape[1] < MIN_SEEDS:
+        raise ValueError(
+            f"a curve needs {MIN_FRACTIONS} fractions and {MIN_SEEDS} complete seeds, not {len(f)} and {y.shape[1]}"
+        )
+    if np.any(y < 0) or not y.mean(axis=1).min() > 0:
+        raise ValueError("errors must not be negative, nor zero throughout a fraction")
+    return f, y
+
+
+def _curve(f: FloatArray, a: float, b: float, c: float) -> FloatArray:
+    return np.asarray(a * f**-b + c)
+
+
+def _jacobian(f: FloatArray, a: float, b: float, c: float) -> FloatArray:
+    """Derivatives by a, b and c, shape (F, 3)."""
+    power = f**-b
+    return np.stack([power, -a * np.log(f) * power, np.ones_like(f)], axis=1)
+
+
+def _least_squares(f: FloatArray, mean: FloatArray) -> tuple[float, float, float]:
+    """Bounded fit to the seed means, which has the minimum of the fit to all runs; started on a grid of exponents."""
+    top, scale = float(mean.min()), float(mean.max())
+    bounds = [0.0, 0.0, 0.0], [np.inf, _MAX_EXPONENT, top]
+    start = _start(f, mean, top)
+    found, _ = optimize.curve_fit(
+        _curve, f, mean, p0=start, bounds=bounds, jac=_jacobian, x_scale=[scale, 1.0, scale], max_nfev=5000,
+        ftol=1e-13, xtol=1e-13, gtol=1e-13,
+    )  # fmt: skip
+    return float(found[0]), float(found[1]), float(found[2])
+
+
+def _on_bound(parameters: tuple[float, float, float], top: float) -> tuple[str, ...]:
+    """Names of the parameters within a thousandth of a bound, relative to the smallest mean error or the range of b."""
+    a, b, c = parameters
+    gaps = {"a": a / top, "b": min(b, _MAX_EXPONENT - b) / _MAX_EXPONENT, "c": min(c, top - c) / top}
+    return tuple(name for name, gap in gaps.items() if gap <= _BOUND_TOLERANCE)
+
+
+def _start(f: FloatArray, mean: FloatArray, top: float) -> tuple[float, float, float]:
+    """The best of a grid of exponents, a and c being linear given b."""
+    best, start = np.inf, (0.5 * top, 0.5, 0.5 * top)
+    for b in np.geomspace(0.05, 3.0, 30).tolist():
+        basis = f**-b
+        spread = basis - basis.mean()
+        c = float(np.clip(mean.mean() - basis.mean() * (spread @ mean) / (spread @ spread), 0.01 * top, 0.99 * top))
+        a = max(float(basis @ (mean - c) / (basis @ basis)), 1e-6 * top)
+        loss = float(np.sum((mean - _curve(f, a, b, c)) ** 2))
+        if loss < best:
+            best, start = loss, (a, b, c)
+    return start
+
+
+def _seed_covariance(jacobian: FloatArray, residual: FloatArray) -> FloatArray:
+    """Covariance of the mean over seeds of the linearised estimates; residual has shape (F, seeds)."""
+    n = residual.shape[1]
+    estimates = np.linalg.pinv(jacobian) @ residual
+    return np.asarray(np.cov(estimates) / n)

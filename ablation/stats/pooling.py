@@ -1,0 +1,107 @@
+"""Which runs share one error estimate: the complete block, Cochran's C screening and the pooled MSE."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from ablation.stats.arrays import BoolArray, FloatArray, as_table
+
+SCREEN_ALPHA = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class PooledError:
+    """The variant x seed mean square of the groups that passed the screen.
+
+    mse is in squared units of the metric, df its degrees of freedom (0, with mse NaN, when there is nothing to pool).
+    seeds marks the columns of the complete block, complete the rows that have a run for each of them, and kept those
+    of them that passed the screen and were pooled.
+    """
+
+    mse: float
+    df: int
+    seeds: tuple[bool, ...]
+    complete: tuple[bool, ...]
+    kept: tuple[bool, ...]
+
+    @property
+    def n(self) -> int:
+        """Seeds in the complete block."""
+        return sum(self.seeds)
+
+
+@lru_cache(maxsize=1024)
+def cochran_critical_value(groups: int, n: int, alpha: float = SCREEN_ALPHA) -> float:
+    """Upper critical value of Cochran's C, the largest of `groups` variances of n values each over their sum.
+
+    Cochran 1941, "The distribution of the largest of a set of estimated variances", Annals of Eugenics 11, in the
+    form of 't Lam 2010, "Scrutiny of variance results for outliers", Analytica Chimica Acta 659.
+    """
+    upper = stats.f.isf(alpha / groups, n - 1, (groups - 1) * (n - 1))
+    return float(1.0 / (1.0 + (groups - 1) / upper))
+
+
+def screen(y: FloatArray, alpha: float = SCREEN_ALPHA) -> BoolArray:
+    """Marks the rows of complete y, shape (groups, n >= 2), whose variance over seeds is no outlier.
+
+    The largest variance is dropped as long as it exceeds Cochran's critical value and at least three groups stay in.
+    """
+    variance = y.var(axis=1, ddof=1)
+    kept = np.ones(len(y), dtype=np.bool_)
+    groups = len(y)
+    while groups >= 3:
+        largest = int(np.argmax(np.where(kept, variance, -1.0)))
+        total = float(variance[kept].sum())
+        if variance[largest] <= total * cochran_critical_value(groups, y.shape[1], alpha):
+            break
+        kept[largest] = False
+        groups -= 1
+    return kept
+
+
+def block_mse(y: FloatArray) -> tuple[float, int]:
+    """Mean square of the double-centred residuals of complete y, shape (groups, n), and its (groups-1)(n-1) df."""
+    df = (y.shape[0] - 1) * (y.shape[1] - 1)
+    if df == 0:
+        return float("nan"), 0
+    residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
+    return float(np.sum(residual**2) / df), df
+
+
+def pooled_error(y: npt.ArrayLike) -> PooledError:
+    """Screened and pooled variant x seed error of y, shape (variants, seeds), the baseline in row 0.
+
+    Missing (non-finite) runs are allowed: the pool is the complete block of `complete_block`. Raises ValueError for an
+    array of another shape.
+    """
+    table = as_table(y)
+    rows, seeds = complete_block(np.isfinite(table))
+    kept = np.zeros(len(table), dtype=np.bool_)
+    if seeds.sum() >= 2:
+        kept[rows] = screen(table[np.ix_(rows, seeds)])
+    mse, df = block_mse(table[np.ix_(kept, seeds)]) if kept.any() else (float("nan"), 0)
+    return PooledError(mse, df, tuple(seeds.tolist()), tuple(rows.tolist()), tuple(kept.tolist()))
+
+
+def complete_block(present: BoolArray) -> tuple[BoolArray, BoolArray]:
+    """The block of variants x seeds without a gap that leaves the most residual degrees of freedom.
+
+    present has shape (variants, seeds). The seeds of the block are those that some variant shares with the baseline
+    (row 0), its rows are all the variants that have every one of them. Ties go to more seeds, then to the earlier
+    variant. Returns masks over variants and over seeds, both all False when the baseline shares no seed with anyone.
+    """
+    shared = present & present[0]
+    best = np.zeros(len(present), dtype=np.bool_), np.zeros(present.shape[1], dtype=np.bool_)
+    best_score = (-1, 0)
+    for seeds in np.unique(shared, axis=0)[::-1]:
+        if not seeds.any():
+            continue
+        rows = shared[:, seeds].all(axis=1)
+        n = int(seeds.sum())
+        score = ((int(rows.sum()) - 1) * (n - 1), n)
+        if score > best_score:
+            best, best_score = (rows, seeds), score
+    return best

@@ -1,0 +1,82 @@
+"""Augmentation of whole batches of uint8 images, on the device that holds them. Shapes are (batch, channels, h, w)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ablation.study import Augmentation, Crop, Cutout, Flip
+from ablation.train.streams import generator
+
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def crop(images: Tensor, padding: int, stream: torch.Generator) -> Tensor:
+    """A window of the original size at a random place of each image, which is first padded with zeros on all sides."""
+    batch, channels, height, width = images.shape
+    padded = functional.pad(images, (padding,) * 4)
+    offsets = torch.randint(0, 2 * padding + 1, (2, batch), generator=stream, device=images.device)
+    rows = (offsets[0][:, None] + torch.arange(height, device=images.device))[:, None, :, None]
+    columns = (offsets[1][:, None] + torch.arange(width, device=images.device))[:, None, None, :]
+    image = torch.arange(batch, device=images.device)[:, None, None, None]
+    channel = torch.arange(channels, device=images.device)[None, :, None, None]
+    return padded[image, channel, rows, columns]
+
+
+def flip(images: Tensor, probability: float, stream: torch.Generator) -> Tensor:
+    """Each image mirrored left to right with the given probability."""
+    chosen = torch.rand(len(images), generator=stream, device=images.device) < probability
+    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+
+
+def cutout(images: Tensor, size: int, stream: torch.Generator) -> Tensor:
+    """A square of `size` pixels set to zero around a random pixel; it may reach over the edge.
+
+    Source: DeVries and Taylor 2017.
+    """
+    batch, _, height, width = images.shape
+    centre = torch.rand((2, batch), generator=stream, device=images.device)
+    top = (centre[0] * height).long() - size // 2
+    left = (centre[1] * width).long() - size // 2
+    rows = torch.arange(height, device=images.device) - top[:, None]
+    columns = torch.arange(width, device=images.device) - left[:, None]
+    inside = ((rows >= 0) & (rows < size))[:, :, None] & ((columns >= 0) & (columns < size))[:, None, :]
+    return images.masked_fill(inside[:, None], 0)
+
+
+def _transform(augmentation: Augmentation) -> Transform:
+    match augmentation:
+        case Crop(padding=padding):
+            return lambda images, stream: crop(images, padding, stream)
+        case Flip(probability=probability):
+            return lambda images, stream: flip(images, probability, stream)
+        case Cutout(size=size):
+            return lambda images, stream: cutout(images, size, stream)
+        case _:
+            raise AssertionError(augmentation)
+
+
+class Augmenter:
+    """The augmentations of a recipe in their order, each with a stream of its own for every epoch."""
+
+    def __init__(self, augmentations: tuple[Augmentation, ...], seed: int, device: torch.device) -> None:
+        self._parts = [(augmentation.name, _transform(augmentation)) for augmentation in augmentations]
+        self._seed = seed
+        self._device = device
+
+    def epoch(self, epoch: int) -> Callable[[Tensor], Tensor]:
+        """What to apply to the batches of `epoch`, in their order."""
+        parts = [
+            (transform, generator(self._seed, "augment", name, epoch, device=self._device))
+            for name, transform in self._parts
+        ]
+
+        def apply(images: Tensor) -> Tensor:
+            for transform, stream in parts:
+                images = transform(images, stream)
+            return images
+
+        return apply

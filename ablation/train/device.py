@@ -1,0 +1,108 @@
+"""All that depends on the hardware: devices, threads, the allocator, determinism, memory. CUDA is named only here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE = 2**31 - 1
+
+
+def set_up_process(threads: int) -> None:
+    """Make this process a worker: its threads, deterministic kernels, and an allocator that keeps its buffers."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc not to hand large buffers back to the system after every step; elsewhere there is nothing to do."""
+    libc = _glibc()
+    if libc:
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return None
+    return ctypes.CDLL(None)
+
+
+def accelerators() -> list[str]:
+    """The CUDA devices that this process can see, as torch names them."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def open_device(name: str) -> torch.device:
+    """The device `name` (`cpu`, `cuda:0`), made the current one."""
+    device = torch.device(name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all that it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class MemoryMeter:
+    """Peak memory of a run in MiB: what torch allocated on CUDA; on a CPU the growth of the process since the start."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._base = 0.0
+        self._resettable = True
+        if device.type == "cpu":
+            libc = _glibc()
+            if libc:
+                libc.malloc_trim(0)
+            self._base = _resident_mb("VmRSS")
+
+    def reset(self) -> None:
+        """Start a new peak."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        elif sys.platform.startswith("linux"):
+            try:
+                Path("/proc/self/clear_refs").write_text("5")
+            except OSError:  # some containers forbid it: then there is no peak to tell
+                self._resettable = False
+
+    def peak(self) -> float:
+        """The peak since the last `reset`; NaN where the system does not tell."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        growth = _resident_mb("VmHWM") - self._base
+        return growth if self._resettable else float("nan")
+
+
+def _resident_mb(field: str) -> float:
+    """A memory figure of this process; NaN where the system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return float("nan")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def describe(device: torch.device) -> tuple[str, str]:
+    """(name of the device, name of the host's processor)."""
+    processor = _processor()
+    return (torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"), processor
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

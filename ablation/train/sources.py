@@ -1,0 +1,172 @@
+"""Data sets -> arrays of uint8 on disk, decoded once and mapped into memory by every worker that trains on them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from ablation.errors import UserError
+from ablation.fingerprint import list_images, open_archive
+from ablation.plan import slug
+from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
+from ablation.train.streams import generator
+
+DEFAULT_FOLDER = "data"
+DIGITS_TRAIN = 1437
+"""Of the 1797 digits the first 1437 are for training; the rest is the test part."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (n, channels, height, width) as uint8, labels (n,) as int64, and the names of the classes."""
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+
+def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress) -> Path:
+    """The folder with the arrays of the training part, decoded now if it is not there yet.
+
+    Raises UserError where the data cannot be had or an image cannot be read.
+    """
+    folder = cache / slug(f"{data.name}-{fingerprint}-train")
+    if (folder / "meta.json").exists():
+        return folder
+    images, labels, classes = _decode(data, progress)
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".preparing-"))
+    try:
+        np.save(temporary / "images.npy", images, allow_pickle=False)
+        np.save(temporary / "labels.npy", labels.astype(np.int64), allow_pickle=False)
+        (temporary / "meta.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
+        temporary.chmod(0o755)
+        if not folder.exists():
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def load(folder: Path) -> ImageSet:
+    """Map a prepared data set into memory: its pages are shared by all processes that do so."""
+    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
+
+
+def _decode(data: Data, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    match data:
+        case ImageFolder():
+            return _decode_folder(Path(data.path), data.size, progress)
+        case Synthetic():
+            return _synthetic(data)
+        case BuiltinData(name="digits"):
+            return _digits()
+        case BuiltinData():
+            return _torchvision(data.name, Path(data.path or DEFAULT_FOLDER))
+        case _:
+            raise AssertionError(data)
+
+
+def _digits() -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.round(bunch.images[:DIGITS_TRAIN] * (255 / 16)).astype(np.uint8)
+    return images[:, None], bunch.target[:DIGITS_TRAIN], [str(digit) for digit in range(10)]
+
+
+def _synthetic(data: Synthetic) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    """Each class is a coarse random pattern; an image is its pattern under strong noise."""
+    stream = generator(0, "synthetic", *data.shape, data.classes, data.samples)
+    channels, height, width = data.shape
+    coarse = torch.rand((data.classes, channels, 4, 4), generator=stream)
+    patterns = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
+    labels = torch.arange(data.samples) % data.classes
+    noise = torch.rand((data.samples, *data.shape), generator=stream)
+    images = ((0.5 * patterns[labels] + 0.5 * noise) * 255).to(torch.uint8)
+    return images.numpy(), labels.numpy(), [f"class {index}" for index in range(data.classes)]
+
+
+_TORCHVISION = {
+    "mnist": ("MNIST", "MNIST/raw/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz (and the two t10k files)"),
+    "fashion_mnist": (
+        "FashionMNIST",
+        "FashionMNIST/raw/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz (and the two t10k files)",
+    ),
+    "cifar10": ("CIFAR10", "cifar-10-python.tar.gz"),
+    "cifar100": ("CIFAR100", "cifar-100-python.tar.gz"),
+}
+
+
+def _torchvision(name: str, root: Path) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    """A data set of torchvision, downloaded with its checksum verified unless it lies in `root` already."""
+    from torchvision import datasets
+
+    kind, file = _TORCHVISION[name]
+    try:
+        dataset = getattr(datasets, kind)(str(root), train=True, download=True)
+    except (OSError, RuntimeError) as error:
+        hint = f"download it elsewhere and put {file} into {root.resolve()}/"
+        raise UserError(f"{name} is not in {root}/ and could not be downloaded: {error}", hint) from error
+    images = np.asarray(dataset.data)
+    images = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images[:, None]
+    return np.ascontiguousarray(images), np.asarray(dataset.targets), list(dataset.classes)
+
+
+def _decode_folder(root: Path, size: int, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    files = list_images(root, "train")
+    classes = sorted({file.label for file in files})
+    index = {name: number for number, name in enumerate(classes)}
+    images = np.empty((len(files), 3, size, size), np.uint8)
+    unreadable: list[str] = []
+    archive = open_archive(root)
+
+    def decode(number: int) -> None:
+        content = files[number].read(archive)
+        try:
+            images[number] = _resize(content, size)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            unreadable.append(f"{files[number].name} ({error})")
+
+    with ThreadPoolExecutor() as pool:
+        for number, _ in enumerate(pool.map(decode, range(len(files)))):
+            if number % 500 == 0:
+                progress(f"decoding {root}", number, len(files))
+    if archive:
+        archive.close()
+    if unreadable:
+        shown = "; ".join(sorted(unreadable)[:5]) + (" ..." if len(unreadable) > 5 else "")
+        raise UserError(f"{len(unreadable)} unreadable images in {root}: {shown}", "remove or replace these files")
+    return images, np.array([index[file.label] for file in files]), classes
+
+
+def _resize(content: bytes, size: int) -> NDArray[np.uint8]:
+    """The image as RGB (3, size, size): its shorter side scaled to `size`, and the middle cut out."""
+    with Image.open(BytesIO(content)) as image:
+        rgb = image.convert("RGB")
+    if rgb.size != (size, size):
+        scale = size / min(rgb.size)
+        width, height = (max(size, round(side * scale)) for side in rgb.size)
+        left, top = (width - size) // 2, (height - size) // 2
+        resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
+        rgb = resized.crop((left, top, left + size, top + size))
+    return np.asarray(rgb).transpose(2, 0, 1)

@@ -1,0 +1,28 @@
+"""A throw-away run, so that what torch loads at its first step counts neither as memory nor as time of a real one."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ablation.plan import Run
+from ablation.protocol import Task
+from ablation.study import Model, Recipe, Sgd, Synthetic, Train
+from ablation.train import sources
+from ablation.train.loop import Hooks, train
+
+_RECIPE = Recipe(
+    data=Synthetic(name="synthetic", shape=(1, 8, 8), classes=2, samples=40),
+    model=Model(name="lenet5", norm="batch"),
+    optimizer=Sgd(name="sgd", momentum=0.9),
+    train=Train(epochs=1, batch_size=16),
+)
+
+
+def warm_up(threads: int) -> None:
+    """Train a tiny network on a few random images on the CPU, in a folder that is gone afterwards."""
+    run = Run("warm-up", 0, _RECIPE, "none", "none", "none")
+    with tempfile.TemporaryDirectory() as folder:
+        data = sources.prepare(_RECIPE.data, "none", Path(folder), lambda *_: None)
+        task = Task(run, Path(folder) / "run", data, "cpu", threads)
+        train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))

@@ -1,0 +1,114 @@
+"""A worker process: it prepares data and trains runs, one after another, as the parent asks over a pipe."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from multiprocessing.connection import Connection
+
+import torch
+import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; here it is loaded once, before workers fork)
+from filelock import FileLock, Timeout
+
+from ablation.errors import UserError
+from ablation.protocol import (
+    Busy,
+    Done,
+    Ending,
+    EpochDone,
+    Failed,
+    Hello,
+    Prepare,
+    Prepared,
+    Preparing,
+    Started,
+    Stepped,
+    Stop,
+    Stopped,
+    Task,
+)
+from ablation.record import EpochRow
+from ablation.store import RunFolder
+from ablation.train import device, sources
+from ablation.train.loop import Hooks, train
+from ablation.train.warmup import warm_up
+
+LOCK_PATIENCE = 2.0
+"""Seconds to wait for a run that another process holds; one that was killed lets go within a moment."""
+
+
+def serve(pipe: Connection, threads: int) -> None:
+    """Answer requests until the parent closes the pipe or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    device.set_up_process(threads)
+    warm_up(threads)
+    pipe.send(Hello(tuple(device.accelerators())))
+    while True:
+        try:
+            request = pipe.recv()
+        except EOFError:
+            return
+        if isinstance(request, Prepare):
+            pipe.send(_prepare(request, pipe))
+        elif isinstance(request, Task):
+            pipe.send(_train(request, pipe))
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _prepare(request: Prepare, pipe: Connection) -> Prepared:
+    def progress(what: str, done: int, total: int) -> None:
+        pipe.send(Preparing(what, done, total))
+
+    try:
+        return Prepared(sources.prepare(request.data, request.fingerprint, request.cache, progress))
+    except UserError as error:
+        return Prepared(None, error)
+
+
+def _train(task: Task, pipe: Connection) -> Ending:
+    """Train one run under its lock, so that two commands never train it at once."""
+    run = task.run
+    try:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(task.folder / "lock", timeout=LOCK_PATIENCE):
+            folder = RunFolder(task.folder)
+            record = folder.record()
+            if record is None:
+                pipe.send(Started(run, task.device))
+                record = train(task, _hooks(task, pipe))
+            if record is None:
+                return Stopped(run)
+            selected = [row for row in folder.epochs() if row.epoch == record.selected_epoch]
+            return Done(run, record, selected[0] if selected else None)
+    except Timeout:
+        return Busy(run)
+    except Exception as error:
+        return Failed(run, f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _hooks(task: Task, pipe: Connection) -> Hooks:
+    stopping = False
+
+    def on_epoch(row: EpochRow, epochs: int) -> None:
+        pipe.send(EpochDone(task.run, row, epochs))
+
+    def on_step(epoch: int, step: int, steps: int, speed: float) -> None:
+        pipe.send(Stepped(task.run, epoch, step, steps, speed))
+
+    def should_stop() -> bool:
+        nonlocal stopping
+        while pipe.poll():
+            stopping = isinstance(pipe.recv(), Stop) or stopping
+        return stopping
+
+    return Hooks(on_epoch, on_step, should_stop)

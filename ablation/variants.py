@@ -1,0 +1,119 @@
+"""The arms of a study: each declared change applied to the baseline, held to the single-variable rule, and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ablation import registry
+from ablation.explain import option_names
+from ablation.study import Cutout, Data, ImageFolder, Recipe, Synthetic, changed
+
+_OWN_PARAMETERS = ("optimizer", "schedule")
+"""Sections whose choice is one variable together with the parameters that belong to it."""
+
+
+def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
+    """`sections` with the option at `path` (`section.option`, or a whole `section`) set to `value`.
+
+    Where the kind of a section changes (`schedule: {name: step, ...}`), the options that the new kind shares with the
+    old one keep their values unless `value` names them.
+    """
+    section, _, option = path.partition(".")
+    current = dict(sections.get(section) or {})
+    if option and option != "name":
+        return {**sections, section: {**current, option: value}}
+    new: Any = {"name": value} if option or isinstance(value, str) else value
+    if not isinstance(new, Mapping):
+        return {**sections, section: new}
+    name = new.get("name", current.get("name"))
+    if name != current.get("name"):
+        current = {key: kept for key, kept in current.items() if key in option_names(section, name)}
+    return {**sections, section: {**current, **new}}
+
+
+def extra_variables(baseline: Recipe, variant: Recipe, path: str) -> list[str]:
+    """The options that `variant` changes although `path` is the only declared variable."""
+    section = path.partition(".")[0]
+    paths = changed(baseline, variant)
+    if f"{section}.name" not in paths:
+        return paths if len(paths) > 1 else []
+    if section in _OWN_PARAMETERS:
+        return [p for p in paths if not p.startswith(f"{section}.")]
+    before, after = baseline.flat(), variant.flat()
+    shared = [p for p in paths if p in before and p in after and p != f"{section}.name"]
+    return [f"{section}.name", *shared] if shared else []
+
+
+def label(path: str, value: object, recipe: Recipe) -> str:
+    """A short name for one change: `dropout=0.3`, `norm=none`, `model=vgg11`, `schedule=step`."""
+    section, _, option = path.partition(".")
+    if option in ("", "name"):
+        return f"{section}={getattr(getattr(recipe, section), 'name', show(value))}"
+    return f"{option}={show(value)}"
+
+
+def long_label(path: str, value: object) -> str:
+    """A name that states the whole change, for when the short one is taken."""
+    return f"{path}={show(value)}"
+
+
+def show(value: object) -> str:
+    """A value as one reads it aloud: lists as a+b, mappings as name(option=value)."""
+    if isinstance(value, Mapping):
+        rest = ", ".join(f"{key}={show(item)}" for key, item in value.items() if key != "name")
+        name = str(value.get("name", ""))
+        return f"{name}({rest})" if rest else name
+    if isinstance(value, list | tuple):
+        return "+".join(show(item) for item in value) or "none"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def image_shape(data: Data) -> tuple[int, int, int]:
+    """(channels, height, width) of the images of a data set."""
+    if isinstance(data, Synthetic):
+        return data.shape
+    if isinstance(data, ImageFolder):
+        return 3, data.size, data.size
+    return registry.DATA[data.name].shape
+
+
+def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
+    """Options that the recipe sets although its network has no use for them, each as (path, message, hint)."""
+    name, asked, used = recipe.model.name, recipe.model, recipe.canonical()["model"]
+    found = []
+    if asked.stem and not used["stem"]:
+        found.append(("model.stem", f"{name} has no choice of stem", "remove it; resnet18 and resnet34 have one"))
+    if asked.pool != used["pool"]:
+        found.append(("model.pool", f"{name} with a small stem has no such pool", "remove it, or set stem: large"))
+    if asked.norm_position != used["norm_position"]:
+        found.append(("model.norm_position", "there is no norm to place", "remove it, or choose a norm"))
+    return found
+
+
+def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
+    """What a schema cannot see: options that cannot go together, each as (path, message, hint)."""
+    found = []
+    canonical = recipe.canonical()["model"]
+    side = min(image_shape(recipe.data)[1:])
+    smallest = registry.smallest_side(recipe.model.name, canonical)
+    if side < smallest:
+        fitting = [name for name, spec in registry.MODELS.items() if spec.smallest <= side]
+        size = "data.size" if isinstance(recipe.data, ImageFolder) else "data"
+        need = f"{recipe.model.name} needs images of at least {smallest}x{smallest} pixels"
+        message = f"{need}; {recipe.data.name} has {side}x{side}"
+        found.append(("model.name", message, f"enlarge {size}, or use one of: {', '.join(fitting)}"))
+    epochs, warmup = recipe.train.epochs, recipe.schedule.warmup_epochs
+    if epochs and warmup >= epochs:
+        found.append(
+            ("schedule.warmup_epochs", f"the warm-up of {warmup:g} epochs fills all {epochs} epochs", "shorten it")
+        )
+    for augmentation in recipe.data.augment:
+        if isinstance(augmentation, Cutout) and augmentation.size >= side:
+            hint = f"use a size below {side}"
+            found.append(("data.augment", f"cutout of {augmentation.size} pixels covers the {side}x{side} image", hint))
+    return found

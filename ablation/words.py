@@ -1,0 +1,122 @@
+"""Numbers and options in words, with no more digits than the data support."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+MINUS = "\u2212"
+ARROW = "\u2192"
+ABSENT = "\u2013"
+_NAMES = {"lr": "learning rate", "norm": "normalisation", "augment": "augmentation", "fraction": "data fraction"}
+_NAMES |= {"init": "initialisation", "eps": "epsilon"}
+_SECONDS = ((3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s"))
+
+
+def accuracy_digits(images: int | None) -> int:
+    """Decimals of an accuracy in per cent that `images` validation images can resolve."""
+    if images is None:
+        return 1
+    return 2 if images > 5000 else 1 if images >= 100 else 0
+
+
+def percent(fraction: float | None, digits: int) -> str:
+    """A fraction of 1 in per cent, without the sign."""
+    return ABSENT if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def points(difference: float | None, digits: int) -> str:
+    """A difference of two fractions in percentage points, always signed unless it rounds to zero."""
+    if difference is None:
+        return ABSENT
+    text = f"{abs(100 * difference):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return f"{'+' if difference > 0 else MINUS}{text}"
+
+
+def count(number: float | None) -> str:
+    """A count: in full below 10,000, then with three digits and k, M, G or T."""
+    if number is None:
+        return ABSENT
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= size:
+            scaled = number / (1e3 if unit == "k" else size)
+            return f"{_three(scaled)} {unit}"
+    return f"{number:,.0f}"
+
+
+def rate(number: float | None) -> str:
+    """A speed with three digits."""
+    return ABSENT if number is None else _three(number) if number < 1000 else f"{float(f'{number:.3g}'):,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time in its two largest units."""
+    if seconds is None:
+        return ABSENT
+    for size, unit, smaller, small_unit in _SECONDS:
+        rest = round(seconds / smaller)
+        per = round(size / smaller)
+        if rest >= per:
+            whole, part = divmod(rest, per)
+            return f"{whole:,} {unit} {part} {small_unit}" if part else f"{whole:,} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def memory(mebibytes: float | None) -> str:
+    """An amount of memory, given in MiB."""
+    if mebibytes is None:
+        return ABSENT
+    return f"{_three(mebibytes / 1024)} GiB" if mebibytes >= 1024 else f"{_three(mebibytes)} MiB"
+
+
+def plural(number: int, noun: str, many: str | None = None) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {noun if number == 1 else many or noun + 's'}"
+
+
+def _three(number: float) -> str:
+    if number == 0 or not math.isfinite(number):
+        return f"{number:.0f}"
+    digits = max(0, 2 - math.floor(math.log10(abs(number))))
+    return f"{number:.{min(digits, 3)}f}"
+
+
+def value(option: object) -> str:
+    """The value of an option of a recipe, as a reader would write it."""
+    if option is None:
+        return "none"
+    if isinstance(option, bool):
+        return "on" if option else "off"
+    if isinstance(option, float):
+        return _decimal(option)
+    if isinstance(option, Mapping):
+        return _part(option)
+    if isinstance(option, list | tuple):
+        return ", ".join(value(item) for item in option) or "none"
+    return str(option)
+
+
+def option(path: str) -> str:
+    """The name of an option: its last part, spelt out."""
+    section, _, key = path.rpartition(".")
+    if key == "name" and section:
+        return section
+    return _NAMES.get(key, key.replace("_", " "))
+
+
+def _decimal(number: float) -> str:
+    text = repr(number)
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return text.removesuffix(".0") if number else "0"
+
+
+def _part(part: Mapping[str, object]) -> str:
+    name = part.get("name")
+    rest = ", ".join(f"{key.replace('_', ' ')} {value(own)}" for key, own in part.items() if key != "name")
+    if name is None:
+        return rest or "none"
+    return f"{name} ({rest})" if rest else str(name)

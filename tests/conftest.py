@@ -1,0 +1,68 @@
+"""What all tests share: the command as a user types it, and small study files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ABLATE = [sys.executable, "-m", "ablation"]
+
+TINY = """\
+study: tiny
+baseline:
+  data: {name: digits, validation: 0.2, limit: 200}
+  model: {name: lenet5, norm: batch, dropout: 0.1, hidden: [16]}
+  optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
+  train: {epochs: 3, batch_size: 32}
+seeds: [0, 1]
+vary:
+  model.dropout: [0.0]
+  model.norm: [none]
+"""
+
+Ablate = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def ablate(tmp_path: Path) -> Ablate:
+    """Runs `ablate ARGUMENTS...` in a folder of its own and returns what it printed and its exit code."""
+
+    def call(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+        command = [*ABLATE, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    return call
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study file into the test's folder."""
+
+    def write(text: str = TINY, name: str = "tiny.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tiny study was run to its end by the real command."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    result = subprocess.run(
+        [*ABLATE, "run", "tiny.yaml"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder

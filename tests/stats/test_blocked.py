@@ -1,0 +1,273 @@
+"""The guarded blocked Dunnett comparison."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ablation.stats.blocked import compare
+from ablation.stats.effects import Comparison, Method, Reason
+from ablation.stats.paired import holm, paired_t
+
+REFERENCE = [[91.8, 92.1, 91.5], [92.4, 92.9, 92.2], [90.9, 91.0, 90.3], [91.9, 92.0, 91.6]]
+NAN = math.nan
+
+
+def noise(rows: int, seeds: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return 90 + rng.normal(size=seeds) + rng.normal(size=(rows, seeds))
+
+
+def column(result: Comparison, name: str) -> np.ndarray:
+    return np.array([getattr(effect, name) for effect in result.effects])
+
+
+def test_the_reference_case_to_its_digits() -> None:
+    result = compare(REFERENCE, guard=False)
+    assert result.pool.mse == pytest.approx(0.014444, abs=5e-7)
+    assert (result.pool.df, result.k) == (6, 3)
+    np.testing.assert_allclose(column(result, "t"), [7.133, -10.870, 0.340], atol=5e-4)
+    assert column(result, "p").tolist() == [
+        pytest.approx(0.00096, abs=5e-6),
+        pytest.approx(0.000091, abs=5e-7),
+        pytest.approx(0.97216, abs=5e-6),
+    ]
+    np.testing.assert_allclose((column(result, "high") - column(result, "low")) / 2, 0.3041, atol=5e-5)
+    assert {effect.method for effect in result.effects} == {Method.DUNNETT}
+
+
+def test_rows_are_described_by_their_own_runs() -> None:
+    result = compare(REFERENCE)
+    assert (result.baseline.n, result.baseline.mean) == (3, pytest.approx(91.8))
+    assert result.effects[0].sd == pytest.approx(np.std(REFERENCE[1], ddof=1))
+    np.testing.assert_allclose(column(result, "difference"), [0.7, -1.0666667, 0.0333333], atol=1e-6)
+
+
+@pytest.mark.parametrize("guard", [True, False])
+def test_one_variant_is_the_paired_t_test(guard: bool) -> None:
+    y = noise(2, 6)
+    effect = compare(y, guard=guard).effects[0]
+    expected = stats.ttest_rel(y[1], y[0])
+    interval = expected.confidence_interval()
+    assert (effect.t, effect.p) == (pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    assert (effect.low, effect.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+
+
+def test_the_guard_only_widens_and_never_under_the_variants_own_error() -> None:
+    y = noise(9, 5)
+    guarded, bare = compare(y), compare(y, guard=False)
+    widths = [column(r, "high") - column(r, "low") for r in (guarded, bare)]
+    assert np.all(widths[0] >= widths[1])
+    own = (y[1:] - y[0]).std(axis=1, ddof=1) / 5**0.5
+    assert np.all(widths[0] / 2 / guarded.critical_value >= own * (1 - 1e-12))
+
+
+def test_interval_and_p_agree_on_detection() -> None:
+    for seed in range(20):
+        y = noise(9, 3, seed)
+        y[1:] += np.linspace(-6, 6, 8)[:, None]
+        result = compare(y)
+        covers = (column(result, "low") <= 0) & (column(result, "high") >= 0)
+        np.testing.assert_array_equal(covers, [not effect.detected(0.05) for effect in result.effects])
+
+
+def test_a_common_shift_of_a_seed_changes_nothing() -> None:
+    y = noise(5, 4)
+    moved = y + np.array([0.0, 5.0, -3.0, 11.0])
+    np.testing.assert_allclose(column(compare(moved), "p"), column(compare(y), "p"), rtol=1e-9)
+
+
+def test_a_smaller_alpha_widens_the_intervals_and_leaves_p() -> None:
+    strict, usual = compare(noise(4, 4), alpha=0.01), compare(noise(4, 4))
+    assert np.all(column(strict, "high") > column(usual, "high"))
+    np.testing.assert_array_equal(column(strict, "p"), column(usual, "p"))
+
+
+def test_a_single_seed_gives_differences_and_no_claim() -> None:
+    result = compare([[90.0], [91.0], [89.5]])
+    np.testing.assert_array_equal(column(result, "difference"), [1.0, -0.5])
+    assert not any(effect.estimable or effect.detected(1.0) for effect in result.effects)
+    assert {effect.reason for effect in result.effects} == {Reason.ONE_SEED}
+    assert np.isnan(column(result, "p")).all()
+    assert result.k == 0
+
+
+def test_two_seeds_need_four_residual_degrees_of_freedom() -> None:
+    few, enough = compare(noise(4, 2)), compare(noise(5, 2))
+    assert {effect.reason for effect in few.effects} == {Reason.FEW_DF}
+    assert {effect.method for effect in enough.effects} == {Method.DUNNETT}
+
+
+def test_sensitivity_columns_come_with_three_and_with_ten_seeds() -> None:
+    two, three, ten = (compare(noise(6, n)) for n in (2, 3, 10))
+    assert np.isnan(column(two, "paired_p")).all()
+    assert np.isnan(column(three, "sign_flip_p")).all()
+    assert np.isfinite(column(ten, "sign_flip_p")).all()
+    y = noise(6, 3)
+    np.testing.assert_allclose(column(three, "paired_p"), holm([stats.ttest_rel(v, y[0]).pvalue for v in y[1:]]))
+
+
+def test_an_unstable_variant_is_screened_and_tested_on_its_own() -> None:
+    y = noise(9, 6)
+    y[3] = 90 + 50 * np.random.default_rng(7).normal(size=6)
+    result = compare(y)
+    wild = result.effects[2]
+    assert [effect.screened for effect in result.effects].index(True) == 2
+    assert (wild.method, result.k, result.pool.df) == (Method.BONFERRONI, 7, 35)
+    own = paired_t(y[3] - y[0], 0.05 / 8)
+    assert (wild.low, wild.high, wild.p) == (own.low, own.high, min(1.0, 8 * own.p))
+    others = np.delete(column(result, "p"), 2)
+    np.testing.assert_array_equal(others, column(compare(np.delete(y, 3, axis=0)), "p"))
+
+
+def test_an_unstable_baseline_sends_all_to_paired_t_with_holm() -> None:
+    y = noise(7, 6)
+    y[0] = 90 + 80 * np.random.default_rng(7).normal(size=6)
+    result = compare(y)
+    assert result.baseline_screened
+    assert {effect.method for effect in result.effects} == {Method.HOLM}
+    np.testing.assert_allclose(column(result, "p"), holm([stats.ttest_rel(v, y[0]).pvalue for v in y[1:]]))
+    own = paired_t(y[2] - y[0], 0.05 / 6)
+    assert (result.effects[1].low, result.effects[1].high) == (own.low, own.high)
+    assert math.isnan(result.critical_value)
+
+
+def test_a_variant_that_lost_a_seed_leaves_the_pool_and_joins_the_family() -> None:
+    y = noise(9, 5)
+    y[8, 1] = NAN
+    result = compare(y)
+    lost = result.effects[7]
+    assert (lost.incomplete, lost.screened, lost.method) == (True, False, Method.BONFERRONI)
+    assert (lost.n, lost.pairs) == (4, 4)
+    own = paired_t(np.delete(y[8] - y[0], 1), 0.05 / 8)
+    assert (lost.difference, lost.low, lost.p) == (own.difference, own.low, min(1.0, 8 * own.p))
+    assert (result.k, result.pool.df, result.pool.n) == (8, 28, 5)
+
+
+def test_diverged_runs_are_never_given_a_value() -> None:
+    y = noise(6, 4)
+    y[2, 0], y[2, 1], y[5, :] = np.inf, -np.inf, NAN
+    result = compare(y)
+    assert (result.effects[1].reason, result.effects[4].reason) == (Reason.FEW_SEEDS, Reason.NO_RUNS)
+    assert result.effects[1].mean == pytest.approx(y[2, 2:].mean())
+    assert (result.effects[4].n, result.k) == (0, 3)
+    assert math.isnan(result.effects[4].mean)
+    assert math.isnan(result.effects[4].difference)
+    assert math.isnan(result.effects[4].sign_flip_p)
+
+
+def test_seeds_that_the_baseline_lacks_do_not_count() -> None:
+    y = noise(5, 5)
+    y[0, 4] = NAN
+    result, shorter = compare(y), compare(y[:, :4])
+    np.testing.assert_array_equal(column(result, "p"), column(shorter, "p"))
+    assert result.effects[0].n == 5
+    assert result.effects[0].pairs == 4
+
+
+def test_a_baseline_without_runs_leaves_nothing_to_estimate() -> None:
+    y = noise(4, 3)
+    y[0] = NAN
+    result = compare(y)
+    assert {effect.reason for effect in result.effects} == {Reason.NO_RUNS}
+    assert not result.baseline_screened
+    assert result.baseline.n == 0
+
+
+def test_a_variant_with_spare_seeds_is_compared_on_those_of_the_pool() -> None:
+    y = noise(6, 6)
+    y[2:, 3:] = NAN
+    result = compare(y)
+    assert result.pool.n == 3
+    assert (result.effects[0].n, result.effects[0].pairs) == (6, 3)
+    assert result.effects[0].difference == pytest.approx((y[1] - y[0])[:3].mean())
+
+
+@pytest.mark.parametrize("value", [0.0, 0.9, 0.1 + 0.2])
+def test_runs_without_any_variation_support_no_claim(value: float) -> None:
+    y = np.full((5, 3), value)
+    y[1] += 0.1
+    result = compare(y)
+    assert {effect.reason for effect in result.effects} == {Reason.NO_VARIATION}
+    assert result.effects[0].difference == pytest.approx(0.1)
+
+
+def test_rounding_noise_is_no_variation() -> None:
+    seeds = np.array([0.1, 0.2, 0.7])
+    result = compare(np.stack([seeds, seeds + 0.1, seeds + 0.3, seeds - 0.2]))
+    assert {effect.reason for effect in result.effects} == {Reason.NO_VARIATION}
+
+
+def test_equal_differences_under_an_unstable_baseline_are_no_certainty() -> None:
+    y = noise(20, 6)
+    y[0] = 90 + 80 * np.random.default_rng(7).normal(size=6)
+    y[1] = y[0] + 1
+    result = compare(y)
+    assert result.baseline_screened
+    assert result.effects[0].reason is Reason.NO_VARIATION
+    assert {effect.method for effect in result.effects[1:]} == {Method.HOLM}
+
+
+def test_one_constant_variant_among_noisy_ones_is_compared_as_usual() -> None:
+    y = noise(6, 5, seed=3)
+    y[1] = 90.0
+    assert compare(y).effects[0].method is Method.DUNNETT
+
+
+def test_an_identical_variant_has_no_difference_and_p_one() -> None:
+    y = noise(6, 3)
+    y[3] = y[0]
+    effect = compare(y).effects[2]
+    assert (effect.difference, effect.t, effect.p) == (0, 0, 1)
+    assert effect.low < 0 < effect.high
+
+
+def test_huge_effects_give_tiny_p_without_overflow() -> None:
+    y = noise(6, 5)
+    y[1] += 1e12
+    y[2] -= 1e4
+    effects = compare(y).effects
+    assert 0 <= effects[0].p < 1e-20
+    assert effects[1].detected(1e-6)
+    assert effects[1].high < 0
+
+
+def test_the_order_of_variants_does_not_matter() -> None:
+    y = noise(7, 4)
+    order = [3, 0, 5, 1, 4, 2]
+    turned = compare(np.vstack([y[:1], y[1:][order]]))
+    np.testing.assert_allclose(column(turned, "p"), column(compare(y), "p")[order], rtol=1e-9)
+
+
+def test_the_same_input_gives_the_same_bits_and_is_left_alone() -> None:
+    y = noise(9, 11)
+    y[4, 2] = NAN
+    before = y.copy()
+    first, second = (repr(dataclasses.asdict(compare(y))) for _ in range(2))
+    assert first == second
+    np.testing.assert_array_equal(y, before)
+
+
+def test_results_are_plain_python_numbers_and_frozen() -> None:
+    effect = compare(noise(6, 10)).effects[0]
+    for name in ("n", "pairs"):
+        assert type(getattr(effect, name)) is int
+    for name in ("mean", "sd", "difference", "low", "high", "t", "p", "paired_p", "sign_flip_p"):
+        assert type(getattr(effect, name)) is float
+    assert type(effect.screened) is bool
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        effect.p = 0.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("y", [[[1.0, 2.0]], [1.0, 2.0], [[], []]])
+def test_other_shapes_are_refused(y: object) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        compare(np.array(y))
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 5])
+def test_impossible_levels_are_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        compare(REFERENCE, alpha=alpha)

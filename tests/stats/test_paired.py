@@ -1,0 +1,117 @@
+"""Paired tests and adjustments."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ablation.stats.paired import benjamini_hochberg, holm, mcnemar, mcnemar_counts, paired_t, sign_flip_max_t
+
+BH_1995 = [
+    0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344,
+    0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0000,
+]  # fmt: skip
+
+
+def test_paired_t_is_scipys() -> None:
+    d = np.random.default_rng(0).normal(0.4, 1, size=7)
+    expected = stats.ttest_1samp(d, 0)
+    result = paired_t([*d, np.nan], alpha=0.1)
+    assert (result.n, result.t, result.p) == (7, pytest.approx(expected.statistic), pytest.approx(expected.pvalue))
+    interval = expected.confidence_interval(0.9)
+    assert (result.low, result.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+
+
+@pytest.mark.parametrize(("d", "n", "mean"), [([], 0, math.nan), ([2.0], 1, 2.0), ([0.5, 0.5, 0.5], 3, 0.5)])
+def test_paired_t_without_spread_makes_no_claim(d: list[float], n: int, mean: float) -> None:
+    result = paired_t(d)
+    assert result.n == n
+    assert result.difference == pytest.approx(mean, nan_ok=True)
+    assert all(math.isnan(x) for x in (result.low, result.high, result.t, result.p))
+
+
+def test_holm_rejects_three_and_benjamini_hochberg_four_of_the_1995_example() -> None:
+    assert np.sum(holm(BH_1995) <= 0.05) == 3
+    assert np.sum(benjamini_hochberg(BH_1995) <= 0.05) == 4
+    np.testing.assert_allclose(benjamini_hochberg(BH_1995), stats.false_discovery_control(BH_1995))
+
+
+def test_holm_steps_down_and_stays_monotone() -> None:
+    np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.5]), [0.09, 0.04, 0.09, 0.5])
+    np.testing.assert_allclose(holm([0.9, 0.8]), [1.0, 1.0])
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+def test_undefined_p_values_are_outside_the_family(adjust) -> None:  # type: ignore[no-untyped-def]
+    with_gap = adjust([0.02, np.nan, 0.01])
+    np.testing.assert_array_equal(np.delete(with_gap, 1), adjust([0.02, 0.01]))
+    assert np.isnan(with_gap[1])
+    assert np.isnan(adjust([np.nan])).all()
+    assert len(adjust([])) == 0
+
+
+@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+@pytest.mark.parametrize("p", [[1.2], [-0.1], [[0.5]]])
+def test_other_than_p_values_are_refused(adjust, p) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="p-values"):
+        adjust(p)
+
+
+def test_mcnemar_has_the_exact_p_of_the_reference_table() -> None:
+    assert mcnemar_counts(121, 59).p == pytest.approx(4.43445e-06, rel=1e-6)
+    first = np.repeat([True, True, False, False], [101, 121, 59, 33])
+    second = np.repeat([True, False, True, False], [101, 121, 59, 33])
+    assert mcnemar(first, second) == mcnemar_counts(121, 59)
+    assert mcnemar(second, first).p == mcnemar(first, second).p
+
+
+def test_mcnemar_without_discordance_has_p_one() -> None:
+    assert mcnemar([True, False], [True, False]).p == 1
+    assert mcnemar_counts(4, 4).p == 1
+    assert mcnemar_counts(1, 0).p == 1
+
+
+def test_mcnemar_refuses_other_examples_and_negative_counts() -> None:
+    with pytest.raises(ValueError, match="same examples"):
+        mcnemar([True], [True, False])
+    with pytest.raises(ValueError, match="negative"):
+        mcnemar_counts(-1, 2)
+
+
+def test_sign_flips_are_enumerated_exactly() -> None:
+    d = np.random.default_rng(1).normal(0.5, 1, size=(3, 6))
+
+    def largest(table: np.ndarray) -> np.ndarray:
+        return np.abs(table.mean(axis=1) / table.std(axis=1, ddof=1))
+
+    observed = largest(d)
+    maxima = [largest(d * np.array(signs)).max() for signs in itertools.product((1, -1), repeat=6)]
+    expected = [np.mean(np.array(maxima) >= t - 1e-9) for t in observed]
+    np.testing.assert_allclose(sign_flip_max_t(d), expected)
+
+
+def test_sign_flips_reach_two_in_two_to_the_n_and_no_lower() -> None:
+    d = np.full((2, 10), 3.0) + 0.1 * np.random.default_rng(0).normal(size=(2, 10))
+    np.testing.assert_allclose(sign_flip_max_t(d), 2 / 2**10)
+    np.testing.assert_allclose(sign_flip_max_t(d[:, :3]), 2 / 2**3)
+
+
+def test_many_seeds_are_sampled_from_a_fixed_generator() -> None:
+    d = np.random.default_rng(2).normal(size=(4, 30))
+    d[0] += 5
+    p = sign_flip_max_t(d)
+    assert p.tobytes() == sign_flip_max_t(d).tobytes()
+    assert p[0] == pytest.approx(1 / 20_000)
+    assert np.all(p[1:] > 0.01)
+
+
+def test_sign_flips_leave_out_incomplete_and_do_not_fear_identical_variants() -> None:
+    d = np.random.default_rng(3).normal(size=(4, 10))
+    d[1, 4], d[2] = np.nan, 0.0
+    p = sign_flip_max_t(d)
+    assert np.isnan(p[1])
+    assert p[2] == 1
+    np.testing.assert_array_equal(np.delete(p, 1), sign_flip_max_t(np.delete(d, 1, axis=0)))
+    assert np.isnan(sign_flip_max_t([[np.nan, 1.0]])).all()

@@ -1,0 +1,105 @@
+"""What a design can detect."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from ablation.stats.dunnett import critical_value
+from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
+
+
+@pytest.mark.parametrize(("n", "expected"), [(2, 5.1), (3, 3.6), (5, 2.6), (10, 1.7)])
+def test_smallest_effects_of_eight_variants_are_those_of_the_protocol(n: int, expected: float) -> None:
+    assert smallest_detectable_effect(n, 8) == pytest.approx(expected, abs=0.08)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(2, 0.65), (3, 0.91), (5, 1.0)])
+def test_power_for_three_sigma_is_that_of_the_protocol(n: int, expected: float) -> None:
+    """Three SDs of a run are 3 sqrt(2) residual SDs where half the variance is common to the runs of a seed."""
+    assert detection_power(3 * 2**0.5, n, 8) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("n", [3, 6])
+def test_one_variant_has_the_power_of_the_paired_t_test(n: int) -> None:
+    bar = stats.t.isf(0.025, n - 1)
+    shift = 2.0 * math.sqrt(n / 2)
+    expected = stats.nct.sf(bar, n - 1, shift) + stats.nct.sf(bar, n - 1, -shift)
+    assert detection_power(2.0, n, 1) == pytest.approx(expected, abs=1e-8)
+
+
+def test_power_agrees_with_adaptive_double_integration() -> None:
+    n, k, effect = 4, 5, 2.5
+    df, bar, shift = k * (n - 1), critical_value(0.05, k, k * (n - 1)), effect * math.sqrt(n / 2)
+
+    def given(share: float, total: float) -> float:
+        height = bar * math.sqrt(max(1.0, k * share) * total / df)
+        beyond = stats.norm.sf(height - shift) + stats.norm.cdf(-height - shift)
+        density = stats.beta.pdf(share, (n - 1) / 2, (k - 1) * (n - 1) / 2) * stats.chi2.pdf(total, df)
+        return float(beyond * density)
+
+    parts = [integrate.dblquad(given, 0, 70, *ends, epsabs=1e-7)[0] for ends in ((0, 1 / k), (1 / k, 1))]
+    assert detection_power(effect, n, k) == pytest.approx(sum(parts), abs=1e-5)
+
+
+def test_without_an_effect_power_is_under_alpha_over_one_family() -> None:
+    assert 0.05 / 8 / 2 < detection_power(0.0, 3, 8) < 0.05
+
+
+def test_power_grows_with_effect_and_seeds_and_ignores_the_sign() -> None:
+    by_effect = [detection_power(x, 3, 8) for x in np.linspace(0, 8, 20)]
+    by_seeds = [detection_power(2.0, n, 8) for n in range(2, 20)]
+    assert np.all(np.diff(by_effect) > 0)
+    assert np.all(np.diff(by_seeds) > 0)
+    assert detection_power(-2.0, 4, 6) == detection_power(2.0, 4, 6)
+
+
+def test_the_smallest_effect_has_exactly_the_power_asked_for() -> None:
+    for n, k, alpha, target in [(2, 4, 0.05, 0.8), (3, 1, 0.01, 0.9), (7, 40, 0.05, 0.5)]:
+        effect = smallest_detectable_effect(n, k, alpha, target)
+        assert detection_power(effect, n, k, alpha) == pytest.approx(target, abs=1e-8)
+
+
+@pytest.mark.parametrize(("n", "k", "possible"), [(1, 8, False), (2, 3, False), (2, 4, True), (3, 1, True)])
+def test_designs_without_a_claim_detect_nothing(n: int, k: int, possible: bool) -> None:
+    assert claims(n, k) is possible
+    assert math.isfinite(smallest_detectable_effect(n, k)) is possible
+    assert (detection_power(1e3, n, k) > 0.99) is possible
+
+
+def test_seeds_to_halve_is_the_first_number_that_does() -> None:
+    for n, k in [(2, 8), (3, 8), (3, 1), (10, 12)]:
+        more = seeds_to_halve(n, k)
+        half = smallest_detectable_effect(n, k) / 2
+        assert smallest_detectable_effect(more, k) <= half < smallest_detectable_effect(more - 1, k)
+
+
+def test_seeds_for_an_effect_is_the_first_number_that_detects_it() -> None:
+    assert seeds_for(2.6, 8) == 5
+    assert seeds_for(100.0, 8) == 2
+    assert seeds_for(100.0, 1) == 3
+
+
+def test_planning_is_quick_and_gives_the_same_bits() -> None:
+    critical_value.cache_clear()
+    began = time.perf_counter()
+    first = smallest_detectable_effect(3, 9), seeds_to_halve(3, 9)
+    assert time.perf_counter() - began < 2.0
+    critical_value.cache_clear()
+    assert first == (smallest_detectable_effect(3, 9), seeds_to_halve(3, 9))
+
+
+def test_impossible_questions_are_refused() -> None:
+    with pytest.raises(ValueError, match="seed"):
+        smallest_detectable_effect(0, 3)
+    with pytest.raises(ValueError, match="target"):
+        smallest_detectable_effect(3, 3, target=0.01)
+    with pytest.raises(ValueError, match="alpha"):
+        detection_power(1.0, 3, 3, alpha=0)
+    with pytest.raises(ValueError, match="no claim"):
+        seeds_to_halve(1, 8)
+    for effect in (0.0, -1.0, 1e-6, math.nan):
+        with pytest.raises(ValueError, match="practical"):
+            seeds_for(effect, 8)

@@ -1,0 +1,210 @@
+"""Writes a study into a results folder as a run of it would have left it, without training anything."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ablation.manifest import Manifest, make_manifest
+from ablation.plan import Run, make_plan, source_key
+from ablation.record import Environment, EpochRow, RunRecord
+from ablation.store import RunFolder, Store, write_json
+from ablation.study import Recipe, Study, Variant
+
+Fate = Literal["finished", "diverged", "crashed", "interrupted", "missing"]
+FINGERPRINT = "5f0c" * 16
+BASELINE: dict[str, dict[str, Any]] = {
+    "data": {"name": "digits", "validation": 0.2},
+    "model": {"name": "lenet5", "dropout": 0.2},
+    "optimizer": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4},
+    "schedule": {"name": "cosine"},
+    "train": {"epochs": 6, "batch_size": 64},
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A variant to store: its changes (path -> value), the accuracy that it ends at, and how much seeds vary."""
+
+    name: str
+    changes: Mapping[str, Any]
+    accuracy: float = 0.9
+    noise: float = 0.01
+    kind: Literal["vary", "combine"] = "vary"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A study on disk."""
+
+    store: Store
+    manifest: Manifest
+
+
+ARMS = (
+    Arm("dropout=0", {"model.dropout": 0.0}, 0.88),
+    Arm("dropout=0.5", {"model.dropout": 0.5}, 0.93),
+    Arm("norm=batch", {"model.norm": "batch"}, 0.95),
+    Arm("constant", {"schedule": {"name": "constant"}}, 0.90),
+)
+
+
+def write_study(
+    root: Path,
+    arms: Sequence[Arm] = ARMS,
+    seeds: Sequence[int] = (0, 1, 2),
+    *,
+    fates: Mapping[tuple[str, int], Fate] | None = None,
+    everywhere: Fate = "finished",
+    baseline: Mapping[str, Mapping[str, Any]] = BASELINE,
+    accuracy: float = 0.9,
+    noise: float = 0.01,
+    name: str = "dropout study",
+    title: str = "What does dropout do?",
+    question: str = "Which single change moves validation accuracy?",
+    source: str = "study: dropout study\nseeds: [0, 1, 2]\n",
+    overrides: Sequence[str] = (),
+    smoke: bool = False,
+    val_images: int = 360,
+    environment: Environment | None = None,
+) -> Stored:
+    """Store a study whose baseline ends at `accuracy`; `fates` says which (variant, seed) did not finish, and how."""
+    first = Recipe.model_validate(baseline)
+    variants = [Variant("baseline", {}, first, "baseline")]
+    variants += [Variant(arm.name, arm.changes, changed(baseline, arm.changes), arm.kind) for arm in arms]
+    study = Study(name, title, question, tuple(variants), tuple(seeds), source, tuple(overrides), smoke)
+    plan = make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in variants})
+    store = Store(root)
+    manifest = make_manifest(plan, "ablate run studies/dropout.yaml")
+    goals = {arm.name: (arm.accuracy, arm.noise) for arm in arms} | {"baseline": (accuracy, noise)}
+    for run in plan.runs:
+        fate = (fates or {}).get((run.variant, run.seed), everywhere)
+        _write_run(store.run(run.folder), run, fate, *goals[run.variant], val_images, environment or ENVIRONMENT)
+    write_json(store.study_file(manifest.folder), manifest.to_json())
+    return Stored(store, manifest)
+
+
+def changed(baseline: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any]) -> Recipe:
+    """The baseline with some options set; a path without a dot replaces the whole part."""
+    recipe: dict[str, Any] = copy.deepcopy({part: dict(own) for part, own in baseline.items()})
+    for path, value in changes.items():
+        section, _, key = path.partition(".")
+        if key:
+            recipe[section][key] = value
+        else:
+            recipe[section] = value
+    return Recipe.model_validate(recipe)
+
+
+ENVIRONMENT = Environment(
+    ablation="0.1.0",
+    python="3.11.7",
+    torch="2.9.1",
+    platform="Linux-6.1-x86_64",
+    processor="Intel Xeon, 2 cores",
+    device="cpu",
+    threads=1,
+)
+
+
+def _write_run(
+    folder: RunFolder, run: Run, fate: Fate, accuracy: float, noise: float, val_images: int, environment: Environment
+) -> None:
+    if fate == "missing":
+        return
+    recipe = run.recipe.canonical()
+    folder.open({"key": run.key, "recipe": recipe, "seed": run.seed, "data_fingerprint": run.data_fingerprint})
+    rows = _history(run, recipe, accuracy, noise, val_images)
+    if fate != "finished":
+        rows = rows[: max(1, len(rows) // 2)]
+    if fate == "diverged":
+        lost = {"train_loss": math.nan, "val_loss": math.nan, "train_accuracy": 0.1, "val_accuracy": 0.1}
+        rows[-1] = replace(rows[-1], **lost)
+    lines = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in rows]
+    (folder.path / "epochs.jsonl").write_text("".join(lines), encoding="utf-8")
+    if fate == "crashed":
+        folder.fail("RuntimeError: out of memory while allocating 2 GiB", "Traceback ...")
+    if fate in ("finished", "diverged"):
+        folder.finish(_record(run, recipe, rows, fate, val_images, environment))
+
+
+def _history(run: Run, recipe: Mapping[str, Any], accuracy: float, noise: float, val_images: int) -> list[EpochRow]:
+    chance = random.Random(f"{run.variant}|{run.seed}")
+    shared = random.Random(run.seed).gauss(0, noise / 2)
+    goal = accuracy + shared + chance.gauss(0, noise / 2)
+    train = recipe["train"]
+    every = train["eval_every"] or 100
+    epochs = train["epochs"] or train["steps"] // every
+    fraction = float(recipe["data"]["fraction"])
+    return [_epoch(n, epochs, goal, chance, recipe, val_images, every, fraction) for n in range(1, epochs + 1)]
+
+
+def _epoch(
+    n: int,
+    epochs: int,
+    goal: float,
+    chance: random.Random,
+    recipe: Mapping[str, Any],
+    val_images: int,
+    every: int,
+    fraction: float,
+) -> EpochRow:
+    risen = 1 - math.exp(-4 * n / epochs)
+    hits = round((0.1 + (goal - 0.1) * risen + chance.gauss(0, 0.004)) * val_images)
+    accuracy = min(max(hits, 0), val_images) / val_images
+    lr = float(recipe["optimizer"]["lr"])
+    if recipe["schedule"]["name"] == "cosine":
+        lr *= (1 + math.cos(math.pi * (n - 1) / epochs)) / 2
+    if recipe["schedule"]["name"] == "step":
+        lr *= recipe["schedule"]["gamma"] ** ((n - 1) // recipe["schedule"]["step_size"])
+    seconds = 2.0 * fraction * chance.uniform(0.95, 1.05)
+    return EpochRow(
+        epoch=n,
+        step=n * every,
+        lr=lr,
+        train_loss=2.3 * math.exp(-4.5 * n / epochs) + 0.02 + abs(chance.gauss(0, 0.01)),
+        train_accuracy=min(0.1 + 0.88 * risen + chance.gauss(0, 0.003), 1.0),
+        val_loss=2.3 * math.exp(-4 * n / epochs) + 1.6 * (1 - goal) + abs(chance.gauss(0, 0.03)) + 0.1 * n / epochs,
+        val_accuracy=accuracy,
+        seconds=seconds,
+        eval_seconds=0.2,
+        images_per_second=1437 * fraction / seconds,
+        peak_memory_mb=412.0 + 60 * fraction,
+    )
+
+
+def _record(
+    run: Run, recipe: dict[str, Any], rows: Sequence[EpochRow], fate: Fate, val_images: int, environment: Environment
+) -> RunRecord:
+    best = max(rows, key=lambda row: (row.val_accuracy, -row.epoch)).epoch if fate == "finished" else None
+    last = rows[-1].epoch if fate == "finished" else None
+    batch_norm = 1200 if recipe["model"]["norm"] == "batch" else 0
+    return RunRecord(
+        status="finished" if fate == "finished" else "diverged",
+        key=run.key,
+        recipe=recipe,
+        seed=run.seed,
+        data_fingerprint=run.data_fingerprint,
+        image=(1, 8, 8),
+        classes=tuple("0123456789"),
+        train_images=round(1437 * float(recipe["data"]["fraction"])),
+        val_images=val_images,
+        parameters=61_706 + batch_norm,
+        macs=416_520,
+        epochs=len(rows),
+        selected_epoch=last if recipe["train"]["select"] == "last" else best,
+        best_epoch=best,
+        weights_sha256=hashlib.sha256(run.key.encode()).hexdigest() if best else None,
+        started=f"2026-03-01T09:{run.seed:02d}:00+00:00",
+        finished=f"2026-03-01T10:{run.seed:02d}:30+00:00",
+        train_seconds=sum(row.seconds + row.eval_seconds for row in rows),
+        resumed=0,
+        environment=environment,
+    )

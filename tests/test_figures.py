@@ -1,0 +1,235 @@
+"""Figures, read off their axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ablation import figures
+from ablation.analysis import Analysis, describe
+from ablation.figures import style
+from ablation.results import Results, load_results
+from tests.stored import ARMS, BASELINE, Arm, write_study
+
+
+def study(folder: Path, *args: Any, **options: Any) -> tuple[Results, Analysis]:
+    stored = write_study(folder, *args, **options)
+    results = load_results(stored.store, stored.manifest)
+    return results, describe(results)
+
+
+def only(figure: Figure) -> Axes:
+    (axes,) = figure.axes
+    return axes
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def line(axes: Axes, colour: str, dashed: bool = False) -> Any:
+    (found,) = [
+        own
+        for own in axes.lines
+        if own.get_color() == colour and own.is_dashed() == dashed and len(own.get_xdata()) > 1
+    ]
+    return found
+
+
+def test_a_forest_plot_has_a_dot_for_each_seed_and_a_bar_at_their_mean(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path)
+    axes = only(figures.forest(analysis.variants, 1))
+    bars = [own for own in axes.lines if own.get_color() == style.MARK]
+    for y, (effect, dots, bar) in enumerate(zip(analysis.variants, axes.collections, bars, strict=True)):
+        offsets = np.asarray(dots.get_offsets())
+        assert offsets[:, 0] == pytest.approx([100 * d for d in effect.differences.values()])
+        assert np.all(abs(offsets[:, 1] - y) < 0.4)
+        assert bar.get_xdata()[0] == pytest.approx(100 * effect.difference)
+    assert "dropout=0.5" in texts(axes)
+    low, high = axes.get_xlim()
+    assert low < 0 < high
+
+
+def test_a_variant_far_away_gets_an_arrow_and_does_not_flatten_the_others(tmp_path: Path) -> None:
+    arms = [*ARMS, Arm("chance", {"model.activation": "sigmoid"}, accuracy=0.1)]
+    _, analysis = study(tmp_path, arms)
+    axes = only(figures.forest(analysis.variants, 1))
+    assert axes.get_xlim()[0] > -20
+    (arrow,) = [own for own in axes.lines if own.get_marker() == "<"]
+    assert arrow.get_xdata()[0] == axes.get_xlim()[0]
+    assert f"−{abs(100 * analysis.effect('chance').difference):.1f}" in texts(axes)
+
+
+def test_a_forest_row_without_a_difference_says_why(tmp_path: Path) -> None:
+    fates: Any = {("dropout=0", s): "diverged" for s in range(3)} | {("constant", s): "missing" for s in range(3)}
+    _, analysis = study(tmp_path, fates=fates)
+    shown = texts(only(figures.forest(analysis.variants, 1)))
+    assert "3 of 3 diverged" in shown
+    assert "not finished yet" in shown
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_forest_rows_run_from_top_to_bottom_in_the_order_of_the_study(tmp_path: Path, narrow: bool) -> None:
+    _, analysis = study(tmp_path)
+    axes = only(figures.forest(analysis.variants, 1, narrow=narrow))
+    assert [t for t in texts(axes) if t[0] not in "+−0"] == [effect.variant for effect in analysis.variants]
+    bottom, top = axes.get_ylim()
+    assert bottom > top
+
+
+def test_curves_are_the_mean_and_the_range_over_the_finished_seeds(tmp_path: Path) -> None:
+    results, _ = study(tmp_path)
+    curves = figures.study_curves(results)
+    table = results.epochs[results.epochs["variant"] == "norm=batch"].groupby("epoch")
+    axes = only(figures.curve_panel("accuracy", curves["norm=batch"], curves["baseline"], "epoch"))
+    assert list(line(axes, style.MARK).get_xdata()) == [1, 2, 3, 4, 5, 6]
+    assert line(axes, style.MARK).get_ydata() == pytest.approx(100 * table["val_accuracy"].mean())
+    assert line(axes, style.MARK, dashed=True).get_ydata() == pytest.approx(100 * table["train_accuracy"].mean())
+    band = axes.collections[0].get_paths()[0].vertices
+    for epoch, low, high in zip(range(1, 7), table["val_accuracy"].min(), table["val_accuracy"].max(), strict=True):
+        heights = band[band[:, 0] == epoch, 1]
+        assert (heights.min(), heights.max()) == pytest.approx((100 * low, 100 * high))
+
+
+def test_the_baseline_stands_in_grey_behind_every_other_variant(tmp_path: Path) -> None:
+    results, _ = study(tmp_path)
+    curves = figures.study_curves(results)
+    base = results.epochs[results.epochs["variant"] == "baseline"].groupby("epoch")["val_loss"].mean()
+    axes = only(figures.curve_panel("loss", curves["constant"], curves["baseline"], "epoch"))
+    assert line(axes, style.BASELINE).get_ydata() == pytest.approx(base)
+    alone = only(figures.curve_panel("loss", curves["baseline"], curves["baseline"], "epoch"))
+    assert not [own for own in alone.lines if own.get_color() == style.BASELINE]
+
+
+def test_the_reported_epochs_are_dots_on_the_accuracy_curve(tmp_path: Path) -> None:
+    results, analysis = study(tmp_path)
+    curves = figures.study_curves(results)
+    axes = only(figures.curve_panel("accuracy", curves["constant"], curves["baseline"], "epoch"))
+    found = np.asarray(axes.collections[-1].get_offsets())
+    expected = [[run.selected_epoch, 100 * run.accuracy] for run in analysis.effect("constant").runs]
+    assert found == pytest.approx(np.array(expected))
+
+
+def test_a_diverged_run_ends_in_a_cross_at_its_last_finite_loss(tmp_path: Path) -> None:
+    results, _ = study(tmp_path, fates={("dropout=0", 1): "diverged"})
+    curves = figures.study_curves(results)
+    axes = only(figures.curve_panel("loss", curves["dropout=0"], curves["baseline"], "epoch"))
+    (cross,) = [own for own in axes.lines if own.get_marker() == "x"]
+    assert list(cross.get_xdata()) == [2]
+    assert len(line(axes, style.MARK).get_xdata()) == 6
+
+
+def test_an_unfinished_run_is_a_line_of_its_own_and_not_in_the_mean(tmp_path: Path) -> None:
+    results, _ = study(tmp_path, fates={("dropout=0", 1): "interrupted"})
+    own = figures.study_curves(results)["dropout=0"]
+    assert [(status, list(x)) for status, x, _ in own.strays] == [("interrupted", [1, 2, 3])]
+    done = results.epochs[(results.epochs["variant"] == "dropout=0") & (results.epochs["seed"] != 1)]
+    assert own.mean["val_loss"] == pytest.approx(done.groupby("epoch")["val_loss"].mean())
+
+
+def test_a_variant_without_epochs_has_empty_curves(tmp_path: Path) -> None:
+    results, _ = study(tmp_path, everywhere="missing")
+    curves = figures.study_curves(results)
+    assert all(not len(own.x) and not own.strays for own in curves.values())
+    assert figures.loss_limits(list(curves.values())) == (0.0, 1.0, False)
+
+
+def test_a_budget_in_steps_is_drawn_over_steps(tmp_path: Path) -> None:
+    results, _ = study(tmp_path, baseline=BASELINE | {"train": {"steps": 1500, "eval_every": 300}})
+    assert list(figures.study_curves(results)["baseline"].x) == [300, 600, 900, 1200, 1500]
+
+
+def test_a_few_huge_losses_do_not_flatten_the_loss_panels(tmp_path: Path) -> None:
+    results, _ = study(tmp_path)
+    results.epochs.loc[3, "val_loss"] = 1e6
+    low, high, cut = figures.loss_limits(list(figures.study_curves(results).values()))
+    assert low == 0
+    assert high < 10
+    assert cut
+
+
+def test_variants_with_the_same_learning_rates_share_a_panel(tmp_path: Path) -> None:
+    results, _ = study(tmp_path, fates={("norm=batch", seed): "missing" for seed in range(3)})
+    groups = figures.rate_groups(list(figures.study_curves(results).values()))
+    assert [names for _, names in groups] == [("baseline", "dropout=0", "dropout=0.5"), ("constant",)]
+
+
+def test_a_grid_holds_a_titled_panel_for_each_variant(tmp_path: Path) -> None:
+    results, _ = study(tmp_path)
+    curves = figures.study_curves(results)
+    figure = figures.curve_grid("lr", [(name, own) for name, own in curves.items()], curves["baseline"], "epoch")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == list(curves)
+    boxes = [axes.get_position() for axes in figure.axes]
+    assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
+
+
+def weight_decays(folder: Path) -> tuple[Analysis, Axes]:
+    arms = [Arm(f"wd={x:g}", {"optimizer.weight_decay": x}, 0.9) for x in (0.0, 1e-2, 5e-2)]
+    _, analysis = study(folder, arms)
+    return analysis, only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.METRICS["accuracy"]))
+
+
+def test_a_sweep_over_more_than_a_decade_is_logarithmic_and_still_shows_zero(tmp_path: Path) -> None:
+    analysis, axes = weight_decays(tmp_path)
+    assert axes.get_xscale() == "log"
+    places = axes.get_xticks()
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["0", "0.0005", "0.01", "0.05"]
+    assert 0 < places[0] < 5e-4
+    assert list(places[1:]) == [5e-4, 1e-2, 5e-2]
+    dots = np.asarray(axes.collections[0].get_offsets())
+    assert dots[:, 0] == pytest.approx([places[0]] * 3)
+    assert dots[:, 1] == pytest.approx([100 * run.accuracy for run in analysis.effect("wd=0").runs])
+
+
+def test_the_level_of_the_baseline_is_marked_in_a_sweep(tmp_path: Path) -> None:
+    analysis, axes = weight_decays(tmp_path)
+    (mark,) = [own for own in axes.lines if own.get_marker() == "o" and own.get_color() == style.BASELINE]
+    assert mark.get_xydata()[0] == pytest.approx([5e-4, 100 * analysis.baseline.mean])
+
+
+def test_a_sweep_within_a_decade_is_linear(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path, ARMS[:2])
+    axes = only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.METRICS["accuracy"]))
+    assert axes.get_xscale() == "linear"
+    assert list(axes.get_xticks()) == [0.0, 0.2, 0.5]
+
+
+def test_a_level_that_only_diverged_is_a_cross_in_a_sweep(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path, ARMS[:2], fates={("dropout=0.5", seed): "diverged" for seed in range(3)})
+    axes = only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.METRICS["accuracy"]))
+    (cross,) = [own for own in axes.lines if own.get_marker() == "x"]
+    assert cross.get_xdata()[0] == 0.5
+
+
+def test_time_and_memory_are_drawn_against_the_data_fraction(tmp_path: Path) -> None:
+    arms = [Arm(f"f={x:g}", {"data.fraction": x}) for x in (0.01, 0.1, 0.5)]
+    _, analysis = study(tmp_path, arms)
+    sweep = analysis.sweeps[0]
+    figure = figures.sweep_grid(analysis, [(sweep, metric) for metric in figures.METRICS.values()])
+    assert [axes.get_xscale() for axes in figure.axes] == ["log"] * 3
+    seconds = line(figure.axes[1], style.MARK).get_xydata()
+    assert seconds[:, 0] == pytest.approx([0.01, 0.1, 0.5, 1.0])
+    assert seconds[-1, 1] == pytest.approx(analysis.baseline.epoch_seconds)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb\tc", "a b c"), ("x" * 300, "x" * 19 + "…" + "x" * 10), ("\x00\x1bbell\x07", "bell"), ("$x^2$", "$x^2$")],
+)
+def test_a_label_is_one_short_line(name: str, shown: str) -> None:
+    assert style.label(name) == shown
+
+
+def test_the_settings_of_the_user_do_not_reach_a_figure(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path)
+    with matplotlib.rc_context({"text.usetex": True, "figure.facecolor": "red"}):
+        figure = figures.forest(analysis.variants, 1)
+        assert matplotlib.rcParams["text.usetex"]
+    assert figure.get_facecolor() == (0, 0, 0, 0)
+    assert not any(text.get_usetex() for text in only(figure).texts)

@@ -1,0 +1,64 @@
+"""The wheel and the sdist hold all that a user needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist of this checkout."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder
+
+
+def test_the_wheel_holds_the_package_and_its_templates(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    assert wheel.name.startswith("ablation_lab-")
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+    for template in (ROOT / "templates").iterdir():
+        assert f"ablation/templates/{template.name}" in names
+    assert not [name for name in names if name.startswith(("tests", "studies", "docs"))]
+
+
+def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+    wanted = {"templates/report.html.jinja", "studies/smoke.yaml", "tests/conftest.py", "Makefile", "LICENSE"}
+    assert wanted <= names
+
+
+def test_an_installed_wheel_renders_a_report(built: Path, trained: Path, tmp_path: Path) -> None:
+    """In a fresh environment that has the wheel, and borrows the libraries (not the package) of this one."""
+    (wheel,) = built.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    site = subprocess.run(
+        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    Path(site, "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    command = [str(tmp_path / "venv" / "bin" / "ablate"), "report", "--results", str(trained / "results")]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    where = [str(python), "-c", "import ablation; print(ablation.__file__)"]
+    assert site in subprocess.run(where, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "<svg" in (tmp_path / "reports" / "tiny" / "report.html").read_text(encoding="utf-8")

@@ -1,0 +1,457 @@
+"""Reports of stored studies, read as their readers' programs read them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablation.analysis import describe
+from ablation.report import Report, templates_dir, write_report
+from ablation.report.text import fenced, markdown
+from ablation.results import load_results
+from tests.stored import ARMS, Arm, Stored, write_study
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+HOSTILE = "<script>alert(1)</script> | `x` **b** \"' & \U0001f600 a\nb ]( # \u202e-->"
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str | None]
+    children: list[Element | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.text.split())
+
+    def walk(self) -> Iterator[Element]:
+        yield self
+        for child in self.children:
+            if isinstance(child, Element):
+                yield from child.walk()
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        return [
+            e
+            for e in self.walk()
+            if e.tag == tag and all(v in (e.attributes.get(k.rstrip("_")) or "").split() for k, v in attributes.items())
+        ]
+
+
+class Page(HTMLParser):
+    """Builds a tree, and fails on an element that is closed in the wrong place."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.root = Element("root", {})
+        self.open = [self.root]
+        self.feed(path.read_text(encoding="utf-8"))
+        assert self.open == [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def report(folder: Path, *args: Any, **options: Any) -> tuple[Stored, Report]:
+    stored = write_study(folder / "results", *args, **options)
+    return stored, write_report(stored.store, stored.manifest, folder / "report")
+
+
+def page(*args: Any, **options: Any) -> Element:
+    return Page(report(*args, **options)[1].html).root
+
+
+def variants(root: Element) -> dict[str, list[str]]:
+    (table,) = root.all("table", class_="variants")
+    rows = [row for body in table.all("tbody") for row in body.all("tr")]
+    return {row.all("bdi")[0].text: [cell.words for cell in row.all("td")] for row in rows}
+
+
+def facts(root: Element) -> dict[str, str]:
+    (row,) = root.all("dl", class_="facts")
+    return {cell.all("dt")[0].words: cell.all("dd")[0].words for cell in row.all("div")}
+
+
+def section(root: Element, name: str) -> Element:
+    (found,) = [e for e in root.all("section") if e.attributes.get("aria-labelledby") == name]
+    return found
+
+
+def sections(root: Element) -> list[str | None]:
+    return [e.attributes.get("aria-labelledby") for e in root.all("section")]
+
+
+def every_file(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Stored, Report]:
+    """A study whose runs all finished, and its report; nothing changes it."""
+    return report(tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture(scope="module")
+def root(finished: tuple[Stored, Report]) -> Element:
+    return Page(finished[1].html).root
+
+
+def test_a_finished_study_says_what_was_run_and_that_all_runs_finished(root: Element) -> None:
+    assert root.all("h1")[0].words == "What does dropout do?"
+    (sentence,) = root.all("p", class_="summary")
+    assert sentence.words == (
+        "4 variants, each one change away from the baseline (lenet5 on digits, 6 epochs), under 3 seeds: "
+        "all 15 runs finished."
+    )
+    assert not root.all("div", class_="banner")
+    assert facts(root)["Runs finished"] == "15 of 15"
+    assert facts(root)["Seeds"] == "3 0, 1, 2"
+    assert sections(root) == ["question", "effects", "sweeps", "curves", "cost", "setup", "reproduce", "recipe"]
+
+
+def test_the_table_of_variants_holds_the_figures_of_the_analysis(finished: tuple[Stored, Report]) -> None:
+    stored, written = finished
+    analysis = describe(load_results(stored.store, stored.manifest))
+    rows = variants(Page(written.html).root)
+    assert list(rows) == ["baseline", *(arm.name for arm in ARMS)]
+    for effect in analysis.effects:
+        accuracy, difference, n, *_ = rows[effect.variant]
+        assert effect.mean is not None
+        assert effect.sd is not None
+        assert accuracy == f"{100 * effect.mean:.1f} ± {100 * effect.sd:.1f}"
+        assert n == "3"
+        if effect.difference is not None:
+            assert float(difference.replace("−", "-")) == pytest.approx(100 * effect.difference, abs=0.051)
+    assert rows["baseline"][1] == "baseline"
+    assert rows["norm=batch"][3:5] == ["62.9 k", "417 k"]
+
+
+def test_accuracies_have_two_decimals_only_on_a_large_validation_set(tmp_path: Path) -> None:
+    root = page(tmp_path, seeds=[0], val_images=10_000)
+    assert all(re.fullmatch(r"\d+\.\d\d", row[0]) for row in variants(root).values())
+
+
+def test_one_seed_shows_no_standard_deviation_and_says_so(tmp_path: Path) -> None:
+    root = page(tmp_path, seeds=[0])
+    assert all("±" not in row[0] for row in variants(root).values())
+    assert "One seed has no standard deviation." in section(root, "effects").words
+
+
+def test_a_half_finished_study_says_what_is_missing_and_how_to_go_on(tmp_path: Path) -> None:
+    fates = {("constant", 2): "missing", ("norm=batch", 2): "interrupted", ("dropout=0", 2): "crashed"}
+    root = page(tmp_path, fates=fates)
+    (banner,) = root.all("div", class_="banner")
+    assert "3 of 15 runs still to do: 1 not started, 1 interrupted, 1 crashed." in banner.words
+    assert banner.all("code")[0].text == "ablate run studies/dropout.yaml"
+    assert variants(root)["constant"][2] == "2/3"
+    troubles = section(root, "troubles")
+    rows = [[cell.words for cell in row.children if isinstance(cell, Element)] for row in troubles.all("tr")[1:]]
+    assert rows == [
+        ["dropout=0", "2", "crashed", "3", "RuntimeError: out of memory while allocating 2 GiB"],
+        ["norm=batch", "2", "interrupted", "3", "stopped after epoch 3"],
+    ]
+    assert "Not started yet: 1 run: constant (seed 2)." in troubles.words
+
+
+def test_a_study_that_has_not_begun_gives_a_report_without_figures(tmp_path: Path) -> None:
+    _, written = report(tmp_path, everywhere="missing")
+    root = Page(written.html).root
+    assert "none of the 15 runs has finished yet" in root.all("p", class_="summary")[0].words
+    assert not root.all("svg")
+    assert written.figures == ()
+    assert sections(root) == ["question", "effects", "troubles", "setup", "reproduce", "recipe"]
+    assert all(row[0] == "–" for row in variants(root).values())
+
+
+def test_a_study_with_only_interrupted_runs_shows_their_curves(tmp_path: Path) -> None:
+    root = page(tmp_path, everywhere="interrupted")
+    assert "curves" in sections(root)
+    assert "effects" in sections(root)
+
+
+def test_a_baseline_alone_is_reported(tmp_path: Path) -> None:
+    root = page(tmp_path, [])
+    assert "The baseline alone" in root.all("p", class_="summary")[0].words
+    assert list(variants(root)) == ["baseline"]
+
+
+def test_divergence_is_shown_as_a_result(tmp_path: Path) -> None:
+    fates = {("dropout=0", seed): "diverged" for seed in range(3)} | {("constant", 1): "diverged"}
+    root = page(tmp_path, fates=fates)
+    assert facts(root)["Diverged"] == "4"
+    assert not root.all("div", class_="banner")
+    assert "all 15 runs done, 4 of them diverged" in root.all("p", class_="summary")[0].words
+    notes = [note.words for note in root.all("span", class_="note")]
+    assert notes == ["3 of 3 diverged", "mean of the 2 of 3 that finished"]
+    assert variants(root)["dropout=0"][:3] == ["–", "–", "0/3"]
+    assert "conditional" in section(root, "effects").words
+
+
+def test_a_smoke_run_is_stamped(tmp_path: Path) -> None:
+    _, written = report(tmp_path, smoke=True, overrides=["train.epochs=1"])
+    (banner,) = Page(written.html).root.all("p", class_="smoke")
+    assert "figures mean nothing" in banner.words
+    assert "train.epochs=1" in Page(written.html).root.all("p", class_="overrides")[0].words
+    assert "SMOKE RUN" in written.markdown.read_text(encoding="utf-8")
+    assert "train.epochs=1" in written.markdown.read_text(encoding="utf-8")
+
+
+def test_setup_and_reproduction_are_complete(finished: tuple[Stored, Report], root: Element) -> None:
+    stored, _ = finished
+    pairs = dict(zip([e.words for e in root.all("dt")], [e.words for e in root.all("dd")], strict=True))
+    assert pairs["Training images"] == "1,437"
+    assert pairs["Validation images"] == "360"
+    assert pairs["Images"] == "8 × 8 pixels, 1 channel"
+    assert "PyTorch 2.9.1" in pairs["Software"]
+    assert pairs["Trained"] == "2026-03-01 09:00 to 2026-03-01 10:02 UTC"
+    reproduce = section(root, "reproduce")
+    assert reproduce.all("pre", class_="source")[0].text.strip() == stored.manifest.source.strip()
+    codes = {code.text for code in reproduce.all("code")}
+    results = load_results(stored.store, stored.manifest)
+    assert set(results.runs["folder"]) <= codes
+    assert {sha[:12] for sha in results.runs["weights_sha256"]} <= codes
+    recipe = section(root, "recipe").words
+    for part, options in stored.manifest.baseline.recipe.items():
+        assert part in recipe
+        assert all(key in recipe for key in options)
+
+
+def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
+    arms = [Arm(f"dropout={n / 100:g}", {"model.dropout": n / 100}) for n in range(30)]
+    root = page(tmp_path, [arm for arm in arms if arm.changes["model.dropout"] != 0.2], seeds=[0, 1])
+    assert len(variants(root)) == 30
+    (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
+    assert len(loss.all("div", class_="panel")) == 30
+
+
+def test_of_very_many_variants_the_curves_show_those_that_differ_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablation.report.plates.MOST_PANELS", 3)
+    arms = [Arm(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
+    root = page(tmp_path, arms, seeds=[0])
+    (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
+    assert [name.text for name in loss.all("bdi")] == ["baseline", "d7", "d8"]
+    assert "the baseline and the 2 of 6 variants that differ most" in loss.words
+    assert len(variants(root)) == 7
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The report of a study that tries to break out of its text everywhere."""
+    arms = [
+        Arm(HOSTILE, {"model.dropout": 0.5}),
+        Arm("é" * 300, {"model.dropout": 0.4}),
+        Arm('" onload="x', {"model.norm": "batch"}),
+        Arm("$\\frac{a}{b}$", {"model.dropout": 0.1}),
+        Arm("![i](https://example.org/x.png)", {"model.kernel_size": 3}),
+        Arm('<path id="m1" style="fill: #0072b2">', {"model.kernel_size": 7}),
+        Arm("bell\x07\x1b[31m\x00", {"optimizer.lr": 0.1}),
+    ]
+    source = "study: x\n# ``` </pre><script>alert(2)</script>\n"
+    texts = {"title": HOSTILE, "question": HOSTILE, "source": source, "name": "<b>x</b>"}
+    fates = {(HOSTILE, 1): "diverged", (HOSTILE, 2): "missing"}
+    return report(tmp_path_factory.mktemp("hostile"), arms, **texts, overrides=[HOSTILE], fates=fates)[1]
+
+
+def test_no_name_becomes_markup(hostile: Report) -> None:
+    root = Page(hostile.html).root
+    tags = {element.tag for element in root.walk()}
+    assert not tags & {"script", "img", "iframe", "object", "embed", "link", "base", "form"}
+    assert not [e for e in root.walk() for name in e.attributes if name.startswith("on")]
+    assert not [e for e in root.all("b") if e.text == "x"]
+    names = list(variants(root))
+    shown = HOSTILE.replace("\u202e", "\ufffd")
+    assert names[1] == shown
+    assert names[2] == "é" * 300
+    assert names[7] == "bell\ufffd\ufffd[31m\ufffd"
+    assert root.all("h1")[0].text == shown
+    drawn = "".join(text.text for text in root.all("text"))
+    assert '<path id="m1" styl' in drawn
+
+
+def test_a_hostile_name_stays_in_its_cell_of_markdown(hostile: Report) -> None:
+    text = hostile.markdown.read_text(encoding="utf-8")
+    outside = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert "<" not in outside
+    assert "://" not in outside
+    for table in re.findall(r"(?:^\|.*\n)+", outside, flags=re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(widths) == 1
+    pictures = re.findall(r"(?<!\\)!\[.*?(?<!\\)\]\((.*?)\)", outside)
+    assert pictures == [f"figures/{path.name}" for path in hostile.figures]
+
+
+def test_nothing_is_loaded_from_anywhere(hostile: Report) -> None:
+    root = Page(hostile.html).root
+    (policy,) = [e for e in root.all("meta") if e.attributes.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.attributes["content"] == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    for element in root.walk():
+        assert "src" not in element.attributes
+        assert (element.attributes.get("href") or "#").startswith("#")
+        assert (element.attributes.get("xlink:href") or "#").startswith("#")
+    styles = root.all("style")[0].text + " ".join(e.attributes.get("style") or "" for e in root.walk())
+    assert "@import" not in styles
+    assert "http" not in styles
+
+
+def test_every_id_is_unique_and_every_reference_has_its_target(tmp_path: Path) -> None:
+    root = page(tmp_path, fates={("dropout=0", 1): "diverged"})
+    ids = [e.attributes["id"] for e in root.walk() if "id" in e.attributes]
+    assert len(ids) == len(set(ids))
+    wanted: list[str] = []
+    for element in root.walk():
+        wanted += [(element.attributes.get("href") or "#").removeprefix("#")]
+        wanted += (element.attributes.get("aria-labelledby") or "").split()
+        wanted += re.findall(r"url\(#([^)]*)\)", element.attributes.get("clip-path") or "")
+    assert set(wanted) - {""} <= set(ids)
+
+
+def test_the_page_can_be_read_without_seeing_it(root: Element) -> None:
+    drawings = root.all("svg")
+    assert drawings
+    for svg in drawings:
+        assert svg.attributes["role"] == "img"
+        assert svg.all("title")[0].text
+        assert svg.all("desc")[0].text
+    levels = [int(e.tag[1]) for e in root.walk() if re.fullmatch("h[1-6]", e.tag)]
+    assert levels[0] == 1
+    assert all(deeper - level <= 1 for level, deeper in pairwise(levels))
+    assert all(e.attributes.get("scope") for e in root.all("th"))
+    assert root.all("html")[0].attributes["lang"] == "en"
+    (forest,) = [svg for svg in drawings if (svg.attributes["aria-labelledby"] or "").startswith("forest-1-")]
+    assert "norm=batch: " in forest.all("desc")[0].text
+
+
+def test_figures_take_their_colours_from_the_theme_of_the_page(root: Element) -> None:
+    painted = " ".join(e.attributes.get("style") or "" for svg in root.all("svg") for e in svg.walk())
+    assert not re.search(r"#[0-9a-fA-F]{3,6}", painted)
+    css = root.all("style")[0].text
+    light, dark = css.split("prefers-color-scheme: dark", 1)
+    for name in set(re.findall(r"var\(--([a-z]+)\)", painted)):
+        assert f"--{name}: #" in light
+        assert f"--{name}: #" in dark
+
+
+def test_each_curve_is_a_plot_of_its_own(root: Element) -> None:
+    curves = section(root, "curves")
+    assert [h.words for h in curves.all("h3")] == ["Loss", "Accuracy", "Learning rate"]
+    panels = {e.attributes["id"]: [p.words for p in e.all("p", class_="panel-title")] for e in curves.all("figure")}
+    names = ["baseline", "dropout=0", "dropout=0.5", "norm=batch", "constant"]
+    assert panels["figure-loss"] == panels["figure-accuracy"] == names
+    assert panels["figure-learning-rate"] == ["baseline and 3 more", "constant"]
+
+
+def test_captions_say_what_the_marks_are(root: Element) -> None:
+    captions = " ".join(caption.words for caption in root.all("figcaption"))
+    for piece in (
+        "n = 3 seeds",
+        "on 360 validation images",
+        "Each dot is one seed",
+        "training dashed",
+        "earliest on ties",
+    ):
+        assert piece in captions
+
+
+def test_the_tables_are_the_raw_results(tmp_path: Path) -> None:
+    stored, written = report(tmp_path, fates={("constant", 2): "missing", ("constant", 1): "diverged"})
+    results = load_results(stored.store, stored.manifest)
+    with written.runs.open(encoding="utf-8", newline="") as file:
+        runs = list(csv.DictReader(file))
+    assert [(row["variant"], int(row["seed"]), row["status"]) for row in runs] == list(
+        results.runs[["variant", "seed", "status"]].itertuples(index=False, name=None)
+    )
+    assert float(runs[0]["val_accuracy"]) == results.runs["val_accuracy"][0]
+    assert runs[0]["selected_epoch"] == "6"
+    assert runs[-1]["val_accuracy"] == runs[-1]["parameters"] == ""
+    with written.epochs.open(encoding="utf-8", newline="") as file:
+        epochs = list(csv.DictReader(file))
+    assert len(epochs) == len(results.epochs)
+    assert [float(row["val_loss"] or "nan") for row in epochs] == pytest.approx(
+        list(results.epochs["val_loss"]), rel=0, abs=0, nan_ok=True
+    )
+
+
+def test_markdown_has_the_same_figures_beside_it(finished: tuple[Stored, Report]) -> None:
+    stored, written = finished
+    text = written.markdown.read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert pictures == [f"figures/{path.name}" for path in written.figures]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in written.figures)
+    effect = describe(load_results(stored.store, stored.manifest)).effect("norm=batch")
+    assert f"| **norm=batch** | normalisation none → batch | {100 * effect.mean:.1f} ± " in text
+    for heading in ("Question", "What each change does", "Setup", "How to reproduce", "Baseline recipe"):
+        assert f"\n## {heading}\n" in text
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    fates = {("dropout=0", 1): "diverged", ("constant", 2): "interrupted"}
+    stored, _ = report(tmp_path, fates=fates)
+    first = every_file(tmp_path / "report")
+    write_report(stored.store, stored.manifest, tmp_path / "again")
+    write_report(stored.store, stored.manifest, tmp_path / "report")
+    assert every_file(tmp_path / "again") == first
+    assert every_file(tmp_path / "report") == first
+
+
+def test_a_new_report_takes_away_figures_that_no_longer_belong_to_it_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "report" / "figures"
+    folder.mkdir(parents=True)
+    for name in ("loss-9.png", "mine.png"):
+        (folder / name).write_bytes(b"old")
+    report(tmp_path)
+    assert not (folder / "loss-9.png").exists()
+    assert (folder / "mine.png").read_bytes() == b"old"
+
+
+def test_the_templates_are_found() -> None:
+    assert (templates_dir() / "report.html.jinja").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("two\nlines", "two lines"),
+        ("<script>&", "&lt;script&gt;&amp;"),
+        ("weight_decay", "weight\\_decay"),
+        ("1. one", "1\\. one"),
+        ("- one", "\\- one"),
+        ("# one", "\\# one"),
+        ("[a](b)", "\\[a\\](b)"),
+    ],
+)
+def test_markdown_shows_any_text_as_it_is(text: str, shown: str) -> None:
+    assert markdown(text) == shown
+
+
+@pytest.mark.parametrize(("text", "fence"), [("plain", "```"), ("a ``` b", "````"), ("````` x", "``````")])
+def test_a_fence_is_longer_than_any_in_its_text(text: str, fence: str) -> None:
+    lines: Sequence[str] = fenced(text, "yaml").splitlines()
+    assert (lines[0], lines[-1]) == (f"{fence}yaml", fence)

@@ -1,0 +1,250 @@
+"""`ablate run` from the outside: it trains, goes on, survives being killed, and says what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ablation.manifest import Manifest
+from ablation.results import TIMINGS, Results, load_results
+from ablation.store import Store
+
+from .conftest import ABLATE, ROOT, TINY, Ablate
+
+SMOKE = ROOT / "studies" / "smoke.yaml"
+
+
+def results(folder: Path, name: str) -> Results:
+    store = Store(folder / "results")
+    manifest = Manifest.from_json(json.loads(store.study_file(name).read_text()))
+    return load_results(store, manifest)
+
+
+def same(first: Results, second: Results) -> None:
+    """The two studies hold the same values to the bit, timings aside."""
+    for table in ("runs", "epochs"):
+        frames = [getattr(each, table) for each in (first, second)]
+        frames = [frame.drop(columns=[c for c in TIMINGS if c in frame]) for frame in frames]
+        pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
+def test_every_run_is_finished_with_its_files(trained: Path) -> None:
+    found = results(trained, "tiny")
+    assert found.complete
+    assert set(found.runs.status) == {"finished"}
+    for folder in found.runs.folder:
+        files = {path.name for path in (trained / "results" / "runs" / folder).iterdir()}
+        wanted = {"config.json", "epochs.jsonl", "best.pt", "last.pt", "predictions.npz", "run.json"}
+        assert wanted <= files <= wanted | {"lock"}
+
+
+def test_epoch_rows_hold_what_was_measured(trained: Path) -> None:
+    epochs = results(trained, "tiny").epochs
+    assert list(epochs.groupby(["variant", "seed"]).epoch.apply(list).iloc[0]) == [1, 2, 3]
+    assert epochs.train_loss.between(0, 5).all()
+    assert epochs.val_accuracy.between(0, 1).all()
+    assert (epochs.images_per_second > 0).all()
+    assert (epochs.lr == 0.05).all()
+
+
+def test_predictions_agree_with_the_accuracy_of_the_selected_epoch(trained: Path) -> None:
+    import numpy as np
+
+    found = results(trained, "tiny")
+    for row in found.runs.itertuples():
+        stored = np.load(trained / "results" / "runs" / row.folder / "predictions.npz", allow_pickle=False)
+        assert (stored["predicted"] == stored["label"]).mean() == pytest.approx(row.val_accuracy, abs=1e-12)
+
+
+def test_variants_of_one_seed_are_validated_on_the_same_images(trained: Path) -> None:
+    import numpy as np
+
+    found = results(trained, "tiny").runs
+    splits: dict[int, set[bytes]] = {}
+    for row in found.itertuples():
+        stored = np.load(trained / "results" / "runs" / row.folder / "predictions.npz", allow_pickle=False)
+        splits.setdefault(row.seed, set()).add(stored["index"].tobytes())
+    assert [len(split) for split in splits.values()] == [1, 1]
+    assert splits[0] != splits[1]
+
+
+def test_a_second_run_trains_nothing(trained: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.glob("results/runs/*/run.json")}
+    result = subprocess.run([*ABLATE, "run", "tiny.yaml"], cwd=trained, capture_output=True, text=True, check=True)
+    assert "6 of 6 runs done" in result.stdout
+    assert "nothing left to train" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_variant_added_later_leaves_the_others_as_they_are(ablate: Ablate, study_file: Callable[..., Path]) -> None:
+    study_file(TINY.replace("  model.norm: [none]\n", ""))
+    assert ablate("run", "tiny.yaml").returncode == 0
+    study_file()
+    result = ablate("run", "tiny.yaml")
+    assert "4 of 6 runs done" in result.stdout
+    assert "2 runs trained" in result.stdout
+
+
+def test_only_and_seeds_choose_runs(ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path) -> None:
+    study_file()
+    result = ablate("run", "tiny.yaml", "--only", "norm=none", "--workers", "1")
+    assert "2 runs trained" in result.stdout
+    runs = results(tmp_path, "tiny").runs
+    assert dict(zip(runs.variant, runs.status, strict=True)) == {
+        "baseline": "missing",
+        "dropout=0": "missing",
+        "norm=none": "finished",
+    }
+
+
+def test_two_commands_at_once_train_each_run_once(
+    ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    study_file()
+    command = [*ABLATE, "run", "tiny.yaml", "--workers", "1"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate(timeout=200)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    found = results(tmp_path, "tiny")
+    assert found.complete
+    assert (found.runs.resumed == 0).all()
+    assert (found.runs.epochs == 3).all()
+
+
+def test_a_diverging_run_is_a_result(ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path) -> None:
+    study_file(TINY.replace("model.norm: [none]", "optimizer.lr: [1e18]").replace("norm: batch", "norm: none"))
+    result = ablate("run", "tiny.yaml", "--seeds", "0")
+    assert result.returncode == 0
+    assert "1 of them diverged" in result.stdout
+    row = results(tmp_path, "tiny").runs.set_index("variant").loc["lr=1e+18"]
+    assert row.status == "diverged"
+    assert pd.isna(row.selected_epoch)
+    assert pd.isna(row.val_accuracy)
+
+
+def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    process = start(tmp_path, "tiny.yaml")
+    wait_for(lambda: any(tmp_path.glob("results/runs/*/epochs.jsonl")))
+    os.killpg(process.pid, signal.SIGINT)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert "the same command goes on from here" in output
+    assert "Traceback" not in output
+    subprocess.run([*ABLATE, "run", "tiny.yaml"], cwd=tmp_path, check=True, capture_output=True)
+    same(results(trained, "tiny"), results(tmp_path, "tiny"))
+
+
+def test_the_death_of_a_worker_costs_nothing_but_time(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    process = start(tmp_path, "tiny.yaml")
+    wait_for(lambda: any(tmp_path.glob("results/runs/*/config.json")))
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    output = process.communicate(timeout=100)[0]
+    assert process.returncode == 0, output
+    same(results(trained, "tiny"), results(tmp_path, "tiny"))
+
+
+def test_no_worker_outlives_a_killed_command(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    process = start(tmp_path, "tiny.yaml")
+    wait_for(lambda: any(tmp_path.glob("results/runs/*/config.json")))
+    workers = workers_of(process.pid)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(alive(worker) for worker in workers), seconds=10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["kill the command", "kill a worker", "Ctrl-C"])
+def test_the_smoke_study_killed_at_ten_random_moments_ends_the_same(how: str, smoke: Path, tmp_path: Path) -> None:
+    moments = random.Random(how)
+    killed = 0
+    while killed < 10:
+        process = start(tmp_path, str(SMOKE))
+        try:
+            time.sleep(moments.uniform(2.5, 5.5))
+            if process.poll() is not None:
+                break
+            if how == "kill the command":
+                os.killpg(process.pid, signal.SIGKILL)
+            elif how == "Ctrl-C":
+                os.killpg(process.pid, signal.SIGINT)
+            else:
+                for worker in moments.sample(workers_of(process.pid), 1):
+                    os.kill(worker, signal.SIGKILL)
+                time.sleep(moments.uniform(0.0, 1.0))
+                os.killpg(process.pid, signal.SIGINT)
+            killed += 1
+        finally:
+            process.communicate(timeout=120)
+    subprocess.run([*ABLATE, "run", str(SMOKE)], cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    assert killed == 10
+    same(results(smoke, "smoke"), results(tmp_path, "smoke"))
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the smoke study ran without interruption."""
+    folder = tmp_path_factory.mktemp("smoke")
+    subprocess.run([*ABLATE, "run", str(SMOKE)], cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_vgg_study_passes_as_a_smoke_run(ablate: Ablate, tmp_path: Path) -> None:
+    study = str(ROOT / "studies" / "vgg_regularisation.yaml")
+    result = ablate("run", study, "--smoke", "--set", "data.name=synthetic", timeout=600)
+    assert result.returncode == 0, result.stderr
+    found = results(tmp_path, "vgg_regularisation-smoke")
+    assert found.complete
+    assert len(found.runs) == 38
+
+
+def start(folder: Path, study: str) -> subprocess.Popen[str]:
+    """`ablate run` in a process group of its own, as a terminal would start it."""
+    return subprocess.Popen(
+        [*ABLATE, "run", study],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def workers_of(pid: int) -> list[int]:
+    """The worker processes below a command: the children of its fork server."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("looks processes up in /proc")
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        parents[int(stat.parent.name)] = int(text.rpartition(")")[2].split()[1])
+    children = [child for child, parent in parents.items() if parent == pid]
+    return [child for child, parent in parents.items() if parent in children]

@@ -1,0 +1,279 @@
+"""A catalogue of the mistakes that people make in study files, and what they are told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ablation.errors import FileError, UserError
+from ablation.load import load_study
+
+SOUND = """\
+baseline:
+  data: {name: digits}
+  model: {name: lenet5, dropout: 0.2}
+  optimizer: {name: sgd, lr: 0.1, momentum: 0.9}
+  schedule: {name: cosine}
+  train: {epochs: 5}
+seeds: [0, 1]
+vary:
+  model.dropout: [0.5]
+"""
+
+# Each mistake: a name, what is replaced in the sound study by what, and the places, words and mends that must appear.
+MISTAKES = {
+    "unknown key at the top": ("seeds: [0, 1]", "sedes: [0, 1]", ["7:1: unknown key 'sedes'", "did you mean 'seeds'?"]),
+    "unknown key in a section": (
+        "dropout: 0.2",
+        "droput: 0.2",
+        ["3:25: unknown key 'droput'", "did you mean 'dropout'?"],
+    ),
+    "unknown section": (
+        "  train:",
+        "  trian:",
+        ["6:3: unknown key 'trian'", "did you mean 'train'?", "has no 'train'"],
+    ),
+    "option of another kind": (
+        "{name: cosine}",
+        "{name: cosine, step_size: 3}",
+        ["5:28: unknown key 'step_size' in baseline.schedule (cosine)", "it is an option of step"],
+    ),
+    "wrong type: text for a number": (
+        "lr: 0.1",
+        "lr: fast",
+        ["4:30: baseline.optimizer.lr is 'fast'; it must be a number"],
+    ),
+    "wrong type: quoted number": ("lr: 0.1", "lr: '0.1'", ["it must be a number", "without quotes"]),
+    "wrong type: fraction of an epoch": (
+        "epochs: 5",
+        "epochs: 2.5",
+        ["6:19: baseline.train.epochs is 2.5; it must be a whole"],
+    ),
+    "wrong type: list for a section": (
+        "{name: digits}",
+        "[digits]",
+        ["2:9: baseline.data is ['digits']; it must be a mapping (key: value)"],
+    ),
+    "wrong type: yes for true": ("momentum: 0.9", "nesterov: yes", ["it must be true or false", "write true or false"]),
+    "duplicate key": (
+        "  train: {epochs: 5}",
+        "  train: {epochs: 5}\n  train: {epochs: 6}",
+        ["7:3: the key 'train' stands twice"],
+    ),
+    "unknown model": (
+        "lenet5",
+        "lenet",
+        ["3:17: baseline.model.name: unknown model 'lenet'", "did you mean 'lenet5'?"],
+    ),
+    "unknown data set": ("digits", "digit", ["2:16: unknown data set 'digit'", "did you mean 'digits'?"]),
+    "unknown optimizer": ("sgd", "sdg", ["4:21: unknown optimizer 'sdg'", "did you mean 'sgd'?"]),
+    "unknown schedule": ("cosine", "cosin", ["unknown schedule 'cosin'", "did you mean 'cosine'?"]),
+    "unknown augmentation": (
+        "{name: digits}",
+        "{name: digits, augment: [crop, flop]}",
+        ["unknown augmentation 'flop'", "'flip'"],
+    ),
+    "unknown norm": ("dropout: 0.2", "norm: bacth", ["baseline.model.norm is 'bacth'", "did you mean 'batch'?"]),
+    "no name": ("{name: digits}", "{validation: 0.2}", ["baseline.data has no name", "choose one: digits, mnist"]),
+    "no optimizer": (
+        "  optimizer: {name: sgd, lr: 0.1, momentum: 0.9}\n",
+        "",
+        ["baseline has no 'optimizer'", "for example"],
+    ),
+    "no baseline": (re.compile(r"baseline:.*?(?=seeds)", re.S), "", ["the study has no 'baseline'"]),
+    "no seeds": ("seeds: [0, 1]\n", "", ["the study has no 'seeds'", "for example seeds: [0, 1, 2]"]),
+    "empty seeds": ("[0, 1]", "[]", ["7:8: seeds is empty", "at least one"]),
+    "the same seed twice": ("[0, 1]", "[0, 0]", ["seed 0 stands twice", "list each seed once"]),
+    "negative seed": ("[0, 1]", "[0, -1]", ["7:12: seeds[1] is -1; it must be at least 0"]),
+    "negative learning rate": ("lr: 0.1", "lr: -0.1", ["4:30: baseline.optimizer.lr is -0.1; it must be above 0"]),
+    "infinite learning rate": ("lr: 0.1", "lr: .inf", ["baseline.optimizer.lr is inf; it must be a finite number"]),
+    "dropout of one": ("dropout: 0.2", "dropout: 1", ["baseline.model.dropout is 1; it must be below 1"]),
+    "fraction 0": ("model.dropout: [0.5]", "data.fraction: [0, 0.5]", ["9:19: data.fraction is 0; it must be above 0"]),
+    "fraction in percent": (
+        "model.dropout: [0.5]",
+        "data.fraction: [50]",
+        ["9:19: data.fraction is 50; it must be at most 1"],
+    ),
+    "even kernel": ("dropout: 0.2", "dropout: 0.2, kernel_size: 4", ["the kernel size must be odd", "use 3, 5 or 7"]),
+    "no budget": ("epochs: 5", "batch_size: 5", ["neither epochs nor steps", "for example epochs: 30"]),
+    "two budgets": ("epochs: 5", "epochs: 5, steps: 100", ["both epochs and steps"]),
+    "warm-up longer than the run": (
+        "{name: cosine}",
+        "{name: cosine, warmup_epochs: 9}",
+        ["5:43: the warm-up of 9 epochs fills"],
+    ),
+    "milestones out of order": (
+        "{name: cosine}",
+        "{name: multistep, milestones: [4, 2]}",
+        ["the milestones must increase"],
+    ),
+    "nesterov without momentum": ("momentum: 0.9", "nesterov: true", ["Nesterov needs a momentum above 0"]),
+    "cutout larger than the image": (
+        "{name: digits}",
+        "{name: digits, augment: [cutout]}",
+        ["cutout of 8 pixels covers the 8x8 image", "use a size below 8"],
+    ),
+    "image too small for the pools": (
+        "lenet5",
+        "vgg16",
+        ["3:17: vgg16 needs images of at least 32x32 pixels; digits has 8x8"],
+    ),
+    "a stem for a network without": ("dropout: 0.2", "stem: large", ["lenet5 has no choice of stem"]),
+    "a norm's place without a norm": ("dropout: 0.2", "norm_position: after", ["3:40: there is no norm to place"]),
+    "unknown variable": (
+        "model.dropout: [0.5]",
+        "model.droput: [0.5]",
+        ["9:3: unknown variable 'model.droput'", "model.dropout"],
+    ),
+    "variable without its section": (
+        "model.dropout: [0.5]",
+        "dropout: [0.5]",
+        ["unknown variable 'dropout'", "write model.dropout"],
+    ),
+    "one value instead of a list": (
+        "model.dropout: [0.5]",
+        "model.dropout: 0.5",
+        ["vary.model.dropout is 0.5; it must be a list"],
+    ),
+    "no value at all": ("model.dropout: [0.5]", "model.dropout: []", ["9:18: vary.model.dropout lists no value"]),
+    "delta equal to the baseline": (
+        "[0.5]",
+        "[0.5, 0.2]",
+        ["9:24: this variant equals the baseline: it changes nothing"],
+    ),
+    "delta equal to a default": (
+        "model.dropout: [0.5]",
+        "model.kernel_size: [5]",
+        ["this variant equals the baseline"],
+    ),
+    "the same delta twice": ("[0.5]", "[0.5, 0.5]", ["9:24: this variant repeats 'dropout=0.5'"]),
+    "two variables in one delta": (
+        "model.dropout: [0.5]",
+        "model: [{dropout: 0.5, norm: batch}]",
+        ["9:11: this changes 2 variables: model.norm, model.dropout", "declare the change under combine"],
+    ),
+    "two variables behind a new name": (
+        "model.dropout: [0.5]",
+        "model: [{name: resnet9, norm: none}]",
+        ["this changes 2 variables: model.name, model.norm"],
+    ),
+    "a combination of one": (
+        "vary:\n  model",
+        "combine:\n  both: {model.norm: batch}\nvary:\n  model",
+        ["9:3: combine.both changes fewer"],
+    ),
+    "a combination with a fault": (
+        "vary:\n  model",
+        "combine:\n  both: {model.norm: bach, model.dropout: 0.1}\nvary:\n  model",
+        ["9:22: model.norm is 'bach'", "did you mean 'batch'?"],
+    ),
+    "a variant without its parameters": (
+        "model.dropout: [0.5]",
+        "schedule: [step]",
+        ["9:14: schedule has no 'step_size'"],
+    ),
+    "missing image folder": (
+        "{name: digits}",
+        "{name: image_folder, path: no/such/place}",
+        ["2:36: no folder or zip file at 'no/such/place'", "relative to where you start"],
+    ),
+    "no path for the images": ("{name: digits}", "{name: image_folder}", ["baseline.data has no 'path'"]),
+    "tabs": ("  model:", "\tmodel:", ["3:1: a tab stands in the indentation", "indent with spaces"]),
+    "unclosed bracket": ("[0, 1]", "[0, 1", ["not valid YAML"]),
+    "a tag": ("seeds: [0, 1]", "seeds: !!python/object:os.system [0]", ["7:8: the tag", "is not allowed"]),
+    "a list at the top": (re.compile(".*", re.S), "- a\n- b\n", ["1:1: a study file is a mapping"]),
+    "an empty file": (re.compile(".*", re.S), "", ["1:1: the file is empty"]),
+    "only a comment": (re.compile(".*", re.S), "# nothing yet\n", ["1:1: the file is empty"]),
+    "a key that is a list": ("seeds: [0, 1]", "seeds: [0, 1]\n? [a, b]\n: 1", ["8:3: a key must be plain text"]),
+}
+
+
+def break_it(what: str | re.Pattern[str], by: str) -> str:
+    if isinstance(what, re.Pattern):
+        return what.sub(by, SOUND, count=1)
+    assert what in SOUND
+    return SOUND.replace(what, by, 1)
+
+
+def test_the_study_is_sound_before_it_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(SOUND)
+    assert [v.name for v in load_study(path).variants] == ["baseline", "dropout=0.5"]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistake_is_located_and_comes_with_its_mend(mistake: str, tmp_path: Path) -> None:
+    what, by, expected = MISTAKES[mistake]
+    path = tmp_path / "study.yaml"
+    path.write_text(break_it(what, by), encoding="utf-8")
+    with pytest.raises(FileError) as caught:
+        load_study(path)
+    message = str(caught.value)
+    for words in expected:
+        assert words in message
+    assert message.startswith(f"{path}:")
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(SOUND.replace("lenet5", "lenet6").replace("lr: 0.1", "lr: 0").replace("[0, 1]", "[]"))
+    with pytest.raises(FileError) as caught:
+        load_study(path)
+    assert [problem.line for problem in caught.value.problems] == [3, 4, 7]
+
+
+def test_the_offending_line_is_shown_with_a_pointer(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(SOUND.replace("lr: 0.1", "lr: 0"))
+    with pytest.raises(FileError) as caught:
+        load_study(path)
+    shown, pointer = str(caught.value).splitlines()[2:4]
+    assert shown.endswith("optimizer: {name: sgd, lr: 0, momentum: 0.9}")
+    assert shown[pointer.index("^")] == "0"
+
+
+def test_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "dropout.yaml").write_text(SOUND)
+    with pytest.raises(UserError, match=r"did you mean .*dropout\.yaml"):
+        load_study(tmp_path / "dropuot.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(b"baseline: \xff\xfe")
+    with pytest.raises(UserError, match="not UTF-8"):
+        load_study(path)
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="can't be read"):
+        load_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("model.dropuot=0.5", "did you mean 'model.dropout'?"),
+        ("model.dropout", "write it as KEY=VALUE"),
+        ("model.dropout=2", "--set model.dropout=2: baseline.model.dropout is 2; it must be below 1"),
+        ("data.name=digitz", "--set data.name=digitz: unknown data set 'digitz'"),
+        ("seeds=[]", "--set seeds=[]: seeds is empty"),
+    ],
+)
+def test_a_wrong_setting_of_the_command_line_is_named(setting: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(SOUND)
+    with pytest.raises(UserError) as caught:
+        load_study(path, overrides=[setting])
+    assert message in str(caught.value)
+
+
+def test_the_command_prints_the_problem_and_exits_with_1(ablate, study_file) -> None:  # type: ignore[no-untyped-def]
+    path = study_file(SOUND.replace("lr: 0.1", "lr: 0"))
+    result = ablate("run", path.name)
+    assert result.returncode == 1
+    assert "tiny.yaml:4:30: baseline.optimizer.lr is 0; it must be above 0" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (path.parent / "results").exists()

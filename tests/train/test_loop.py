@@ -1,0 +1,207 @@
+"""One run in this process: the same bits however it is interrupted, and a record of what happened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ablation.load import load_study
+from ablation.plan import Run
+from ablation.protocol import Task
+from ablation.record import EpochRow, RunRecord
+from ablation.store import RunFolder
+from ablation.study import Study
+from ablation.train import checkpoint
+from ablation.train.loop import Hooks, train
+
+STUDY = """\
+baseline:
+  data: {name: digits, validation: 0.2, limit: 150, augment: [{name: crop, padding: 1}]}
+  model: {name: lenet5, norm: batch, dropout: 0.3, feature_dropout: 0.1, hidden: [16]}
+  optimizer: {name: sgd, lr: 0.1, momentum: 0.9, weight_decay: 1e-3}
+  schedule: {name: cosine, warmup_epochs: 1}
+  train: {epochs: 4, batch_size: 32}
+seeds: [0]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Callable[..., Study]:
+    def make(*overrides: str, more: str = "") -> Study:
+        path = tmp_path / "study.yaml"
+        path.write_text(STUDY + more)
+        return load_study(path, overrides=overrides)
+
+    return make
+
+
+def run(task: Task, stop_after: int | None = None) -> tuple[RunRecord | None, list[EpochRow]]:
+    """Train a task, asking it to stop after so many epochs."""
+    seen: list[EpochRow] = []
+    hooks = Hooks(
+        on_epoch=lambda row, _: seen.append(row),
+        on_step=lambda *_: None,
+        should_stop=lambda: stop_after is not None and len(seen) >= stop_after,
+    )
+    return train(task, hooks), seen
+
+
+def values(folder: Path) -> list[tuple[float, ...]]:
+    rows = RunFolder(folder).epochs()
+    return [(r.epoch, r.step, r.lr, r.train_loss, r.train_accuracy, r.val_loss, r.val_accuracy) for r in rows]
+
+
+RECIPES = {
+    "sgd": [],
+    "adam": ["optimizer={name: adam, lr: 0.003}"],
+    "nesterov, clipped, smoothed": ["optimizer.nesterov=true", "train.clip_norm=1", "train.label_smoothing=0.1"],
+    "bf16": ["train.precision=bf16"],
+    "budget in steps": ["train={epochs: null, steps: 14, eval_every: 4, batch_size: 32}"],
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_an_interrupted_run_ends_with_the_same_bits(recipe: str, study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (whole,), (parts,) = tasks(study(*RECIPES[recipe]), "a"), tasks(study(*RECIPES[recipe]), "b")
+    expected, _ = run(whole)
+    for _ in range(3):
+        assert run(parts, stop_after=1)[0] is None
+    record, _ = run(parts)
+    assert record is not None
+    assert expected is not None
+    assert record.weights_sha256 == expected.weights_sha256
+    assert record.resumed == 3
+    assert values(parts.folder) == values(whole.folder)
+
+
+def test_a_crash_between_row_and_checkpoint_repeats_the_epoch(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (whole,), (torn,) = tasks(study(), "a"), tasks(study(), "b")
+    expected, _ = run(whole)
+    run(torn, stop_after=2)
+    saved = RunFolder(torn.folder).last.read_bytes()
+    run(torn, stop_after=1)
+    RunFolder(torn.folder).last.write_bytes(saved)
+    record, rows = run(torn)
+    assert [row.epoch for row in rows] == [3, 4]
+    assert record is not None
+    assert expected is not None
+    assert record.weights_sha256 == expected.weights_sha256
+    assert values(torn.folder) == values(whole.folder)
+
+
+def test_a_crash_while_finishing_is_made_up_for(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study())
+    expected, _ = run(task)
+    (task.folder / "run.json").unlink()
+    (task.folder / "predictions.npz").unlink()
+    record, rows = run(task)
+    assert rows == []
+    assert record is not None
+    assert expected is not None
+    assert record.weights_sha256 == expected.weights_sha256
+    assert RunFolder(task.folder).predictions.exists()
+
+
+def test_an_unreadable_checkpoint_is_kept_aside_and_never_trusted(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (whole,), (broken,) = tasks(study(), "a"), tasks(study(), "b")
+    expected, _ = run(whole)
+    run(broken, stop_after=2)
+    last = RunFolder(broken.folder).last
+    last.write_bytes(last.read_bytes()[:1000])
+    record, rows = run(broken)
+    assert len(rows) == 4
+    assert record is not None
+    assert expected is not None
+    assert record.weights_sha256 == expected.weights_sha256
+    assert (broken.folder / "last.pt.unreadable").exists()
+
+
+def test_the_seed_decides_and_nothing_else(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    first, second = tasks(study("seeds=[0, 1]"), "a")
+    again = tasks(study("seeds=[1]"), "b")[0]
+    digests = []
+    for task in (first, second, again):
+        torch.rand(7)
+        record, _ = run(task)
+        assert record is not None
+        digests.append(record.weights_sha256)
+    assert digests[0] != digests[1]
+    assert digests[1] == digests[2]
+
+
+def test_a_variant_that_changes_nothing_while_training_equals_the_baseline(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    """Clipping far above every gradient draws no random number and changes no bit: streams are not disturbed."""
+    baseline, clipped = tasks(study(more="vary: {train.clip_norm: [1e9]}"))
+    digests = {record.weights_sha256 for task in (baseline, clipped) if (record := run(task)[0])}
+    assert len(digests) == 1
+
+
+def test_best_is_the_earliest_epoch_of_the_highest_validation_accuracy(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study("train.epochs=8"))
+    record, rows = run(task)
+    assert record is not None
+    accuracies = [row.val_accuracy for row in rows]
+    assert record.best_epoch == record.selected_epoch == accuracies.index(max(accuracies)) + 1
+    best = checkpoint.load(RunFolder(task.folder).best, torch.device("cpu"))
+    assert best is not None
+    assert checkpoint.sha256(best["model"]) == record.weights_sha256
+
+
+def test_the_last_epoch_can_be_selected(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study("train.epochs=8", "train.select=last"))
+    record, _ = run(task)
+    assert record is not None
+    assert record.selected_epoch == 8
+    last = checkpoint.load(RunFolder(task.folder).last, torch.device("cpu"))
+    assert last is not None
+    assert checkpoint.sha256(last["model"]) == record.weights_sha256
+    assert "optimizer" not in last
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study("optimizer.lr=1e18", "model.norm=none", "schedule=constant"))
+    record, rows = run(task)
+    assert record is not None
+    assert record.status == "diverged"
+    assert record.selected_epoch is None
+    assert record.epochs == len(rows) == 1
+    assert math.isnan(RunFolder(task.folder).epochs()[0].train_loss)
+
+
+def test_a_diverged_run_that_crashed_before_its_record_is_not_trained_on(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study("optimizer.lr=1e18", "model.norm=none", "schedule=constant"))
+    run(task)
+    (task.folder / "run.json").unlink()
+    record, rows = run(task)
+    assert rows == []
+    assert record is not None
+    assert record.status == "diverged"
+
+
+def test_the_record_says_what_was_trained_on_what(study, tasks, place) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study())
+    record, _ = run(task)
+    assert record is not None
+    assert record.image == (1, 8, 8)
+    assert record.classes == tuple("0123456789")
+    assert record.train_images + record.val_images == pytest.approx(150, abs=5)
+    assert record.parameters == 156 + 12 + 2416 + 32 + 64 * 16 + 16 + 170
+    assert record.environment.threads == 1
+    assert record.environment.torch == torch.__version__
+    assert RunRecord.from_json(record.to_json()) == record
+    assert isinstance(task.run, Run)
+
+
+def test_memory_grows_with_the_batch(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    wide = ["model.width=8", "data.limit=1200", "train.epochs=2"]
+    peaks = []
+    for size in (8, 800):
+        (task,) = tasks(study(*wide, f"train.batch_size={size}"), str(size))
+        peaks.append(run(task)[1][0].peak_memory_mb)
+    if any(math.isnan(peak) for peak in peaks):
+        pytest.skip("this system does not tell the peak memory of a process")
+    assert peaks[1] > peaks[0] + 5
