@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ablation.stats import dunnett
+import ablation.stats.dunnett as dunnett
 from ablation.stats.arrays import FloatArray, as_table, check_alpha, negligible_variance
 from ablation.stats.effects import Comparison, Effect, Method, Reason, describe
 from ablation.stats.paired import holm, paired_t, sign_flip_max_t

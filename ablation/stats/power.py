@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy import optimize, special
 
-from ablation.stats import dunnett
+import ablation.stats.dunnett as dunnett
 from ablation.stats.arrays import FloatArray, check_alpha
 from ablation.stats.blocked import MIN_DF_TWO_SEEDS
 
