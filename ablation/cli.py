@@ -17,6 +17,7 @@ from ablation.errors import UserError
 
 if TYPE_CHECKING:
     from ablation.manifest import Manifest
+    from ablation.results import Results
     from ablation.store import Store
     from ablation.study import Study
 
@@ -66,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_plan, _add_validate, _add_status, _add_report, _add_list, _add_schema):
+    for add in (_add_run, _add_plan, _add_validate, _add_status, _add_test, _add_report, _add_list, _add_schema):
         add(commands)
     return parser
 
@@ -76,9 +77,7 @@ def _add_run(commands: Commands) -> None:
     _study_arguments(run)
     _results_argument(run)
     run.add_argument("--only", action="append", default=[], metavar="VARIANT", help="train this one only (repeatable)")
-    run.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
-    run.add_argument("--workers", type=_positive, help="workers for each device (default: one a core, or one a GPU)")
-    run.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
+    _worker_arguments(run)
     run.set_defaults(call=_run)
 
 
@@ -102,6 +101,16 @@ def _add_status(commands: Commands) -> None:
     status.set_defaults(call=_status)
 
 
+def _add_test(commands: Commands) -> None:
+    test = commands.add_parser("test", help="open the test set: evaluate the networks that validation chose, once")
+    test.add_argument("study", metavar="STUDY", help="name or file of a study that was run")
+    _results_argument(test)
+    _worker_arguments(test)
+    test.add_argument("--partial", action="store_true", help="open it although some runs are not finished")
+    test.add_argument("--again", action="store_true", help="open it although it was opened before")
+    test.set_defaults(call=_test)
+
+
 def _add_report(commands: Commands) -> None:
     report = commands.add_parser("report", help="write the report of a study")
     _results_argument(report)
@@ -109,6 +118,11 @@ def _add_report(commands: Commands) -> None:
     report.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where reports go (default: reports)"
     )
+    elsewhere = report.add_argument_group("results from elsewhere")
+    elsewhere.add_argument("--from", dest="table", type=Path, metavar="RUNS.csv", help="columns variant, seed, metrics")
+    elsewhere.add_argument("--baseline", metavar="NAME", help="the variant that the others are compared with")
+    elsewhere.add_argument("--epochs", type=Path, metavar="EPOCHS.csv", help="columns variant, seed, epoch, metrics")
+    elsewhere.add_argument("--metric", metavar="COLUMN", help="the primary metric (default: the first one)")
     report.set_defaults(call=_report)
 
 
@@ -134,6 +148,12 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change the baseline: model.dropout=0.5"
     )
     parser.add_argument("--seeds", type=_seeds, metavar="LIST", help="use these seeds: 0,1,2 or 0-4")
+
+
+def _worker_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
+    parser.add_argument("--workers", type=_positive, help="workers for each device (default: one a core, or one a GPU)")
+    parser.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
 
 
 def _results_argument(parser: argparse.ArgumentParser) -> None:
@@ -196,16 +216,38 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report(options: argparse.Namespace) -> int:
-    from ablation.report import write_report
+def _test(options: argparse.Namespace) -> int:
+    from ablation.runner.testing import test_study
     from ablation.store import Store
 
     store = Store(options.results)
-    manifest = find_study(store, options.study)
-    files = write_report(store, manifest, options.out / manifest.folder)
+    return test_study(store, find_study(store, options.study), options)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ablation.report import report_on, write_report
+    from ablation.store import Store
+
+    store = Store(options.results)
+    if options.table:
+        results = _foreign_results(options)
+        files = report_on(results, store, options.out / results.manifest.folder)
+    else:
+        manifest = find_study(store, options.study)
+        files = write_report(store, manifest, options.out / manifest.folder)
     for path in (files.html, files.markdown):
         print(path)
     return 0
+
+
+def _foreign_results(options: argparse.Namespace) -> Results:
+    from ablation.tables import read_results
+
+    if options.study:
+        raise UserError("a report is of a study or of a table, not of both", "leave out the study, or --from")
+    if not options.baseline:
+        raise UserError("--from needs --baseline", "name the variant that the others are compared with")
+    return read_results(options.table, options.baseline, epochs=options.epochs, metric=options.metric)
 
 
 def find_study(store: Store, wanted: str | None) -> Manifest:
@@ -237,8 +279,9 @@ def _list(options: argparse.Namespace) -> int:
     for heading, names in CHOICES.items():
         if options.what in (None, heading):
             print(heading)
+            width = max(14, *map(len, names))
             for name, summary in names.items():
-                print(f"  {name:<14} {summary}")
+                print(f"  {name:<{width}} {summary}")
     return 0
 
 

@@ -7,16 +7,23 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ablation import registry, study
+from ablation import registry, sections, study
+from ablation.designs import Component
+from ablation.stages import Stage
 from ablation.study import Path
 
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     section: {
         name: kind for kind in get_args(get_args(union)[0]) for name in get_args(kind.model_fields["name"].annotation)
     }
-    for section, union in {"data": study.Data, "optimizer": study.Optimizer, "schedule": study.Schedule}.items()
+    for section, union in {
+        "data": study.Data,
+        "optimizer": sections.Optimizer,
+        "schedule": sections.Schedule,
+        "augment": sections.Augmentation,
+    }.items()
 }
-_AUGMENTATIONS: Mapping[str, type[BaseModel]] = {"crop": study.Crop, "flip": study.Flip, "cutout": study.Cutout}
+_AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": study.Model, "train": study.Train}
 SECTIONS = tuple(study.Recipe.model_fields)
 
@@ -41,8 +48,14 @@ _TYPES = {
 }
 
 
+_ELSEWHERE = {"mixup": "mixup changes the labels too: it is the option train.mixup, for example mixup: 0.2"}
+"""Names that are looked for where they are not."""
+
+
 def option_names(section: str, name: object) -> tuple[str, ...]:
     """The options of `section` of the kind `name`; of every kind where `name` is none of them."""
+    if section == "model" and name in registry.TORCHVISION:
+        return registry.TORCHVISION_OPTIONS
     if section in _SINGLE:
         return tuple(_SINGLE[section].model_fields)
     kinds = _KINDS[section]
@@ -74,7 +87,7 @@ def real_path(loc: Sequence[Any], raw: Any) -> Path:
 
 def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]:
     kind, ctx = item["type"], item.get("ctx", {})
-    path = real_path(item["loc"], raw)
+    path = real_path([*item["loc"], *ctx.get("place", ())], raw)
     what = dotted(path) or "the study"
     value = item["input"]
     if kind == "extra_forbidden":
@@ -104,12 +117,9 @@ def _tag_fault(kind: str, path: Path, value: Any) -> tuple[Path, bool, str, str 
     if kind == "union_tag_not_found" or not isinstance(value, Mapping):
         what = "has no name" if isinstance(value, Mapping) else f"is {_show(value)}; it must be a mapping with a name"
         return path, True, f"{dotted(path)} {what}", f"choose one: {', '.join(known)}"
-    return (
-        (*path, "name"),
-        False,
-        f"unknown {singular} {_show(value['name'])}",
-        registry.suggestion(value["name"], known),
-    )
+    name = value["name"]
+    hint = _ELSEWHERE.get(str(name)) or registry.suggestion(name, known)
+    return (*path, "name"), False, f"unknown {singular} {_show(name)}", hint
 
 
 def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
@@ -118,8 +128,12 @@ def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
     for part in parents:
         node = node[part]
     name = node.get("name") if isinstance(node, Mapping) else None
+    if parents[:1] == ("components",):
+        return tuple(Component.model_fields)
     if "augment" in parents:
         return tuple(_AUGMENTATIONS[str(name)].model_fields)
+    if parents[-2:-1] == ("stages",):
+        return tuple(Stage.model_fields)
     if parents and parents[-1] in SECTIONS:
         return option_names(str(parents[-1]), name)
     return SECTIONS if parents == ("baseline",) else tuple(study.StudyFile.model_fields)
@@ -127,7 +141,7 @@ def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
 
 def _other_kinds(path: Path) -> str | None:
     """Which other kinds of the same section know the option at `path`."""
-    section = str(path[-2]) if len(path) > 1 else ""
+    section = "augment" if "augment" in path[:-1] else str(path[-2]) if len(path) > 1 else ""
     owners = [name for name, kind in _KINDS.get(section, {}).items() if path[-1] in kind.model_fields]
     return f"it is an option of {' and '.join(owners)}" if owners else None
 

@@ -1,19 +1,23 @@
-"""What a data set is, as a short text: the same images give the same fingerprint, wherever they lie."""
+"""What a data set is, as a short text: the same images give the same fingerprint, wherever they lie. So do weights."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from ablation.errors import UserError
-from ablation.plan import canonical_json
-from ablation.registry import DATA
-from ablation.study import Data, ImageFolder, Synthetic
+from ablation.plan import canonical_json, slug
+from ablation.registry import DATA, TORCHVISION
+from ablation.study import Data, ImageFolder, Model, Synthetic
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
+Part = Literal["train", "test"]
 BUILTIN_VERSION = 1
 """Raised when the images of a built-in data set would be read differently."""
 
@@ -78,19 +82,59 @@ def class_count(data: Data) -> int:
     return data.classes if isinstance(data, Synthetic) else DATA[data.name].classes
 
 
-def fingerprint(data: Data) -> str:
-    """The fingerprint of the training part of a data set. Raises UserError where an image folder has none."""
+def cache_folder(name: str, fingerprint: str, part: str) -> str:
+    """The folder below results/data/ that holds the decoded images of one part (train, test) of a data set."""
+    return slug(f"{name}-{fingerprint}-{part}")
+
+
+def fingerprint(data: Data, part: Part = "train") -> str:
+    """The fingerprint of one part of a data set. Raises UserError where an image folder does not have it."""
     if isinstance(data, ImageFolder):
-        return f"{_folder_digest(Path(data.path))}-{data.size}px"
+        return f"{_folder_digest(Path(data.path), part)}-{data.size}px"
+    version = f"v{BUILTIN_VERSION}" if part == "train" else f"{part}-v{BUILTIN_VERSION}"
     if isinstance(data, Synthetic):
         own = {"shape": data.shape, "classes": data.classes, "samples": data.samples}
-        return f"synthetic-{hashlib.sha256(canonical_json(own).encode()).hexdigest()[:12]}-v{BUILTIN_VERSION}"
-    return f"{data.name}-v{BUILTIN_VERSION}"
+        return f"synthetic-{hashlib.sha256(canonical_json(own).encode()).hexdigest()[:12]}-{version}"
+    return f"{data.name}-{version}"
 
 
-def _folder_digest(root: Path) -> str:
+def weights_digest(model: Model) -> str:
+    """What the weights are that `model` starts from: for a checkpoint the SHA-256 of its file.
+
+    torchvision's own weights go by the name of their file, which holds the first digits of its SHA-256. Where another
+    file stands under that name, it goes by its own SHA-256. Raises UserError where a checkpoint is missing.
+    """
+    if model.checkpoint:
+        path = Path(model.checkpoint)
+        if not path.is_file():
+            hint = "model.weights names a best.pt or last.pt, seen from where you start `ablate`"
+            raise UserError(f"no checkpoint at {model.checkpoint!r}", hint)
+        return file_sha256(path)
+    name = TORCHVISION[model.name].file
+    path = hub_folder() / name
+    if not path.is_file():
+        return name  # it will be downloaded, and its digest verified then
+    digest = file_sha256(path)
+    expected = re.search(r"-([0-9a-f]{8,})\.", name)
+    return name if expected and digest.startswith(expected.group(1)) else digest
+
+
+def hub_folder() -> Path:
+    """The folder in which torch.hub looks for weights, and into which it downloads them."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _folder_digest(root: Path, part: Part) -> str:
     digest = hashlib.sha256()
-    images = list_images(root, "train")
+    images = list_images(root, part)
     archive = open_archive(root)
     try:
         for image in images:

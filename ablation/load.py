@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from ablation import explain, registry, strict_yaml, variants
+from ablation.arms import DesignArms, GridArms
 from ablation.errors import UserError
 from ablation.strict_yaml import Document, Loc
 from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
 
+CONTROL_OFFSET = 1_000_000
+"""From the seeds of a study to those of its A/A control."""
 SMOKE_IMAGES, SMOKE_EPOCHS, SMOKE_SEEDS, SMOKE_BATCH = 40, 1, 2, 16
 
 
@@ -24,7 +28,13 @@ def load_study(
     `overrides` are `KEY=VALUE` settings above the baseline (`model.dropout=0.5`) or the file (`seeds=[0, 1]`); `smoke`
     cuts every run to a tiny subset. Raises FileError with all problems of the file, or UserError.
     """
-    text = _read(path)
+    return study_of(_read(path), path, overrides=overrides, seeds=seeds, smoke=smoke)
+
+
+def study_of(
+    text: str, path: Path, *, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, smoke: bool = False
+) -> Study:
+    """`load_study` for a text at hand; `path` is what errors call it, and its stem the name of a study without one."""
     document = strict_yaml.parse(text, str(path))
     if not isinstance(document.value, dict):
         document.add((), "a study file is a mapping of keys to values", "start with baseline:")
@@ -42,6 +52,10 @@ def load_study(
         seeds=file.seeds,
         source=text,
         overrides=tuple(overrides),
+        analysis=file.analysis,
+        components=file.components,
+        design=file.design,
+        grids=loader.grids,
     )
     return _smoke(study) if smoke else study
 
@@ -88,6 +102,7 @@ class _Loader:
         self.document = document
         self.raw = raw
         self.overridden = overridden
+        self.grids: dict[str, dict[str, dict[str, object]]] = {}
 
     def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None:
         """Note a fault of the file; a fault of a `--set` is raised at once, since it has no place in the file."""
@@ -96,6 +111,8 @@ class _Loader:
             if dotted == path or dotted.startswith((f"{path}.", f"{path}[")):
                 raise UserError(f"--set {setting}: {message}", hint)
         self.document.add(loc, message, hint, key=key)
+        if self.document.problems[-1] in self.document.problems[:-1]:  # the same value is met in several arms
+            self.document.problems.pop()
 
     def file(self) -> StudyFile:
         """The file as its schema reads it."""
@@ -107,17 +124,14 @@ class _Loader:
                 self.problem(loc, message, hint, key=key)
             self.document.check()
             raise UserError(f"{self.document.path}: {error}") from error
-        self._check_recipe(file.baseline, ("baseline",))
+        self.check_recipe(file.baseline, ("baseline",))
         for path, message, hint in variants.without_effect(file.baseline):
             self.problem(("baseline", *path.split(".")), message, hint)
         self.document.check()
         return file
 
     def _known_variables(self) -> None:
-        vary, combine = self.raw.get("vary"), self.raw.get("combine")
-        named: list[tuple[Loc, str]] = [(("vary", key), key) for key in vary] if isinstance(vary, dict) else []
-        for name, changes in combine.items() if isinstance(combine, dict) else ():
-            named += [(("combine", name, key), key) for key in changes] if isinstance(changes, dict) else []
+        named = [(loc, str(loc[-1])) for loc in _declared_variables(self.raw)]
         known = explain.known_paths()
         for loc, key in named:
             if key not in known:
@@ -127,10 +141,16 @@ class _Loader:
                     hint = f"an option of the baseline, for example {registry.nearest(key, known) or 'model.dropout'}"
                 self.problem(loc, f"unknown variable {key!r}", hint, key=True)
 
-    def _check_recipe(self, recipe: Recipe, loc: Loc) -> None:
+    def check_recipe(self, recipe: Recipe, loc: Loc) -> None:
+        """Note what a schema cannot see of a recipe."""
         for path, message, hint in variants.contradictions(recipe):
             place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
             self.problem(place, message, hint)
+        weights = recipe.model.checkpoint
+        if weights and not Path(weights).is_file():
+            place = (*loc, "model", "weights") if loc == ("baseline",) else loc
+            hint = "name a best.pt or last.pt; a path is relative to where you start `ablate`"
+            self.problem(place, f"no checkpoint at {weights!r}", hint)
         data = recipe.data
         if isinstance(data, ImageFolder):
             folder = Path(data.path)
@@ -156,6 +176,9 @@ class _Loader:
                 self.problem(("combine", name), f"combine.{name} changes fewer than two variables", hint, key=True)
             else:
                 self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
+        DesignArms(file, self).add(arms)
+        self.grids = GridArms(file, self).add(arms)
+        arms += [_control(name, file.baseline, index) for index, name in enumerate(file.controls)]
         self.document.check()
         return arms
 
@@ -169,10 +192,10 @@ class _Loader:
         name: str | None,
     ) -> None:
         """Append the arm of `changes` to `arms`, or note what is wrong with it."""
-        recipe = self._recipe(baseline, changes, loc)
+        recipe = self.resolve(baseline, changes, loc)
         if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
             return
-        self._check_recipe(recipe, loc)
+        self.check_recipe(recipe, loc)
         taken = {arm.name for arm in arms}
         if name is None:
             path, value = next(iter(changes.items()))
@@ -183,7 +206,11 @@ class _Loader:
         else:
             arms.append(Variant(name, changes, recipe, kind, loc))
 
-    def _recipe(self, baseline: Recipe, changes: dict[str, Any], loc: Loc) -> Recipe | None:
+    def resolve(
+        self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
+    ) -> Recipe | None:
+        """The baseline with `changes`, or None, with what is wrong noted where `places` says that an option stands."""
+        places = places or {path: (*loc, path) if loc[0] == "combine" else loc for path in changes}
         sections: dict[str, Any] = baseline.model_dump()
         for path, value in changes.items():
             sections = variants.with_change(sections, path, value)
@@ -191,7 +218,8 @@ class _Loader:
             return Recipe.model_validate(sections)
         except ValidationError as error:
             for place, key, message, hint in explain.faults(error, sections):
-                inner = [*loc, ".".join(map(str, place[:2]))] if loc[0] == "combine" else list(loc)
+                own = places.get(".".join(map(str, place[:2])), places.get(str(place[0]), loc))
+                inner = list(own)
                 inner += [part for part in place[1:] if self.document.has((*inner, part))]
                 self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
             return None
@@ -213,25 +241,40 @@ class _Loader:
         return True
 
 
+def _declared_variables(raw: Mapping[str, Any]) -> Iterator[Loc]:
+    """Where the file names an option that is changed, whatever else is wrong with it."""
+
+    def keys(*loc: str) -> list[Loc]:
+        node: Any = raw
+        for part in loc:
+            node = node.get(part) if isinstance(node, dict) else None
+        return [(*loc, key) for key in node] if isinstance(node, dict) else []
+
+    yield from keys("vary")
+    for section in ("combine", "grid"):
+        for place in keys(section):
+            yield from keys(*map(str, place))
+    for place in keys("components"):
+        for side in ("on", "off"):
+            yield from keys(*map(str, place), side)
+
+
+def _control(name: str, baseline: Recipe, index: int) -> Variant:
+    """The baseline again, under seeds that nothing else uses: what differs from it is noise."""
+    return Variant(f"{name} control", {}, baseline, "control", ("controls", index), CONTROL_OFFSET)
+
+
 def _smoke(study: Study) -> Study:
     """The study cut to a tiny subset: few images, one epoch, two seeds; under a name of its own."""
-    arms = tuple(
-        Variant(arm.name, arm.changes, _smoke_recipe(arm.recipe), arm.kind, arm.where) for arm in study.variants
-    )
-    return Study(
-        name=f"{study.name}-smoke",
-        title=study.title,
-        question=study.question,
-        variants=arms,
-        seeds=study.seeds[:SMOKE_SEEDS],
-        source=study.source,
-        overrides=study.overrides,
-        smoke=True,
-    )
+    arms = tuple(replace(arm, recipe=_smoke_recipe(arm.recipe)) for arm in study.variants)
+    return replace(study, name=f"{study.name}-smoke", variants=arms, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
 
 
 def _smoke_recipe(recipe: Recipe) -> Recipe:
     train = recipe.train.model_dump() | {"epochs": SMOKE_EPOCHS, "steps": None, "eval_every": None}
     train["batch_size"] = min(recipe.train.batch_size, SMOKE_BATCH)
+    if recipe.train.stages:
+        train["stages"] = [stage.model_copy(update={"epochs": SMOKE_EPOCHS}) for stage in recipe.train.stages]
+        train["epochs"] = SMOKE_EPOCHS * len(recipe.train.stages)
     data = recipe.data.model_copy(update={"limit": min(recipe.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)})
     return recipe.model_copy(update={"data": data, "train": Train.model_validate(train)})

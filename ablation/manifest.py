@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from ablation.errors import UserError
 from ablation.plan import Plan, slug
 from ablation.record import SCHEMA_VERSION
 from ablation.study import Variant
@@ -13,12 +14,16 @@ from ablation.study import Variant
 
 @dataclass(frozen=True)
 class Arm:
-    """One variant as it was run: its name, kind (baseline, vary, combine), changes (path -> value) and whole recipe."""
+    """One variant as it was run: its name, kind (`study.ArmKind`), changes (path -> value) and recipe."""
 
     name: str
     kind: str
     changes: Mapping[str, Any]
     recipe: Mapping[str, Mapping[str, Any]]
+    exploratory: bool = False
+    """Whether it was added after results of the study had been seen."""
+    components: Mapping[str, bool] = field(default_factory=dict)
+    """Which components of the study are on in it; empty for an arm that no design has."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,13 @@ class Manifest:
     overrides: tuple[str, ...]
     smoke: bool
     command: str
+    analysis: Mapping[str, Any]
+    """How the study speaks: metric, metric_stated, direction, margin, alpha."""
+    components: Mapping[str, Any] = field(default_factory=dict)
+    """Component -> its options when on and when off, and what it needs, as declared."""
+    design: tuple[str, ...] = ()
+    grids: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -54,31 +66,46 @@ class Manifest:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises KeyError or TypeError for a manifest of another shape."""
-        own = {f.name: values[f.name] for f in fields(cls)}
-        tuples = {key: tuple(values[key]) for key in ("seeds", "overrides")}
-        return cls(**own | tuples | {"arms": tuple(Arm(**arm) for arm in values["arms"])})
+        """The inverse of `to_json`. Raises UserError for a manifest of another shape."""
+        try:
+            own: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            own |= {key: tuple(own[key]) for key in ("seeds", "overrides", "design") if key in own}
+            return cls(**own | {"arms": tuple(Arm(**arm) for arm in values["arms"])})
+        except (KeyError, TypeError) as error:
+            what = f"the study.json of {values.get('name')!r} is of another version ({error})"
+            raise UserError(what, "run the study again") from None
 
 
-def make_manifest(plan: Plan, command: str) -> Manifest:
-    """The manifest of a plan; `command` is what the user typed, for the reader who wants to do it again."""
+def make_manifest(plan: Plan, command: str, seen: Manifest | None = None) -> Manifest:
+    """The manifest of a plan; `command` is what the user typed, for the reader who wants to do it again.
+
+    `seen` is the manifest that the study had when results of it were there to be seen: arms that it does not have are
+    marked as exploratory.
+    """
     study = plan.study
+    known = {arm.name: arm.exploratory for arm in seen.arms} if seen else {}
     folders: dict[str, dict[str, str]] = {}
     for run in plan.runs:
-        folders.setdefault(run.variant, {})[str(run.seed)] = run.folder
+        folders.setdefault(run.variant, {})[str(run.block)] = run.folder
     return Manifest(
         name=study.name,
         title=study.title,
         question=study.question,
-        arms=tuple(_arm(variant) for variant in study.variants),
+        arms=tuple(_arm(variant, known.get(variant.name, seen is not None)) for variant in study.variants),
         seeds=study.seeds,
         folders=folders,
         source=study.source,
         overrides=study.overrides,
         smoke=study.smoke,
         command=command,
+        analysis=study.analysis.resolved(),
+        components={name: component.model_dump(mode="json") for name, component in study.components.items()},
+        design=study.design,
+        grids=study.grids,
     )
 
 
-def _arm(variant: Variant) -> Arm:
-    return Arm(variant.name, variant.kind, dict(variant.changes), variant.recipe.canonical())
+def _arm(variant: Variant, exploratory: bool) -> Arm:
+    recipe = variant.recipe.canonical()
+    components = dict(variant.components)
+    return Arm(variant.name, variant.kind, dict(variant.changes), recipe, exploratory, components)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ablation.console import make_console, percent
 from ablation.fingerprint import class_count
-from ablation.manifest import Manifest
+from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run
 from ablation.store import RunFolder, Store
 from ablation.study import Recipe, Variant
@@ -42,9 +43,20 @@ def print_plan(plan: Plan, store: Store) -> None:
     console.print(table)
     distinct = len({run.key for run in plan.runs})
     shared = f" ({len(plan.runs) - distinct} of them shared)" if distinct < len(plan.runs) else ""
-    console.print(
-        f"{len(study.variants)} variants x {len(study.seeds)} seeds = {len(plan.runs)} runs{shared}, {total} done"
-    )
+    size = f"{len(study.variants)} variants x {len(study.seeds)} seeds = {len(plan.runs)} runs"
+    console.print(f"{size}{shared}, {total} done")
+    _print_precision(plan, store, console, begun=total > 0)
+
+
+def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool) -> None:
+    """What the design can detect; pandas and scipy are loaded here, since `status` does without them."""
+    from ablation.planning import precision, sentences
+    from ablation.results import load_results
+
+    study = plan.study
+    so_far = load_results(store, make_manifest(plan, "")) if begun else None
+    for sentence in sentences(precision(study, so_far), study.analysis.resolved()["metric"]):
+        console.print(sentence)
 
 
 class _Sizes:

@@ -7,10 +7,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ablation.record import TRAINING_VERSION
-from ablation.study import Data, Recipe, Study, Variant
+from ablation.study import Data, Model, Recipe, Study, Variant
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,20 @@ class Run:
     """One variant under one seed. Runs of equal `key` are the same training, whichever study asks for them."""
 
     variant: str
+    block: int
+    """The seed of the study that this run belongs to: runs of one block are compared with each other."""
     seed: int
+    """The seed that it is trained under: that of its block, but for a control."""
     recipe: Recipe
     data_fingerprint: str
     key: str
     folder: str
+    weights: str = ""
+    """What the weights that it starts from are (`fingerprint.weights_digest`); empty where it starts from none."""
 
     @property
     def label(self) -> str:
-        return f"{self.variant} · seed {self.seed}"
+        return f"{self.variant} · seed {self.block}"
 
 
 @dataclass(frozen=True)
@@ -48,26 +54,45 @@ def data_sources(study: Study) -> dict[str, Data]:
     return {source_key(variant.recipe.data): variant.recipe.data for variant in reversed(study.variants)}
 
 
-def make_plan(study: Study, fingerprints: Mapping[str, str]) -> Plan:
-    """The runs of `study`; `fingerprints` gives the content fingerprint of each of its `data_sources`."""
-    prepared = [_prepare(variant, fingerprints[source_key(variant.recipe.data)]) for variant in study.variants]
-    runs = [
-        _run(variant, seed, fingerprint, configuration)
-        for seed in study.seeds
-        for variant, fingerprint, configuration in prepared
+def weights_key(model: Model) -> str:
+    """What tells two weights to start from apart: the file, or the network whose DEFAULT they are; empty for none."""
+    return "" if model.weights == "none" else model.checkpoint or model.name
+
+
+def weights_sources(study: Study) -> dict[str, Model]:
+    """A model for each of the weights that the study starts from, by `weights_key`."""
+    models = {weights_key(variant.recipe.model): variant.recipe.model for variant in reversed(study.variants)}
+    return {key: model for key, model in models.items() if key}
+
+
+def make_plan(study: Study, fingerprints: Mapping[str, str], weights: Mapping[str, str] = MappingProxyType({})) -> Plan:
+    """The runs of `study`.
+
+    `fingerprints` gives the content fingerprint of each of its `data_sources`, `weights` that of its `weights_sources`.
+    """
+    known = {"": "", **weights}
+    prepared = [
+        _prepare(variant, fingerprints[source_key(variant.recipe.data)], known[weights_key(variant.recipe.model)])
+        for variant in study.variants
     ]
+    runs = [_run(*parts, block) for block in study.seeds for parts in prepared]
     return Plan(study, tuple(runs))
 
 
-def _prepare(variant: Variant, fingerprint: str) -> tuple[Variant, str, str]:
-    return variant, fingerprint, canonical_json(variant.recipe.canonical())
+def _prepare(variant: Variant, fingerprint: str, weights: str) -> tuple[Variant, str, str, str]:
+    """The variant, its data, its weights, and what is trained: the weights by their content, wherever they lie."""
+    sections = variant.recipe.canonical()
+    if weights:
+        sections["model"]["weights"] = weights
+    return variant, fingerprint, weights, canonical_json(sections)
 
 
-def _run(variant: Variant, seed: int, fingerprint: str, configuration: str) -> Run:
+def _run(variant: Variant, fingerprint: str, weights: str, configuration: str, block: int) -> Run:
+    seed = block + variant.seed_offset
     key = hashlib.sha256(f"{configuration}|{seed}|{fingerprint}|{TRAINING_VERSION}".encode()).hexdigest()[:16]
     recipe = variant.recipe
     folder = f"{slug(recipe.model.name)}-{slug(recipe.data.name)}-s{seed}-{key}"
-    return Run(variant.name, seed, recipe, fingerprint, key, folder)
+    return Run(variant.name, block, seed, recipe, fingerprint, key, folder, weights)
 
 
 def canonical_json(value: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from ablation.errors import UserError
 from ablation.plan import Run
@@ -15,11 +17,22 @@ from ablation.study import Data
 
 @dataclass(frozen=True)
 class Prepare:
-    """Asks for the arrays of a data set, below the folder `cache`."""
+    """Asks for the arrays of one part of a data set, below the folder `cache`; `classes` are those it must have."""
 
     data: Data
     fingerprint: str
     cache: Path
+    part: Literal["train", "test"] = "train"
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TryWeights:
+    """Asks whether a run can start from the weights that it names: they are had, or downloaded, and fit its network."""
+
+    run: Run
+    data: Path
+    """The prepared data."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,11 @@ class Task:
     data: Path
     device: str
     threads: int
+
+
+@dataclass(frozen=True)
+class Evaluate(Task):
+    """A finished run to evaluate on the test part, which is prepared in the folder `data`."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,13 @@ class Prepared:
     """The folder that holds the arrays, or why there is none."""
 
     folder: Path | None
+    error: UserError | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The weights fit, or why a run cannot start from them."""
+
     error: UserError | None = None
 
 
@@ -129,5 +154,18 @@ class Busy:
     run: Run
 
 
-Ending = Done | Failed | Stopped | Busy
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of a run on the test part; it is not on disk yet.
+
+    `arrays` are index, label, predicted, confidence and true_probability, each (images,).
+    """
+
+    run: Run
+    loss: float
+    accuracy: float
+    arrays: Mapping[str, Any]
+
+
+Ending = Done | Failed | Stopped | Busy | Evaluated
 Event = Started | Stepped | EpochDone | Ending

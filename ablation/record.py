@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
+
+from ablation.errors import UserError
 
 SCHEMA_VERSION = 1
 TRAINING_VERSION = 1
@@ -31,6 +33,8 @@ class EpochRow:
     eval_seconds: float
     images_per_second: float
     peak_memory_mb: float
+    stage: int = 1
+    """The stage of the training, from 1."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""
@@ -38,7 +42,8 @@ class EpochRow:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises KeyError for a missing field."""
+        """The inverse of `to_json`. Raises KeyError for a missing field; an old row without a stage has one."""
+        row = {"stage": 1, **row}
         values: dict[str, Any] = {f.name: math.nan if row[f.name] is None else row[f.name] for f in fields(cls)}
         return cls(**values)
 
@@ -80,6 +85,10 @@ class RunRecord:
     train_seconds: float
     resumed: int
     environment: Environment
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """What the run noticed about itself (`train.checks`): code -> what was seen."""
+    trainable_parameters: int | None = None
+    """Those that are not frozen in every stage; None in a record from before there was any freezing."""
     schema_version: int = SCHEMA_VERSION
     training_version: int = TRAINING_VERSION
 
@@ -88,7 +97,12 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises KeyError or TypeError for a record of another shape."""
-        own = {f.name: values[f.name] for f in fields(cls)}
-        own["environment"] = Environment(**values["environment"])
-        return cls(**own | {"image": tuple(values["image"]), "classes": tuple(values["classes"])})
+        """The inverse of `to_json`. Raises UserError for a record of another shape."""
+        try:
+            values = {"trainable_parameters": None, **values}
+            own = {f.name: values[f.name] for f in fields(cls)}
+            own["environment"] = Environment(**values["environment"])
+            return cls(**own | {"image": tuple(values["image"]), "classes": tuple(values["classes"])})
+        except (KeyError, TypeError) as error:
+            what = f"the run.json of {values.get('key')!r} is of another version ({error})"
+            raise UserError(what, "delete its run folder and train it again") from None

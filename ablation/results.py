@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from ablation.manifest import Manifest
+from ablation.openings import read_openings, read_outcome
 from ablation.record import EpochRow, RunRecord
 from ablation.store import RunFolder, Store
 
@@ -20,8 +24,11 @@ RUN_COLUMNS = (
     "val_loss",
     "train_accuracy",
     "train_loss",
+    "test_accuracy",
+    "test_loss",
     "best_epoch",
     "parameters",
+    "trainable_parameters",
     "macs",
     "train_images",
     "val_images",
@@ -40,6 +47,7 @@ _FROM_RECORD = (
     "selected_epoch",
     "best_epoch",
     "parameters",
+    "trainable_parameters",
     "macs",
     "train_images",
     "val_images",
@@ -63,7 +71,8 @@ class Results:
     """What a study has measured so far.
 
     `runs.status` is finished, diverged, crashed (the program failed), interrupted (some epochs are there) or missing.
-    Metrics of a run are those of its selected epoch, NaN where there is none. Accuracies are fractions of 1.
+    Metrics of a run are those of its selected epoch, NaN where there is none. Accuracies are fractions of 1. Those on
+    the test part are NaN until the study has opened it for that run; `openings` says when it did (`openings.py`).
     """
 
     manifest: Manifest
@@ -71,6 +80,7 @@ class Results:
     epochs: pd.DataFrame
     records: dict[tuple[str, int], RunRecord]
     failures: dict[tuple[str, int], str]
+    openings: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -83,6 +93,8 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     epochs: list[dict[str, object]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], str] = {}
+    openings = tuple(read_openings(store, manifest.folder))
+    opened = {name for opening in openings for name in opening["runs"]}
     for arm in manifest.arms:
         for seed in manifest.seeds:
             folder = store.run(manifest.run_folder(arm.name, seed))
@@ -93,7 +105,8 @@ def load_results(store: Store, manifest: Manifest) -> Results:
             elif failure:
                 failures[arm.name, seed] = failure
             head = {"variant": arm.name, "seed": seed}
-            rows.append(head | _run_row(folder, record, history, failure))
+            tested = _test_metrics(folder) if folder.path.name in opened else {}
+            rows.append(head | _run_row(folder, record, history, failure) | tested)
             epochs.extend(head | vars(row) for row in history)
     return Results(
         manifest,
@@ -101,7 +114,14 @@ def load_results(store: Store, manifest: Manifest) -> Results:
         pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS)),
         records,
         failures,
+        openings,
     )
+
+
+def _test_metrics(folder: RunFolder) -> dict[str, object]:
+    """What a run showed when the study opened its test set; only then, though another study may have done so before."""
+    found = read_outcome(folder) or {}
+    return {f"test_{key}": math.nan if found.get(key) is None else found[key] for key in ("accuracy", "loss")}
 
 
 def _run_row(

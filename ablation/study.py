@@ -7,43 +7,46 @@ filled in by `Recipe.canonical`, which is what gets trained and hashed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ablation import registry
+from ablation.designs import Component, Components, Designs, Grids
+from ablation.sections import (
+    Augmentation,
+    Constant,
+    Count,
+    Kernels,
+    NotNegative,
+    Optimizer,
+    Positive,
+    Probability,
+    Schedule,
+    Section,
+)
+from ablation.stages import Freeze, ResolvedStage, Stage, check_stages, resolve_stages
 
 Path = tuple[str | int, ...]
 
 
 def _known_model(name: str) -> str:
-    if name not in registry.MODELS:
-        hint = registry.suggestion(name, registry.MODELS)
+    if name not in registry.MODELS and name not in registry.TORCHVISION:
+        hint = registry.model_suggestion(name)
         raise PydanticCustomError("unknown_name", "unknown model '{name}'", {"name": name, "hint": hint})
     return name
 
 
-def _named(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise PydanticCustomError("odd", "the kernel size must be odd", {"hint": "use 3, 5 or 7"})
-    return value
+def _same(value: Any) -> Any:
+    """The one number of a list that has no other."""
+    return value[0] if isinstance(value, list) and len(set(value)) == 1 else value
 
 
 def _count_to_list(value: object) -> object:
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
-
-
-def _increasing(values: tuple[int, ...]) -> tuple[int, ...]:
-    if list(values) != sorted(set(values)):
-        raise PydanticCustomError("order", "the milestones must increase", {"hint": "for example [10, 20]"})
-    return values
 
 
 def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
@@ -55,45 +58,11 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
-Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Metric = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss", "test_accuracy", "test_loss"]
 Side = Annotated[int, Field(ge=8, le=224)]
-Choice = Annotated[str, AfterValidator(_known_model), WithJsonSchema({"enum": list(registry.MODELS)})]
-
-
-class Section(BaseModel):
-    """A part of the study file: frozen, strict about types, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-
-class Crop(Section):
-    """A random window of the zero-padded image."""
-
-    name: Literal["crop"] = "crop"
-    padding: Annotated[int, Field(ge=1, le=64)] = 4
-
-
-class Flip(Section):
-    """A random mirror image, left to right."""
-
-    name: Literal["flip"] = "flip"
-    probability: Annotated[float, Field(gt=0, le=1)] = 0.5
-
-
-class Cutout(Section):
-    """A random square set to zero (DeVries and Taylor 2017)."""
-
-    name: Literal["cutout"] = "cutout"
-    size: Count = 8
-
-
-Augmentation = Annotated[
-    Annotated[Crop | Flip | Cutout, Field(discriminator="name")],
-    BeforeValidator(_named, json_schema_input_type=Crop | Flip | Cutout | Literal["crop", "flip", "cutout"]),
-]
+InputSize = Annotated[int, Field(ge=8, le=1024)] | Literal["none"]
+_MODEL_NAMES = [*registry.MODELS, *registry.TORCHVISION]
+Choice = Annotated[str, AfterValidator(_known_model), WithJsonSchema({"enum": _MODEL_NAMES})]
 
 
 class _Data(Section):
@@ -131,14 +100,20 @@ Data = Annotated[BuiltinData | ImageFolder | Synthetic, Field(discriminator="nam
 
 
 class Model(Section):
-    """A network. `width` multiplies its channels; `hidden` are the widths of the classifier's hidden layers."""
+    """A network.
+
+    `channels` are those of its stages of convolutions, which `width` multiplies; `hidden` are the widths of the
+    classifier's hidden layers.
+    `weights` is what it starts from: `none`, `DEFAULT` (torchvision's own), or the path of a checkpoint.
+    """
 
     name: Choice
     norm: Literal["none", "batch", "group", "instance", "layer"] | None = None
     norm_position: Literal["before", "after"] = "before"
     activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu"] = "relu"
     pool: Literal["max", "avg"] = "max"
-    kernel_size: Annotated[int, Field(ge=1, le=9), AfterValidator(_odd)] | None = None
+    kernel_size: Kernels | None = None
+    channels: Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)] | None = None
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
     hidden: Annotated[tuple[Count, ...], Strict(False)] | None = None
     dropout: Probability = 0.0
@@ -147,96 +122,71 @@ class Model(Section):
     dropconnect: Probability = 0.0
     init: Literal["kaiming", "xavier", "default"] = "kaiming"
     stem: Literal["small", "large"] | None = None
+    weights: Annotated[str, Field(min_length=1)] = "none"
+    freeze: Freeze = "none"
+    input_size: InputSize | None = None
 
-
-class _Optimizer(Section):
-    lr: Positive = 0.01
-    weight_decay: NotNegative = 0.0
-
-
-class Sgd(_Optimizer):
-    """Stochastic gradient descent; `weight_decay` is the lambda of L2."""
-
-    name: Literal["sgd"]
-    momentum: Probability = 0.0
-    nesterov: bool = False
+    @property
+    def checkpoint(self) -> str | None:
+        """The path of the checkpoint that it starts from, if it does."""
+        return None if self.weights in ("none", "DEFAULT") else self.weights
 
     @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Self:
-        if self.nesterov and self.momentum == 0:
-            hint = "set optimizer.momentum, for example 0.9"
-            raise PydanticCustomError("nesterov", "Nesterov needs a momentum above 0", {"hint": hint})
+    def _has_its_options(self) -> Self:
+        if self.name not in registry.TORCHVISION:
+            if self.weights == "DEFAULT":
+                hint = f"name a checkpoint, or use {registry.model_suggestion(self.name).removeprefix('did you mean ')}"
+                raise PydanticCustomError("weights", f"{self.name} has no DEFAULT weights", {"hint": hint})
+            return self
+        fields = type(self).model_fields
+        foreign = [key for key in fields if key not in registry.TORCHVISION_OPTIONS]
+        for key in foreign:
+            if getattr(self, key) != fields[key].default:
+                hint = f"it has: {', '.join(registry.TORCHVISION_OPTIONS)}"
+                raise PydanticCustomError("option", f"{self.name} has no option {key!r}", {"hint": hint})
         return self
 
 
-class _AdamLike(_Optimizer):
-    beta1: Probability = 0.9
-    beta2: Probability = 0.999
-    eps: Positive = 1e-8
-
-
-class Adam(_AdamLike):
-    """Adam (Kingma and Ba 2015)."""
-
-    name: Literal["adam"]
-
-
-class AdamW(_AdamLike):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
-
-    name: Literal["adamw"]
-
-
-Optimizer = Annotated[Sgd | Adam | AdamW, Field(discriminator="name")]
-
-
-class _Schedule(Section):
-    warmup_epochs: NotNegative = 0.0
-
-
-class Constant(_Schedule):
-    """The same learning rate throughout."""
-
-    name: Literal["constant"] = "constant"
-
-
-class Step(_Schedule):
-    """Multiplied by `gamma` every `step_size` epochs."""
-
-    name: Literal["step"]
-    step_size: Count
-    gamma: Positive = 0.1
-
-
-class MultiStep(_Schedule):
-    """Multiplied by `gamma` at each of the `milestones` (epochs)."""
-
-    name: Literal["multistep"]
-    milestones: Annotated[tuple[Count, ...], Strict(False), Field(min_length=1), AfterValidator(_increasing)]
-    gamma: Positive = 0.1
-
-
-class Cosine(_Schedule):
-    """Half a cosine from `lr` down to `min_lr` (Loshchilov and Hutter 2017)."""
-
-    name: Literal["cosine"]
-    min_lr: NotNegative = 0.0
-
-
-Schedule = Annotated[Constant | Step | MultiStep | Cosine, Field(discriminator="name")]
-
-
 class Train(Section):
-    """The budget, in `epochs` or in `steps`, and how each step is made; `select` says which epoch is reported."""
+    """The budget, in `epochs` or in `steps`, and how each step is made; `select` says which epoch is reported.
+
+    `hold` says what a smaller `data.fraction` leaves as it is: the number of epochs, or that of steps. After `patience`
+    epochs without a higher validation accuracy the run is over. `mixup` is the alpha of Zhang et al. 2018.
+    """
 
     epochs: Count | None = None
     steps: Count | None = None
     eval_every: Count | None = None
+    hold: Literal["epochs", "steps"] = "epochs"
+    patience: Count | None = None
     batch_size: Count = 128
     label_smoothing: Probability = 0.0
+    mixup: NotNegative = 0.0
     clip_norm: Positive | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     select: Literal["best", "last"] = "best"
+    stages: Annotated[tuple[Stage, ...], Strict(False)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_of_stages(cls, raw: Any) -> Any:
+        """With stages, the epochs are theirs together and need not be given."""
+        if not isinstance(raw, Mapping) or not raw.get("stages") or raw.get("epochs") is not None:
+            return raw
+        epochs = [stage.get("epochs") if isinstance(stage, Mapping) else None for stage in raw["stages"]]
+        whole = [number for number in epochs if isinstance(number, int)]
+        return {**raw, "epochs": sum(whole)} if len(whole) == len(epochs) else {**raw, "epochs": 1}
+
+    @model_validator(mode="after")
+    def _whole_stages(self) -> Self:
+        total = sum(stage.epochs for stage in self.stages)
+        if self.stages and (self.steps is not None or self.epochs != total):
+            hint = f"leave epochs and steps out: the stages have {total} epochs together"
+            raise PydanticCustomError("stages", "the budget is not that of the stages", {"hint": hint})
+        if self.stages and self.patience is not None:
+            hint = "remove one of them"
+            raise PydanticCustomError("stages", "patience does not go with stages", {"hint": hint})
+        return self
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -260,10 +210,21 @@ class Recipe(Section):
     schedule: Schedule = Constant()
     train: Train
 
+    @model_validator(mode="after")
+    def _sound_stages(self) -> Self:
+        check_stages(self.train.stages, self.optimizer)
+        return self
+
     def flat(self) -> dict[str, object]:
         """Every option by its dotted path, as plain values."""
         sections = self.model_dump(mode="json")
+        if self.model.name in registry.TORCHVISION:
+            sections["model"] = {key: sections["model"][key] for key in registry.TORCHVISION_OPTIONS}
         return {f"{part}.{key}": value for part, options in sections.items() for key, value in options.items()}
+
+    def stages(self, epochs: int) -> tuple[ResolvedStage, ...]:
+        """The stages of the training, which has so many epochs; a single one where none are declared."""
+        return resolve_stages(self.train.stages, epochs, self.model.freeze, self.optimizer, self.schedule)
 
     def canonical(self) -> dict[str, dict[str, Any]]:
         """What is trained: a model's own defaults filled in, options without effect on it unset, no place of the data.
@@ -272,12 +233,47 @@ class Recipe(Section):
         """
         sections = self.model_dump(mode="json")
         sections["data"].pop("path", None)
+        if self.data.fraction == 1:
+            sections["train"]["hold"] = "epochs"
+        if self.train.stages:
+            sections["train"]["stages"] = [stage.model_dump(mode="json") for stage in self.stages(0)]
+        return sections | {"model": self._canonical_model(sections["model"])}
+
+    def _canonical_model(self, options: dict[str, Any]) -> dict[str, Any]:
+        torchvision = registry.TORCHVISION.get(self.model.name)
+        if torchvision:
+            size = options["input_size"] or torchvision.size
+            used = {key: value if key in registry.TORCHVISION_OPTIONS else None for key, value in options.items()}
+            return used | {"input_size": size}
         own = registry.MODELS[self.model.name].defaults
-        model = {key: own.get(key) if value is None else value for key, value in sections["model"].items()}
+        model = {key: own.get(key) if value is None else value for key, value in options.items()}
         model["stem"] = model["stem"] if own["stem"] else None
         model["pool"] = "max" if model["stem"] == "small" else model["pool"]
         model["norm_position"] = "before" if model["norm"] == "none" else model["norm_position"]
-        return sections | {"model": model}
+        model["kernel_size"] = _same(model["kernel_size"])
+        return model | {"input_size": model["input_size"] or "none"}
+
+
+class AnalysisOptions(Section):
+    """How the study speaks.
+
+    `metric` is the primary one, `direction` says which way is better, differences within `margin` do not matter (in the
+    metric's unit: 0.01 is one point of accuracy), and `alpha` is the family-wise error.
+    """
+
+    metric: Metric | None = None
+    direction: Literal["higher", "lower"] | None = None
+    margin: Positive | None = None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+    def resolved(self) -> dict[str, Any]:
+        """The options as plain values; without a direction, losses are better lower and accuracies higher."""
+        lower = self.metric is not None and self.metric.endswith("loss")
+        direction = self.direction or ("lower" if lower else "higher")
+        metric = self.metric or "val_accuracy"
+        stated = self.metric is not None
+        own = {"metric": metric, "metric_stated": stated, "direction": direction}
+        return own | {"margin": self.margin, "alpha": self.alpha}
 
 
 class StudyFile(Section):
@@ -294,8 +290,16 @@ class StudyFile(Section):
         Field(min_length=1),
         AfterValidator(_distinct),
     ]
-    vary: dict[str, list[Any]] = {}
-    combine: dict[str, dict[str, Any]] = {}
+    vary: dict[str, list[Any]] = Field(default_factory=dict)
+    combine: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    components: Components = Field(default_factory=dict)
+    design: Designs = ()
+    grid: Grids = Field(default_factory=dict)
+    controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+    analysis: AnalysisOptions = AnalysisOptions()
+
+
+ArmKind = Literal["baseline", "vary", "combine", "leave_one_out", "add_one_in", "factorial", "grid", "control"]
 
 
 @dataclass(frozen=True)
@@ -305,9 +309,13 @@ class Variant:
     name: str
     changes: Mapping[str, object]
     recipe: Recipe
-    kind: Literal["baseline", "vary", "combine"] = "vary"
+    kind: ArmKind = "vary"
     where: Path = ()
     """Where the study file declares it."""
+    seed_offset: int = 0
+    """Added to each seed of the study to get the seed that is trained under; not 0 only for a control."""
+    components: Mapping[str, bool] = field(default_factory=dict)
+    """Which components of the study are on in it; empty for an arm that no design has."""
 
 
 @dataclass(frozen=True)
@@ -324,6 +332,11 @@ class Study:
     overrides: tuple[str, ...] = ()
     """Settings of the command line that stand above the file (`--set`)."""
     smoke: bool = False
+    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
+    components: Mapping[str, Component] = field(default_factory=dict)
+    design: tuple[str, ...] = ()
+    grids: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
+    """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
 
     @property
     def baseline(self) -> Variant:

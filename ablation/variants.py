@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ablation import registry
 from ablation.explain import option_names
-from ablation.study import Cutout, Data, ImageFolder, Recipe, Synthetic, changed
+from ablation.sections import Cutout, Noise
+from ablation.study import Data, ImageFolder, Model, Recipe, Synthetic, changed
 
 _OWN_PARAMETERS = ("optimizer", "schedule")
 """Sections whose choice is one variable together with the parameters that belong to it."""
@@ -50,6 +52,8 @@ def label(path: str, value: object, recipe: Recipe) -> str:
     section, _, option = path.partition(".")
     if option in ("", "name"):
         return f"{section}={getattr(getattr(recipe, section), 'name', show(value))}"
+    if path == "model.weights":
+        return f"{option}={Path(str(value)).name}"
     return f"{option}={show(value)}"
 
 
@@ -85,7 +89,9 @@ def image_shape(data: Data) -> tuple[int, int, int]:
 def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     """Options that the recipe sets although its network has no use for them, each as (path, message, hint)."""
     name, asked, used = recipe.model.name, recipe.model, recipe.canonical()["model"]
-    found = []
+    found: list[tuple[str, str, str]] = []
+    if name in registry.TORCHVISION:
+        return found
     if asked.stem and not used["stem"]:
         found.append(("model.stem", f"{name} has no choice of stem", "remove it; resnet18 and resnet34 have one"))
     if asked.pool != used["pool"]:
@@ -95,25 +101,70 @@ def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     return found
 
 
+def input_side(recipe: Recipe) -> int:
+    """The shorter side of what the network is given, in pixels: images are resized to `model.input_size`."""
+    size = recipe.canonical()["model"]["input_size"]
+    return min(image_shape(recipe.data)[1:]) if size == "none" else int(size)
+
+
+def _contradictions_of_size(recipe: Recipe, side: int) -> list[tuple[str, str, str]]:
+    network = registry.TORCHVISION.get(recipe.model.name)
+    if network and network.one_size and side != network.size:
+        message = f"{recipe.model.name} takes images of {network.size}x{network.size} pixels only, not {side}x{side}"
+        return [("model.input_size", message, "leave input_size out")]
+    return []
+
+
 def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
     """What a schema cannot see: options that cannot go together, each as (path, message, hint)."""
     found = []
     canonical = recipe.canonical()["model"]
-    side = min(image_shape(recipe.data)[1:])
+    side = input_side(recipe)
     smallest = registry.smallest_side(recipe.model.name, canonical)
     if side < smallest:
         fitting = [name for name, spec in registry.MODELS.items() if spec.smallest <= side]
         size = "data.size" if isinstance(recipe.data, ImageFolder) else "data"
         need = f"{recipe.model.name} needs images of at least {smallest}x{smallest} pixels"
-        message = f"{need}; {recipe.data.name} has {side}x{side}"
+        whose = "model.input_size" if canonical["input_size"] != "none" else recipe.data.name
+        message = f"{need}; {whose} has {side}x{side}"
         found.append(("model.name", message, f"enlarge {size}, or use one of: {', '.join(fitting)}"))
-    epochs, warmup = recipe.train.epochs, recipe.schedule.warmup_epochs
-    if epochs and warmup >= epochs:
-        found.append(
-            ("schedule.warmup_epochs", f"the warm-up of {warmup:g} epochs fills all {epochs} epochs", "shorten it")
-        )
-    for augmentation in recipe.data.augment:
-        if isinstance(augmentation, Cutout) and augmentation.size >= side:
+    found += _contradictions_of_size(recipe, side)
+    for stage in recipe.stages(recipe.train.epochs) if recipe.train.epochs else ():
+        epochs, warmup = stage.last - stage.first + 1, stage.schedule.warmup
+        if warmup >= epochs:
+            whole = f"all {epochs} epochs" + (f" of stage {stage.number}" if recipe.train.stages else "")
+            found.append(("schedule.warmup_epochs", f"the warm-up of {warmup:g} epochs fills {whole}", "shorten it"))
+    return [*found, *_wrong_layers(recipe.model), *_wrong_augmentation(recipe.data)]
+
+
+def _wrong_layers(model: Model) -> list[tuple[str, str, str]]:
+    """Lists with a number for each convolution or stage that do not suit the network."""
+    spec = registry.MODELS.get(model.name)
+    if spec is None:
+        return []
+    found = []
+    own = spec.defaults["channels"]
+    assert isinstance(own, list)
+    if model.channels is not None and len(model.channels) != len(own):
+        message = f"{model.name} has {len(own)} stages of convolutions, not {len(model.channels)}"
+        found.append(("model.channels", message, f"give {len(own)} numbers; its own are {own}"))
+    kernels = model.kernel_size
+    if isinstance(kernels, tuple) and len(kernels) != spec.kernels:
+        message = f"{model.name} takes {spec.kernels} kernel sizes, not {len(kernels)}"
+        if spec.kernels == 1:
+            message = f"{model.name} takes one kernel size for all its convolutions"
+        found.append(("model.kernel_size", message, "give one number, for example 3"))
+    return found
+
+
+def _wrong_augmentation(data: Data) -> list[tuple[str, str, str]]:
+    found = []
+    side = min(image_shape(data)[1:])
+    for place, part in enumerate(data.augment):
+        if isinstance(part, Cutout) and part.size >= side:
             hint = f"use a size below {side}"
-            found.append(("data.augment", f"cutout of {augmentation.size} pixels covers the {side}x{side} image", hint))
+            found.append(("data.augment", f"cutout of {part.size} pixels covers the {side}x{side} image", hint))
+        if isinstance(part, Noise) and not all(isinstance(later, Noise) for later in data.augment[place:]):
+            message = "noise is added to the normalised pixels, after all other augmentations"
+            found.append(("data.augment", message, "put it last"))
     return found

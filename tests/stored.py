@@ -7,10 +7,12 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Run, make_plan, source_key
@@ -37,7 +39,7 @@ class Arm:
     changes: Mapping[str, Any]
     accuracy: float = 0.9
     noise: float = 0.01
-    kind: Literal["vary", "combine"] = "vary"
+    kind: Literal["vary", "combine", "control"] = "vary"
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,77 @@ def write_study(
     smoke: bool = False,
     val_images: int = 360,
     environment: Environment | None = None,
+    exact: Mapping[str, Sequence[float]] | None = None,
+    analysis: Mapping[str, Any] | None = None,
 ) -> Stored:
-    """Store a study whose baseline ends at `accuracy`; `fates` says which (variant, seed) did not finish, and how."""
+    """Store a study whose baseline ends at `accuracy`; `fates` says which (variant, seed) did not finish, and how.
+
+    `exact` gives variants the very accuracies that their seeds report; `analysis` is that section of the study file.
+    """
     first = Recipe.model_validate(baseline)
     variants = [Variant("baseline", {}, first, "baseline")]
-    variants += [Variant(arm.name, arm.changes, changed(baseline, arm.changes), arm.kind) for arm in arms]
+    variants += [
+        Variant(arm.name, arm.changes, changed(baseline, arm.changes), arm.kind, seed_offset=_offset(arm))
+        for arm in arms
+    ]
     study = Study(name, title, question, tuple(variants), tuple(seeds), source, tuple(overrides), smoke)
     plan = make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in variants})
     store = Store(root)
     manifest = make_manifest(plan, "ablate run studies/dropout.yaml")
+    manifest = replace(manifest, analysis={**manifest.analysis, **(analysis or {})})
     goals = {arm.name: (arm.accuracy, arm.noise) for arm in arms} | {"baseline": (accuracy, noise)}
     for run in plan.runs:
         fate = (fates or {}).get((run.variant, run.seed), everywhere)
-        _write_run(store.run(run.folder), run, fate, *goals[run.variant], val_images, environment or ENVIRONMENT)
+        own = (exact or {}).get(run.variant)
+        target = None if own is None else own[list(seeds).index(run.block)]
+        _write_run(
+            store.run(run.folder), run, fate, *goals[run.variant], val_images, environment or ENVIRONMENT, target
+        )
     write_json(store.study_file(manifest.folder), manifest.to_json())
     return Stored(store, manifest)
+
+
+def amend(stored: Stored, variant: str, seed: int | None = None, **fields: Any) -> None:
+    """Change fields of the record of one run, or of all runs, of a variant; `environment` may be a mapping of some."""
+    for folder in _folders(stored, variant, seed):
+        record = folder.record()
+        assert record is not None
+        own = dict(fields)
+        if isinstance(own.get("environment"), Mapping):
+            own["environment"] = replace(record.environment, **own["environment"])
+        folder.finish(replace(record, **own))
+
+
+def amend_epochs(stored: Stored, variant: str, change: Callable[[EpochRow, int], EpochRow]) -> None:
+    """Change every epoch of every run of a variant; `change` gets the row and the number of epochs."""
+    for folder in _folders(stored, variant, None):
+        rows = folder.epochs()
+        changed_rows = [change(row, len(rows)) for row in rows]
+        lines = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in changed_rows]
+        (folder.path / "epochs.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def write_predictions(stored: Stored, variant: str, predicted: Sequence[int], seed: int | None = None) -> None:
+    """What the runs of a variant predict of as many images, all of them of class 0."""
+    for folder in _folders(stored, variant, seed):
+        arrays = {"index": np.arange(len(predicted)), "label": np.zeros(len(predicted), dtype=np.int64)}
+        with open(folder.predictions, "wb") as file:
+            np.savez_compressed(file, predicted=np.array(predicted), **arrays)
+
+
+def explore(stored: Stored, variant: str) -> Stored:
+    """The study with a variant marked as added after results were seen."""
+    arms = tuple(replace(arm, exploratory=arm.name == variant) for arm in stored.manifest.arms)
+    return Stored(stored.store, replace(stored.manifest, arms=arms))
+
+
+def _offset(arm: Arm) -> int:
+    return 1000 if arm.kind == "control" else 0
+
+
+def _folders(stored: Stored, variant: str, seed: int | None) -> Iterator[RunFolder]:
+    for own in stored.manifest.seeds if seed is None else (seed,):
+        yield stored.store.run(stored.manifest.run_folder(variant, own))
 
 
 def changed(baseline: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Any]) -> Recipe:
@@ -115,13 +173,23 @@ ENVIRONMENT = Environment(
 
 
 def _write_run(
-    folder: RunFolder, run: Run, fate: Fate, accuracy: float, noise: float, val_images: int, environment: Environment
+    folder: RunFolder,
+    run: Run,
+    fate: Fate,
+    accuracy: float,
+    noise: float,
+    val_images: int,
+    environment: Environment,
+    exact: float | None,
 ) -> None:
     if fate == "missing":
         return
     recipe = run.recipe.canonical()
     folder.open({"key": run.key, "recipe": recipe, "seed": run.seed, "data_fingerprint": run.data_fingerprint})
     rows = _history(run, recipe, accuracy, noise, val_images)
+    if exact is not None:
+        last = len(rows)
+        rows = [replace(row, val_accuracy=exact * (1 - 0.02 * (last - row.epoch))) for row in rows]
     if fate != "finished":
         rows = rows[: max(1, len(rows) // 2)]
     if fate == "diverged":
@@ -171,7 +239,7 @@ def _epoch(
         lr=lr,
         train_loss=2.3 * math.exp(-4.5 * n / epochs) + 0.02 + abs(chance.gauss(0, 0.01)),
         train_accuracy=min(0.1 + 0.88 * risen + chance.gauss(0, 0.003), 1.0),
-        val_loss=2.3 * math.exp(-4 * n / epochs) + 1.6 * (1 - goal) + abs(chance.gauss(0, 0.03)) + 0.1 * n / epochs,
+        val_loss=2.3 * math.exp(-8 * n / epochs) + 1.6 * (1 - goal) + abs(chance.gauss(0, 0.002)) + 0.1 * n / epochs,
         val_accuracy=accuracy,
         seconds=seconds,
         eval_seconds=0.2,

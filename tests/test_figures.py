@@ -17,6 +17,8 @@ from ablation.figures import style
 from ablation.results import Results, load_results
 from tests.stored import ARMS, BASELINE, Arm, write_study
 
+VERDICTS = ("better", "worse", "not detected", "equivalent", "unstable", "no claim")
+
 
 def study(folder: Path, *args: Any, **options: Any) -> tuple[Results, Analysis]:
     stored = write_study(folder, *args, **options)
@@ -44,8 +46,8 @@ def line(axes: Axes, colour: str, dashed: bool = False) -> Any:
 
 def test_a_forest_plot_has_a_dot_for_each_seed_and_a_bar_at_their_mean(tmp_path: Path) -> None:
     _, analysis = study(tmp_path)
-    axes = only(figures.forest(analysis.variants, 1))
-    bars = [own for own in axes.lines if own.get_color() == style.MARK]
+    axes = only(figures.forest(analysis.variants, analysis.measure))
+    bars = [own for own in axes.lines if own.get_linewidth() == 3.2]
     for y, (effect, dots, bar) in enumerate(zip(analysis.variants, axes.collections, bars, strict=True)):
         offsets = np.asarray(dots.get_offsets())
         assert offsets[:, 0] == pytest.approx([100 * d for d in effect.differences.values()])
@@ -56,20 +58,42 @@ def test_a_forest_plot_has_a_dot_for_each_seed_and_a_bar_at_their_mean(tmp_path:
     assert low < 0 < high
 
 
+def test_a_forest_row_shows_the_interval_and_the_zone_that_is_too_small_to_detect(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path)
+    axes = only(figures.forest(analysis.variants, analysis.measure, analysis.design.detectable))
+    lines = [own for own in axes.lines if own.get_linewidth() == 1.6]
+    for y, (effect, line) in enumerate(zip(analysis.variants, lines, strict=True)):
+        assert line.get_xdata() == pytest.approx([100 * effect.low, 100 * effect.high])
+        assert list(line.get_ydata()) == [y, y]
+        assert (line.get_color() == style.MARK) == (effect.verdict in ("better", "worse"))
+    (zone,) = axes.patches
+    low, high = axes.get_xlim()
+    half = 100 * analysis.design.detectable
+    assert (zone.get_x(), zone.get_x() + zone.get_width()) == pytest.approx((max(-half, low), min(half, high)))
+
+
+def test_an_unstable_variant_has_a_dashed_interval(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path, seeds=range(4), fates={("dropout=0", 1): "diverged"})
+    axes = only(figures.forest(analysis.variants, analysis.measure))
+    (line,) = [own for own in axes.lines if own.get_linewidth() == 1.6 and own.is_dashed()]
+    assert line.get_color() == style.WARN
+    assert line.get_ydata()[0] == [effect.variant for effect in analysis.variants].index("dropout=0")
+
+
 def test_a_variant_far_away_gets_an_arrow_and_does_not_flatten_the_others(tmp_path: Path) -> None:
-    arms = [*ARMS, Arm("chance", {"model.activation": "sigmoid"}, accuracy=0.1)]
+    arms = [*ARMS, Arm("far", {"model.activation": "sigmoid"}, accuracy=0.3)]
     _, analysis = study(tmp_path, arms)
-    axes = only(figures.forest(analysis.variants, 1))
+    axes = only(figures.forest(analysis.variants, analysis.measure))
     assert axes.get_xlim()[0] > -20
     (arrow,) = [own for own in axes.lines if own.get_marker() == "<"]
     assert arrow.get_xdata()[0] == axes.get_xlim()[0]
-    assert f"−{abs(100 * analysis.effect('chance').difference):.1f}" in texts(axes)
+    assert f"−{abs(100 * analysis.effect('far').difference):.1f}" in texts(axes)
 
 
 def test_a_forest_row_without_a_difference_says_why(tmp_path: Path) -> None:
     fates: Any = {("dropout=0", s): "diverged" for s in range(3)} | {("constant", s): "missing" for s in range(3)}
     _, analysis = study(tmp_path, fates=fates)
-    shown = texts(only(figures.forest(analysis.variants, 1)))
+    shown = texts(only(figures.forest(analysis.variants, analysis.measure)))
     assert "3 of 3 diverged" in shown
     assert "not finished yet" in shown
 
@@ -77,8 +101,10 @@ def test_a_forest_row_without_a_difference_says_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize("narrow", [False, True])
 def test_forest_rows_run_from_top_to_bottom_in_the_order_of_the_study(tmp_path: Path, narrow: bool) -> None:
     _, analysis = study(tmp_path)
-    axes = only(figures.forest(analysis.variants, 1, narrow=narrow))
-    assert [t for t in texts(axes) if t[0] not in "+−0"] == [effect.variant for effect in analysis.variants]
+    axes = only(figures.forest(analysis.variants, analysis.measure, narrow=narrow))
+    names = [effect.variant for effect in analysis.variants]
+    assert [text for text in texts(axes) if text in names] == names
+    assert [text for text in texts(axes) if text in VERDICTS] == [figures.verdict_label(e) for e in analysis.variants]
     bottom, top = axes.get_ylim()
     assert bottom > top
 
@@ -172,7 +198,7 @@ def test_a_grid_holds_a_titled_panel_for_each_variant(tmp_path: Path) -> None:
 def weight_decays(folder: Path) -> tuple[Analysis, Axes]:
     arms = [Arm(f"wd={x:g}", {"optimizer.weight_decay": x}, 0.9) for x in (0.0, 1e-2, 5e-2)]
     _, analysis = study(folder, arms)
-    return analysis, only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.METRICS["accuracy"]))
+    return analysis, only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.primary(analysis.measure)))
 
 
 def test_a_sweep_over_more_than_a_decade_is_logarithmic_and_still_shows_zero(tmp_path: Path) -> None:
@@ -195,14 +221,14 @@ def test_the_level_of_the_baseline_is_marked_in_a_sweep(tmp_path: Path) -> None:
 
 def test_a_sweep_within_a_decade_is_linear(tmp_path: Path) -> None:
     _, analysis = study(tmp_path, ARMS[:2])
-    axes = only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.METRICS["accuracy"]))
+    axes = only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.primary(analysis.measure)))
     assert axes.get_xscale() == "linear"
     assert list(axes.get_xticks()) == [0.0, 0.2, 0.5]
 
 
 def test_a_level_that_only_diverged_is_a_cross_in_a_sweep(tmp_path: Path) -> None:
     _, analysis = study(tmp_path, ARMS[:2], fates={("dropout=0.5", seed): "diverged" for seed in range(3)})
-    axes = only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.METRICS["accuracy"]))
+    axes = only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.primary(analysis.measure)))
     (cross,) = [own for own in axes.lines if own.get_marker() == "x"]
     assert cross.get_xdata()[0] == 0.5
 
@@ -211,7 +237,8 @@ def test_time_and_memory_are_drawn_against_the_data_fraction(tmp_path: Path) -> 
     arms = [Arm(f"f={x:g}", {"data.fraction": x}) for x in (0.01, 0.1, 0.5)]
     _, analysis = study(tmp_path, arms)
     sweep = analysis.sweeps[0]
-    figure = figures.sweep_grid(analysis, [(sweep, metric) for metric in figures.METRICS.values()])
+    metrics = (figures.primary(analysis.measure), *figures.METRICS.values())
+    figure = figures.sweep_grid(analysis, [(sweep, metric) for metric in metrics])
     assert [axes.get_xscale() for axes in figure.axes] == ["log"] * 3
     seconds = line(figure.axes[1], style.MARK).get_xydata()
     assert seconds[:, 0] == pytest.approx([0.01, 0.1, 0.5, 1.0])
@@ -229,7 +256,7 @@ def test_a_label_is_one_short_line(name: str, shown: str) -> None:
 def test_the_settings_of_the_user_do_not_reach_a_figure(tmp_path: Path) -> None:
     _, analysis = study(tmp_path)
     with matplotlib.rc_context({"text.usetex": True, "figure.facecolor": "red"}):
-        figure = figures.forest(analysis.variants, 1)
+        figure = figures.forest(analysis.variants, analysis.measure)
         assert matplotlib.rcParams["text.usetex"]
     assert figure.get_facecolor() == (0, 0, 0, 0)
     assert not any(text.get_usetex() for text in only(figure).texts)

@@ -6,27 +6,54 @@ import itertools
 from typing import Any
 
 import pytest
+import torch
 
-from ablation import registry, study
+from ablation import explain, registry, study
 from ablation.explain import option_names
-from ablation.train.models import ModelOptions, smallest_input
+from ablation.train.models import ModelOptions, build_model, smallest_input
 
 
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_the_smallest_input_is_that_of_the_network(name: str) -> None:
     recipe_options = study.Model(name=name).model_dump() | dict(registry.MODELS[name].defaults)
-    recipe_options.pop("init")
+    for other in ("init", "weights", "freeze", "input_size"):
+        recipe_options.pop(other, None)
     stems = ("small", "large") if recipe_options["stem"] else (None,)
     for norm, stem in itertools.product(("none", "batch", "group", "instance", "layer"), stems):
         options: dict[str, Any] = recipe_options | {"norm": norm, "stem": stem}
-        built = ModelOptions(**options | {"hidden": tuple(options["hidden"]), "stem": stem or "small"})
+        built = ModelOptions(
+            **options | {key: tuple(options[key]) for key in ("hidden", "channels")} | {"stem": stem or "small"}
+        )
         assert registry.smallest_side(name, options) == smallest_input(built)
 
 
-@pytest.mark.parametrize("section", ["data", "optimizer", "schedule"])
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_the_channels_are_those_of_the_network(name: str) -> None:
+    """Stating a model's own channels is no change: networks with and without them are alike."""
+    recipe = study.Model(name=name)
+    own = registry.MODELS[name].defaults["channels"]
+    with torch.device("meta"):
+        plain, stated = (build(name, channels) for channels in ((), tuple(own)))  # type: ignore[call-overload]
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in stated.parameters()]
+    assert recipe.channels is None
+
+
+def build(name: str, channels: tuple[int, ...]) -> torch.nn.Module:
+    own = dict(registry.MODELS[name].defaults)
+    own |= {"hidden": tuple(own["hidden"]), "channels": channels, "stem": own["stem"] or "small"}  # type: ignore[arg-type]
+    same = {"norm_position": "before", "activation": "relu", "pool": "max", "width": 1.0}
+    none = dict.fromkeys(("dropout", "feature_dropout", "input_dropout", "dropconnect"), 0.0)
+    options = ModelOptions(name=name, **own | same | none)  # type: ignore[arg-type]
+    return build_model(options, (3, 32, 32), 10)
+
+
+LISTS = {"data": "data", "optimizer": "optimizers", "schedule": "schedules", "augment": "augmentations"}
+
+
+@pytest.mark.parametrize("section", LISTS)
 def test_every_choice_is_listed_and_can_be_made(section: str) -> None:
-    listed = registry.CHOICES[{"data": "data", "optimizer": "optimizers", "schedule": "schedules"}[section]]
-    for name in listed:
+    assert set(registry.CHOICES[LISTS[section]]) == set(explain._KINDS[section])
+    for name in registry.CHOICES[LISTS[section]]:
         assert "name" in option_names(section, name)
 
 

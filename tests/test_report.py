@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 
 from ablation.analysis import describe
-from ablation.report import Report, templates_dir, write_report
+from ablation.report import Report, report_on, templates_dir, write_report
 from ablation.report.text import fenced, markdown
 from ablation.results import load_results
+from ablation.store import Store
+from ablation.tables import read_results
 from tests.stored import ARMS, Arm, Stored, write_study
 
+OWN = ["question", "effects", "warnings", "sweeps", "curves", "cost", "interpretation", "methods", "setup", "reproduce"]
+OWN += ["recipe"]
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 HOSTILE = "<script>alert(1)</script> | `x` **b** \"' & \U0001f600 a\nb ]( # \u202e-->"
 
@@ -131,7 +135,7 @@ def test_a_finished_study_says_what_was_run_and_that_all_runs_finished(root: Ele
     assert not root.all("div", class_="banner")
     assert facts(root)["Runs finished"] == "15 of 15"
     assert facts(root)["Seeds"] == "3 0, 1, 2"
-    assert sections(root) == ["question", "effects", "sweeps", "curves", "cost", "setup", "reproduce", "recipe"]
+    assert [name for name in sections(root) if name in OWN] == OWN
 
 
 def test_the_table_of_variants_holds_the_figures_of_the_analysis(finished: tuple[Stored, Report]) -> None:
@@ -140,15 +144,22 @@ def test_the_table_of_variants_holds_the_figures_of_the_analysis(finished: tuple
     rows = variants(Page(written.html).root)
     assert list(rows) == ["baseline", *(arm.name for arm in ARMS)]
     for effect in analysis.effects:
-        accuracy, difference, n, *_ = rows[effect.variant]
+        accuracy, difference, verdict, p, paired, n, *_ = rows[effect.variant]
         assert effect.mean is not None
         assert effect.sd is not None
         assert accuracy == f"{100 * effect.mean:.1f} ± {100 * effect.sd:.1f}"
         assert n == "3"
         if effect.difference is not None:
-            assert float(difference.replace("−", "-")) == pytest.approx(100 * effect.difference, abs=0.051)
+            shown, low, high = re.findall(r"[-+]?\d+\.\d+", difference.replace("−", "-"))
+            assert float(shown) == pytest.approx(100 * effect.difference, abs=0.051)
+            assert effect.low is not None
+            assert effect.high is not None
+            assert [float(low), float(high)] == pytest.approx([100 * effect.low, 100 * effect.high], abs=0.051)
+            assert verdict == (effect.verdict if effect.verdict in ("better", "worse") else effect.words)
+            assert float(p.replace("<", "")) == pytest.approx(effect.p, abs=0.0051)
+            assert float(paired.replace("<", "")) == pytest.approx(effect.paired_p, abs=0.0051)
     assert rows["baseline"][1] == "baseline"
-    assert rows["norm=batch"][3:5] == ["62.9 k", "417 k"]
+    assert rows["norm=batch"][6:8] == ["62.9 k", "417 k"]
 
 
 def test_accuracies_have_two_decimals_only_on_a_large_validation_set(tmp_path: Path) -> None:
@@ -162,13 +173,87 @@ def test_one_seed_shows_no_standard_deviation_and_says_so(tmp_path: Path) -> Non
     assert "One seed has no standard deviation." in section(root, "effects").words
 
 
+def test_the_verdict_of_the_study_stands_on_top(finished: tuple[Stored, Report], root: Element) -> None:
+    stored, written = finished
+    sentence = describe(load_results(stored.store, stored.manifest)).headline
+    assert [p.words for p in root.all("p", class_="headline")] == [sentence]
+    assert "of 4 changes" in sentence
+    assert f"**{markdown(sentence)}**" in written.markdown.read_text(encoding="utf-8")
+    assert facts(root)["Warnings"] == "0"
+    assert facts(root)["Test set"] == "shut"
+
+
+def test_the_methods_say_what_was_done(root: Element) -> None:
+    text = section(root, "methods").words
+    for piece in (
+        "guarded blocked Dunnett test (two-sided, Dunnett 1955, seeds as blocks), k = 4, n = 3 seeds",
+        "on 8 degrees of freedom",
+        "simultaneous at 95 %",
+        "Cochran's C test",
+        "with 80 % power",
+        "best of 6 overstates its accuracy",
+        "best of the 5 means overstates itself",
+    ):
+        assert piece in text
+
+
+def test_captions_name_intervals_method_and_family(root: Element) -> None:
+    caption = root.all("figcaption")[0].words
+    assert "simultaneous 95 % intervals (guarded blocked Dunnett, family of k = 4)" in caption
+    assert "Shaded: true differences below" in caption
+
+
+def test_the_author_s_interpretation_is_included_and_never_changed(tmp_path: Path) -> None:
+    mine = tmp_path / "report" / "interpretation.md"
+    mine.parent.mkdir()
+    text = "# Why\n\nBecause of **noise**.\n\n<script>alert(1)</script>\n\n![x](https://example.org/x.png)\n"
+    mine.write_text(text, encoding="utf-8")
+    _, written = report(tmp_path)
+    own = section(Page(written.html).root, "interpretation")
+    assert own.all("h3")[0].words == "Why"
+    assert own.all("strong")[0].words == "noise"
+    assert not own.all("script")
+    assert not own.all("img")
+    assert "<script>alert(1)</script>" in own.text
+    assert "Because of **noise**." in written.markdown.read_text(encoding="utf-8")
+    assert mine.read_text(encoding="utf-8") == text
+
+
+def test_without_an_interpretation_the_report_says_where_to_put_it(root: Element) -> None:
+    assert "interpretation.md beside this page" in section(root, "interpretation").words
+
+
+def test_the_latex_table_holds_every_variant_escaped(tmp_path: Path) -> None:
+    name = "50% of a_b & {c} \\x $y$ #1 ~ ^"
+    _, written = report(tmp_path, [Arm(name, {"model.dropout": 0.5}), *ARMS[2:]])
+    text = written.latex.read_text(encoding="utf-8")
+    escaped = r"50\% of a\_b \& \{c\} \textbackslash{}x \$y\$ \#1 \textasciitilde{} \textasciicircum{}"
+    rows = [line for line in text.splitlines() if line.endswith(r" \\")]
+    assert rows[2].startswith(escaped)
+    assert {len(re.findall(r"(?<!\\) & ", row)) for row in rows} == {5}
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
+
+
+def test_results_from_elsewhere_are_reported_without_what_nobody_knows(tmp_path: Path) -> None:
+    lines = ["variant,seed,accuracy"]
+    for place, (name, shift) in enumerate({"base": 0.0, "a": 5.0, "b": 0.1, "c": 0.0}.items()):
+        lines += [f"{name},{seed},{80 + shift + seed + 0.1 * ((seed * (place + 2)) % 5)}" for seed in range(4)]
+    table = tmp_path / "runs.csv"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    written = report_on(read_results(table, "base"), Store(tmp_path / "results"), tmp_path / "report")
+    root = Page(written.html).root
+    assert root.all("p", class_="headline")[0].words.startswith("1 of 3 changes matters: a (better)")
+    assert sections(root) == ["effects", "warnings", "interpretation", "methods", "reproduce"]
+    assert "Parameters" not in section(root, "effects").words
+
+
 def test_a_half_finished_study_says_what_is_missing_and_how_to_go_on(tmp_path: Path) -> None:
     fates = {("constant", 2): "missing", ("norm=batch", 2): "interrupted", ("dropout=0", 2): "crashed"}
     root = page(tmp_path, fates=fates)
     (banner,) = root.all("div", class_="banner")
     assert "3 of 15 runs still to do: 1 not started, 1 interrupted, 1 crashed." in banner.words
     assert banner.all("code")[0].text == "ablate run studies/dropout.yaml"
-    assert variants(root)["constant"][2] == "2/3"
+    assert variants(root)["constant"][5] == "2/3"
     troubles = section(root, "troubles")
     rows = [[cell.words for cell in row.children if isinstance(cell, Element)] for row in troubles.all("tr")[1:]]
     assert rows == [
@@ -206,9 +291,10 @@ def test_divergence_is_shown_as_a_result(tmp_path: Path) -> None:
     assert facts(root)["Diverged"] == "4"
     assert not root.all("div", class_="banner")
     assert "all 15 runs done, 4 of them diverged" in root.all("p", class_="summary")[0].words
-    notes = [note.words for note in root.all("span", class_="note")]
-    assert notes == ["3 of 3 diverged", "mean of the 2 of 3 that finished"]
-    assert variants(root)["dropout=0"][:3] == ["–", "–", "0/3"]
+    notes = [note.words for note in section(root, "effects").all("span", class_="note")]
+    assert notes == ["3 of 3 diverged", "conditional: mean of the 2 of 3 that finished"]
+    assert variants(root)["dropout=0"][:3] == ["–", "–", "unstable: 3/3 diverged"]
+    assert variants(root)["constant"][2] == "unstable: 1/3 diverged"
     assert "conditional" in section(root, "effects").words
 
 

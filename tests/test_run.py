@@ -166,31 +166,39 @@ def test_no_worker_outlives_a_killed_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["kill the command", "kill a worker", "Ctrl-C"])
-def test_the_smoke_study_killed_at_ten_random_moments_ends_the_same(how: str, smoke: Path, tmp_path: Path) -> None:
-    moments = random.Random(how)
-    killed = 0
-    while killed < 10:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_the_smoke_study_stopped_at_ten_random_moments_ends_the_same(
+    number: signal.Signals, smoke: Path, tmp_path: Path
+) -> None:
+    moments = random.Random(int(number))
+    for _ in range(10):
         process = start(tmp_path, str(SMOKE))
-        try:
-            time.sleep(moments.uniform(2.5, 5.5))
-            if process.poll() is not None:
-                break
-            if how == "kill the command":
-                os.killpg(process.pid, signal.SIGKILL)
-            elif how == "Ctrl-C":
-                os.killpg(process.pid, signal.SIGINT)
-            else:
-                for worker in moments.sample(workers_of(process.pid), 1):
-                    os.kill(worker, signal.SIGKILL)
-                time.sleep(moments.uniform(0.0, 1.0))
-                os.killpg(process.pid, signal.SIGINT)
-            killed += 1
-        finally:
-            process.communicate(timeout=120)
-    subprocess.run([*ABLATE, "run", str(SMOKE)], cwd=tmp_path, check=True, capture_output=True, timeout=300)
-    assert killed == 10
+        time.sleep(moments.uniform(2.5, 5.5))
+        assert process.poll() is None, "the study ended before it was stopped ten times"
+        os.killpg(process.pid, number)
+        process.communicate(timeout=120)
+    finish(tmp_path)
     same(results(smoke, "smoke"), results(tmp_path, "smoke"))
+
+
+@pytest.mark.slow
+def test_the_smoke_study_that_loses_workers_at_ten_random_moments_ends_the_same(smoke: Path, tmp_path: Path) -> None:
+    moments = random.Random(0)
+    process = start(tmp_path, str(SMOKE))
+    for _ in range(10):
+        time.sleep(moments.uniform(0.5, 1.5))
+        wait_for(lambda: bool(workers_of(process.pid)))
+        os.kill(moments.choice(workers_of(process.pid)), signal.SIGKILL)
+        assert process.poll() is None, "the study ended before ten workers were killed"
+    output = process.communicate(timeout=300)[0]
+    assert "Traceback" not in output
+    finish(tmp_path)
+    same(results(smoke, "smoke"), results(tmp_path, "smoke"))
+
+
+def finish(folder: Path) -> None:
+    """Run the smoke study to its end."""
+    subprocess.run([*ABLATE, "run", str(SMOKE)], cwd=folder, check=True, capture_output=True, timeout=300)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ vary:
   model.dropout: [0.5]
 """
 
+VARY = "vary:\n  model.dropout: [0.5]\n"
+
 # Each mistake: a name, what is replaced in the sound study by what, and the places, words and mends that must appear.
 MISTAKES = {
     "unknown key at the top": ("seeds: [0, 1]", "sedes: [0, 1]", ["7:1: unknown key 'sedes'", "did you mean 'seeds'?"]),
@@ -115,6 +117,97 @@ MISTAKES = {
         "{name: digits, augment: [cutout]}",
         ["cutout of 8 pixels covers the 8x8 image", "use a size below 8"],
     ),
+    "mixup among the augmentations": (
+        "{name: digits}",
+        "{name: digits, augment: [mixup]}",
+        ["2:34: unknown augmentation 'mixup'", "it is the option train.mixup"],
+    ),
+    "an option of another augmentation": (
+        "{name: digits}",
+        "{name: digits, augment: [{name: flip, padding: 2}]}",
+        ["unknown key 'padding' in baseline.data.augment[0] (flip)", "it is an option of crop"],
+    ),
+    "noise before another augmentation": (
+        "{name: digits}",
+        "{name: digits, augment: [noise, flip]}",
+        ["2:33: noise is added to the normalised pixels, after all other", "put it last"],
+    ),
+    "a colour jitter of nothing": (
+        "{name: digits}",
+        "{name: digits, augment: [{name: color_jitter, brightness: 0, contrast: 0, saturation: 0}]}",
+        ["this colour jitter changes nothing", "set brightness"],
+    ),
+    "a range upside down": (
+        "{name: digits}",
+        "{name: digits, augment: [{name: random_resized_crop, scale: [1, 0.5]}]}",
+        ["the range runs from high to low", "write [0.5, 1]"],
+    ),
+    "a range of one number": (
+        "{name: digits}",
+        "{name: digits, augment: [{name: random_resized_crop, scale: 0.5}]}",
+        ["scale is 0.5; it must be a list"],
+    ),
+    "a range of more than the image": (
+        "{name: digits}",
+        "{name: digits, augment: [{name: random_resized_crop, scale: [0.5, 2]}]}",
+        ["scale[1] is 2; it must be at most 1"],
+    ),
+    "one cycle with a warm-up": (
+        "{name: cosine}",
+        "{name: one_cycle, warmup_epochs: 1}",
+        ["unknown key 'warmup_epochs' in baseline.schedule (one_cycle)", "it is an option of constant"],
+    ),
+    "a plateau that would raise the learning rate": (
+        "{name: cosine}",
+        "{name: plateau, factor: 10}",
+        ["baseline.schedule.factor is 10; it must be below 1"],
+    ),
+    "torch's name of the plateau": (
+        "{name: cosine}",
+        "{name: reduce_on_plateau}",
+        ["unknown schedule 'reduce_on_plateau'", "one_cycle, plateau"],
+    ),
+    "an exponential decay without its rate": (
+        "{name: cosine}",
+        "{name: exponential}",
+        ["baseline.schedule has no 'gamma'"],
+    ),
+    "a misspelt optimizer": ("sgd", "rmsprob", ["unknown optimizer 'rmsprob'", "did you mean 'rmsprop'?"]),
+    "no patience at all": (
+        "epochs: 5",
+        "epochs: 5, patience: 0",
+        ["baseline.train.patience is 0; it must be at least 1"],
+    ),
+    "holding what does not exist": (
+        "epochs: 5",
+        "epochs: 5, hold: step",
+        ["baseline.train.hold is 'step'", "did you mean 'steps'?"],
+    ),
+    "holding steps with all the data": (
+        "model.dropout: [0.5]",
+        "train.hold: [steps]",
+        ["this variant equals the baseline"],
+    ),
+    "channels of another network": (
+        "dropout: 0.2",
+        "channels: [64, 128, 256, 512]",
+        ["3:35: lenet5 has 2 stages of convolutions, not 4", "its own are [6, 16]"],
+    ),
+    "kernels of another network": (
+        "model.dropout: [0.5]",
+        "model.kernel_size: [[5, 3, 3]]",
+        ["9:23: lenet5 takes 2 kernel sizes, not 3"],
+    ),
+    "an even kernel among others": (
+        "dropout: 0.2",
+        "kernel_size: [5, 2]",
+        ["baseline.model.kernel_size[1]: the kernel size must be odd"],
+    ),
+    "kernels that are all the same": (
+        "model.dropout: [0.5]",
+        "model.kernel_size: [[5, 5]]",
+        ["this variant equals the baseline"],
+    ),
     "image too small for the pools": (
         "lenet5",
         "vgg16",
@@ -187,6 +280,180 @@ MISTAKES = {
     "an empty file": (re.compile(".*", re.S), "", ["1:1: the file is empty"]),
     "only a comment": (re.compile(".*", re.S), "# nothing yet\n", ["1:1: the file is empty"]),
     "a key that is a list": ("seeds: [0, 1]", "seeds: [0, 1]\n? [a, b]\n: 1", ["8:3: a key must be plain text"]),
+    "an unknown design": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 0}}\ndesign: leave_on_out\n",
+        ["10:9: design is 'leave_on_out'", "did you mean 'leave_one_out'?"],
+    ),
+    "an unknown design in a list": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 0}}\ndesign: [add_one_in, factorail]\n",
+        ["10:22: design[1] is 'factorail'", "did you mean 'factorial'?"],
+    ),
+    "a design twice": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 0}}\ndesign: [factorial, factorial]\n",
+        ["10:9: design: 'factorial' stands twice", "name each once"],
+    ),
+    "a component without options": (
+        VARY,
+        "components:\n  dropout: {}\ndesign: leave_one_out\n",
+        ["9:3: the component 'dropout' has no options", "off: {model.dropout: 0}"],
+    ),
+    "a component that is a value": (
+        VARY,
+        "components:\n  dropout: 0\ndesign: leave_one_out\n",
+        ["9:12: components.dropout is 0; it must be a mapping"],
+    ),
+    "a component that says neither on nor off": (
+        VARY,
+        "components:\n  dropout: {model.dropout: 0}\ndesign: leave_one_out\n",
+        ["9:13: unknown key 'model.dropout' in components.dropout", "known: on, off, needs"],
+    ),
+    "a component whose off is the baseline": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 0.2}}\ndesign: leave_one_out\n",
+        ["9:18: 'dropout' off is the same training as the baseline", "give options that differ"],
+    ),
+    "a component whose on is its off": (
+        VARY,
+        "components:\n  dropout: {on: {model.dropout: 0.2}, off: {model.dropout: 0.2}}\ndesign: leave_one_out\n",
+        ["9:12: on and off of 'dropout' are the same training"],
+    ),
+    "a component that the baseline has neither on nor off": (
+        VARY,
+        "components:\n  dropout: {on: {model.dropout: 0.5}, off: {model.dropout: 0}}\ndesign: leave_one_out\n",
+        ["9:3: the baseline has the component 'dropout' neither on nor off", "model.dropout: 0.5 or 0"],
+    ),
+    "a component whose sides name different options": (
+        VARY,
+        "components:\n"
+        "  dropout: {on: {model.dropout: 0.2, model.norm: none}, off: {model.dropout: 0}}\n"
+        "design: leave_one_out\n",
+        ["9:3: on and off of 'dropout' name different options: model.norm", "give each in both"],
+    ),
+    "a design without components": (
+        VARY,
+        "design: factorial\n",
+        ["8:1: there are no components for the design", "declare them under components"],
+    ),
+    "components without a design": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 0}}\n",
+        ["8:1: no design says which arms", "add design: leave_one_out or"],
+    ),
+    "a component twice": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 0}}\n  dropout: {off: {model.norm: batch}}\ndesign: factorial\n",
+        ["10:3: the key 'dropout' stands twice", "the first stands in line 9"],
+    ),
+    "an unknown variable in a component": (
+        VARY,
+        "components:\n  dropout: {off: {model.droput: 0}}\ndesign: factorial\n",
+        ["9:19: unknown variable 'model.droput'", "did you mean 'model.dropout'?"],
+    ),
+    "a wrong value in a component": (
+        VARY,
+        "components:\n  dropout: {off: {model.dropout: 2}}\ndesign: factorial\n",
+        ["9:34: model.dropout is 2; it must be below 1"],
+    ),
+    "an option in two components": (
+        VARY,
+        "components:\n  a: {off: {model.dropout: 0}}\n  b: {off: {model.dropout: 0.1}}\ndesign: factorial\n",
+        ["10:3: model.dropout belongs to the component 'a' and to 'b'", "give each option to one"],
+    ),
+    "too many components for a factorial design": (
+        VARY,
+        "components:\n"
+        "  a: {off: {model.dropout: 0}}\n"
+        "  b: {on: {model.norm: batch}}\n"
+        "  c: {on: {model.pool: avg}}\n"
+        "  d: {on: {model.activation: tanh}}\n"
+        "  e: {on: {model.init: xavier}}\n"
+        "  f: {on: {model.width: 2}}\n"
+        "design: factorial\n",
+        ["15:9: a factorial design of 6 components has 64 arms, x 2 seeds = 128 runs", "at most 5"],
+    ),
+    "leaving one out where not all is there": (
+        VARY,
+        "components:\n  a: {off: {model.dropout: 0}}\n  b: {on: {model.norm: batch}}\ndesign: leave_one_out\n",
+        [
+            "11:9: leave_one_out compares with everything on, but the baseline is without b",
+            "write model.norm: batch into the baseline",
+        ],
+    ),
+    "a need that is no component": (
+        VARY,
+        "components:\n"
+        "  a: {off: {model.dropout: 0}, needs: nrom}\n"
+        "  norm: {on: {model.norm: batch}}\n"
+        "design: add_one_in\n",
+        ["9:39: 'a' needs an unknown component 'nrom'", "did you mean 'norm'?"],
+    ),
+    "needs in a circle": (
+        VARY,
+        "components:\n"
+        "  a: {off: {model.dropout: 0}, needs: norm}\n"
+        "  norm: {on: {model.norm: batch}, needs: [a]}\n"
+        "design: add_one_in\n",
+        ["9:39: the component 'a' needs itself"],
+    ),
+    "a baseline without what a component needs": (
+        VARY,
+        "components:\n"
+        "  a: {off: {model.dropout: 0}, needs: norm}\n"
+        "  norm: {on: {model.norm: batch}}\n"
+        "design: add_one_in\n",
+        ["9:39: in the baseline 'a' is on, but not 'norm', which it needs", "switch both on"],
+    ),
+    "a need that is not told": (
+        VARY,
+        "components:\n"
+        "  norm: {on: {model.norm: batch}}\n"
+        "  place: {on: {model.norm_position: after}}\n"
+        "design: add_one_in\n",
+        ["10:15: 'place' on is the same training as the baseline", "say so: needs"],
+    ),
+    "a combination named like an arm of the design": (
+        VARY,
+        "components:\n"
+        "  norm: {on: {model.norm: batch}}\n"
+        "  place: {on: {model.pool: avg}}\n"
+        "design: factorial\n"
+        "combine:\n"
+        "  everything: {model.dropout: 0.5, model.norm: layer}\n",
+        ["11:9: the name 'everything' is taken", "rename"],
+    ),
+    "an arm of a design that cannot be": (
+        VARY,
+        "components:\n  deep: {on: {model.name: vgg16}}\ndesign: factorial\n",
+        ["10:9: vgg16 needs images of at least 32x32 pixels"],
+    ),
+    "a grid of one option": (
+        VARY,
+        "grid:\n  g: {model.dropout: [0.1, 0.5]}\n",
+        ["9:3: grid.g has fewer than two options", "under vary"],
+    ),
+    "wrong values in a grid": (
+        VARY,
+        "grid:\n  g: {model.dropout: [0.1, 5], model.norm: [batch, bach]}\n",
+        ["9:28: model.dropout is 5", "9:52: model.norm is 'bach'", "did you mean 'batch'?"],
+    ),
+    "an option of a grid without values": (
+        VARY,
+        "grid:\n  g: {model.dropout: [], model.norm: [batch]}\n",
+        ["9:22: grid.g.model.dropout is empty", "at least one"],
+    ),
+    "a value of a grid twice": (
+        VARY,
+        "grid:\n  g: {model.dropout: [0.1, 0.1], model.norm: [batch]}\n",
+        ["two points of grid.g are the same training: 'dropout=0.1, norm=batch' again", "list each value once"],
+    ),
+    "a grid too large": (
+        VARY,
+        "grid:\n  g: {optimizer.lr: [1,2,3,4,5,6,7,8,9,10,11], optimizer.weight_decay: [1,2,3,4,5,6,7,8,9,10]}\n",
+        ["9:3: grid.g has 110 points, x 2 seeds = 220 runs", "at most 100"],
+    ),
 }
 
 

@@ -1,18 +1,47 @@
-"""Results -> Analysis: for each variant what changed, what was measured, and its difference from the baseline."""
+"""Results -> Analysis: for each variant what changed, what was measured, and what can be claimed of its difference."""
 
 from ablation.analysis.changes import describe_change
-from ablation.analysis.describe import METRIC, describe
-from ablation.analysis.types import Analysis, Effect, Facts, SeedResult, Setup, Sweep, Trouble
+from ablation.analysis.compare import Predicted
+from ablation.analysis.describe import describe
+from ablation.analysis.export import to_json
+from ablation.analysis.measure import Measure
+from ablation.analysis.types import (
+    Analysis,
+    Caution,
+    Confound,
+    DataCurve,
+    Design,
+    Effect,
+    Facts,
+    Interaction,
+    SeedResult,
+    Selection,
+    Setup,
+    Sweep,
+    TrendTest,
+    Trouble,
+    Verdict,
+)
 
 __all__ = [
-    "METRIC",
     "Analysis",
+    "Caution",
+    "Confound",
+    "DataCurve",
+    "Design",
     "Effect",
     "Facts",
+    "Interaction",
+    "Measure",
+    "Predicted",
     "SeedResult",
+    "Selection",
     "Setup",
     "Sweep",
+    "TrendTest",
     "Trouble",
+    "Verdict",
     "describe",
     "describe_change",
+    "to_json",
 ]

@@ -1,4 +1,4 @@
-"""Results -> Analysis: what was measured of each variant, and its difference from the baseline, without any verdict."""
+"""Results -> Analysis: what was measured of each variant, and what can be claimed of its difference."""
 
 from __future__ import annotations
 
@@ -9,35 +9,71 @@ from typing import Any
 
 import pandas as pd
 
+import ablation.analysis.cautions as cautions
+import ablation.analysis.compare as compare
+import ablation.analysis.contrasts as contrasts
+import ablation.analysis.verdicts as verdicts
 from ablation import words
+from ablation.analysis.cautions.fairness import with_confounds
 from ablation.analysis.changes import describe_change, look_up
+from ablation.analysis.compare import Predicted, Run
+from ablation.analysis.measure import Measure, at_chance, measured, primary_measure
 from ablation.analysis.types import Analysis, Effect, Facts, SeedResult, Setup, Sweep, Trouble
 from ablation.manifest import Arm, Manifest
 from ablation.results import Results
 
-METRIC = "val_accuracy"
 
+def describe(results: Results, predictions: Mapping[Run, Predicted] | None = None) -> Analysis:
+    """Say what a study has measured so far, and what can be claimed from it.
 
-def describe(results: Results) -> Analysis:
-    """Describe what a study has measured so far, without any verdict."""
-    manifest = results.manifest
-    runs = {str(name): table for name, table in results.runs.groupby("variant", sort=False)}
-    reference = _accuracies(runs[manifest.baseline.name])
-    paces = _epoch_seconds(results)
-    effects = [_effect(arm, manifest.baseline, runs[arm.name], reference, paces) for arm in manifest.arms]
+    `predictions` on the validation images, by (variant, seed), are needed only for the words on a single seed and to
+    see changes without any effect.
+    """
+    manifest, options, known = results.manifest, results.manifest.analysis, predictions or {}
+    measure, alpha, networks = primary_measure(results), float(options["alpha"]), len(results.manifest.seeds) == 1
+    values = measured(results, measure)
+    y = compare.table([arm.name for arm in manifest.arms], manifest.seeds, values)
+    found = compare.compare(y, alpha)
+    effects = compare.with_claims(_effects(results, measure, values), found)
+    effects = compare.with_networks(effects, known) if networks else effects
+    effects = verdicts.with_verdicts(effects, measure, alpha, options["margin"], networks)
+    effects = with_confounds(results, effects)
+    by_name, sweeps, facts = {own.variant: own for own in effects}, _sweeps(manifest), _facts(results)
+    design = compare.design(found, len(manifest.seeds), len(manifest.arms) - 1, networks)
+    tested = (sweeps, by_name, manifest.seeds, values)
     return Analysis(
-        metric=METRIC,
-        effects=tuple(effects),
-        facts=_facts(results),
+        measure=measure,
+        alpha=alpha,
+        margin=options["margin"],
+        headline=verdicts.headline(effects, measure, design, alpha, facts.open > 0),
+        effects=effects,
+        design=design,
+        selection=contrasts.selection(results, y, found, measure),
+        interactions=contrasts.interactions(manifest, by_name, values, found) if found else (),
+        trends=contrasts.trends(*tested, found) if found else (),
+        data_curve=contrasts.data_curve(*tested, measure, alpha),
+        warnings=cautions.cautions(results, effects, measure, y, found, known),
+        facts=facts,
         setup=_setup(results),
-        sweeps=_sweeps(manifest),
+        sweeps=sweeps,
         troubles=_troubles(results),
     )
 
 
-def _accuracies(runs: pd.DataFrame) -> dict[int, float]:
-    done = runs[runs["status"] == "finished"]
-    return {int(seed): float(metric) for seed, metric in zip(done["seed"], done[METRIC], strict=True)}
+def _effects(results: Results, measure: Measure, values: Mapping[Run, float]) -> list[Effect]:
+    """Every variant as it was measured, without a claim."""
+    manifest = results.manifest
+    runs = {str(name): table for name, table in results.runs.groupby("variant", sort=False)}
+    paces, lost = _epoch_seconds(results), at_chance(results)
+    own_values: dict[str, dict[int, float]] = {arm.name: {} for arm in manifest.arms}
+    for (variant, seed), value in values.items():
+        own_values[variant][seed] = value
+    reference = own_values[manifest.baseline.name]
+    effects = []
+    for arm in manifest.arms:
+        chance = frozenset(seed for variant, seed in lost if variant == arm.name)
+        effects.append(_effect(arm, manifest.baseline, runs[arm.name], own_values[arm.name], reference, chance, paces))
+    return effects
 
 
 def _epoch_seconds(results: Results) -> dict[str, float]:
@@ -48,24 +84,28 @@ def _epoch_seconds(results: Results) -> dict[str, float]:
 
 
 def _effect(
-    arm: Arm, baseline: Arm, runs: pd.DataFrame, reference: Mapping[int, float], paces: Mapping[str, float]
+    arm: Arm,
+    baseline: Arm,
+    runs: pd.DataFrame,
+    values: Mapping[int, float],
+    reference: Mapping[int, float],
+    chance: frozenset[int],
+    paces: Mapping[str, float],
 ) -> Effect:
-    accuracies = _accuracies(runs)
-    differences = {} if arm is baseline else {s: a - reference[s] for s, a in accuracies.items() if s in reference}
+    differences = {} if arm is baseline else {s: a - reference[s] for s, a in values.items() if s in reference}
     status = Counter(runs["status"])
     finished = runs[runs["status"] == "finished"]
-    metrics = list(accuracies.values())
     return Effect(
         variant=arm.name,
         kind=arm.kind,
         change=describe_change(arm, baseline),
-        runs=tuple(_seed_result(row, accuracies, differences) for row in runs.to_dict("records")),
-        n=len(metrics),
+        runs=tuple(_seed_result(row, values, differences, chance) for row in runs.to_dict("records")),
+        n=len(values),
         diverged=status["diverged"],
         crashed=status["crashed"],
         unfinished=status["interrupted"] + status["missing"],
-        mean=statistics.fmean(metrics) if metrics else None,
-        sd=statistics.stdev(metrics) if len(metrics) > 1 else None,
+        mean=statistics.fmean(values.values()) if values else None,
+        sd=statistics.stdev(values.values()) if len(values) > 1 else None,
         difference=statistics.fmean(differences.values()) if differences else None,
         pairs=len(differences),
         parameters=_whole(runs["parameters"]),
@@ -75,21 +115,25 @@ def _effect(
         epoch_seconds=paces.get(arm.name),
         images_per_second=_mean(finished["images_per_second"]),
         peak_memory_mb=_mean(finished["peak_memory_mb"]),
+        at_chance=len(chance),
+        exploratory=arm.exploratory,
     )
 
 
 def _seed_result(
-    row: Mapping[Any, Any], accuracies: Mapping[int, float], differences: Mapping[int, float]
+    row: Mapping[Any, Any], values: Mapping[int, float], differences: Mapping[int, float], chance: frozenset[int]
 ) -> SeedResult:
-    seed = int(row["seed"])
-    selected = row["selected_epoch"]
+    seed, status = int(row["seed"]), str(row["status"])
+    selected, accuracy = row["selected_epoch"], row["val_accuracy"]
     return SeedResult(
         seed=seed,
-        status=str(row["status"]),
-        accuracy=accuracies.get(seed),
+        status=status,
+        accuracy=None if status != "finished" or pd.isna(accuracy) else float(accuracy),
+        value=values.get(seed),
         difference=differences.get(seed),
-        epochs=int(row["epochs"]),
+        epochs=0 if pd.isna(row["epochs"]) else int(row["epochs"]),
         selected_epoch=None if pd.isna(selected) else int(selected),
+        chance=seed in chance,
     )
 
 
@@ -116,6 +160,7 @@ def _facts(results: Results) -> Facts:
         missing=status["missing"],
         devices=tuple(sorted({record.environment.device for record in results.records.values()})),
         seconds=sum(record.train_seconds for record in results.records.values()),
+        openings=len(results.openings),
     )
 
 
@@ -125,9 +170,9 @@ def _troubles(results: Results) -> tuple[Trouble, ...]:
 
 
 def _trouble(row: Mapping[Any, Any], results: Results) -> Trouble:
-    run, epoch = (str(row["variant"]), int(row["seed"])), int(row["epochs"])
+    run, epoch = (str(row["variant"]), int(row["seed"])), 0 if pd.isna(row["epochs"]) else int(row["epochs"])
     reasons = {
-        "diverged": f"the loss became infinite or not a number in epoch {epoch}",
+        "diverged": f"the loss became infinite or not a number in epoch {epoch}" if epoch else "not a finite number",
         "crashed": results.failures.get(run, ""),
         "interrupted": f"stopped after epoch {epoch}",
         "missing": "not started yet",
@@ -159,12 +204,12 @@ def _is_number(level: object) -> bool:
 def _setup(results: Results) -> Setup:
     manifest = results.manifest
     recipe = manifest.baseline.recipe
-    like = next((r for r in results.records.values() if r.recipe["data"] == recipe["data"]), None)
+    like = next((r for r in results.records.values() if r.recipe["data"] == recipe.get("data")), None)
     records = list(results.records.values())
     environments = Counter(record.environment for record in records)
     return Setup(
         recipe=tuple((f"{part}.{key}", words.value(v)) for part, own in recipe.items() for key, v in own.items()),
-        budget=_budget(recipe["train"]),
+        budget=_budget(recipe.get("train", {})),
         select=_select(manifest.arms),
         image=like.image if like else None,
         classes=like.classes if like else (),
@@ -178,11 +223,13 @@ def _setup(results: Results) -> Setup:
 
 
 def _budget(train: Mapping[str, Any]) -> str:
+    if not train:
+        return ""
     key = "epochs" if train.get("epochs") is not None else "steps"
     return words.plural(int(train[key]), key.removesuffix("s"))
 
 
 def _select(arms: Sequence[Arm]) -> str:
-    """best or last: which epoch each run reports; mixed where the variants differ in it."""
-    choices = {str(arm.recipe["train"]["select"]) for arm in arms}
-    return choices.pop() if len(choices) == 1 else "mixed"
+    """best or last: which epoch each run reports; mixed where the variants differ in it, empty where unknown."""
+    choices = {str(arm.recipe["train"]["select"]) for arm in arms if "train" in arm.recipe}
+    return "" if not choices else choices.pop() if len(choices) == 1 else "mixed"

@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from ablation.analysis.measure import Measure
 from ablation.record import Environment
+
+Verdict = Literal["better", "worse", "not_detected", "equivalent", "unstable", "no_claim"]
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One run of a variant. `accuracy` and `difference` are fractions of 1, present only where the run finished.
+    """One run of a variant. `accuracy` is its validation accuracy as a fraction of 1, `value` the primary metric.
 
-    `difference` is that to the baseline under the same seed; `epochs` counts the epochs on disk.
+    Both are there only where the run finished, `value` only where it is not `chance` either, which counts as diverged.
+    `difference` is that of `value` to the baseline under the same seed; `epochs` counts the epochs on disk.
     """
 
     seed: int
     status: str
     accuracy: float | None
+    value: float | None
     difference: float | None
     epochs: int
     selected_epoch: int | None
+    chance: bool = False
+
+
+@dataclass(frozen=True)
+class Confound:
+    """A quantity in which a variant differs from the baseline beside its change, as `parameters`; both amounts.
+
+    `declared` where the change itself is, or plainly entails, that quantity.
+    """
+
+    quantity: str
+    own: float
+    baseline: float
+    declared: bool
+
+    @property
+    def share(self) -> float:
+        """Own amount over that of the baseline."""
+        return self.own / self.baseline
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A warning: `code` names the mistake, `variant` is None where it concerns the whole study."""
+
+    code: str
+    variant: str | None
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True)
 class Effect:
     """One variant: its change, the metric over its seeds, and the cost of training it.
 
-    `mean` and `sd` (ddof 1) are over the `n` finished runs; `difference` is the mean over the `pairs` seeds that both
-    the variant and the baseline finished. Metrics are fractions of 1, times seconds, memory MiB; None where unknown.
+    `mean` and `sd` (ddof 1) are over the `n` runs with a value; `difference` is the mean over `pairs` seeds of the
+    variant and the baseline. [low, high] is simultaneous over the family and p adjusted for it, by `method`; `reason`
+    says why there is none. `paired_p` is the Holm-adjusted paired t on the variant's own variance, `flips_agree`
+    whether the sign-flip check comes to the same (from 10 seeds), `networks_p` the Holm-adjusted McNemar p of two
+    networks (one seed). Metrics are in their own unit, times seconds, memory MiB; None where unknown.
     """
 
     variant: str
@@ -49,6 +88,27 @@ class Effect:
     epoch_seconds: float | None
     images_per_second: float | None
     peak_memory_mb: float | None
+    at_chance: int = 0
+    exploratory: bool = False
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    method: str | None = None
+    reason: str | None = None
+    paired_p: float | None = None
+    sign_flip_p: float | None = None
+    flips_agree: bool | None = None
+    networks_p: float | None = None
+    screened: bool = False
+    incomplete: bool = False
+    verdict: Verdict | None = None
+    words: str = ""
+    confounds: tuple[Confound, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """Runs that diverged or ended at chance."""
+        return self.diverged + self.at_chance
 
     @property
     def differences(self) -> dict[int, float]:
@@ -58,12 +118,102 @@ class Effect:
     @property
     def conditional(self) -> bool:
         """Whether the mean stands only for those runs that did not diverge."""
-        return self.diverged > 0 and self.n > 0
+        return self.failed > 0 and self.n > 0
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What two changes do together beyond the sum of what each does alone; NaN-free, None where it was not tested."""
+
+    variant: str
+    parts: tuple[str, str]
+    n: int
+    estimate: float
+    low: float | None
+    high: float | None
+    p: float | None
+    detected: bool
+
+
+@dataclass(frozen=True)
+class TrendTest:
+    """The trend of the metric over a sweep.
+
+    `rise` is the change of the fitted straight line from the lowest level to the highest, `bow` by how much the curve
+    lies above that line's chord halfway; each is (estimate, low, high, p), or None where it was not tested. `page_p` is
+    Page's two-sided p. `left_out` are levels without a value that can be trusted.
+    """
+
+    path: str
+    name: str
+    levels: tuple[float, ...]
+    left_out: tuple[float, ...]
+    n: int
+    rise: tuple[float, float, float, float] | None
+    bow: tuple[float, float, float, float] | None
+    page_p: float | None
+
+
+@dataclass(frozen=True)
+class DataCurve:
+    """error = a f^-b + c over the fraction f of the training data: (value, low, high) each, errors in the unit stored.
+
+    `double` is the error predicted at twice the largest fraction observed, `miss` the largest distance of a mean error
+    from the curve, at the fraction `miss_at`.
+    """
+
+    fractions: tuple[float, ...]
+    n: int
+    a: tuple[float, float, float]
+    b: tuple[float, float, float]
+    c: tuple[float, float, float]
+    double: tuple[float, float, float]
+    miss: float
+    miss_at: float
+    on_bound: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """By how much choosing the best overstates the chosen, in the unit of the metric; None where it cannot be told.
+
+    `epochs` is the optimism of the best of `of_epochs` epochs of a run, `winner` that of the best of `of_variants`.
+    """
+
+    epochs: float | None
+    of_epochs: int
+    winner: float | None
+    of_variants: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the comparison was made, and what it can detect.
+
+    `seeds` and `comparisons` are planned, `n`, `k` and `df` those of the pooled error; `residual_sd` is the SD of the
+    variant x seed error of one run. `detectable_sds` is the smallest effect at 80 % power of the planned design in
+    residual SDs, `detectable` that of the pool in the unit of the metric; None where nothing can be detected.
+    """
+
+    seeds: int
+    comparisons: int
+    n: int
+    k: int
+    df: int
+    critical_value: float | None
+    residual_sd: float | None
+    detectable_sds: float | None
+    detectable: float | None
+    baseline_screened: bool
+    networks: bool
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Counts over the whole study; `seconds` is the training time of all finished and diverged runs together."""
+    """Counts over the whole study; `seconds` is the training time of all finished and diverged runs together.
+
+    `openings` says how often the test set was opened.
+    """
 
     variants: int
     seeds: tuple[int, ...]
@@ -75,6 +225,7 @@ class Facts:
     missing: int
     devices: tuple[str, ...]
     seconds: float
+    openings: int = 0
 
     @property
     def done(self) -> int:
@@ -130,12 +281,31 @@ class Setup:
 class Analysis:
     """Everything that the report says, apart from the curves. The baseline is the first of `effects`."""
 
-    metric: str
+    measure: Measure
+    alpha: float
+    margin: float | None
+    headline: str
     effects: tuple[Effect, ...]
+    design: Design
+    selection: Selection
+    interactions: tuple[Interaction, ...]
+    trends: tuple[TrendTest, ...]
+    data_curve: DataCurve | None
+    warnings: tuple[Caution, ...]
     facts: Facts
     setup: Setup
     sweeps: tuple[Sweep, ...]
     troubles: tuple[Trouble, ...]
+
+    @property
+    def metric(self) -> str:
+        """The column of the primary metric."""
+        return self.measure.column
+
+    @property
+    def method(self) -> str:
+        """How the family was compared, in short."""
+        return method_of(self.variants, self.design)
 
     @property
     def baseline(self) -> Effect:
@@ -151,3 +321,12 @@ class Analysis:
             if effect.variant == variant:
                 return effect
         raise KeyError(variant)
+
+
+def method_of(variants: Sequence[Effect], design: Design) -> str:
+    """How the family was compared: the commonest method of its variants, or none."""
+    if design.networks:
+        return "exact McNemar test of two trained networks, Holm"
+    used = [effect.method for effect in variants if effect.method]
+    common = max(sorted(set(used)), key=used.count, default="none")
+    return f"guarded {common}" if common == "blocked Dunnett" else common

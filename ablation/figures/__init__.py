@@ -10,8 +10,8 @@ from ablation.figures.curves import (
     rate_groups,
     study_curves,
 )
-from ablation.figures.forest import forest, forest_range
-from ablation.figures.sweeps import METRICS, draw_sweep, sweep_grid, sweep_panel
+from ablation.figures.forest import forest, forest_range, verdict_label
+from ablation.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
 
 __all__ = [
     "METRICS",
@@ -24,8 +24,10 @@ __all__ = [
     "forest",
     "forest_range",
     "loss_limits",
+    "primary",
     "rate_groups",
     "study_curves",
     "sweep_grid",
     "sweep_panel",
+    "verdict_label",
 ]

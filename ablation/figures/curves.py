@@ -57,7 +57,7 @@ class Curves:
 
 def study_curves(results: Results) -> dict[str, Curves]:
     """Aggregate the epochs of every variant; its keys stand in the order of the study."""
-    unit = "step" if results.manifest.baseline.recipe["train"]["steps"] is not None else "epoch"
+    unit = "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
     runs = results.runs.assign(selected_epoch=pd.to_numeric(results.runs["selected_epoch"]))
     rows = results.epochs.merge(runs[["variant", "seed", "status", "selected_epoch"]], on=["variant", "seed"])
     groups = {str(name): table for name, table in rows.groupby("variant", sort=False)}

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 import ablation.figures.style as style
 from ablation import words
-from ablation.analysis import Analysis, Effect, Sweep
+from ablation.analysis import Analysis, Effect, Measure, Sweep
 
 PANEL = (400, 260)
 _DECADE = 10.0
@@ -25,25 +25,28 @@ class Metric:
 
     key: str
     label: str
-    unit: str
+    scale: float = 1.0
 
 
 METRICS: Mapping[str, Metric] = {
-    "accuracy": Metric("accuracy", "validation accuracy, %", "%"),
-    "epoch_seconds": Metric("epoch_seconds", "seconds per epoch", "s"),
-    "peak_memory_mb": Metric("peak_memory_mb", "peak memory, MiB", "MiB"),
+    "epoch_seconds": Metric("epoch_seconds", "seconds per epoch"),
+    "peak_memory_mb": Metric("peak_memory_mb", "peak memory, MiB"),
 }
+_PRIMARY = "mean"
+
+
+def primary(measure: Measure) -> Metric:
+    """The primary metric of a study, an accuracy in per cent."""
+    return Metric(_PRIMARY, measure.axis, measure.scale)
 
 
 def _mean(effect: Effect, metric: Metric) -> float | None:
-    if metric.key == "accuracy":
-        return None if effect.mean is None else 100 * effect.mean
     found: float | None = getattr(effect, metric.key)
-    return found
+    return None if found is None else metric.scale * found
 
 
 def _seeds(effect: Effect, metric: Metric) -> list[float]:
-    return [100 * run.accuracy for run in effect.runs if run.accuracy is not None] if metric.key == "accuracy" else []
+    return [metric.scale * run.value for run in effect.runs if run.value is not None] if metric.key == _PRIMARY else []
 
 
 @style.styled
@@ -87,16 +90,29 @@ def draw_sweep(axes: Axes, analysis: Analysis, sweep: Sweep, metric: Metric) -> 
         mean = _mean(effect, metric)
         if mean is not None:
             means.append((place, mean))
-        elif effect.diverged:
+        elif effect.failed:
             axes.plot([place], [0.03], "x", color=style.WARN, transform=axes.get_xaxis_transform(), clip_on=False)
     _means(axes, means, places[values.index(_own_level(sweep, analysis))], values[0] == 0)
+    if metric.key == _PRIMARY and sweep.path == "data.fraction":
+        _fitted(axes, analysis)
     axes.set(xlabel=sweep.name, ylabel=metric.label)
     axes.grid(axis="y")
     axes.margins(y=0.12)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: words.value(float(f"{y:.6g}"))))
-    if metric.key != "accuracy" and means:
+    if metric.key != _PRIMARY and means:
         axes.set_ylim(0, 1.12 * max(mean for _, mean in means))
+
+
+def _fitted(axes: Axes, analysis: Analysis) -> None:
+    """The power law through the errors, over the fractions that it was fitted to."""
+    law, measure = analysis.data_curve, analysis.measure
+    if law is None:
+        return
+    x = np.geomspace(law.fractions[0], law.fractions[-1], 60)
+    error = law.a[0] * x ** -law.b[0] + law.c[0]
+    y = measure.scale * (1 - error if measure.accuracy else error)
+    axes.plot(x, y, color=style.MUTED, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1.5)
 
 
 def _own_level(sweep: Sweep, analysis: Analysis) -> float:

@@ -1,4 +1,4 @@
-"""A study on disk -> its report: one HTML file, Markdown with figures beside it, and the tables as CSV."""
+"""A study on disk -> its report: one HTML file, Markdown with figures beside it, the claims as JSON, and the tables."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from typing import IO
 
 import pandas as pd
 
-from ablation.analysis import describe
+from ablation.analysis import Predicted, describe, to_json
+from ablation.analysis.classes import class_rows
 from ablation.manifest import Manifest
+from ablation.predictions import read_predictions
+from ablation.report.interpretation import read_interpretation
+from ablation.report.latex import results_table
 from ablation.report.page import Page, make_page
 from ablation.report.plates import Picture
 from ablation.report.text import clean, environment, templates_dir
 from ablation.results import Results, load_results
-from ablation.store import Store, replace, replace_text
+from ablation.store import Store, replace, replace_text, write_json
 
-__all__ = ["Report", "templates_dir", "write_report"]
+__all__ = ["Report", "report_on", "templates_dir", "write_report"]
 
 _COUNTS = ("selected_epoch", "best_epoch", "parameters", "macs", "train_images", "val_images", "resumed", "threads")
-_OUR_PICTURES = re.compile(r"(?:forest|loss|accuracy|learning-rate|sweep)-\d+\.png")
+_OUR_PICTURES = re.compile(r"(?:forest|loss|accuracy|learning-rate|sweep|mistakes)-\d+\.png")
 
 
 @dataclass(frozen=True)
@@ -32,23 +36,53 @@ class Report:
     markdown: Path
     runs: Path
     epochs: Path
+    analysis: Path
+    latex: Path
     figures: tuple[Path, ...]
 
 
 def write_report(store: Store, manifest: Manifest, out: Path) -> Report:
     """Write the report of a study, finished or not, into the folder `out`. The same results give the same bytes."""
-    results = load_results(store, manifest)
-    page = make_page(results, describe(results))
-    report = Report(out / "report.html", out / "report.md", out / "runs.csv", out / "epochs.csv", _pictures(page, out))
+    return report_on(load_results(store, manifest), store, out)
+
+
+def report_on(results: Results, store: Store, out: Path) -> Report:
+    """Write the report of results, wherever they come from; predictions and images are looked for in `store`."""
+    analysis = describe(results, _predictions(results, store))
+    page = make_page(store, results, analysis, read_interpretation(out))
+    report = Report(
+        html=out / "report.html",
+        markdown=out / "report.md",
+        runs=out / "runs.csv",
+        epochs=out / "epochs.csv",
+        analysis=out / "analysis.json",
+        latex=out / "tables" / "results.tex",
+        figures=_pictures(page, out),
+    )
     _tables(results, report)
+    _class_table(page, out / "classes.csv")
+    write_json(report.analysis, to_json(analysis, results.manifest.name))
+    replace_text(report.latex, results_table(analysis))
     jinja = environment()
     for path, template in ((report.markdown, "report.md.jinja"), (report.html, "report.html.jinja")):
         replace_text(path, clean(jinja.get_template(template).render(page=page)))
     return report
 
 
+def _predictions(results: Results, store: Store) -> dict[tuple[str, int], Predicted]:
+    """What the finished runs predicted of their validation images, where it is stored."""
+    found = {}
+    for run, record in results.records.items():
+        folder = store.run(results.manifest.run_folder(*run))
+        arrays = read_predictions(folder, "validation", "index", "label", "predicted")
+        if arrays is not None and record.status == "finished":
+            found[run] = Predicted(*arrays)
+    return found
+
+
 def _pictures(page: Page, out: Path) -> tuple[Path, ...]:
     pictures = [picture for plate in page.plates for picture in plate.pictures]
+    pictures += page.mistakes.pictures if page.mistakes else ()
     for picture in pictures:
         _write_picture(out / picture.file, picture)
     _forget_old(out / "figures", {Path(picture.file).name for picture in pictures})
@@ -70,6 +104,15 @@ def _tables(results: Results, report: Report) -> None:
     runs = results.runs.astype(dict.fromkeys(_COUNTS, "Float64")).astype(dict.fromkeys(_COUNTS, "Int64"))
     for path, table in ((report.runs, runs), (report.epochs, results.epochs)):
         replace(path, _csv(table))
+
+
+def _class_table(page: Page, path: Path) -> None:
+    """The counts of every run and class; without predictions there is no such file."""
+    rows = [row for view in page.classes for row in class_rows(view.part, view.counts, view.names)]
+    if rows:
+        replace(path, _csv(pd.DataFrame(rows, columns=["part", "variant", "seed", "class", "images", "correct"])))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _csv(table: pd.DataFrame) -> Callable[[IO[bytes]], None]:

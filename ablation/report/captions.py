@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ablation import words
-from ablation.analysis import Analysis, Effect, Facts
+import ablation.report.intervals as intervals
+from ablation import figures, words
+from ablation.analysis import Analysis, Effect, Facts, Measure
 from ablation.figures import Curves
 from ablation.manifest import Manifest
 
@@ -19,12 +20,13 @@ _EPOCHS = {
 
 def summary(analysis: Analysis, manifest: Manifest) -> str:
     """What was run and what state it is in, in one sentence."""
-    recipe = manifest.baseline.recipe
-    base = f"{recipe['model']['name']} on {recipe['data']['name']}, {analysis.setup.budget}"
+    base = _base(analysis, manifest)
     seeds = words.plural(len(manifest.seeds), "seed")
     combined = sum(effect.kind == "combine" for effect in analysis.variants)
-    if not analysis.variants:
-        what = f"The baseline alone ({base}) is trained under {seeds}"
+    if not manifest.baseline.recipe:
+        what = f"{words.plural(len(analysis.variants), 'variant')} against the baseline under {seeds}"
+    elif not analysis.variants:
+        what = f"The baseline alone{base} is trained under {seeds}"
     else:
         how = (
             "each one change away from the baseline"
@@ -38,8 +40,21 @@ def summary(analysis: Analysis, manifest: Manifest) -> str:
                 if not combined
                 else "with several changes at once, against the baseline"
             )
-        what = f"{number}, {how} ({base}), under {seeds}"
+        what = f"{number}, {how}{base}, under {seeds}"
     return f"{what}: {state(analysis.facts)}."
+
+
+def _base(analysis: Analysis, manifest: Manifest) -> str:
+    """The baseline in brackets, where its recipe is known."""
+    recipe = manifest.baseline.recipe
+    if not recipe:
+        return ""
+    return f" ({recipe['model']['name']} on {recipe['data']['name']}, {analysis.setup.budget})"
+
+
+def first_up(text: str) -> str:
+    """A text with a capital at its start."""
+    return text[:1].upper() + text[1:]
 
 
 def state(facts: Facts) -> str:
@@ -92,7 +107,8 @@ def seeds(numbers: Sequence[int]) -> str:
 
 def metric(analysis: Analysis) -> str:
     """Which metric a run reports, and of which epoch."""
-    return f"validation accuracy at {_EPOCHS[analysis.setup.select]}"
+    epoch = _EPOCHS.get(analysis.setup.select)
+    return f"{analysis.measure.name} at {epoch}" if epoch else analysis.measure.name
 
 
 def images(analysis: Analysis) -> str:
@@ -103,11 +119,19 @@ def images(analysis: Analysis) -> str:
 
 def forest(analysis: Analysis, outside: int) -> str:
     """Caption of the plot of differences, of which `outside` variants lie beyond the axis."""
+    unit = ", in percentage points" if analysis.measure.accuracy else ""
     text = (
-        f"Difference in {metric(analysis)}{images(analysis)}, in percentage points; the line at zero is the baseline. "
-        "Each dot is one seed (the variant minus the baseline under the same seed), the bar is their mean; "
-        f"{_pairs(analysis)}."
+        f"Difference in {metric(analysis)}{images(analysis)}{unit}; the line at zero is the baseline. "
+        "Each dot is one seed (the variant minus the baseline under the same seed), the thick bar is their mean; "
+        f"{_pairs(analysis)}. Lines: {intervals.interval_caption(analysis)}."
     )
+    if any(effect.verdict == "unstable" and effect.low is not None for effect in analysis.variants):
+        text += " Dashed: unstable."
+    if analysis.design.detectable:
+        text += (
+            f" Shaded: true differences below {analysis.measure.size(analysis.design.detectable)}, which this design "
+            "detects in fewer than 80 of 100 studies."
+        )
     if outside:
         text += f" {words.plural(outside, 'variant')} beyond the axis: an arrow, with the mean beside it."
     return text
@@ -122,30 +146,56 @@ def _pairs(analysis: Analysis) -> str:
 
 def table(analysis: Analysis) -> str:
     """Caption of the table of variants."""
-    text = f"Accuracy is {metric(analysis)}{images(analysis)}, in per cent: mean \u00b1 standard deviation over seeds"
+    measure = analysis.measure
+    unit = ", in per cent" if measure.accuracy else ""
+    text = f"{first_up(metric(analysis))}{images(analysis)}{unit}: mean \u00b1 standard deviation over seeds"
     text += " (divisor n \u2212 1)."
     if any(effect.n == 1 for effect in analysis.effects):
         text += " One seed has no standard deviation."
-    text += " The difference, in percentage points, is the mean over the seeds that the variant and the baseline share."
+    points = ", in percentage points," if measure.accuracy else ""
+    text += f" The difference{points} is the mean over the seeds that the variant and the baseline share, with "
+    text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {_p_values(analysis)}"
     if any(effect.pairs < effect.n for effect in analysis.variants):
         text += " Where these are fewer than n, their number stands beside it."
     if any(effect.conditional for effect in analysis.effects):
         text += " Where runs diverged, the mean is conditional: it stands only for the seeds that did not."
-    return text + " Training time is that of one run, validation included."
+    return text
+
+
+def _p_values(analysis: Analysis) -> str:
+    if analysis.design.networks:
+        return "p: exact McNemar test of the two trained networks, Holm-adjusted."
+    return "p is adjusted for the family; paired t is the Holm-adjusted p on the variant's own variance alone."
+
+
+def verdict_cell(effect: Effect) -> str:
+    """The verdict in words for the table, where the difference and its interval stand beside it."""
+    if effect.verdict in ("better", "worse"):
+        hedge = "tentatively " if effect.pairs == 2 else ""
+        rest = effect.words.partition(";")[2]
+        within = ", within the margin" if "within the margin" in effect.words else ""
+        return f"{hedge}{effect.verdict}{within}" + (f";{rest}" if rest else "")
+    return effect.words
 
 
 def state_of(effect: Effect) -> str:
     """What a reader must know of the n of a variant, or nothing where all its seeds finished."""
     planned = len(effect.runs)
     parts = []
-    if effect.diverged:
-        survivors = f"mean of the {effect.n} of {planned} that finished"
-        parts.append(survivors if effect.n else f"{effect.diverged} of {planned} diverged")
+    if effect.failed:
+        what = "finished" if not effect.at_chance else "learned something"
+        parts.append(f"conditional: mean of the {effect.n} of {planned} that {what}" if effect.n else _failed(effect))
     if effect.crashed:
         parts.append(f"{effect.crashed} crashed")
     if effect.unfinished:
         parts.append("not finished yet" if effect.unfinished == planned else f"{effect.unfinished} not finished yet")
     return "; ".join(parts)
+
+
+def _failed(effect: Effect) -> str:
+    planned = len(effect.runs)
+    counts = ((effect.diverged, "diverged"), (effect.at_chance, "at chance"))
+    return ", ".join(f"{number} of {planned} {what}" for number, what in counts if number)
 
 
 def loss(cut: bool) -> str:
@@ -163,7 +213,7 @@ def accuracy(analysis: Analysis) -> str:
     return (
         "Accuracy of each variant (blue) before the baseline (grey): training dashed, validation solid. "
         f"{_marks('validation accuracy')} All panels share one scale. "
-        f"Dots: the epoch that each seed reports, {_EPOCHS[analysis.setup.select]}."
+        f"Dots: the epoch that each seed reports, {_EPOCHS.get(analysis.setup.select, 'the selected one')}."
     )
 
 
@@ -193,10 +243,13 @@ def left_out(shown: int, of: int) -> str:
 
 def sweep(analysis: Analysis) -> str:
     """Caption of the sweeps."""
+    seeds_used = sorted({analysis.effect(variant).n for sweep in analysis.sweeps for _, variant in sweep.levels} - {0})
+    n = f"{seeds_used[0]} to {seeds_used[-1]}" if len(seeds_used) > 1 else "".join(map(str, seeds_used)) or "0"
+    law = " Dashed grey: the fitted data curve." if analysis.data_curve else ""
     return (
-        f"Rings: the {metric(analysis)}, a ring for each seed. Filled: their mean; in grey the baseline, whose mean is "
-        "also the grey line. Time and memory are means over seeds. A cross marks a level at which no run finished "
-        "without diverging."
+        f"Rings: the {metric(analysis)}, a ring for each seed (n = {n}). Filled: their mean; in grey the baseline, "
+        f"whose mean is also the grey line.{law} Time and memory are means over seeds. A cross marks a level at "
+        "which no run finished without diverging."
     )
 
 
@@ -219,10 +272,17 @@ def describe_curve(quantity: str, own: Curves, digits: int) -> str:
     return f"{name} of {own.variant}: {first:{shape}} at {own.x[0]:.0f}, {last:{shape}} at {own.x[-1]:.0f}."
 
 
-def describe_forest(effects: Sequence[Effect], digits: int) -> str:
+def _span(effect: Effect, measure: Measure) -> str:
+    if effect.low is None or effect.high is None:
+        return ""
+    return f" (interval {measure.difference(effect.low)} to {measure.difference(effect.high)})"
+
+
+def describe_forest(effects: Sequence[Effect], measure: Measure) -> str:
     """The rows of a forest plot in words."""
     return "; ".join(
-        f"{effect.variant}: {words.points(effect.difference, digits)} points over {words.plural(effect.pairs, 'seed')}"
+        f"{effect.variant}: {measure.difference(effect.difference)}{measure.unit} over "
+        f"{words.plural(effect.pairs, 'seed')}{_span(effect, measure)}, {figures.verdict_label(effect)}"
         if effect.pairs
         else f"{effect.variant}: no difference measured"
         for effect in effects

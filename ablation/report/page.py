@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
+from markupsafe import Markup
 
 import ablation.figures.style as style
 import ablation.report.captions as captions
+import ablation.report.claims as claims
+import ablation.report.intervals as intervals
 import ablation.report.plates as plates
+import ablation.report.setup as setup
 from ablation import words
 from ablation.analysis import Analysis, Effect, Trouble
 from ablation.manifest import Manifest
-from ablation.record import Environment
+from ablation.report.claims import Threat
+from ablation.report.classes import ClassView, class_views
+from ablation.report.gallery import Gallery, gallery
+from ablation.report.interpretation import to_html
+from ablation.report.learning import Table, learning_tables
+from ablation.report.methods import methods
 from ablation.report.plates import Plate
 from ablation.results import Results
+from ablation.store import Store
+
+_OPTIONAL = (
+    ("sweeps", "Sweeps"),
+    ("curves", "Learning curves"),
+    ("learning", "Course of training"),
+    ("classes", "Accuracy by class"),
+    ("mistakes", "Sample images"),
+)
+"""The sections that stand only where there is something to show."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +50,19 @@ class Fact:
 class Row:
     """A variant as the tables show it: `note` on its runs, `alert` where some diverged or crashed.
 
-    `share` holds the bars of the cost table, as fractions of the largest.
+    `marks` are its warnings in a word or two with their codes, `beside` what differs beside its change, `interval`,
+    `verdict`, `p` and `paired_p` its claim. `share` holds the bars of the cost table, as fractions of the largest.
     """
 
     effect: Effect
     note: str
     alert: bool
+    marks: tuple[tuple[str, str], ...]
+    beside: str
+    interval: str
+    verdict: str
+    p: str
+    paired_p: str
     share: dict[str, float]
 
 
@@ -73,23 +99,41 @@ class Page:
     troubles: tuple[Trouble, ...]
     not_started: str
     runs: tuple[RunRow, ...]
+    threats: tuple[Threat, ...]
+    all_clear: str
+    interactions: tuple[str, ...]
+    trends: tuple[str, ...]
+    methods: tuple[str, ...]
+    interpretation: str
+    interpretation_html: Markup
     forest: Plate | None
     sweeps: Plate | None
     curves: tuple[Plate, ...]
+    learning: tuple[Table, ...]
+    classes: tuple[ClassView, ...]
+    mistakes: Gallery | None
     light: dict[str, str]
     dark: dict[str, str]
+
+    @property
+    def sizes(self) -> bool:
+        """Whether the size of any network is known."""
+        return any(effect.parameters for effect in self.analysis.effects)
 
     @property
     def plates(self) -> tuple[Plate, ...]:
         return tuple(plate for plate in (self.forest, self.sweeps, *self.curves) if plate)
 
 
-def make_page(results: Results, analysis: Analysis) -> Page:
-    """Draw the figures and put every part of the report into words."""
+def make_page(store: Store, results: Results, analysis: Analysis, interpretation: str = "") -> Page:
+    """Draw the figures and put every part of the report into words; `interpretation` is the author's Markdown."""
     digits = words.accuracy_digits(analysis.setup.val_images)
     manifest = results.manifest
-    forest, sweeps = plates.forest(analysis, digits), plates.sweeps(analysis)
+    forest, sweeps = plates.forest(analysis), plates.sweeps(analysis)
     curves = tuple(plates.curves(results, analysis, digits))
+    learned, classes = learning_tables(results, digits), class_views(store, results, analysis)
+    mistakes = gallery(store, results)
+    shown = {"sweeps": sweeps, "curves": curves, "learning": learned, "classes": classes, "mistakes": mistakes}
     return Page(
         study=manifest,
         analysis=analysis,
@@ -98,36 +142,53 @@ def make_page(results: Results, analysis: Analysis) -> Page:
         summary=captions.summary(analysis, manifest),
         still_open=captions.still_open(analysis.facts) if analysis.facts.open else "",
         facts=tuple(_facts(analysis, manifest)),
-        sections=tuple(_sections(analysis, bool(sweeps), bool(curves))),
+        sections=tuple(_sections(analysis, {key for key, part in shown.items() if part})),
         rows=tuple(_rows(analysis)),
         table_caption=captions.table(analysis),
         cost_caption=captions.cost(analysis),
-        setup=tuple(_setup(analysis, manifest)),
-        recipe=tuple(_recipe(analysis)),
+        setup=tuple(setup.setup(analysis, manifest)),
+        recipe=tuple(setup.recipe(analysis)),
         troubles=tuple(run for run in analysis.troubles if run.status != "missing"),
         not_started=captions.not_started(analysis),
         runs=tuple(_runs(results, analysis)),
+        threats=claims.threats(analysis),
+        all_clear=claims.all_clear(analysis),
+        interactions=tuple(claims.interactions(analysis)),
+        trends=tuple(claims.trends(analysis)),
+        methods=methods(analysis),
+        interpretation=interpretation,
+        interpretation_html=to_html(interpretation),
         forest=forest,
         sweeps=sweeps,
         curves=curves,
+        learning=learned,
+        classes=classes,
+        mistakes=mistakes,
         light=dict(style.LIGHT),
         dark=dict(style.DARK),
     )
 
 
-def _sections(analysis: Analysis, sweeps: bool, curves: bool) -> Iterator[tuple[str, str]]:
+def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
     yield "effects", "What each change does"
-    if sweeps:
-        yield "sweeps", "Sweeps"
-    if curves:
-        yield "curves", "Learning curves"
-    if any(effect.n for effect in analysis.effects):
+    if analysis.facts.done:
+        yield "warnings", "Warnings and threats to validity"
+    for key, title in _OPTIONAL:
+        if key in shown:
+            yield key, title
+    if any(effect.n and (effect.train_seconds or effect.epoch_seconds) for effect in analysis.effects):
         yield "cost", "Time and memory"
     if analysis.troubles:
         yield "troubles", "Diverged and unfinished runs"
-    yield "setup", "Setup"
+    if analysis.facts.done:
+        yield "interpretation", "Interpretation"
+    if analysis.variants and any(effect.n for effect in analysis.effects):
+        yield "methods", "Methods"
+    if analysis.setup.recipe:
+        yield "setup", "Setup"
     yield "reproduce", "How to reproduce"
-    yield "recipe", "Baseline recipe"
+    if analysis.setup.recipe:
+        yield "recipe", "Baseline recipe"
 
 
 def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
@@ -142,6 +203,13 @@ def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
         note = f"{facts.interrupted:,} interrupted" if facts.interrupted else ""
         yield Fact("Unfinished", f"{facts.interrupted + facts.missing:,}", note, alert=True)
     if facts.done:
+        kinds = len({own.code for own in analysis.warnings})
+        note = f"of {words.plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
+        opened = {0: "shut", 1: "opened once"}.get(facts.openings, f"opened {facts.openings} times")
+        if analysis.setup.recipe:
+            yield Fact("Test set", opened, alert=facts.openings > 1)
+        yield Fact("Warnings", f"{len(analysis.warnings):,}", note, alert=kinds > 0)
+    if facts.devices:
         yield Fact("Training time", words.duration(facts.seconds), "all runs added up")
         yield Fact("Device", ", ".join(facts.devices))
 
@@ -151,75 +219,22 @@ def _rows(analysis: Analysis) -> Iterator[Row]:
     largest = {key: max((getattr(e, key) or 0.0 for e in analysis.effects), default=0.0) for key in costs}
     for effect in analysis.effects:
         share = {key: (getattr(effect, key) or 0.0) / largest[key] if largest[key] else 0.0 for key in costs}
-        yield Row(effect, captions.state_of(effect), effect.diverged + effect.crashed > 0, share)
+        yield _row(effect, analysis, share)
 
 
-def _setup(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-    setup, recipe = analysis.setup, manifest.baseline.recipe
-    data: list[tuple[str, str]] = [("Data set", str(recipe["data"]["name"]))]
-    if setup.image:
-        channels, height, width = setup.image
-        data.append(("Images", f"{height} \u00d7 {width} pixels, {words.plural(channels, 'channel')}"))
-        data.append(("Classes", _classes(setup.classes)))
-        data.append(("Training images", f"{setup.train_images:,}"))
-        data.append(("Validation images", f"{setup.val_images:,}"))
-    data.append(("Augmentation", words.value(recipe["data"]["augment"])))
-    yield "Data", tuple(data)
-    yield "Training", tuple(_training(analysis, manifest))
-    if setup.environments:
-        yield "Hardware and software", tuple(_environments(analysis))
-
-
-def _classes(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:12]) + (", \u2026" if len(names) > 12 else "")
-    return f"{len(names):,}: {shown}"
-
-
-def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    recipe, baseline = manifest.baseline.recipe, analysis.baseline
-    size = f" ({words.count(baseline.parameters)} parameters, {words.count(baseline.macs)} MACs)"
-    yield "Model", str(recipe["model"]["name"]) + (size if baseline.parameters else "")
-    yield "Budget", f"{analysis.setup.budget}, batches of {words.value(recipe['train']['batch_size'])}"
-    yield "Optimiser", words.value(recipe["optimizer"])
-    yield "Schedule", words.value(recipe["schedule"])
-    yield "Reported epoch", captions.metric(analysis)
-    yield "Seeds", captions.seeds(analysis.facts.seeds)
-
-
-def _environments(analysis: Analysis) -> Iterator[tuple[str, str]]:
-    found = analysis.setup.environments
-    for environment, runs in found:
-        share = f" ({words.plural(runs, 'run')})" if len(found) > 1 else ""
-        yield "Hardware", _hardware(environment) + share
-        yield "Software", _software(environment)
-    if analysis.setup.started and analysis.setup.finished:
-        yield "Trained", f"{_when(analysis.setup.started)} to {_when(analysis.setup.finished)} UTC"
-    yield "Data fingerprint", ", ".join(print_[:16] for print_ in analysis.setup.fingerprints)
-
-
-def _when(stamp: str) -> str:
-    """A time stamp of a record (ISO 8601), to the minute."""
-    return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _hardware(environment: Environment) -> str:
-    threads = words.plural(environment.threads, "thread")
-    return f"{environment.device} \u00b7 {environment.processor} \u00b7 {threads} a run"
-
-
-def _software(environment: Environment) -> str:
-    versions = f"ablation-lab {environment.ablation}, Python {environment.python}, PyTorch {environment.torch}"
-    return f"{versions}, {environment.platform}"
-
-
-def _recipe(analysis: Analysis) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-    """The options of the baseline by section, the name of each part first."""
-    parts: dict[str, list[tuple[str, str]]] = {}
-    for path, value in analysis.setup.recipe:
-        part, _, key = path.partition(".")
-        parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
-    for part, options in parts.items():
-        yield part, tuple(options)
+def _row(effect: Effect, analysis: Analysis, share: dict[str, float]) -> Row:
+    return Row(
+        effect=effect,
+        note=captions.state_of(effect),
+        alert=effect.failed + effect.crashed > 0,
+        marks=claims.marks(analysis, effect.variant),
+        beside=claims.beside(effect),
+        interval=analysis.measure.interval(effect.low, effect.high),
+        verdict=captions.verdict_cell(effect),
+        p=intervals.p_cell(effect),
+        paired_p=intervals.short_p(effect.paired_p),
+        share=share,
+    )
 
 
 def _runs(results: Results, analysis: Analysis) -> Iterator[RunRow]:

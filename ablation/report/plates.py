@@ -53,20 +53,23 @@ class Plate:
     panels: tuple[Panel, ...] = ()
 
 
-def forest(analysis: Analysis, digits: int) -> Plate | None:
+def forest(analysis: Analysis) -> Plate | None:
     """Differences from the baseline; None for a study without variants or before any difference is known."""
     effects = analysis.variants
     if not any(effect.differences for effect in effects):
         return None
-    limits = figures.forest_range(effects)
-    outside = sum(e.difference is not None and not limits[0] <= 100 * e.difference <= limits[1] for e in effects)
+    measure, zone = analysis.measure, analysis.design.detectable
+    limits = figures.forest_range(effects, measure)
+    outside = sum(
+        e.difference is not None and not limits[0] <= measure.scale * e.difference <= limits[1] for e in effects
+    )
     title = "Difference from the baseline"
     wide, narrow, pictures = [], [], []
     for number, part in enumerate(_parts(effects, _FOREST_ROWS), 1):
-        text = captions.describe_forest(part, digits)
-        drawn = figures.forest(part, digits, limits)
+        text = captions.describe_forest(part, measure)
+        drawn = figures.forest(part, measure, zone, limits)
         wide.append(drawing.inline_svg(drawn, f"forest-{number}", title, text))
-        phone = figures.forest(part, digits, limits, narrow=True)
+        phone = figures.forest(part, measure, zone, limits, narrow=True)
         narrow.append(drawing.inline_svg(phone, f"forest-phone-{number}", title, text))
         pictures.append(Picture(f"figures/forest-{number}.png", f"{title}. {text}", drawing.png(drawn)))
     caption = captions.forest(analysis, outside)
@@ -92,7 +95,8 @@ def curves(results: Results, analysis: Analysis, digits: int) -> list[Plate]:
     note = captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
     loss = figures.loss_limits(shown)
     pairs = [(own.variant, "", own) for own in shown]
-    unit = "step" if results.manifest.baseline.recipe["train"]["steps"] is not None else "epoch"
+    train = results.manifest.baseline.recipe.get("train", {})
+    unit = "step" if train.get("steps") is not None else "epoch"
     draw = _Panels(baseline, unit, digits)
     plates = [
         draw.plate("loss", "Loss", captions.loss(loss.cut) + note, pairs, loss),
@@ -171,7 +175,7 @@ class _Panels:
 
 def sweeps(analysis: Analysis) -> Plate | None:
     """Accuracy against each numeric option with three levels; time and memory too where it is the data fraction."""
-    shown = [(sweep, metric) for sweep in analysis.sweeps for metric in _metrics(sweep)]
+    shown = [(sweep, metric) for sweep in analysis.sweeps for metric in _metrics(sweep, analysis)]
     if not shown or not any(effect.n for effect in analysis.effects):
         return None
     panels, pictures = [], []
@@ -187,8 +191,8 @@ def sweeps(analysis: Analysis) -> Plate | None:
     return Plate("sweeps", "Sweeps", captions.sweep(analysis), tuple(pictures), panels=tuple(panels))
 
 
-def _metrics(sweep: Sweep) -> Iterator[Metric]:
-    yield figures.METRICS["accuracy"]
+def _metrics(sweep: Sweep, analysis: Analysis) -> Iterator[Metric]:
+    yield figures.primary(analysis.measure)
     if sweep.path == "data.fraction":
         yield figures.METRICS["epoch_seconds"]
         yield figures.METRICS["peak_memory_mb"]

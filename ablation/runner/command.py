@@ -9,12 +9,12 @@ from rich.markup import escape
 
 from ablation.console import Preparer, StudyProgress, duration, make_console
 from ablation.errors import UserError
-from ablation.manifest import make_manifest
-from ablation.plan import Plan, Run
+from ablation.manifest import Manifest, make_manifest
+from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
 from ablation.runner.local import LocalPool
 from ablation.runner.study import Outcome, plan_study, prepare_data, still_to_do, train_runs
-from ablation.store import Store, write_json
+from ablation.store import Store, read_json, write_json
 from ablation.study import Study
 
 
@@ -24,7 +24,7 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     store = Store(options.results)
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
-    manifest = make_manifest(plan, options.command_line)
+    manifest = make_manifest(plan, options.command_line, _seen(store, slug(study.name)))
     write_json(store.study_file(manifest.folder), manifest.to_json())
     todo = still_to_do(runs, store)
     done = len({run.key for run in runs}) - len(todo)
@@ -43,6 +43,16 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         with progress.showing():
             outcome = train_runs(todo, data, store, pool, options.threads, progress, progress.stopping)
     return _conclude(console, outcome, duration(progress.elapsed))
+
+
+def _seen(store: Store, folder: str) -> Manifest | None:
+    """The study's manifest so far, if any of its runs is finished: then there were results to be seen."""
+    path = store.study_file(folder)
+    if not path.exists():
+        return None
+    manifest = Manifest.from_json(read_json(path))
+    folders = (name for seeds in manifest.folders.values() for name in seeds.values())
+    return manifest if any(store.run(name).finished for name in folders) else None
 
 
 def _chosen(plan: Plan, only: list[str]) -> list[Run]:

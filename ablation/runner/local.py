@@ -20,6 +20,7 @@ from ablation.protocol import (
     Busy,
     Done,
     Ending,
+    Evaluated,
     Event,
     Failed,
     Hello,
@@ -29,6 +30,8 @@ from ablation.protocol import (
     Stop,
     Stopped,
     Task,
+    Tried,
+    TryWeights,
 )
 from ablation.runner.entry import serve
 from ablation.runner.places import choose_devices, list_places
@@ -36,6 +39,8 @@ from ablation.runner.places import choose_devices, list_places
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 
+MOST_DEATHS = 3
+"""Of workers in a row before any run has begun."""
 PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
 
@@ -64,16 +69,15 @@ class LocalPool:
         self._threads = threads
         self._queue: deque[Task] = deque()
         self._stopping = False
-        first = self._start("cpu")
-        self._workers = [first]
+        self._workers = [self._start("cpu")]
         try:
-            hello = self._receive(first)
+            hello = self._ask(None, lambda _: None)
             assert isinstance(hello, Hello)
             self.places = list_places(choose_devices(device, hello.accelerators), workers, threads)
         except BaseException:
             self.close()
             raise
-        first.device = self.places[0]
+        self._workers[0].device = self.places[0]
 
     def __enter__(self) -> LocalPool:
         return self
@@ -92,16 +96,18 @@ class LocalPool:
 
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path:
         """Have a data set decoded and return its folder. Raises UserError where it cannot be had."""
-        worker = self._workers[0]
-        worker.pipe.send(request)
-        while True:
-            answer = self._receive(worker)
-            if isinstance(answer, Preparing):
-                progress(answer)
-            elif isinstance(answer, Prepared):
-                if answer.folder is None:
-                    raise answer.error or UserError("the data could not be prepared")
-                return answer.folder
+        answer = self._ask(request, progress)
+        assert isinstance(answer, Prepared)
+        if answer.folder is None:
+            raise answer.error or UserError("the data could not be prepared")
+        return answer.folder
+
+    def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None:
+        """Raise UserError where a run cannot start from the weights that it names."""
+        answer = self._ask(request, progress)
+        assert isinstance(answer, Tried)
+        if answer.error:
+            raise answer.error
 
     def submit(self, task: Task) -> None:
         """Queue a run; the device that its task names is replaced by that of the worker that takes it."""
@@ -133,12 +139,23 @@ class LocalPool:
         theirs.close()
         return _Worker(process, ours, device)
 
-    def _receive(self, worker: _Worker) -> object:
-        try:
-            return worker.pipe.recv()
-        except (EOFError, OSError):
-            worker.process.join()
-            raise RuntimeError(f"the first worker died ({_cause(worker)}) before any run began") from None
+    def _ask(self, request: Prepare | TryWeights | None, progress: Callable[[Preparing], None]) -> object:
+        """The first worker's answer to a request (its first words where there is none); it may die, but not always."""
+        for _ in range(MOST_DEATHS):
+            worker = self._workers[0]
+            try:
+                if request:
+                    worker.pipe.send(request)
+                while isinstance(answer := worker.pipe.recv(), Preparing) or (request and isinstance(answer, Hello)):
+                    if isinstance(answer, Preparing):
+                        progress(answer)
+                return answer
+            except (EOFError, OSError):
+                worker.process.join()
+                worker.pipe.close()
+                self._workers[0] = self._start(worker.device)
+        hint = "is there enough memory? `dmesg` tells if the system ended it"
+        raise UserError(f"{MOST_DEATHS} worker processes died ({_cause(worker)}) before any run began", hint)
 
     def _assign(self) -> None:
         """Give queued runs to idle workers, starting workers where places are still free."""
@@ -160,7 +177,7 @@ class LocalPool:
             return self._replace(worker)
         if isinstance(message, Hello):
             return self._event(worker)
-        if isinstance(message, Done | Failed | Stopped | Busy):
+        if isinstance(message, Done | Failed | Stopped | Busy | Evaluated):
             worker.task = None
         event: Event = message
         return event

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from ablation.fingerprint import fingerprint
-from ablation.plan import Plan, Run, data_sources, make_plan, source_key
-from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task
+from ablation.fingerprint import fingerprint, weights_digest
+from ablation.plan import Plan, Run, data_sources, make_plan, source_key, weights_sources
+from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights
 from ablation.store import Store
 from ablation.study import Study
 
@@ -26,6 +26,7 @@ class Executor(Protocol):
     """Where runs are trained: it prepares data, takes tasks, and tells what happens to them."""
 
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
+    def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
@@ -42,8 +43,10 @@ class Outcome:
 
 
 def plan_study(study: Study) -> Plan:
-    """The plan of a study, with its data sets looked at for their fingerprints."""
-    return make_plan(study, {key: fingerprint(data) for key, data in data_sources(study).items()})
+    """The plan of a study, with its data sets and weights looked at for their fingerprints."""
+    fingerprints = {key: fingerprint(data) for key, data in data_sources(study).items()}
+    weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
+    return make_plan(study, fingerprints, weights)
 
 
 def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
@@ -55,12 +58,20 @@ def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
 def prepare_data(
     runs: Sequence[Run], store: Store, executor: Executor, progress: Callable[[Preparing], None]
 ) -> dict[str, Path]:
-    """The folder with the arrays of each data source that the runs use, by `source_key`."""
+    """The folder with the arrays of each data source that the runs use, by `source_key`.
+
+    The weights that runs start from are loaded once, on trial. Raises UserError where data or weights cannot be had,
+    or weights do not fit.
+    """
     sources = {source_key(run.recipe.data): run for run in runs}
-    return {
+    folders = {
         key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)
         for key, run in sources.items()
     }
+    starts = {(run.recipe.model, source_key(run.recipe.data)): run for run in reversed(runs) if run.weights}
+    for (_, source), run in starts.items():
+        executor.try_weights(TryWeights(run, folders[source]), progress)
+    return folders
 
 
 def train_runs(

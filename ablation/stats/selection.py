@@ -63,7 +63,7 @@ def best_of_epochs(curves: npt.ArrayLike) -> Optimism:
     if epochs < MIN_EPOCHS or np.isnan(table).any():
         raise ValueError(f"curves need at least {MIN_EPOCHS} epochs and no gaps")
     noise = float(np.median(np.abs(np.diff(table, 2, axis=1)))) / _SECOND_DIFFERENCE
-    expected = [winner_optimism(_local_mean(run), noise) for run in table]
+    expected = [winner_optimism(trend, noise) for trend in _local_means(table)]
     return Optimism(epochs, noise, float(np.mean(expected)), best_of(epochs, noise))
 
 
@@ -82,13 +82,13 @@ def winner_optimism(means: npt.ArrayLike, noise: float) -> float:
         raise ValueError(f"the winner needs candidates and a noise of at least 0, not {centre.shape} and {noise}")
     if noise == 0:
         return 0.0
-    z = np.arange(-_NOISE_END, _NOISE_END + _NOISE_STEP / 2, _NOISE_STEP)
-    density = _NOISE_STEP * np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
-    total = 0.0
-    for i, own in enumerate(centre):
-        lead = (own - np.delete(centre, i)) / noise
-        total += float(np.exp(special.log_ndtr(z[:, None] + lead).sum(axis=1)) @ (z * density))
-    return noise * total
+    # The winning score lies about the largest mean. Where it is x, candidate i has won with density phi / Phi times the
+    # probability that all scores are below x, and its noise is x minus its mean.
+    score = np.arange(-_NOISE_END, _NOISE_END + _NOISE_STEP / 2, _NOISE_STEP)
+    error = score + ((centre.max() - centre) / noise)[:, None]
+    below = special.log_ndtr(error)
+    won = np.exp(-0.5 * error**2 - 0.5 * math.log(2.0 * math.pi) - below)
+    return noise * _NOISE_STEP * float(np.exp(below.sum(axis=0)) @ (error * won).sum(axis=0))
 
 
 def _shrunk(means: FloatArray, noise: float) -> FloatArray:
@@ -100,8 +100,9 @@ def _shrunk(means: FloatArray, noise: float) -> FloatArray:
     return np.asarray(keep * centred)
 
 
-def _local_mean(run: FloatArray) -> FloatArray:
-    """Mean of up to five epochs around each, fewer but still symmetric at the ends."""
-    last = len(run) - 1
-    reach = [min(_TREND_REACH, i, last - i) for i in range(len(run))]
-    return np.array([run[i - r : i + r + 1].mean() for i, r in enumerate(reach)])
+def _local_means(table: FloatArray) -> FloatArray:
+    """Mean of up to five epochs around each epoch of each run, fewer but still symmetric at the ends."""
+    epoch = np.arange(table.shape[1])
+    reach = np.minimum(_TREND_REACH, np.minimum(epoch, epoch[::-1]))
+    total = np.concatenate([np.zeros((len(table), 1)), table.cumsum(axis=1)], axis=1)
+    return np.asarray((total[:, epoch + reach + 1] - total[:, epoch - reach]) / (2 * reach + 1))

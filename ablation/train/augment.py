@@ -1,4 +1,7 @@
-"""Augmentation of whole batches of uint8 images, on the device that holds them. Shapes are (batch, channels, h, w)."""
+"""Augmentation of whole batches of images, on the device that holds them. Shapes are (batch, channels, h, w).
+
+All but the noise work on uint8 pixels, before the normalisation.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ablation.study import Augmentation, Crop, Cutout, Flip
+from ablation.sections import Augmentation, ColorJitter, Crop, Cutout, Flip, Noise, RandomResizedCrop
+from ablation.train.colour import color_jitter
+from ablation.train.resized_crop import random_resized_crop
 from ablation.train.streams import generator
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
@@ -47,6 +52,11 @@ def cutout(images: Tensor, size: int, stream: torch.Generator) -> Tensor:
     return images.masked_fill(inside[:, None], 0)
 
 
+def noise(images: Tensor, sd: float, stream: torch.Generator) -> Tensor:
+    """Normalised images with Gaussian noise of standard deviation `sd` on every value."""
+    return images + sd * torch.randn(images.shape, generator=stream, device=images.device)
+
+
 def _transform(augmentation: Augmentation) -> Transform:
     match augmentation:
         case Crop(padding=padding):
@@ -55,6 +65,12 @@ def _transform(augmentation: Augmentation) -> Transform:
             return lambda images, stream: flip(images, probability, stream)
         case Cutout(size=size):
             return lambda images, stream: cutout(images, size, stream)
+        case RandomResizedCrop(scale=scale, ratio=ratio):
+            return lambda images, stream: random_resized_crop(images, scale, ratio, stream)
+        case ColorJitter(brightness=brightness, contrast=contrast, saturation=saturation):
+            return lambda images, stream: color_jitter(images, (brightness, contrast, saturation), stream)
+        case Noise(sd=sd):
+            return lambda images, stream: noise(images, sd, stream)
         case _:
             raise AssertionError(augmentation)
 
@@ -63,7 +79,12 @@ class Augmenter:
     """The augmentations of a recipe in their order, each with a stream of its own for every epoch."""
 
     def __init__(self, augmentations: tuple[Augmentation, ...], seed: int, device: torch.device) -> None:
-        self._parts = [(augmentation.name, _transform(augmentation)) for augmentation in augmentations]
+        names = [augmentation.name for augmentation in augmentations]
+        earlier = [names[:index].count(name) for index, name in enumerate(names)]
+        self._parts = [
+            (f"{part.name} {again + 1}" if again else part.name, _transform(part))
+            for part, again in zip(augmentations, earlier, strict=True)
+        ]
         self._seed = seed
         self._device = device
 

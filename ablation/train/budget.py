@@ -20,13 +20,15 @@ MOST_EVALUATIONS = 100
 class Budget:
     """`total` steps, cut into `rows` ("epochs") of `every` steps, after each of which the run is evaluated and saved.
 
-    `per_pass` steps see each training image once. With a budget in epochs a row is a pass; with a budget in steps it is
-    `eval_every` steps.
+    `per_pass` steps see each training image once, and `per_epoch` are an epoch to the schedule. With a budget in epochs
+    a row is an epoch; with a budget in steps it is `eval_every` steps. An epoch is a pass, except that with
+    `hold: steps` it is a pass through the images of a `data.fraction` of 1.
     """
 
     total: int
     every: int
     per_pass: int
+    per_epoch: int
 
     @property
     def rows(self) -> int:
@@ -37,19 +39,25 @@ class Budget:
         return range((row - 1) * self.every, min(row * self.every, self.total))
 
 
-def make_budget(train: Train, images: int) -> Budget:
-    """The budget of a recipe over `images` training images.
+def make_budget(train: Train, images: int, available: int | None = None) -> Budget:
+    """The budget of a recipe over `images` training images, out of `available` (default: these are all)."""
+    per_pass = steps_per_pass(images, train.batch_size)
+    per_epoch = steps_per_pass(available or images, train.batch_size) if train.hold == "steps" else per_pass
+    if train.epochs is not None:
+        return Budget(train.epochs * per_epoch, per_epoch, per_pass, per_epoch)
+    assert train.steps is not None
+    every = train.eval_every or max(per_epoch, math.ceil(train.steps / MOST_EVALUATIONS))
+    return Budget(train.steps, min(every, train.steps), per_pass, per_epoch)
+
+
+def steps_per_pass(images: int, batch_size: int) -> int:
+    """Batches that `images` make.
 
     The last batch of a pass holds what is left; a single image left over is not trained on in that pass, since batch
     normalisation has no variance to take from one image.
     """
-    size = min(train.batch_size, images)
-    per_pass = max(1, images // size + (images % size > 1))
-    if train.epochs is not None:
-        return Budget(train.epochs * per_pass, per_pass, per_pass)
-    assert train.steps is not None
-    every = train.eval_every or max(per_pass, math.ceil(train.steps / MOST_EVALUATIONS))
-    return Budget(train.steps, min(every, train.steps), per_pass)
+    size = min(batch_size, images)
+    return max(1, images // size + (images % size > 1))
 
 
 def batches(indices: Tensor, budget: Budget, row: int, batch_size: int, seed: int) -> Iterator[Tensor]:

@@ -7,24 +7,50 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from ablation.sections import Noise
 from ablation.study import Data, Train
 from ablation.train.augment import Augmenter
 from ablation.train.budget import Budget, batches
 from ablation.train.sources import ImageSet
 from ablation.train.streams import generator
 
-EVAL_BATCH = 500
+EVAL_BATCH, EVAL_SIDE, EVAL_LEAST = 500, 64, 8
 LEAST_OF_A_CLASS = 2
 """Images of each class that `limit` keeps: one to train on, one to validate on."""
 
 
 @dataclass(frozen=True)
+class Input:
+    """How images are given to a network.
+
+    - `channels`: grey images are repeated where the network wants three.
+    - `side`: they are resized to this height and width (bilinear, antialiased), after augmentation; None: as they are.
+    - `statistics`: mean and standard deviation of each channel, in grey levels, to normalise with; None: those of the
+      images trained on.
+    """
+
+    channels: int
+    side: int | None = None
+    statistics: tuple[Tensor, Tensor] | None = None
+
+
+def eval_batch(side: int) -> int:
+    """Images in a batch that is only evaluated: fewer of large ones, which would not fit into memory."""
+    return max(EVAL_LEAST, min(EVAL_BATCH, EVAL_BATCH * EVAL_SIDE**2 // side**2))
+
+
+@dataclass(frozen=True)
 class Split:
-    """Indices of the images that are trained on, and of those that are validated on."""
+    """Indices of the images that are trained on and of those that are validated on.
+
+    `available` is how many there would be to train on with a `data.fraction` of 1.
+    """
 
     train: Tensor
     val: Tensor
+    available: int
 
 
 def split(labels: Tensor, data: Data, seed: int) -> Split:
@@ -33,7 +59,7 @@ def split(labels: Tensor, data: Data, seed: int) -> Split:
     The split comes from the stream `split`; fractions are nested: what a smaller fraction trains on, a larger one does
     too. Every class keeps at least one image in each part.
     """
-    train, val = [], []
+    train, val, available = [], [], 0
     cutting, splitting, thinning = (generator(seed, name) for name in ("limit", "split", "fraction"))
     share = 1.0 if data.limit is None else data.limit / len(labels)
     for label in torch.unique(labels):
@@ -43,8 +69,9 @@ def split(labels: Tensor, data: Data, seed: int) -> Split:
         held = min(max(1, round(len(members) * data.validation)), len(members) - 1)
         val.append(members[:held])
         rest = _shuffled(members[held:].sort().values, thinning)
+        available += len(rest)
         train.append(rest[: max(1, round(len(rest) * data.fraction))])
-    return Split(torch.cat(train).sort().values, torch.cat(val).sort().values)
+    return Split(torch.cat(train).sort().values, torch.cat(val).sort().values, available)
 
 
 def _shuffled(values: Tensor, stream: torch.Generator) -> Tensor:
@@ -65,34 +92,73 @@ def channel_statistics(images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]
     return mean.float(), torch.where(deviation > 1e-3, deviation, 1.0).float()
 
 
+class View:
+    """How a network sees images: normalised with `statistics` (mean, standard deviation), and resized to its input."""
+
+    def __init__(self, given: Input, statistics: tuple[Tensor, Tensor], device: torch.device) -> None:
+        mean, deviation = statistics
+        self.shift = mean.view(1, -1, 1, 1).to(device)
+        self.scale = deviation.reciprocal().view(1, -1, 1, 1).to(device)
+        self._input = given
+        self._device = device
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """uint8 images (n, c, h, w) as float32, with as many channels as the network takes."""
+        images = images.expand(-1, max(self._input.channels, images.shape[1]), -1, -1)
+        pixels = images.to(torch.float32, memory_format=torch.channels_last)
+        return pixels.sub_(self.shift).mul_(self.scale)
+
+    def resized(self, images: Tensor) -> Tensor:
+        """The images at the size that the network is given."""
+        side = self._input.side
+        if side is None:
+            return images
+        return functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+
+    def batches(self, images: Tensor, labels: Tensor, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images at `indices` and their labels to evaluate on, as they are, in this order, on the device."""
+        side = self._input.side or max(images.shape[2:])
+        for some in torch.split(indices, eval_batch(side)):
+            chosen = some.to(images.device)
+            yield self.resized(self.normalised(images[chosen].to(self._device))), labels[chosen].to(self._device)
+
+
 class Loader:
     """The batches of one run: uint8 images stay on the device; each batch is augmented and normalised there."""
 
-    def __init__(self, images: ImageSet, data: Data, train: Train, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        images: ImageSet,
+        data: Data,
+        train: Train,
+        seed: int,
+        device: torch.device,
+        given: Input | None = None,
+    ) -> None:
         self.split = split(images.labels, data, seed)
-        mean, deviation = channel_statistics(images.images, self.split.train)
-        self._shift = mean.view(1, -1, 1, 1).to(device)
-        self._scale = deviation.reciprocal().view(1, -1, 1, 1).to(device)
+        given = given or Input(images.images.shape[1])
+        self.fitted = given.statistics is None
+        """Whether the normalisation is that of the images trained on."""
+        self.statistics = given.statistics or channel_statistics(images.images, self.split.train)
+        """Mean and standard deviation of each channel that pixels are normalised with, in grey levels."""
+        self.view = View(given, self.statistics, device)
         self._images = images.images.to(device)
         self._labels = images.labels.to(device)
-        self._augmenter = Augmenter(data.augment, seed, device)
+        noise = tuple(part for part in data.augment if isinstance(part, Noise))
+        self._augmenter = Augmenter(tuple(part for part in data.augment if part not in noise), seed, device)
+        self._noise = Augmenter(noise, seed, device)
         self._batch_size = train.batch_size
         self._seed = seed
         self._device = device
 
     def train(self, budget: Budget, row: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The augmented batches of a row of the budget: images (n, c, h, w) as float32, labels (n,)."""
-        augment = self._augmenter.epoch(row)
+        augment, add_noise = self._augmenter.epoch(row), self._noise.epoch(row)
         for indices in batches(self.split.train, budget, row, self._batch_size, self._seed):
             chosen = indices.to(self._device, non_blocking=True)
-            yield self._normalised(augment(self._images[chosen])), self._labels[chosen]
+            pixels = add_noise(self.view.normalised(augment(self._images[chosen])))
+            yield self.view.resized(pixels), self._labels[chosen]
 
     def val(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The validation images as they are, in a fixed order."""
-        for indices in torch.split(self.split.val, EVAL_BATCH):
-            chosen = indices.to(self._device)
-            yield self._normalised(self._images[chosen]), self._labels[chosen]
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
-        return pixels.sub_(self._shift).mul_(self._scale)
+        return self.view.batches(self._images, self._labels, self.split.val)

@@ -6,26 +6,28 @@ import math
 import platform
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ablation import __version__
 from ablation.protocol import Task
 from ablation.record import Environment, EpochRow, RunRecord
+from ablation.stages import ResolvedStage
 from ablation.store import RunFolder, replace
-from ablation.train import checkpoint, device, sources
+from ablation.train import checkpoint, device, finetune, sources
 from ablation.train.budget import make_budget
+from ablation.train.checks import self_checks
 from ablation.train.data import Loader
-from ablation.train.models import count_macs, count_parameters, initialise
-from ablation.train.optim import build_optimizer, learning_rate
-from ablation.train.sizes import build_model
+from ablation.train.evaluation import Evaluation, evaluate, precision_of
+from ablation.train.models import count_macs, count_parameters
+from ablation.train.optim import build_optimizer, learning_rate, warmup_steps
+from ablation.train.sizes import input_shape
 from ablation.train.streams import seed_layers
+from ablation.train.targets import Mixup, Targets
 
 TICK = 0.25
 """Seconds between two progress reports inside an epoch."""
@@ -50,19 +52,8 @@ class Progress:
     train_seconds: float = 0.0
     resumed: int = 0
     diverged: bool = False
+    val_losses: list[float] = field(default_factory=list)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Mean cross-entropy in nats, accuracy, and for each image the predicted class and the probabilities given to the
-    predicted and to the true class."""
-
-    loss: float
-    accuracy: float
-    predicted: Tensor
-    confidence: Tensor
-    true_probability: Tensor
 
 
 def train(task: Task, hooks: Hooks) -> RunRecord | None:
@@ -89,32 +80,56 @@ class _Training:
         self.classes = images.classes
         channels, height, width = images.images.shape[1:]
         self.image = (int(channels), int(height), int(width))
-        self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device)
+        start = finetune.start(task.run, self.image, self.classes)
+        self.classifier = start.classifier
+        self.model = start.classifier.network
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, start.input)
         self.labels = images.labels[self.loader.split.val]
-        self.budget = make_budget(recipe.train, len(self.loader.split.train))
-        self.model = self._build()
-        self.optimizer = build_optimizer(self.model.parameters(), recipe.optimizer)
+        self.budget = make_budget(recipe.train, len(self.loader.split.train), self.loader.split.available)
+        self.stages = recipe.stages(self.budget.rows)
         self.progress = Progress()
+        self._enter(self.stages[0])
+        self.checks = self_checks(self.model, self.loader, images)
 
-    def _build(self) -> nn.Module:
-        model = build_model(self.recipe, self.image, len(self.classes))
-        initialise(model, self.task.run.seed, self.recipe.model.init)
-        model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return model
+    def _enter(self, stage: ResolvedStage) -> None:
+        """Freeze what the stage freezes, and give it an optimiser of its own."""
+        self.stage = stage
+        finetune.freeze(self.classifier, stage.freeze)
+        groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
+        self.optimizer = build_optimizer(groups, stage.optimizer)
+
+    def _stage_of(self, epoch: int) -> ResolvedStage:
+        return next(stage for stage in self.stages if epoch <= stage.last)
+
+    def _go_on_to(self, stage: ResolvedStage) -> None:
+        """Begin a later stage from the weights that the last checkpoint keeps for it, resumed or not."""
+        saved = checkpoint.load(self.folder.last, self.device)
+        if saved is None or saved["epoch"] != self.progress.epoch:
+            raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
+        self.model.load_state_dict(saved.get("start", saved["model"]))
+        self._enter(stage)
 
     def until_end(self, hooks: Hooks) -> RunRecord | None:
         self.folder.open({"recipe": self.recipe.canonical(), "seed": self.task.run.seed, "key": self.task.run.key})
         self._resume()
-        while self.progress.epoch < self.budget.rows and not self.progress.diverged:
+        while not self._over():
             if hooks.should_stop():
                 return None
             hooks.on_epoch(self._epoch(hooks), self.budget.rows)
         return self._finish()
 
+    def _over(self) -> bool:
+        """Whether the budget is spent, the loss is no number, or validation has not got better for too long."""
+        progress, patience = self.progress, self.recipe.train.patience
+        waited = progress.epoch - (progress.best_epoch or 0)
+        return progress.epoch >= self.budget.rows or progress.diverged or (patience is not None and waited >= patience)
+
     def _resume(self) -> None:
         saved = checkpoint.load(self.folder.last, self.device)
         if saved:
             self.model.load_state_dict(saved["model"])
+            self._enter(self._stage_of(saved["progress"]["epoch"]))
             if "optimizer" in saved:  # a run that was about to finish has done without it already
                 self.optimizer.load_state_dict(saved["optimizer"])
             self.progress = Progress(**saved["progress"])
@@ -124,11 +139,13 @@ class _Training:
     def _epoch(self, hooks: Hooks) -> EpochRow:
         """One row of the budget: train, evaluate, write the row, save. What is written last makes it count."""
         number = self.progress.epoch + 1
+        if self._stage_of(number) != self.stage:
+            self._go_on_to(self._stage_of(number))
         self.memory.reset()
         start = time.perf_counter()
         loss, accuracy, seen, rate = self._train_pass(number, hooks)
         trained = time.perf_counter() - start
-        result = self._evaluate()
+        result = evaluate(self.model, self.loader.val(), self.recipe.train.precision, self.device)
         row = EpochRow(
             epoch=number,
             step=self.budget.steps(number).stop,
@@ -141,9 +158,11 @@ class _Training:
             eval_seconds=time.perf_counter() - start - trained,
             images_per_second=seen / trained,
             peak_memory_mb=self.memory.peak(),
+            stage=self.stage.number,
         )
         self.progress.epoch = number
         self.progress.train_seconds += trained
+        self.progress.val_losses.append(result.loss)
         self.progress.diverged = not (math.isfinite(loss) and math.isfinite(result.loss))
         self.folder.append(row)
         self._save(result)
@@ -151,16 +170,17 @@ class _Training:
 
     def _train_pass(self, number: int, hooks: Hooks) -> tuple[float, float, int, float]:
         """(mean loss, accuracy, images seen, last learning rate). The device is waited for only at the end."""
-        self.model.train()
+        finetune.train_mode(self.classifier, self.stage.freeze)
         seed_layers(self.task.run.seed, "layers", number)
         steps = self.budget.steps(number)
         total = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device, dtype=torch.int64)
+        correct = torch.zeros((), device=self.device, dtype=torch.float64)
+        mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
         tick = start
         for step, (images, labels) in zip(steps, self.loader.train(self.budget, number), strict=True):
             rate = self._set_rate(step)
-            loss, hits = self._step(images, labels)
+            loss, hits = self._step(*mixup(images, labels))
             total += loss * len(labels)
             correct += hits
             seen += len(labels)
@@ -172,51 +192,27 @@ class _Training:
         return total.item() / seen, correct.item() / seen, seen, rate
 
     def _set_rate(self, step: int) -> float:
-        base = self.recipe.optimizer.lr
-        rate = learning_rate(self.recipe.schedule, base, step, self.budget.per_pass, self.budget.total)
+        """Set the learning rate of `step` and return it; the schedule of each stage begins anew."""
+        stage, budget = self.stage, self.budget
+        first, end = budget.steps(stage.first).start, budget.steps(stage.last).stop
+        warm = warmup_steps(stage.schedule, budget.per_epoch) // budget.every  # epochs that end with it or before
+        losses = self.progress.val_losses[stage.first - 1 + warm :]
+        rate = learning_rate(stage.schedule, stage.optimizer.lr, step - first, budget.per_epoch, end - first, losses)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["lr_multiplier"]
         return rate
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""
-        with self._precision():
+        with precision_of(self.recipe.train.precision, self.device):
             logits = self.model(images)
-            loss = functional.cross_entropy(logits, labels, label_smoothing=self.recipe.train.label_smoothing)
+            loss = targets.loss(logits, self.recipe.train.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.train.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.train.clip_norm)
         self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
-
-    def _precision(self) -> AbstractContextManager[object]:
-        enabled = self.recipe.train.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
-
-    @torch.no_grad()
-    def _evaluate(self) -> Evaluation:
-        self.model.eval()
-        total = torch.zeros((), device=self.device, dtype=torch.float64)
-        predicted, confidence, true_probability = [], [], []
-        for images, labels in self.loader.val():
-            with self._precision():
-                logits = self.model(images)
-            log_probabilities = functional.log_softmax(logits.float(), dim=1)
-            of_truth = log_probabilities.gather(1, labels[:, None]).squeeze(1)
-            best = log_probabilities.max(1)
-            total -= of_truth.sum()
-            predicted.append(best.indices)
-            confidence.append(best.values.exp())
-            true_probability.append(of_truth.exp())
-        classes = torch.cat(predicted).cpu()
-        return Evaluation(
-            loss=total.item() / len(classes),
-            accuracy=int((classes == self.labels).sum()) / len(classes),
-            predicted=classes.to(torch.int16),
-            confidence=torch.cat(confidence).cpu(),
-            true_probability=torch.cat(true_probability).cpu(),
-        )
+        return loss.detach(), targets.hits(logits.detach())
 
     def _save(self, result: Evaluation) -> None:
         """The best checkpoint first, then the last one, which is what a resumed run goes by."""
@@ -226,11 +222,28 @@ class _Training:
             checkpoint.save(self.folder.best, self._with_predictions(weights, result))
         state = self._with_predictions(weights, result)
         state |= {"optimizer": checkpoint.snapshot(self.optimizer.state_dict()), "progress": vars(progress).copy()}
+        state |= self._start_of_next_stage()
         checkpoint.save(self.folder.last, state)
+
+    def _start_of_next_stage(self) -> dict[str, object]:
+        """At the end of a stage, the weights that the next one starts from, where they are not the last ones.
+
+        They stand in the last checkpoint itself: the best one may be replaced before the next epoch counts.
+        """
+        last = self.progress.epoch == self.stage.last
+        following = next((stage for stage in self.stages if last and stage.number == self.stage.number + 1), None)
+        if following is None or following.start == "last" or self.progress.best_epoch in (None, self.progress.epoch):
+            return {}
+        best = checkpoint.load(self.folder.best, torch.device("cpu"))
+        if best is None or best["epoch"] != self.progress.best_epoch:
+            raise RuntimeError(f"the checkpoint of epoch {self.progress.best_epoch} is missing from {self.folder.path}")
+        return {"start": best["model"]}
 
     def _with_predictions(self, weights: dict[str, Tensor], result: Evaluation) -> dict[str, object]:
         return {
             "model": weights,
+            "classes": list(self.classes),
+            "statistics": list(self.loader.statistics),
             "epoch": self.progress.epoch,
             "predicted": result.predicted,
             "confidence": result.confidence,
@@ -259,7 +272,8 @@ class _Training:
         saved = checkpoint.load(self.folder.last, torch.device("cpu"))
         if saved is None:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
-        saved.pop("optimizer", None)
+        for key in ("optimizer", "start"):
+            saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:
             checkpoint.share(self.folder.last, self.folder.best)
@@ -274,6 +288,10 @@ class _Training:
         }
         replace(self.folder.predictions, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
+    def _trainable_parameters(self) -> int:
+        """Of those that are trained in any stage."""
+        return finetune.count_trainable(self.classifier, all(stage.freeze == "features" for stage in self.stages))
+
     def _record(self, selected: int | None, digest: str | None) -> RunRecord:
         name, processor = device.describe(self.device)
         return RunRecord(
@@ -287,7 +305,8 @@ class _Training:
             train_images=len(self.loader.split.train),
             val_images=len(self.loader.split.val),
             parameters=count_parameters(self.model),
-            macs=count_macs(self.model, self.image),
+            trainable_parameters=self._trainable_parameters(),
+            macs=count_macs(self.model, input_shape(self.recipe, self.image)),
             epochs=self.progress.epoch,
             selected_epoch=selected,
             best_epoch=self.progress.best_epoch,
@@ -305,4 +324,5 @@ class _Training:
                 device=name,
                 threads=self.task.threads,
             ),
+            checks=self.checks,
         )

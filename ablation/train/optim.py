@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from ablation.study import Adam, AdamW, Cosine, MultiStep, Optimizer, Schedule, Sgd, Step
+from ablation.sections import (
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Exponential,
+    MultiStep,
+    OneCycle,
+    Optimizer,
+    Plateau,
+    RmsProp,
+    Schedule,
+    Sgd,
+    Step,
+)
+
+Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> torch.optim.Optimizer:
+def build_optimizer(parameters: Parameters, options: Optimizer) -> torch.optim.Optimizer:
     """The torch optimiser that `options` describe."""
     match options:
         case Sgd():
@@ -26,28 +43,84 @@ def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> t
             kind = torch.optim.AdamW if isinstance(options, AdamW) else torch.optim.Adam
             betas = (options.beta1, options.beta2)
             return kind(parameters, lr=options.lr, betas=betas, eps=options.eps, weight_decay=options.weight_decay)
+        case RmsProp():
+            return torch.optim.RMSprop(
+                parameters,
+                lr=options.lr,
+                alpha=options.alpha,
+                eps=options.eps,
+                momentum=options.momentum,
+                weight_decay=options.weight_decay,
+            )
         case _:
             raise AssertionError(options)
 
 
-def learning_rate(schedule: Schedule, base: float, step: int, steps_per_epoch: int, total_steps: int) -> float:
+def learning_rate(
+    schedule: Schedule, base: float, step: int, steps_per_epoch: int, total_steps: int, losses: Sequence[float] = ()
+) -> float:
     """The learning rate of `step` (from 0).
 
     A linear warm-up ends at `base` after `warmup_epochs`; the schedule proper runs from there to the end. `step` and
-    `multistep` change at epoch boundaries counted from the start, `cosine` at every step (Loshchilov and Hutter 2017:
-    without restarts).
+    `multistep` change at epoch boundaries counted from the start, `exponential` once for each epoch after the warm-up,
+    `cosine` and `one_cycle` at every step. `plateau` goes by `losses`, the validation losses of all evaluations since
+    the warm-up. Sources: Loshchilov and Hutter 2017 (cosine, without restarts), Smith and Topin 2019 (one cycle).
     """
-    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    warmup = warmup_steps(schedule, steps_per_epoch)
     if step < warmup:
         return base * (step + 1) / warmup
     epoch = step // steps_per_epoch
     match schedule:
+        case Constant():
+            return base
         case Step():
             return base * schedule.gamma ** (epoch // schedule.step_size)
         case MultiStep():
             return base * schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones)
         case Cosine():
-            done = (step - warmup) / max(1, total_steps - warmup)
-            return schedule.min_lr + (base - schedule.min_lr) * (1 + math.cos(math.pi * done)) / 2
+            return _half_cosine(base, schedule.min_lr, (step - warmup) / max(1, total_steps - warmup))
+        case Exponential():
+            return float(base * schedule.gamma ** ((step - warmup) // steps_per_epoch))
+        case OneCycle():
+            return _one_cycle(schedule, base, step, total_steps)
+        case Plateau():
+            return _plateau(schedule, base, losses)
         case _:
-            return base
+            raise AssertionError(schedule)
+
+
+def warmup_steps(schedule: Schedule, steps_per_epoch: int) -> int:
+    """The length of the warm-up in steps."""
+    return round(schedule.warmup * steps_per_epoch)
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _one_cycle(schedule: OneCycle, highest: float, step: int, total_steps: int) -> float:
+    """As torch's `OneCycleLR` with cosine annealing: the top lies at step `pct_start * total_steps - 1`."""
+    first = highest / schedule.div_factor
+    top, end = schedule.pct_start * total_steps - 1, total_steps - 1
+    if step < top:
+        return _half_cosine(first, highest, step / top)
+    return _half_cosine(highest, first / schedule.final_div_factor, (step - top) / (end - top))
+
+
+SMALLEST_CUT = 1e-8
+"""A plateau does not lower the learning rate by less than this (`eps` of torch's)."""
+
+
+def _plateau(schedule: Plateau, base: float, losses: Sequence[float]) -> float:
+    """As torch's `ReduceLROnPlateau` in relative mode without cooldown, after it has seen `losses`."""
+    rate, lowest, waited = base, math.inf, 0
+    for loss in losses:
+        if loss < lowest * (1 - schedule.threshold):
+            lowest, waited = loss, 0
+        else:
+            waited += 1
+        if waited > schedule.patience:
+            lowered = max(rate * schedule.factor, schedule.min_lr)
+            rate = lowered if rate - lowered > SMALLEST_CUT else rate
+            waited = 0
+    return rate

@@ -19,8 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ablation.errors import UserError
-from ablation.fingerprint import list_images, open_archive
-from ablation.plan import slug
+from ablation.fingerprint import Part, cache_folder, list_images, open_archive
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
 from ablation.train.streams import generator
 
@@ -41,15 +40,15 @@ class ImageSet:
     classes: tuple[str, ...]
 
 
-def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress) -> Path:
-    """The folder with the arrays of the training part, decoded now if it is not there yet.
+def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part: Part = "train") -> Path:
+    """The folder with the arrays of one part of a data set, decoded now if it is not there yet.
 
     Raises UserError where the data cannot be had or an image cannot be read.
     """
-    folder = cache / slug(f"{data.name}-{fingerprint}-train")
+    folder = cache / cache_folder(data.name, fingerprint, part)
     if (folder / "meta.json").exists():
         return folder
-    images, labels, classes = _decode(data, progress)
+    images, labels, classes = _decode(data, part, progress)
     cache.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".preparing-"))
     try:
@@ -72,36 +71,54 @@ def load(folder: Path) -> ImageSet:
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
 
 
-def _decode(data: Data, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
+    """Raise UserError where a prepared data set has other classes than `expected`, those that were trained on."""
+    found = load(folder).classes
+    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    if missing or unknown:
+        parts = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+        message = f"the test images are not of the classes that were trained on ({'; '.join(parts)})"
+        raise UserError(message, "give test/ one folder for each class of train/, under the same name")
+
+
+def _decode(data: Data, part: Part, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     match data:
         case ImageFolder():
-            return _decode_folder(Path(data.path), data.size, progress)
+            return _decode_folder(Path(data.path), data.size, part, progress)
         case Synthetic():
-            return _synthetic(data)
+            return _synthetic(data, part)
         case BuiltinData(name="digits"):
-            return _digits()
+            return _digits(part)
         case BuiltinData():
-            return _torchvision(data.name, Path(data.path or DEFAULT_FOLDER))
+            return _torchvision(data.name, Path(data.path or DEFAULT_FOLDER), part)
         case _:
             raise AssertionError(data)
 
 
-def _digits() -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    images = np.round(bunch.images[:DIGITS_TRAIN] * (255 / 16)).astype(np.uint8)
-    return images[:, None], bunch.target[:DIGITS_TRAIN], [str(digit) for digit in range(10)]
+    own = slice(DIGITS_TRAIN) if part == "train" else slice(DIGITS_TRAIN, None)
+    images = np.round(bunch.images[own] * (255 / 16)).astype(np.uint8)
+    return images[:, None], bunch.target[own], [str(digit) for digit in range(10)]
 
 
-def _synthetic(data: Synthetic) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
-    """Each class is a coarse random pattern; an image is its pattern under strong noise."""
+def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    """Each class is a coarse random pattern; an image is its pattern under strong noise.
+
+    The test part is a fifth as many images of the same patterns, under noise of another stream.
+    """
     stream = generator(0, "synthetic", *data.shape, data.classes, data.samples)
     channels, height, width = data.shape
     coarse = torch.rand((data.classes, channels, 4, 4), generator=stream)
     patterns = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
-    labels = torch.arange(data.samples) % data.classes
-    noise = torch.rand((data.samples, *data.shape), generator=stream)
+    count = data.samples
+    if part == "test":
+        count = max(data.classes, data.samples // 5)
+        stream = generator(0, "synthetic test", *data.shape, data.classes, data.samples)
+    labels = torch.arange(count) % data.classes
+    noise = torch.rand((count, *data.shape), generator=stream)
     images = ((0.5 * patterns[labels] + 0.5 * noise) * 255).to(torch.uint8)
     return images.numpy(), labels.numpy(), [f"class {index}" for index in range(data.classes)]
 
@@ -117,13 +134,13 @@ _TORCHVISION = {
 }
 
 
-def _torchvision(name: str, root: Path) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+def _torchvision(name: str, root: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     """A data set of torchvision, downloaded with its checksum verified unless it lies in `root` already."""
     from torchvision import datasets
 
     kind, file = _TORCHVISION[name]
     try:
-        dataset = getattr(datasets, kind)(str(root), train=True, download=True)
+        dataset = getattr(datasets, kind)(str(root), train=part == "train", download=True)
     except (OSError, RuntimeError) as error:
         hint = f"download it elsewhere and put {file} into {root.resolve()}/"
         raise UserError(f"{name} is not in {root}/ and could not be downloaded: {error}", hint) from error
@@ -132,8 +149,10 @@ def _torchvision(name: str, root: Path) -> tuple[NDArray[np.uint8], NDArray[Any]
     return np.ascontiguousarray(images), np.asarray(dataset.targets), list(dataset.classes)
 
 
-def _decode_folder(root: Path, size: int, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
-    files = list_images(root, "train")
+def _decode_folder(
+    root: Path, size: int, part: Part, progress: Progress
+) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    files = list_images(root, part)
     classes = sorted({file.label for file in files})
     index = {name: number for number, name in enumerate(classes)}
     images = np.empty((len(files), 3, size, size), np.uint8)

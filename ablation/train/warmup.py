@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ablation.plan import Run
 from ablation.protocol import Task
-from ablation.study import Model, Recipe, Sgd, Synthetic, Train
+from ablation.sections import Sgd
+from ablation.study import Model, Recipe, Synthetic, Train
 from ablation.train import sources
 from ablation.train.loop import Hooks, train
 
@@ -21,7 +22,7 @@ _RECIPE = Recipe(
 
 def warm_up(threads: int) -> None:
     """Train a tiny network on a few random images on the CPU, in a folder that is gone afterwards."""
-    run = Run("warm-up", 0, _RECIPE, "none", "none", "none")
+    run = Run("warm-up", 0, 0, _RECIPE, "none", "none", "none")
     with tempfile.TemporaryDirectory() as folder:
         data = sources.prepare(_RECIPE.data, "none", Path(folder), lambda *_: None)
         task = Task(run, Path(folder) / "run", data, "cpu", threads)

@@ -19,6 +19,7 @@ from ablation.protocol import (
     Done,
     Ending,
     EpochDone,
+    Evaluate,
     Failed,
     Hello,
     Prepare,
@@ -29,11 +30,14 @@ from ablation.protocol import (
     Stop,
     Stopped,
     Task,
+    Tried,
+    TryWeights,
 )
 from ablation.record import EpochRow
 from ablation.store import RunFolder
-from ablation.train import device, sources
+from ablation.train import device, finetune, sources
 from ablation.train.loop import Hooks, train
+from ablation.train.testing import evaluate_run
 from ablation.train.warmup import warm_up
 
 LOCK_PATIENCE = 2.0
@@ -54,6 +58,10 @@ def serve(pipe: Connection, threads: int) -> None:
             return
         if isinstance(request, Prepare):
             pipe.send(_prepare(request, pipe))
+        elif isinstance(request, TryWeights):
+            pipe.send(_try_weights(request))
+        elif isinstance(request, Evaluate):
+            pipe.send(_evaluate(request))
         elif isinstance(request, Task):
             pipe.send(_train(request, pipe))
 
@@ -70,9 +78,27 @@ def _prepare(request: Prepare, pipe: Connection) -> Prepared:
         pipe.send(Preparing(what, done, total))
 
     try:
-        return Prepared(sources.prepare(request.data, request.fingerprint, request.cache, progress))
+        folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part)
+        if request.classes:
+            sources.check_classes(folder, request.classes)
+        return Prepared(folder)
     except UserError as error:
         return Prepared(None, error)
+
+
+def _try_weights(request: TryWeights) -> Tried:
+    try:
+        finetune.try_weights(request.run, sources.load(request.data))
+    except UserError as error:
+        return Tried(error)
+    return Tried()
+
+
+def _evaluate(task: Evaluate) -> Ending:
+    try:
+        return evaluate_run(task)
+    except Exception as error:
+        return Failed(task.run, f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
 def _train(task: Task, pipe: Connection) -> Ending:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ablation.study import Crop, Cutout, Flip
-from ablation.train.augment import Augmenter, crop, cutout, flip
+from ablation.sections import ColorJitter, Crop, Cutout, Flip, RandomResizedCrop
+from ablation.train.augment import Augmenter, crop, cutout, flip, noise
 from ablation.train.streams import generator
 
 
@@ -54,6 +54,27 @@ def test_cutout_blanks_one_square_that_may_reach_over_the_edge(images: torch.Ten
         areas.append(int(blank.sum()))
     assert max(areas) == 16
     assert min(areas) < 16
+
+
+def test_noise_has_the_given_deviation_and_no_mean(place: torch.device) -> None:
+    pixels = torch.ones(64, 3, 32, 32, device=place)
+    added = noise(pixels, 0.3, stream(place)) - pixels
+    assert added.mean().item() == pytest.approx(0, abs=0.01)
+    assert added.std().item() == pytest.approx(0.3, rel=0.02)
+    assert not torch.equal(added[0], added[1])
+
+
+def test_the_same_augmentation_twice_draws_twice(images: torch.Tensor, place: torch.device) -> None:
+    once, twice = (Augmenter((Cutout(size=2),) * times, 5, place).epoch(1)(images) for times in (1, 2))
+    assert (twice == 0).sum() > 1.5 * (once == 0).sum()
+
+
+@pytest.mark.parametrize("other", [Crop(), Cutout(), RandomResizedCrop(), ColorJitter()])
+def test_flips_are_the_same_whatever_else_is_drawn(other, images: torch.Tensor, place: torch.device) -> None:  # type: ignore[no-untyped-def]
+    alone, after = Augmenter((Flip(),), 5, place), Augmenter((other, Flip()), 5, place)
+    only = Augmenter((other,), 5, place).epoch(1)(images)
+    flipped = (alone.epoch(1)(images) == images.flip(3)).flatten(1).all(1)
+    assert torch.equal(after.epoch(1)(images), torch.where(flipped[:, None, None, None], only.flip(3), only))
 
 
 def test_one_augmentation_does_not_disturb_another(images: torch.Tensor, place: torch.device) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ablation import registry
 from ablation.errors import UserError
 from ablation.fingerprint import fingerprint
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic, Train
@@ -110,10 +111,28 @@ def test_every_epoch_has_an_order_of_its_own_which_the_seed_fixes(tmp_path: Path
 def test_validation_images_are_never_augmented(tmp_path: Path, place: torch.device) -> None:
     images = prepare(digits(), tmp_path)
     plain, augmented = (
-        Loader(images, digits(augment=augment), Train(epochs=1), 0, place) for augment in ([], ["crop", "flip"])
+        Loader(images, digits(augment=augment), Train(epochs=1, mixup=0.4), 0, place)
+        for augment in ([], list(registry.AUGMENTATIONS))
     )
     for (x, _), (y, _) in zip(plain.val(), augmented.val(), strict=True):
         assert torch.equal(x, y)
+
+
+def test_noise_is_added_to_the_normalised_training_images_only(tmp_path: Path, place: torch.device) -> None:
+    images, train = prepare(digits(), tmp_path), Train(epochs=1)
+    plain, noisy = (
+        Loader(images, digits(augment=augment), train, 0, place) for augment in ([], [{"name": "noise", "sd": 0.2}])
+    )
+    budget = make_budget(train, len(plain.split.train))
+    for (clean, same), (changed, labels) in zip(plain.train(budget, 1), noisy.train(budget, 1), strict=True):
+        assert torch.equal(labels, same)
+        assert (changed - clean).std().item() == pytest.approx(0.2, rel=0.05)
+
+
+def test_the_split_knows_how_many_images_a_whole_fraction_would_have() -> None:
+    parts = [split(LABELS, digits(fraction=f), 3) for f in (0.01, 0.5, 1.0)]
+    assert [part.available for part in parts] == [900] * 3
+    assert len(parts[-1].train) == 900
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (3, 224, 224)])

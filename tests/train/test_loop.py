@@ -16,7 +16,7 @@ from ablation.record import EpochRow, RunRecord
 from ablation.store import RunFolder
 from ablation.study import Study
 from ablation.train import checkpoint
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import Hooks, _Training, train
 
 STUDY = """\
 baseline:
@@ -60,6 +60,13 @@ RECIPES = {
     "adam": ["optimizer={name: adam, lr: 0.003}"],
     "nesterov, clipped, smoothed": ["optimizer.nesterov=true", "train.clip_norm=1", "train.label_smoothing=0.1"],
     "bf16": ["train.precision=bf16"],
+    "rmsprop": ["optimizer={name: rmsprop, lr: 0.003, momentum: 0.5}"],
+    "one cycle": ["schedule={name: one_cycle}"],
+    "plateau": ["schedule={name: plateau, patience: 0, threshold: 0.5, factor: 0.5, warmup_epochs: 1}"],
+    "colour jitter, resized crop, noise": ["data.augment=[random_resized_crop, color_jitter, noise]"],
+    "mixup": ["train.mixup=0.4", "train.label_smoothing=0.1"],
+    "steps held": ["train.hold=steps", "data.fraction=0.3", "schedule={name: exponential, gamma: 0.5}"],
+    "stopped early": ["train.patience=3", "train.epochs=50", "optimizer.lr=0.5", "schedule=constant"],
     "budget in steps": ["train={epochs: null, steps: 14, eval_every: 4, batch_size: 32}"],
 }
 
@@ -75,6 +82,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(recipe: str, study, tasks) -
     assert expected is not None
     assert record.weights_sha256 == expected.weights_sha256
     assert record.resumed == 3
+    assert record.epochs == expected.epochs
     assert values(parts.folder) == values(whole.folder)
 
 
@@ -180,6 +188,64 @@ def test_a_diverged_run_that_crashed_before_its_record_is_not_trained_on(study, 
     assert rows == []
     assert record is not None
     assert record.status == "diverged"
+
+
+def test_a_run_stops_when_validation_has_not_got_better_for_as_long_as_its_patience(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (task,) = tasks(study("train.patience=2", "train.epochs=60"))
+    record, rows = run(task)
+    assert record is not None
+    assert record.status == "finished"
+    assert record.epochs == len(rows) < 60
+    accuracies = [row.val_accuracy for row in rows]
+    assert record.best_epoch == accuracies.index(max(accuracies)) + 1 == len(rows) - 2
+    assert len(RunFolder(task.folder).epochs()) == record.epochs
+    (task.folder / "run.json").unlink()
+    again, more = run(task)
+    assert more == []
+    assert again is not None
+    assert again.weights_sha256 == record.weights_sha256
+
+
+def test_an_early_stop_leaves_the_epochs_before_it_as_they_are(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    (patient,), (stopped,) = tasks(study("train.epochs=20"), "a"), tasks(study("train.epochs=20", "train.patience=1"))
+    run(patient)
+    run(stopped)
+    shorter = values(stopped.folder)
+    assert 1 < len(shorter) < 20
+    assert shorter == values(patient.folder)[: len(shorter)]
+
+
+def test_the_plateau_is_that_of_the_stored_validation_losses(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    schedule = "schedule={name: plateau, patience: 0, threshold: 0.1, factor: 0.5, warmup_epochs: 2}"
+    (task,) = tasks(study(schedule, "train.epochs=12"))
+    _, rows = run(task)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.1)
+    expected = []
+    for row in rows[2:]:
+        expected.append(optimizer.param_groups[0]["lr"])
+        plateau.step(row.val_loss)
+    assert [row.lr for row in rows[2:]] == pytest.approx(expected, rel=1e-12)
+    assert len(set(expected)) > 2
+
+
+@pytest.mark.parametrize("technique", ["train.mixup=0.4", "data.augment=[crop, noise]", "data.augment=[color_jitter]"])
+def test_a_technique_leaves_the_order_and_the_initial_weights_as_they_are(technique: str, study, tasks) -> None:  # type: ignore[no-untyped-def]
+    plain, changed = (_Training(tasks(study(*settings), str(settings))[0]) for settings in ((), (technique,)))
+    for name, value in plain.model.state_dict().items():
+        assert torch.equal(value, changed.model.state_dict()[name])
+    before, after = (list(one.loader.train(one.budget, 1)) for one in (plain, changed))
+    assert all(torch.equal(x, y) for (_, x), (_, y) in zip(before, after, strict=True))
+
+
+def test_with_steps_held_less_data_sees_as_many_images_and_the_same_rates(study, tasks) -> None:  # type: ignore[no-untyped-def]
+    more = "vary: {data.fraction: [0.3]}"
+    full, part = tasks(study("train.hold=steps", more=more))
+    (whole, rows), (less, fewer) = run(full), run(part)
+    assert whole is not None
+    assert less is not None
+    assert less.train_images < 0.4 * whole.train_images
+    assert [(row.epoch, row.step, row.lr) for row in rows] == [(row.epoch, row.step, row.lr) for row in fewer]
 
 
 def test_the_record_says_what_was_trained_on_what(study, tasks, place) -> None:  # type: ignore[no-untyped-def]

@@ -127,6 +127,74 @@ def test_counting_macs_leaves_the_model_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def lab_b(**changes: Any) -> ModelOptions:
+    """LeNet-5 with more channels, a smaller second kernel and narrower hidden layers."""
+    return options("lenet5", **{"channels": (16, 36), "kernel_size": (5, 3), "hidden": (128, 96), **changes})
+
+
+def test_lenet5_takes_channels_and_the_kernels_of_each_convolution() -> None:
+    """At 32x32: 5x5 to 28x28, pool to 14x14, 3x3 to 12x12, pool to 6x6, so 36 * 36 = 1296 features."""
+    shapes = {name: tuple(value.shape) for name, value in on_meta(lab_b(), (3, 32, 32)).named_parameters()}
+    assert shapes["features.conv1.weight"] == (16, 3, 5, 5)
+    assert shapes["features.conv2.weight"] == (36, 16, 3, 3)
+    assert shapes["classifier.linear1.weight"] == (128, 1296)
+    assert shapes["classifier.linear2.weight"] == (96, 128)
+    assert shapes["classifier.output.weight"] == (10, 96)
+    by_hand = 16 * 3 * 25 + 16 + 36 * 16 * 9 + 36 + 1296 * 128 + 128 + 128 * 96 + 96 + 96 * 10 + 10
+    assert count_parameters(on_meta(lab_b(), (3, 32, 32))) == by_hand
+
+
+@pytest.mark.parametrize(
+    ("changes", "linear"),
+    [({"channels": (6, 16)}, (128, 576)), ({"hidden": (128,)}, (128, 1296)), ({"width": 0.5}, (128, 648))],
+)
+def test_one_option_of_lenet5_changes_by_itself(changes: dict[str, Any], linear: tuple[int, int]) -> None:
+    model = on_meta(lab_b(**changes), (3, 32, 32))
+    assert dict(model.named_parameters())["classifier.linear1.weight"].shape == linear
+
+
+@pytest.mark.parametrize("image", [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 20, 33)])
+@pytest.mark.parametrize("kernels", [(5, 3), (3, 7), (1, 9), (9, 1)])
+def test_lenet5_with_two_kernels_trains_on_images_of_any_size(
+    kernels: tuple[int, int], image: tuple[int, int, int]
+) -> None:
+    train_once(narrow("lenet5", kernel_size=kernels), image)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"), [("lenet5", (6, 16)), ("vgg13", (64, 128, 256, 512, 512)), ("resnet18", (64, 128, 256, 512))]
+)
+def test_the_published_channels_may_be_stated(name: str, own: tuple[int, ...]) -> None:
+    stated, unstated = (on_meta(options(name, channels=channels), (3, 32, 32)) for channels in (own, ()))
+    assert [(n, p.shape) for n, p in stated.named_parameters()] == [
+        (n, p.shape) for n, p in unstated.named_parameters()
+    ]
+
+
+@pytest.mark.parametrize("name", ["vgg11", "resnet9", "resnet18"])
+def test_channels_are_those_of_the_stages(name: str) -> None:
+    channels = (3, 5, 7, 4, 6) if name == "vgg11" else (3, 5, 7, 4)
+    model = train_once(options(name, channels=channels, hidden=(8,)), (3, 32, 32))
+    widths = {parameter.shape[0] for key, parameter in model.named_parameters() if "conv" in key}
+    assert widths == set(channels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"channels": (6,)}, "lenet5 needs 2 numbers"),
+        ({"channels": (6, 0)}, "lenet5 needs 2 numbers"),
+        ({"kernel_size": (5, 3, 3)}, "cannot have the kernel sizes"),
+        ({"name": "vgg11", "kernel_size": (5, 3)}, "vgg11 cannot have the kernel sizes"),
+        ({"kernel_size": (5, 4)}, "model.kernel_size"),
+    ],
+)
+def test_lists_that_do_not_suit_the_network_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        on_meta(options(**{"name": "lenet5", **changes}), (3, 32, 32))
+    assert message in f"{caught.value} {caught.value.hint}"
+
+
 def test_width_scales_channels_and_leaves_hidden_layers() -> None:
     model = on_meta(options("vgg11", width=0.5), (3, 32, 32))
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 from torch.optim import lr_scheduler as torch_schedules
 
-from ablation.study import Adam, AdamW, Constant, Cosine, MultiStep, Schedule, Sgd, Step, Train
-from ablation.train.budget import batches, make_budget
+from ablation import registry
+from ablation.sections import (
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Exponential,
+    MultiStep,
+    OneCycle,
+    Plateau,
+    RmsProp,
+    Schedule,
+    Sgd,
+    Step,
+)
 from ablation.train.optim import build_optimizer, learning_rate
 
 PER_EPOCH, EPOCHS = 5, 8
 TOTAL = PER_EPOCH * EPOCHS
 
 
+LOSSES = [2.0, 1.5, 1.6, 1.49999, 1.4, 1.5, 1.5, 1.3]
+"""Validation losses after each epoch; the fourth is not lower by enough to count."""
+WARMUP = 2 * PER_EPOCH
+
+Make = Callable[[torch.optim.Optimizer], torch_schedules.LRScheduler]
+
+
 def ours(schedule: Schedule) -> list[float]:
-    return [learning_rate(schedule, 0.1, step, PER_EPOCH, TOTAL) for step in range(TOTAL)]
+    return [learning_rate(schedule, 0.1, step, PER_EPOCH, TOTAL, LOSSES[: step // PER_EPOCH]) for step in range(TOTAL)]
 
 
-def theirs(make, every: int) -> list[float]:  # type: ignore[no-untyped-def]
+def theirs(make: Make, every: int) -> list[float]:
     """The learning rates of a torch schedule that is stepped every so many steps."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
     schedule = make(optimizer)
@@ -32,38 +53,113 @@ def theirs(make, every: int) -> list[float]:  # type: ignore[no-untyped-def]
             rates.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             if (step + 1) % every == 0:
-                schedule.step()
+                loss = [LOSSES[step // PER_EPOCH]] if isinstance(schedule, torch_schedules.ReduceLROnPlateau) else []
+                schedule.step(*loss)
     return rates
 
 
-def test_constant() -> None:
-    assert ours(Constant()) == [0.1] * TOTAL
+def constant(optimizer: torch.optim.Optimizer) -> torch_schedules.LRScheduler:
+    return torch_schedules.ConstantLR(optimizer, 1.0)
 
 
-def test_step_equals_torch() -> None:
-    expected = theirs(lambda o: torch_schedules.StepLR(o, 3, 0.2), PER_EPOCH)
-    assert ours(Step(name="step", step_size=3, gamma=0.2)) == pytest.approx(expected, rel=1e-12)
+def warmed(make: Make) -> Make:
+    """Torch's linear warm-up before another schedule."""
+
+    def chain(optimizer: torch.optim.Optimizer) -> torch_schedules.LRScheduler:
+        rise = torch_schedules.LinearLR(optimizer, 1 / WARMUP, 1.0, WARMUP - 1)
+        return torch_schedules.SequentialLR(optimizer, [rise, make(optimizer)], [WARMUP])
+
+    return chain
 
 
-def test_multistep_equals_torch() -> None:
-    expected = theirs(lambda o: torch_schedules.MultiStepLR(o, [2, 5], 0.3), PER_EPOCH)
-    assert ours(MultiStep(name="multistep", milestones=(2, 5), gamma=0.3)) == pytest.approx(expected, rel=1e-12)
+EVERY_SCHEDULE: dict[str, tuple[Schedule, Make, int]] = {
+    "constant": (Constant(), constant, 1),
+    "step": (
+        Step(name="step", step_size=3, gamma=0.2),
+        lambda o: torch_schedules.StepLR(o, 3, 0.2),
+        PER_EPOCH,
+    ),
+    "multistep": (
+        MultiStep(name="multistep", milestones=(2, 5), gamma=0.3),
+        lambda o: torch_schedules.MultiStepLR(o, [2, 5], 0.3),
+        PER_EPOCH,
+    ),
+    "cosine": (
+        Cosine(name="cosine", min_lr=0.001),
+        lambda o: torch_schedules.CosineAnnealingLR(o, TOTAL, 0.001),
+        1,
+    ),
+    "exponential": (
+        Exponential(name="exponential", gamma=0.7),
+        lambda o: torch_schedules.ExponentialLR(o, 0.7),
+        PER_EPOCH,
+    ),
+    "one_cycle": (
+        OneCycle(name="one_cycle"),
+        lambda o: torch_schedules.OneCycleLR(o, 0.1, total_steps=TOTAL, cycle_momentum=False),
+        1,
+    ),
+    "one_cycle, all options": (
+        OneCycle(name="one_cycle", pct_start=0.42, div_factor=7, final_div_factor=30),
+        lambda o: torch_schedules.OneCycleLR(
+            o, 0.1, total_steps=TOTAL, pct_start=0.42, div_factor=7, final_div_factor=30, cycle_momentum=False
+        ),
+        1,
+    ),
+    "plateau": (
+        Plateau(name="plateau", factor=0.5, patience=1),
+        lambda o: torch_schedules.ReduceLROnPlateau(o, factor=0.5, patience=1),
+        PER_EPOCH,
+    ),
+    "plateau, all options": (
+        Plateau(name="plateau", factor=0.2, patience=0, threshold=0.3, min_lr=0.01),
+        lambda o: torch_schedules.ReduceLROnPlateau(o, factor=0.2, patience=0, threshold=0.3, min_lr=0.01),
+        PER_EPOCH,
+    ),
+    "constant, warmed up": (Constant(warmup_epochs=2), warmed(constant), 1),
+    "cosine, warmed up": (
+        Cosine(name="cosine", warmup_epochs=2),
+        warmed(lambda o: torch_schedules.CosineAnnealingLR(o, TOTAL - WARMUP)),
+        1,
+    ),
+}
 
 
-def test_cosine_equals_torch() -> None:
-    expected = theirs(lambda o: torch_schedules.CosineAnnealingLR(o, TOTAL, 0.001), 1)
-    assert ours(Cosine(name="cosine", min_lr=0.001)) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("name", EVERY_SCHEDULE)
+def test_every_schedule_equals_torch_step_by_step(name: str) -> None:
+    schedule, make, every = EVERY_SCHEDULE[name]
+    assert ours(schedule) == pytest.approx(theirs(make, every), rel=1e-9)
 
 
-def test_warm_up_then_cosine_equals_torch() -> None:
-    warmup = 2 * PER_EPOCH
+def test_no_schedule_is_left_out() -> None:
+    assert {schedule.name for schedule, _, _ in EVERY_SCHEDULE.values()} == set(registry.SCHEDULES)
 
-    def make(optimizer: torch.optim.Optimizer) -> torch_schedules.LRScheduler:
-        first = torch_schedules.LinearLR(optimizer, 1 / warmup, 1.0, warmup - 1)
-        second = torch_schedules.CosineAnnealingLR(optimizer, TOTAL - warmup)
-        return torch_schedules.SequentialLR(optimizer, [first, second], [warmup])
 
-    assert ours(Cosine(name="cosine", warmup_epochs=2)) == pytest.approx(theirs(make, 1), rel=1e-9)
+def test_the_plateau_was_lowered_more_than_once() -> None:
+    assert len(set(ours(EVERY_SCHEDULE["plateau"][0]))) == 3
+
+
+@pytest.mark.parametrize("name", ["step", "multistep", "cosine", "exponential", "plateau"])
+def test_a_warm_up_rises_in_equal_steps_to_the_learning_rate(name: str) -> None:
+    schedule = EVERY_SCHEDULE[name][0].model_copy(update={"warmup_epochs": 2})
+    assert ours(schedule)[:WARMUP] == pytest.approx([0.1 * (step + 1) / WARMUP for step in range(WARMUP)])
+
+
+def test_the_exponential_decay_begins_after_the_warm_up() -> None:
+    warm = ours(Exponential(name="exponential", gamma=0.7, warmup_epochs=2))[WARMUP:]
+    assert warm == ours(Exponential(name="exponential", gamma=0.7))[: TOTAL - WARMUP]
+
+
+def test_a_plateau_cannot_be_lowered_below_its_least() -> None:
+    assert min(ours(EVERY_SCHEDULE["plateau, all options"][0])) == 0.01
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 10])
+def test_one_cycle_lasts_for_any_number_of_steps(total: int) -> None:
+    for share in (0.01, 0.1, 0.3, 0.5, 0.99):
+        schedule = OneCycle(name="one_cycle", pct_start=share)
+        rates = [learning_rate(schedule, 0.1, step, 1, total) for step in range(total)]
+        assert all(0 < rate <= 0.1 for rate in rates)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +168,11 @@ def test_warm_up_then_cosine_equals_torch() -> None:
         (Sgd(name="sgd", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01), torch.optim.SGD, {"nesterov": True}),
         (Adam(name="adam", lr=0.1, beta1=0.8, weight_decay=0.01), torch.optim.Adam, {"betas": (0.8, 0.999)}),
         (AdamW(name="adamw", lr=0.1, eps=1e-6), torch.optim.AdamW, {"eps": 1e-6}),
+        (
+            RmsProp(name="rmsprop", lr=0.1, alpha=0.9, eps=1e-5, momentum=0.8, weight_decay=0.01),
+            torch.optim.RMSprop,
+            {"alpha": 0.9, "eps": 1e-5, "momentum": 0.8},
+        ),
     ],
 )
 def test_optimisers_get_their_options(options, kind, expected) -> None:  # type: ignore[no-untyped-def]
@@ -80,27 +181,3 @@ def test_optimisers_get_their_options(options, kind, expected) -> None:  # type:
     defaults = optimizer.defaults | {}
     assert defaults | expected == defaults
     assert defaults["weight_decay"] == options.weight_decay
-
-
-@pytest.mark.parametrize(
-    ("images", "size", "per_pass"), [(100, 32, 4), (96, 32, 3), (97, 32, 3), (10, 32, 1), (1, 32, 1)]
-)
-def test_a_pass_leaves_no_batch_of_one(images: int, size: int, per_pass: int) -> None:
-    budget = make_budget(Train(epochs=2, batch_size=size), images)
-    assert (budget.per_pass, budget.total, budget.rows) == (per_pass, 2 * per_pass, 2)
-    sizes = [len(b) for b in batches(torch.arange(images), budget, 1, size, 0)]
-    assert len(sizes) == per_pass
-    assert min(sizes) > 1 or images == 1
-
-
-def test_a_budget_in_steps_is_evaluated_every_so_many() -> None:
-    budget = make_budget(Train(steps=25, eval_every=10, batch_size=10), 100)
-    assert budget.rows == 3
-    assert [list(budget.steps(row))[-1] for row in (1, 2, 3)] == [9, 19, 24]
-
-
-def test_a_budget_in_steps_goes_through_the_images_pass_by_pass() -> None:
-    budget = make_budget(Train(steps=9, eval_every=2, batch_size=10), 30)
-    drawn = [b for row in range(1, budget.rows + 1) for b in batches(torch.arange(30), budget, row, 10, 0)]
-    for start in (0, 3, 6):
-        assert sorted(torch.cat(drawn[start : start + 3]).tolist()) == list(range(30))

@@ -22,7 +22,7 @@ _Weighted = nn.Conv2d | nn.Linear
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int, scheme: str) -> None:
+def initialise(model: nn.Module, seed: int, scheme: str, head: nn.Module | None = None) -> None:
     """Set every parameter in place, each from (seed, its own name), and forget running statistics.
 
     Models that differ in some layers therefore agree in all others. The numbers are drawn on the CPU, whatever the
@@ -37,20 +37,38 @@ def initialise(model: nn.Module, seed: int, scheme: str) -> None:
     - `xavier`: Glorot & Bengio (2010), uniform with variance 2 / (fan_in + fan_out); biases 0.
     - `default`: what torch's layers start with: weights and biases uniform within 1 / sqrt(fan_in).
 
+    `head` is the last linear layer; a `Network` knows its own.
+
     Raises `UserError` for an unknown scheme, `TypeError` for a layer that it has no rule for.
     """
     if scheme not in SCHEMES:
         raise UserError(f"there is no initialisation {scheme!r}", f"choose one of {', '.join(SCHEMES)}")
-    head = model.head if isinstance(model, Network) else None
+    head = model.head if isinstance(model, Network) else head
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             _initialise_weighted(name, module, seed, scheme, head=module is head)
         elif isinstance(module, nn.GroupNorm | nn.LayerNorm | _NormBase):
             _reset_norm(module)
-        elif next(module.parameters(recurse=False), None) is not None:
+        elif not _has_rule(module):
             raise TypeError(f"no rule for the initial weights of {name} ({type(module).__name__})")
     if scheme == "kaiming":
         _shrink_branches_without_norm(model)
+
+
+def knows(model: nn.Module) -> bool:
+    """Whether `initialise` has a rule for every layer of the model."""
+    return all(_has_rule(module) for module in model.modules())
+
+
+def _has_rule(module: nn.Module) -> bool:
+    known = isinstance(module, nn.Conv2d | nn.Linear | nn.GroupNorm | nn.LayerNorm | _NormBase)
+    return known or next(module.parameters(recurse=False), None) is None
+
+
+@torch.no_grad()
+def initialise_head(name: str, head: nn.Linear, seed: int, scheme: str) -> None:
+    """Set the parameters of the last linear layer alone, from (seed, `name`), as `initialise` would."""
+    _initialise_weighted(name, head, seed, scheme, head=True)
 
 
 def _initialise_weighted(name: str, module: _Weighted, seed: int, scheme: str, *, head: bool) -> None:

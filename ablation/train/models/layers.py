@@ -70,7 +70,7 @@ def convolution(inputs: int, outputs: int, options: ModelOptions, stride: int = 
 
     It has a bias only without normalisation, wherever that stands: both positions have the same parameters.
     """
-    size = options.kernel_size
+    size = options.kernel()
     return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=options.norm == "none")
 
 

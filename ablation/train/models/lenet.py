@@ -29,8 +29,9 @@ def lenet5(options: ModelOptions, image: tuple[int, int, int], classes: int) -> 
     with a 2x2 pool, then 400-120-84-classes. Smaller images are padded further, down to 8x8.
     Raises `UserError` if the kernels leave nothing of the image.
     """
-    paddings = [_paddings(side, options.kernel_size) for side in image[1:]]
-    rows, columns = (_remaining(side, options.kernel_size) for side in image[1:])
+    kernels = tuple(options.kernel(number) for number in range(len(CHANNELS)))
+    paddings = [_paddings(side, kernels) for side in image[1:]]
+    rows, columns = (_remaining(side, kernels) for side in image[1:])
     if min(rows, columns) < 1:
         raise UserError(
             f"a kernel size of {options.kernel_size} leaves nothing of images of {image[1]}x{image[2]} in lenet5",
@@ -38,23 +39,23 @@ def lenet5(options: ModelOptions, image: tuple[int, int, int], classes: int) -> 
         )
     layers: NamedLayers = []
     inputs = image[0]
-    for stage, base in enumerate(CHANNELS):
+    for stage, base in enumerate(options.channels or CHANNELS):
         outputs, suffix = scaled(base, options), str(stage + 1)
         padding = (paddings[0][stage], paddings[1][stage])
-        layers += activated(nn.Conv2d(inputs, outputs, options.kernel_size, padding=padding), options, suffix)
+        layers += activated(nn.Conv2d(inputs, outputs, kernels[stage], padding=padding), options, suffix)
         layers += [(f"pool{suffix}", pool2(options)), (f"dropout{suffix}", dropout(options.feature_dropout))]
         inputs = outputs
     return Network(named(layers), classifier(inputs * rows * columns, classes, options), options.input_dropout)
 
 
-def _paddings(side: int, kernel: int) -> tuple[int, int]:
+def _paddings(side: int, kernels: tuple[int, ...]) -> tuple[int, int]:
     """Pixels to pad on each side for the two convolutions: the first up to 32 pixels, the second only below 28."""
     missing = (max(0, PUBLISHED_SIDE - side) + 1) // 2
-    return min(kernel // 2, missing), 0 if side >= UNPADDED_FROM else kernel // 2
+    return min(kernels[0] // 2, missing), 0 if side >= UNPADDED_FROM else kernels[1] // 2
 
 
-def _remaining(side: int, kernel: int) -> int:
+def _remaining(side: int, kernels: tuple[int, ...]) -> int:
     """Height or width of the last feature maps for images of this height or width; 0 or less if there is none."""
-    for padding in _paddings(side, kernel):
+    for kernel, padding in zip(kernels, _paddings(side, kernels), strict=True):
         side = (side + 2 * padding - kernel + 1) // 2
     return side

@@ -12,6 +12,7 @@ NORM_POSITIONS = ("before", "after")
 ACTIVATIONS = ("relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu")
 POOLS = ("max", "avg")
 STEMS = ("small", "large")
+LENET_CONVOLUTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class ModelOptions:
     - `norm`, `norm_position`: the normalisation that goes with a convolution, before or after the activation.
     - `activation`: the non-linearity.
     - `pool`: the kind of the pools, except that ResNet-18/34 end in a mean in any case.
-    - `kernel_size`: odd; of the convolutions, except 1x1 projections and a large stem.
+    - `kernel_size`: odd; of the convolutions, except 1x1 projections and a large stem. For LeNet-5 also one for each.
+    - `channels`: of the stages of convolutions (LeNet-5: of the convolutions); empty for the published ones.
     - `width`: multiplies every number of channels; the hidden layers of the classifier keep theirs.
     - `dropout`: in the classifier, after each hidden layer; without hidden layers, before the output layer.
     - `feature_dropout`: after each stage of the feature layers, element by element.
@@ -37,7 +39,7 @@ class ModelOptions:
     norm_position: str
     activation: str
     pool: str
-    kernel_size: int
+    kernel_size: int | tuple[int, ...]
     width: float
     dropout: float
     feature_dropout: float
@@ -45,6 +47,16 @@ class ModelOptions:
     dropconnect: float
     hidden: tuple[int, ...]
     stem: str
+    channels: tuple[int, ...] = ()
+
+    def kernel(self, number: int = 0) -> int:
+        """The kernel size of convolution `number`, of those whose kernels can be stated one by one."""
+        return self.kernel_size if isinstance(self.kernel_size, int) else self.kernel_size[number]
+
+
+def stages(name: str) -> int:
+    """The number of stages of convolutions, each with its own number of channels."""
+    return LENET_CONVOLUTIONS if name == "lenet5" else 5 if name.startswith("vgg") else 4
 
 
 def smallest_input(options: ModelOptions) -> int:
@@ -94,8 +106,16 @@ def _check_choices(options: ModelOptions) -> None:
 
 
 def _check_numbers(options: ModelOptions) -> None:
-    if options.kernel_size < 1 or options.kernel_size % 2 == 0:
+    kernels = (options.kernel_size,) if isinstance(options.kernel_size, int) else options.kernel_size
+    if any(size < 1 or size % 2 == 0 for size in kernels):
         raise UserError(f"model.kernel_size is {options.kernel_size}", "choose an odd number: 1, 3, 5, 7, ...")
+    if isinstance(options.kernel_size, tuple) and (options.name != "lenet5" or len(kernels) != LENET_CONVOLUTIONS):
+        raise UserError(f"{options.name} cannot have the kernel sizes {list(kernels)}", "give one number")
+    if options.channels and (len(options.channels) != stages(options.name) or min(options.channels) < 1):
+        raise UserError(
+            f"model.channels is {list(options.channels)}",
+            f"{options.name} needs {stages(options.name)} numbers of at least 1",
+        )
     if not 0 < options.width < float("inf"):
         raise UserError(f"model.width is {options.width}", "choose a number above 0; 1 is the published width")
     if any(units < 1 for units in options.hidden):

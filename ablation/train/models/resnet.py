@@ -81,9 +81,10 @@ def resnet(options: ModelOptions, image: tuple[int, int, int], classes: int) -> 
 
     With the large stem it is the published network for ImageNet; with the small one, the form usual for CIFAR.
     """
-    width = scaled(CHANNELS[0], options)
+    channels = options.channels or CHANNELS
+    width = scaled(channels[0], options)
     layers: NamedLayers = [("stem", stem(image[0], width, options))]
-    for stage, (base, count) in enumerate(zip(CHANNELS, BLOCKS[options.name], strict=True), start=1):
+    for stage, (base, count) in enumerate(zip(channels, BLOCKS[options.name], strict=True), start=1):
         blocks: NamedLayers = []
         for number in range(1, count + 1):
             stride = 2 if stage > 1 and number == 1 else 1
@@ -121,7 +122,7 @@ def resnet9(options: ModelOptions, image: tuple[int, int, int], classes: int) ->
     The shallow network of the DAWNBench entries for CIFAR-10 (Page 2018), in the variant that ends in a maximum: over
     the 4x4 feature maps of a 32x32 image, and over whatever is left of other sizes.
     """
-    prep, *widths = (scaled(channels, options) for channels in CHANNELS)
+    prep, *widths = (scaled(base, options) for base in options.channels or CHANNELS)
     layers: NamedLayers = [("prep", named(activated(convolution(image[0], prep, options), options)))]
     inputs = prep
     for stage, outputs in enumerate(widths, start=1):

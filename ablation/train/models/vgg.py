@@ -32,12 +32,13 @@ def vgg(options: ModelOptions, image: tuple[int, int, int], classes: int) -> Net
     their bias also where a normalisation follows, as in torchvision. Layers are numbered by stage, as in the paper
     (`conv3_1`), so that networks of different depth share the names of the layers that they share.
     """
+    channels = options.channels or CHANNELS
     layers: NamedLayers = []
     inputs = image[0]
-    for stage, (base, count) in enumerate(zip(CHANNELS, CONVOLUTIONS[options.name], strict=True), start=1):
+    for stage, (base, count) in enumerate(zip(channels, CONVOLUTIONS[options.name], strict=True), start=1):
         outputs = scaled(base, options)
         for number in range(1, count + 1):
-            conv = nn.Conv2d(inputs, outputs, options.kernel_size, padding=options.kernel_size // 2)
+            conv = nn.Conv2d(inputs, outputs, options.kernel(), padding=options.kernel() // 2)
             layers += activated(conv, options, f"{stage}_{number}")
             inputs = outputs
         layers += [(f"pool{stage}", pool2(options)), (f"dropout{stage}", dropout(options.feature_dropout))]

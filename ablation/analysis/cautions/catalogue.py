@@ -1,0 +1,137 @@
+"""The catalogue of warnings: for each code what the mistake is called, and what the reader can do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ablation.analysis.types import Caution
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kind of warning: its title in the report, and what to do about it."""
+
+    title: str
+    hint: str
+
+
+CATALOGUE = {
+    "baseline_missing_runs": Entry(
+        "The baseline lacks runs",
+        "Run the study again to train them: without the baseline a seed cannot be compared at all.",
+    ),
+    "missing_runs": Entry(
+        "Variants without all the seeds of the baseline",
+        "Run the study again: the same command trains what is missing. Until then these rows rest on fewer seeds.",
+    ),
+    "few_seeds": Entry(
+        "Too few seeds",
+        "Give the study at least three seeds; those that are trained already are kept.",
+    ),
+    "diverged": Entry(
+        "Diverged runs",
+        "Lower the learning rate, warm up longer or set train.clip_norm; or report the share of runs that diverge.",
+    ),
+    "at_chance": Entry(
+        "Runs that learned nothing",
+        "Look at their loss curves. They count as diverged; a lower learning rate, another initialisation or a longer "
+        "warm-up often mends them.",
+    ),
+    "at_ceiling": Entry(
+        "At the ceiling",
+        "There is little left to gain, so that changes look alike. Use a harder task, less data or a larger "
+        "validation set.",
+    ),
+    "undertrained": Entry(
+        "Undertrained",
+        "Train for more epochs. Until the loss has levelled off, a difference may only be one of speed.",
+    ),
+    "no_effect": Entry(
+        "A change without any effect",
+        "Check that the option reaches the code that it is meant to change; a dropout on a layer that is not there, "
+        "for example, does nothing.",
+    ),
+    "unequal_budget": Entry(
+        "Unequal budget",
+        "The difference mixes the change with more or less training. Give all variants the same steps, or say so.",
+    ),
+    "unequal_size": Entry(
+        "Unequal size",
+        "The difference mixes the change with a larger or smaller network. Match the size by model.width, or say so.",
+    ),
+    "unequal_time": Entry(
+        "Unequal training time",
+        "Epochs were equal, time was not: at equal time the comparison may come out otherwise. Timings also depend on "
+        "what else the machine did.",
+    ),
+    "undeclared_change": Entry(
+        "More changed than was declared",
+        "The difference cannot be put down to the declared change. Train these runs again from one study file.",
+    ),
+    "unequal_spread": Entry(
+        "Unequal spread",
+        "With five seeds or fewer a pooled error can claim too much here. Trust the paired t column, or add seeds.",
+    ),
+    "baseline_spread": Entry(
+        "The baseline is unstable",
+        "Give the study more seeds: the error of the baseline enters every comparison.",
+    ),
+    "control_differs": Entry(
+        "The A/A control differs from the baseline",
+        "The same recipe under other seeds should show no difference: give the study more seeds before you trust any "
+        "verdict.",
+    ),
+    "code_changed": Entry(
+        "Code changed in the middle of the study",
+        "Train all runs with one version: delete the run folders of the others and run the study again.",
+    ),
+    "hardware_changed": Entry(
+        "Runs were trained in different places",
+        "Runs are the same to the bit only on the same kind of device with as many threads. Train each seed of all "
+        "variants in one place.",
+    ),
+    "data_changed": Entry(
+        "Several versions of the data",
+        "Find out which one is meant, and train the runs of the other again.",
+    ),
+    "exploratory": Entry(
+        "Variants added after results were seen",
+        "Read their verdicts as suggestions: confirm them in a new study, or under new seeds.",
+    ),
+    "test_opened_again": Entry(
+        "The test set was opened more than once",
+        "Count the first opening. What was chosen after it has seen the test set; a fresh test set would be needed.",
+    ),
+    "trained_after_opening": Entry(
+        "Runs were trained after the test set was opened",
+        "Their test accuracy is not an unbiased one: leave it out, or say so where you report it.",
+    ),
+    "unstable_evaluation": Entry(
+        "Evaluation is not deterministic",
+        "The network is probably not in eval mode: dropout or batch statistics are at work while it is measured. Call "
+        "model.eval() before measuring.",
+    ),
+    "augmented_validation": Entry(
+        "Validation images were changed",
+        "Augmentation belongs to the training images only: measure on the images as they are.",
+    ),
+    "leaked_normalisation": Entry(
+        "Normalisation has seen more than the training images",
+        "Compute mean and deviation on the training split alone.",
+    ),
+    "duplicate_images": Entry(
+        "The same image in training and validation",
+        "Remove the duplicates before splitting: accuracy on them measures memory.",
+    ),
+}
+_OTHER = Entry("Other findings of the self-checks", "Look into this before relying on the result.")
+
+
+def entry(code: str) -> Entry:
+    """The entry of a code; a general one for a code that the catalogue does not know."""
+    return CATALOGUE.get(code, _OTHER)
+
+
+def caution(code: str, variant: str | None, message: str) -> Caution:
+    """A warning with the hint of its kind."""
+    return Caution(code, variant, message, entry(code).hint)

@@ -1,0 +1,112 @@
+"""The comparison of every variant with the baseline: what `stats` says of each, put beside what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+import ablation.stats as stats
+from ablation.analysis.types import Design, Effect
+from ablation.stats import Comparison
+
+Table = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
+Run = tuple[str, int]
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a run predicted of its validation images: which ones they are, their labels, and the predicted classes."""
+
+    index: Table
+    label: Table
+    predicted: Table
+
+    def same_images(self, other: Predicted) -> bool:
+        return np.array_equal(self.index, other.index) and np.array_equal(self.label, other.label)
+
+    @property
+    def correct(self) -> Table:
+        return np.asarray(self.predicted == self.label)
+
+
+def table(variants: Sequence[str], seeds: Sequence[int], values: Mapping[Run, float]) -> Table:
+    """The metric, shape (variants, seeds); NaN where a run has no value."""
+    rows = [[values.get((variant, seed), math.nan) for seed in seeds] for variant in variants]
+    return np.array(rows, dtype=np.float64).reshape(len(variants), len(seeds))
+
+
+def compare(y: Table, alpha: float) -> Comparison | None:
+    """`stats.compare`, or None for a study without variants."""
+    return stats.compare(y, alpha) if len(y) > 1 else None
+
+
+def design(found: Comparison | None, seeds: int, comparisons: int, networks: bool) -> Design:
+    """How the comparison was made, and the smallest effects that it can detect."""
+    if found is None:
+        return Design(seeds, comparisons, 0, 0, 0, None, None, None, None, False, networks)
+    pool, k = found.pool, found.k
+    residual = math.sqrt(pool.mse) if pool.df and pool.mse >= 0 else None
+    planned = stats.smallest_detectable_effect(seeds, comparisons, found.alpha, POWER)
+    reached = stats.smallest_detectable_effect(pool.n, k, found.alpha, POWER) if k else math.inf
+    return Design(
+        seeds=seeds,
+        comparisons=comparisons,
+        n=pool.n,
+        k=k,
+        df=pool.df,
+        critical_value=_known(found.critical_value),
+        residual_sd=residual,
+        detectable_sds=_known(planned),
+        detectable=_known(reached * residual) if residual else None,
+        baseline_screened=found.baseline_screened,
+        networks=networks,
+    )
+
+
+def with_claims(effects: Sequence[Effect], found: Comparison | None) -> tuple[Effect, ...]:
+    """The effects, the baseline first, with intervals and p-values."""
+    if found is None:
+        return tuple(effects)
+    claimed = [_claim(own, tested, found.alpha) for own, tested in zip(effects[1:], found.effects, strict=True)]
+    return (effects[0], *claimed)
+
+
+def _claim(own: Effect, tested: stats.Effect, alpha: float) -> Effect:
+    flips = _known(tested.sign_flip_p)
+    return replace(
+        own,
+        difference=_known(tested.difference),
+        pairs=tested.pairs,
+        low=_known(tested.low),
+        high=_known(tested.high),
+        p=_known(tested.p),
+        method=str(tested.method) if tested.estimable else None,
+        reason=str(tested.reason) if tested.reason else None,
+        paired_p=_known(tested.paired_p),
+        sign_flip_p=flips,
+        flips_agree=None if flips is None else (flips <= alpha) == tested.detected(alpha),
+        screened=tested.screened,
+        incomplete=tested.incomplete,
+    )
+
+
+def with_networks(effects: Sequence[Effect], predictions: Mapping[Run, Predicted]) -> tuple[Effect, ...]:
+    """The effects of a study of one seed with McNemar's p, adjusted by Holm, where both predictions are there."""
+    p = []
+    for own in effects:
+        seeds = sorted(own.differences)
+        first = predictions.get((effects[0].variant, seeds[0])) if seeds else None
+        second = predictions.get((own.variant, seeds[0])) if seeds else None
+        known = first is not None and second is not None and first.same_images(second)
+        p.append(stats.mcnemar(first.correct, second.correct).p if known and first and second else math.nan)
+    adjusted = stats.holm(p).tolist()
+    return tuple(replace(own, networks_p=_known(q)) for own, q in zip(effects, adjusted, strict=True))
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,178 @@
+"""What the study says beyond one change at a time: interactions, trends over a sweep, the data curve, selection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+import ablation.stats as stats
+from ablation.analysis.compare import Run, Table, table
+from ablation.analysis.measure import Measure
+from ablation.analysis.types import DataCurve, Effect, Interaction, Selection, Sweep, TrendTest
+from ablation.manifest import Arm, Manifest
+from ablation.results import Results
+from ablation.stats import Comparison, Contrast
+
+_FRACTION = "data.fraction"
+_DOUBLE = 2.0
+
+
+def pairs_of_changes(manifest: Manifest) -> list[tuple[Arm, Arm, Arm]]:
+    """Arms of exactly two changes with the two arms that make one of these each: (both, first, second)."""
+    alone = [arm for arm in manifest.arms if len(arm.changes) == 1]
+    found = []
+    for arm in manifest.arms:
+        if arm.kind == "combine" and len(arm.changes) == 2:
+            parts = [next((a for a in alone if dict(a.changes) == {p: v}), None) for p, v in arm.changes.items()]
+            if parts[0] and parts[1]:
+                found.append((arm, parts[0], parts[1]))
+    return found
+
+
+def interactions(
+    manifest: Manifest, effects: Mapping[str, Effect], values: Mapping[Run, float], found: Comparison
+) -> tuple[Interaction, ...]:
+    """The interactions that can be tested: all four arms have trustworthy values under two common seeds."""
+    if not found.pool.df:
+        return ()
+    base = manifest.baseline.name
+    triples, cells = [], []
+    for both, first, second in pairs_of_changes(manifest):
+        cell = table([base, first.name, second.name, both.name], manifest.seeds, values)
+        if _trusted(effects, first, second, both) and _complete(cell) >= 2:
+            triples.append((both.name, (first.name, second.name)))
+            cells.append(cell)
+    tested = stats.interactions(cells, found.pool.mse, found.pool.df, found.alpha)
+    return tuple(
+        Interaction(name, parts, c.n, c.estimate, _or_none(c.low), _or_none(c.high), _or_none(c.p), c.p <= found.alpha)
+        for (name, parts), c in zip(triples, tested, strict=True)
+    )
+
+
+def _trusted(effects: Mapping[str, Effect], *arms: Arm) -> bool:
+    return all(effects[arm.name].verdict != "unstable" for arm in arms)
+
+
+def _complete(cell: Table) -> int:
+    return int(np.isfinite(cell).all(axis=0).sum())
+
+
+def trends(
+    sweeps: Sequence[Sweep],
+    effects: Mapping[str, Effect],
+    seeds: Sequence[int],
+    values: Mapping[Run, float],
+    found: Comparison,
+) -> tuple[TrendTest, ...]:
+    """Linear and quadratic trends of every sweep but that over the data fraction, one family; Page's test beside."""
+    shown = [sweep for sweep in sweeps if sweep.path != _FRACTION]
+    kept = [[level for level in sweep.levels if effects[level[1]].verdict != "unstable"] for sweep in shown]
+    rows = [table([variant for _, variant in levels], seeds, values) for levels in kept]
+    usable = [i for i, own in enumerate(rows) if len(own) >= 3 and _complete(own) >= 2 and found.pool.df]
+    items = [([value for value, _ in kept[i]], rows[i]) for i in usable]
+    tested = stats.trends(items, found.pool.mse, found.pool.df, found.alpha) if items else ()
+    return tuple(_trend(shown[i], kept[i], own) for i, own in zip(usable, tested, strict=True))
+
+
+def _trend(sweep: Sweep, kept: Sequence[tuple[float, str]], own: stats.Trend) -> TrendTest:
+    levels = tuple(value for value, _ in kept)
+    span = levels[-1] - levels[0]
+    bent = own.quadratic
+    return TrendTest(
+        path=sweep.path,
+        name=sweep.name,
+        levels=levels,
+        left_out=tuple(value for value, _ in sweep.levels if value not in levels),
+        n=own.linear.n,
+        rise=_scaled(own.linear, span),
+        bow=_scaled(bent, -((span / 2) ** 2)) if bent else None,
+        page_p=own.page.p if own.page else None,
+    )
+
+
+def _scaled(own: Contrast, factor: float) -> tuple[float, float, float, float] | None:
+    if not math.isfinite(own.p):
+        return None
+    low, high = sorted((factor * own.low, factor * own.high))
+    return (factor * own.estimate, low, high, own.p)
+
+
+def data_curve(
+    sweeps: Sequence[Sweep],
+    effects: Mapping[str, Effect],
+    seeds: Sequence[int],
+    values: Mapping[Run, float],
+    measure: Measure,
+    alpha: float,
+) -> DataCurve | None:
+    """The power law through the errors at each fraction of the data; None with too few fractions or seeds.
+
+    Spreads may differ along the curve, so that levels with an outlying one stay in; those with failed runs do not.
+    """
+    sweep = next((own for own in sweeps if own.path == _FRACTION), None)
+    levels = [level for level in sweep.levels if not effects[level[1]].failed] if sweep else []
+    metric = table([variant for _, variant in levels], seeds, values)
+    error = 1 - metric if measure.accuracy else metric
+    if len(levels) < 4 or _complete(error) < 3 or (measure.higher != measure.accuracy):
+        return None
+    try:
+        law = stats.fit_power_law([value for value, _ in levels], error, alpha)
+    except (ValueError, RuntimeError):
+        return None
+    fractions = np.array([value for value, _ in levels])
+    fitted = law.a.value * fractions**-law.b.value + law.c.value
+    miss = np.abs(np.nanmean(error[:, np.isfinite(error).all(axis=0)], axis=1) - fitted)
+    return DataCurve(
+        fractions=tuple(value for value, _ in levels),
+        n=law.n,
+        a=_interval(law.a),
+        b=_interval(law.b),
+        c=_interval(law.c),
+        double=_interval(law.predict(_DOUBLE * law.largest)),
+        miss=float(miss.max()),
+        miss_at=float(fractions[miss.argmax()]),
+        on_bound=law.on_bound,
+    )
+
+
+def _interval(own: stats.Interval) -> tuple[float, float, float]:
+    return (own.value, own.low, own.high)
+
+
+def selection(results: Results, y: Table, found: Comparison | None, measure: Measure) -> Selection:
+    """The optimism of choosing the best epoch of a run and the best variant of the study."""
+    curves = _selected_curves(results, measure)
+    epochs = stats.best_of_epochs(measure.sign * curves).expected if len(curves) else None
+    kept = np.array(found.pool.kept) if found else np.zeros(len(y), dtype=np.bool_)
+    pooled = measure.sign * y[kept] if kept.any() else y[:0]
+    enough = len(pooled) >= 2 and _complete(pooled) >= 2
+    winner = stats.best_of_variants(pooled).expected if enough else None
+    return Selection(epochs, curves.shape[1] if len(curves) else 0, winner, len(pooled) if enough else 0)
+
+
+def _selected_curves(results: Results, measure: Measure) -> Table:
+    """Curves of validation accuracy, shape (runs, epochs), of the runs that report their best epoch.
+
+    Empty where the metric is not what epochs are chosen by; of several numbers of epochs, the commonest counts.
+    """
+    if measure.column != "val_accuracy":
+        return np.zeros((0, 0))
+    best = {arm.name for arm in results.manifest.arms if arm.recipe.get("train", {}).get("select") == "best"}
+    done = results.runs[(results.runs["status"] == "finished") & results.runs["variant"].isin(best)]
+    rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
+    curves = [_curve(own) for _, own in rows.groupby(["variant", "seed"], sort=False)]
+    lengths = [len(curve) for curve in curves]
+    usual = max(sorted(set(lengths)), key=lengths.count, default=0)
+    same = [curve for curve in curves if len(curve) == usual and np.isfinite(curve).all()]
+    return np.array(same) if same and usual >= stats.selection.MIN_EPOCHS else np.zeros((0, 0))
+
+
+def _curve(rows: pd.DataFrame) -> Table:
+    return rows.sort_values("epoch")["val_accuracy"].to_numpy(dtype=np.float64)
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,70 @@
+"""Analysis -> analysis.json: plain values that are the same, to the byte, for the same results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ablation.analysis.types import Analysis, Effect
+
+SCHEMA_VERSION = 1
+
+
+def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
+    """The claims of a study, documented in docs/analysis.md. Metrics are in their own unit; NaN becomes null."""
+    design, measure = analysis.design, analysis.measure
+    values = {
+        "schema_version": SCHEMA_VERSION,
+        "study": study,
+        "metric": measure.column,
+        "direction": measure.direction,
+        "baseline": analysis.baseline.variant,
+        "method": analysis.method,
+        "alpha": analysis.alpha,
+        "margin": analysis.margin,
+        "detectable": design.detectable,
+        "verdict": analysis.headline,
+        "seeds": list(analysis.facts.seeds),
+        "design": asdict(design),
+        "baseline_runs": _group(analysis.baseline),
+        "effects": [_effect(own) for own in analysis.variants],
+        "interactions": [asdict(own) for own in analysis.interactions],
+        "trends": [_trend(asdict(own)) for own in analysis.trends],
+        "data_curve": asdict(analysis.data_curve) if analysis.data_curve else None,
+        "selection": asdict(analysis.selection),
+        "warnings": [asdict(own) for own in analysis.warnings],
+    }
+    plain: dict[str, Any] = _plain(values)
+    return plain
+
+
+def _group(own: Effect) -> dict[str, Any]:
+    keys = ("n", "mean", "sd", "diverged", "at_chance", "crashed", "unfinished")
+    return {key: getattr(own, key) for key in keys} | {"values": {str(run.seed): run.value for run in own.runs}}
+
+
+def _effect(own: Effect) -> dict[str, Any]:
+    claims = ("pairs", "difference", "low", "high", "p", "verdict", "words", "method", "reason", "paired_p")
+    checks = ("sign_flip_p", "flips_agree", "networks_p", "screened", "incomplete", "exploratory")
+    head = {"variant": own.variant, "kind": own.kind, "change": own.change}
+    body = {key: getattr(own, key) for key in (*claims, *checks)}
+    return head | _group(own) | body | {"confounds": [asdict(confound) for confound in own.confounds]}
+
+
+def _trend(values: dict[str, Any]) -> dict[str, Any]:
+    names = ("estimate", "low", "high", "p")
+    named = {key: dict(zip(names, values[key], strict=True)) if values[key] else None for key in ("rise", "bow")}
+    return values | named
+
+
+def _plain(value: Any) -> Any:
+    """Lists and dicts of JSON values; what JSON cannot hold becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

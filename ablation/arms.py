@@ -1,0 +1,304 @@
+"""Components and grids -> arms: each set of components, and each point of a grid, as a recipe, or what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations, product
+from math import prod
+from typing import Any, Protocol, get_args
+
+from ablation import designs, registry, variants
+from ablation.designs import MOST_FACTORIAL, MOST_POINTS, Component, DesignName
+from ablation.strict_yaml import Loc
+from ablation.study import Recipe, StudyFile, Variant, changed
+
+
+class Checker(Protocol):
+    """What notes the faults of a study file, and makes recipes of changes."""
+
+    def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None: ...
+    def check_recipe(self, recipe: Recipe, loc: Loc) -> None: ...
+    def resolve(
+        self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
+    ) -> Recipe | None: ...
+
+
+def same_training(first: Recipe, second: Recipe) -> bool:
+    """Whether two recipes train the same, however they are written."""
+    return first.canonical() == second.canonical()
+
+
+@dataclass(frozen=True)
+class Switches:
+    """The components of a file as the baseline has them: `base` says which are on, `options` switch each the other way.
+
+    `places` says where an option of a component stands in the file.
+    """
+
+    base: Mapping[str, bool]
+    options: Mapping[str, Mapping[str, Any]]
+    places: Mapping[str, Mapping[str, Loc]]
+
+    def changes(self, on: frozenset[str]) -> tuple[dict[str, Any], dict[str, Loc]]:
+        """The changes of the baseline that have just the components `on` on, and their places."""
+        switched = [name for name, before in self.base.items() if (name in on) != before]
+        options = {path: value for name in switched for path, value in self.options[name].items()}
+        return designs.in_order(options), {path: loc for name in switched for path, loc in self.places[name].items()}
+
+    @property
+    def on(self) -> frozenset[str]:
+        """The components that are on in the baseline."""
+        return frozenset(name for name, state in self.base.items() if state)
+
+
+class DesignArms:
+    """Adds the arms of the designs of a file to those that it declares one by one."""
+
+    def __init__(self, file: StudyFile, checker: Checker) -> None:
+        self.file = file
+        self.checker = checker
+        self.needs = designs.closure(file.components)
+
+    def add(self, arms: list[Variant]) -> None:
+        """Append the arms of every design; an arm that stands in `arms` already is told which components it has on."""
+        if not self._declared():
+            return
+        switches = self._switches()
+        if switches is None or not self._fits(switches):
+            return
+        arms[0] = replace(arms[0], components=dict(switches.base))
+        known = {switches.on: arms[0].name}
+        for number, design in enumerate(self.file.design):
+            for on, name in designs.on_sets(design, self.needs).items():
+                if on not in known:
+                    known[on] = name
+                    self._add(arms, switches, on, name, design, number)
+
+    def _add(
+        self, arms: list[Variant], switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
+    ) -> None:
+        loc: Loc = ("design", number)
+        changes, places = switches.changes(on)
+        recipe = self.checker.resolve(self.file.baseline, changes, loc, places)
+        if recipe is None:
+            return
+        components = {component: component in on for component in switches.base}
+        twin = next((i for i, arm in enumerate(arms) if same_training(arm.recipe, recipe)), None)
+        if twin is not None and arms[twin].components:
+            hint = "where a component has an effect only together with another, say so: needs"
+            self.checker.problem(loc, f"the arms {arms[twin].name!r} and {name!r} are the same training", hint)
+        elif twin is not None:
+            arms[twin] = replace(arms[twin], components=components)
+        elif name in {arm.name for arm in arms}:
+            self.checker.problem(loc, f"the name {name!r} is taken", "rename the component or the other variant")
+        else:
+            self.checker.check_recipe(recipe, loc)
+            arms.append(Variant(name, changes, recipe, design, loc, components=components))
+
+    def _declared(self) -> bool:
+        """Whether there is a design with components, each of which says what it is."""
+        problem, components, design = self.checker.problem, self.file.components, self.file.design
+        if design and not components:
+            problem(("design",), "there are no components for the design", "declare them under components", key=True)
+        if components and not design:
+            hint = f"add design: {' or '.join(get_args(DesignName))}"
+            problem(("components",), "no design says which arms the components make", hint, key=True)
+        if "factorial" in design and len(components) > MOST_FACTORIAL:
+            arms, seeds = 2 ** len(components), len(self.file.seeds)
+            message = f"a factorial design of {len(components)} components has {arms} arms"
+            hint = f"at most {MOST_FACTORIAL} components; leave_one_out and add_one_in need one arm for each"
+            problem(("design",), f"{message}, x {seeds} seeds = {arms * seeds} runs", hint)
+            return False
+        sound = [self._sound(name, component) for name, component in components.items()]
+        return bool(design) and bool(components) and all(sound) and self._apart()
+
+    def _sound(self, name: str, component: Component) -> bool:
+        loc: Loc = ("components", name)
+        problem = self.checker.problem
+        unknown = [need for need in component.needs if need not in self.file.components]
+        if not component.on and not component.off:
+            hint = "say what on or off takes, for example off: {model.dropout: 0}"
+            problem(loc, f"the component {name!r} has no options", hint, key=True)
+        elif component.on and component.off and component.on.keys() != component.off.keys():
+            lone = ", ".join(sorted(component.on.keys() ^ component.off.keys()))
+            problem(loc, f"on and off of {name!r} name different options: {lone}", "give each in both", key=True)
+        elif unknown:
+            others = [other for other in self.file.components if other != name]
+            hint = registry.suggestion(unknown[0], others)
+            problem((*loc, "needs"), f"{name!r} needs an unknown component {unknown[0]!r}", hint)
+        elif name == designs.circle(self.file.components):
+            problem((*loc, "needs"), f"the component {name!r} needs itself", "let each need only what it builds on")
+        else:
+            return True
+        return False
+
+    def _apart(self) -> bool:
+        """Whether no option belongs to two components."""
+        sound = True
+        own = {name: designs.options_of({**c.on, **c.off}) for name, c in self.file.components.items()}
+        for first, second in combinations(own, 2):
+            for option in sorted(own[first] & own[second]):
+                message = f"{option} belongs to the component {first!r} and to {second!r}"
+                self.checker.problem(("components", second), message, "give each option to one component", key=True)
+                sound = False
+        return sound
+
+    def _switches(self) -> Switches | None:
+        """What switches each component, or None where that is not sound."""
+        found = {name: self._switch(name, component) for name, component in self.file.components.items()}
+        sound = {name: switch for name, switch in found.items() if switch}
+        if len(sound) < len(found):
+            return None
+        return Switches(
+            {name: on for name, (on, _, _) in sound.items()},
+            {name: options for name, (_, options, _) in sound.items()},
+            {name: places for name, (_, _, places) in sound.items()},
+        )
+
+    def _switch(self, name: str, component: Component) -> tuple[bool, dict[str, Any], dict[str, Loc]] | None:
+        """(whether it is on in the baseline, the options that switch it the other way, where these stand)."""
+        on = self._state(name, component) if component.on and component.off else bool(component.off)
+        if on is None:
+            return None
+        side, options = ("off", component.off) if on else ("on", component.on)
+        return on, options, {path: ("components", name, side, path) for path in options}
+
+    def _state(self, name: str, component: Component) -> bool | None:
+        """Whether a component with both sides is on in the baseline; None, and a fault, where it is neither."""
+        baseline, recipes = self.file.baseline, []
+        for side, options in (("on", component.on), ("off", component.off)):
+            loc: Loc = ("components", name, side)
+            places = {path: (*loc, path) for path in options}
+            recipe = self.checker.resolve(baseline, designs.in_order(options), loc, places)
+            if recipe is None:
+                return None
+            recipes.append(recipe)
+        for alike in (_written_alike, same_training):  # what is written goes before what it comes to
+            states = [alike(baseline, recipe) for recipe in recipes]
+            if any(states):
+                return states[0]
+        sides = (f"{path}: {_show(value)} or {_show(component.off[path])}" for path, value in component.on.items())
+        hint = f"write its options into the baseline, as when on or as when off: {', '.join(sides)}"
+        message = f"the baseline has the component {name!r} neither on nor off"
+        self.checker.problem(("components", name), message, hint, key=True)
+        return None
+
+    def _fits(self, switches: Switches) -> bool:
+        """Whether every component changes something, and the baseline is one that the designs can have."""
+        sound = [self._effective(name, switches) for name in switches.base]
+        for name in switches.on:
+            missing = sorted(self.needs[name] - switches.on)
+            if missing:
+                message = f"in the baseline {name!r} is on, but not {missing[0]!r}, which it needs"
+                hint = "switch both on in the baseline, or both off"
+                self.checker.problem(("components", name, "needs"), message, hint)
+                sound.append(False)
+        return self._whole(switches) and all(sound)
+
+    def _whole(self, switches: Switches) -> bool:
+        """Whether leave_one_out, where it is asked for, finds everything on in the baseline."""
+        lacking = [name for name, on in switches.base.items() if not on]
+        if "leave_one_out" not in self.file.design or not lacking:
+            return True
+        message = f"leave_one_out compares with everything on, but the baseline is without {', '.join(lacking)}"
+        options = (f"{path}: {_show(value)}" for name in lacking for path, value in switches.options[name].items())
+        hint = f"write {', '.join(options)} into the baseline, or use add_one_in or factorial"
+        self.checker.problem(("design",), message, hint)
+        return False
+
+    def _effective(self, name: str, switches: Switches) -> bool:
+        """Whether switching a component changes the training, where all that it needs is on and nothing needs it."""
+        dependents = {other for other in self.needs if name in self.needs[other]}
+        with_it = (switches.on | self.needs[name]) - (dependents - {name})
+        recipes = []
+        for on in (with_it, with_it - {name}):
+            changes, places = switches.changes(on)
+            recipes.append(self.checker.resolve(self.file.baseline, changes, ("components", name), places))
+        first, second = recipes
+        if first is None or second is None:
+            return False
+        if not same_training(first, second):
+            return True
+        component = self.file.components[name]
+        loc: Loc = ("components", name)
+        message = f"on and off of {name!r} are the same training"
+        if not (component.on and component.off):
+            side = "on" if component.on else "off"
+            loc, message = (*loc, side), f"{name!r} {side} is the same training as the baseline"
+        hint = "give options that differ; where it has an effect only with another component, say so: needs"
+        self.checker.problem(loc, message, hint)
+        return False
+
+
+class GridArms:
+    """Adds the points of the grids of a file to the arms that it declares otherwise."""
+
+    def __init__(self, file: StudyFile, checker: Checker) -> None:
+        self.file = file
+        self.checker = checker
+
+    def add(self, arms: list[Variant]) -> dict[str, dict[str, dict[str, object]]]:
+        """Append the points that `arms` does not have yet; returns grid -> variant -> its values on the axes."""
+        return {name: self._grid(name, axes, arms) for name, axes in self.file.grid.items() if self._sound(name, axes)}
+
+    def _sound(self, name: str, axes: Mapping[str, list[Any]]) -> bool:
+        loc: Loc = ("grid", name)
+        points, seeds = prod(len(values) for values in axes.values()), len(self.file.seeds)
+        if len(axes) < 2:
+            message = f"grid.{name} has fewer than two options"
+            self.checker.problem(loc, message, "declare the values of a single option under vary", key=True)
+        elif points > MOST_POINTS:
+            message = f"grid.{name} has {points} points, x {seeds} seeds = {points * seeds} runs"
+            self.checker.problem(loc, message, f"at most {MOST_POINTS} points in a grid", key=True)
+        else:
+            return True
+        return False
+
+    def _grid(self, name: str, axes: Mapping[str, list[Any]], arms: list[Variant]) -> dict[str, dict[str, object]]:
+        points: dict[str, dict[str, object]] = {}
+        for indices in product(*(range(len(values)) for values in axes.values())):
+            values = {path: axes[path][index] for path, index in zip(axes, indices, strict=True)}
+            places: dict[str, Loc] = {p: ("grid", name, p, i) for p, i in zip(axes, indices, strict=True)}
+            recipe = self.checker.resolve(self.file.baseline, designs.in_order(values), ("grid", name), places)
+            if recipe is None:
+                continue
+            twin = next((arm for arm in arms if same_training(arm.recipe, recipe)), None)
+            if twin and twin.name in points:
+                message = f"two points of grid.{name} are the same training: {twin.name!r} again"
+                self.checker.problem(places[next(reversed(places))], message, "list each value once")
+            arm = twin or self._arm(name, values, recipe, arms)
+            points[arm.name] = values
+        return points
+
+    def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: list[Variant]) -> Variant:
+        """The arm of a point, appended to `arms`."""
+        self.checker.check_recipe(recipe, ("grid", grid))
+        before, after = self.file.baseline.model_dump(), recipe.model_dump()
+        moved = {path: value for path, value in values.items() if _part(before, path) != _part(after, path)}
+        name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), arms)
+        if name in {arm.name for arm in arms}:
+            self.checker.problem(("grid", grid), f"the name {name!r} is taken", "rename the other variant", key=True)
+        arms.append(Variant(name, moved, recipe, "grid", ("grid", grid)))
+        return arms[-1]
+
+
+def _part(sections: Mapping[str, Any], path: str) -> object:
+    section, _, option = path.partition(".")
+    return sections[section].get(option) if option else sections[section]
+
+
+def _name(values: Mapping[str, Any], labels: Iterable[str], arms: list[Variant]) -> str:
+    """The short labels of all axes; the long ones where that name is taken."""
+    short = ", ".join(labels)
+    long = ", ".join(variants.long_label(path, value) for path, value in values.items())
+    return short if short not in {arm.name for arm in arms} else long
+
+
+def _written_alike(first: Recipe, second: Recipe) -> bool:
+    return not changed(first, second)
+
+
+def _show(value: object) -> str:
+    """A value as a study file has it."""
+    return "[]" if value == [] else variants.show(value)

@@ -1,0 +1,80 @@
+"""What a study will be able to tell, before it is trained: its smallest detectable effect, and what halves it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ablation import stats
+from ablation.results import Results
+from ablation.study import Study
+
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a design can detect with probability `POWER`.
+
+    `smallest` is in residual SDs, the SD of the variant x seed error of single runs; infinite where the design makes no
+    claim. `residual_sd` and `df` are those of the runs that are finished already, in the metric's unit; None before.
+    """
+
+    seeds: int
+    variants: int
+    alpha: float
+    smallest: float
+    seeds_to_halve: int | None
+    residual_sd: float | None = None
+    df: int = 0
+
+    @property
+    def smallest_in_units(self) -> float | None:
+        """The smallest detectable effect in the metric's unit, as far as the residual SD is known."""
+        return None if self.residual_sd is None else self.smallest * self.residual_sd
+
+
+def precision(study: Study, so_far: Results | None = None) -> Precision:
+    """The precision of a study's design; `so_far` are its results, if there are any."""
+    seeds, variants, alpha = len(study.seeds), len(study.variants) - 1, study.analysis.alpha
+    if variants == 0:
+        return Precision(seeds, 0, alpha, math.inf, None)
+    smallest = stats.smallest_detectable_effect(seeds, variants, alpha, POWER)
+    halving = stats.seeds_to_halve(seeds, variants, alpha, POWER) if math.isfinite(smallest) else None
+    sd, df = _residual(study, so_far) if so_far is not None else (None, 0)
+    return Precision(seeds, variants, alpha, smallest, halving, sd, df)
+
+
+def _residual(study: Study, results: Results) -> tuple[float | None, int]:
+    """The residual SD of the runs that are finished, and its degrees of freedom."""
+    metric = study.analysis.resolved()["metric"]
+    table = results.runs.pivot(index="variant", columns="seed", values=metric).astype(float)
+    pool = stats.pooled_error(table.reindex([variant.name for variant in study.variants]).to_numpy())
+    return (math.sqrt(pool.mse), pool.df) if pool.df and pool.mse > 0 else (None, 0)
+
+
+def sentences(plan: Precision, metric: str) -> list[str]:
+    """The precision of a design in words."""
+    if plan.variants == 0:
+        return []
+    if plan.seeds == 1:
+        return ["One seed allows no claim about the recipe: give at least 3 seeds."]
+    if not math.isfinite(plan.smallest):
+        return [f"{plan.seeds} seeds of {plan.variants} variants allow no claim: give at least 3 seeds."]
+    level = f"{100 * plan.alpha:g} % family-wise error, {plan.variants} comparisons"
+    found = [
+        f"{plan.seeds} seeds detect a difference of {plan.smallest:.1f} residual SDs in 4 of 5 studies ({level}); "
+        f"{plan.seeds_to_halve} seeds would halve that."
+    ]
+    if plan.smallest_in_units is not None and plan.residual_sd is not None:
+        sd, smallest = (_in_words(value, metric) for value in (plan.residual_sd, plan.smallest_in_units))
+        found.append(
+            f"The runs so far have a residual SD of {sd} ({plan.df} degrees of freedom): that makes {smallest}."
+        )
+    else:
+        found.append("The residual SD is told here once two seeds of two variants are finished.")
+    return found
+
+
+def _in_words(value: float, metric: str) -> str:
+    return f"{100 * value:.2g} points" if metric.endswith("accuracy") else f"{value:.2g}"

@@ -1,0 +1,32 @@
+"""What each run predicted on the validation part, and on the test part once that was opened, as arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ablation.store import RunFolder
+
+Part = Literal["validation", "test"]
+PARTS: tuple[Part, ...] = ("validation", "test")
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+
+
+def predictions_file(folder: RunFolder, part: Part) -> Path:
+    """Where a run keeps what it predicted on one part of the data set."""
+    return folder.predictions if part == "validation" else folder.path / "test.npz"
+
+
+def read_predictions(folder: RunFolder, part: Part, *names: str) -> tuple[Array, ...] | None:
+    """Some of the arrays index, label, predicted, confidence and true_probability, each (images,), in that order.
+
+    None where the file is not there or cannot be read: a report goes on without that run.
+    """
+    try:
+        with open(predictions_file(folder, part), "rb") as file, np.load(file, allow_pickle=False) as stored:
+            return tuple(stored[name] for name in names)
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,192 @@
+"""Sample images of the baseline with their true and predicted labels, the worst mistakes first."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import ablation.figures.mistakes as mistakes
+import ablation.report.drawing as drawing
+from ablation import words
+from ablation.fingerprint import cache_folder
+from ablation.predictions import read_predictions
+from ablation.record import RunRecord
+from ablation.report.plates import Picture
+from ablation.results import Results
+from ablation.store import RunFolder, Store
+
+MOST_MISTAKES = 24
+SAMPLES = 8
+_LARGEST = 96
+"""Pixels of the longer side above which an image is made smaller for the page."""
+Pixels = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
+Floats = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with its true and predicted class, the confidence in the latter as text, and itself as a data URI."""
+
+    true: str
+    predicted: str
+    confidence: str
+    right: bool
+    uri: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Group:
+    """Images under one heading."""
+
+    title: str
+    samples: tuple[Sample, ...]
+    caption: str
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The section of sample images: its groups, or why there are none."""
+
+    groups: tuple[Group, ...]
+    missing: str
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(group.picture for group in self.groups)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one run predicted, sorted into what is shown; places are rows of the predictions."""
+
+    record: RunRecord
+    index: np.ndarray[tuple[int], np.dtype[np.int64]]
+    label: np.ndarray[tuple[int], np.dtype[np.int64]]
+    predicted: np.ndarray[tuple[int], np.dtype[np.int64]]
+    confidence: Floats
+
+    def worst(self) -> list[int]:
+        """The mistakes with the highest confidence, the highest first; equal ones in the order of the data."""
+        wrong = np.flatnonzero(self.label != self.predicted)
+        return [int(i) for i in wrong[np.argsort(-self.confidence[wrong], kind="stable")]]
+
+    def spread(self) -> list[int]:
+        """Places at even distances, whatever was predicted there."""
+        number = min(SAMPLES, len(self.index))
+        return [int(i) for i in np.linspace(0, len(self.index) - 1, number).round()]
+
+
+def gallery(store: Store, results: Results) -> Gallery | None:
+    """The validation images of the baseline under its first finished seed; None where it has no predictions."""
+    seen = _seen(store, results)
+    if seen is None:
+        return None
+    name = cache_folder(str(seen.record.recipe["data"]["name"]), seen.record.data_fingerprint, "train")
+    images = _images(store.data / name, seen)
+    if images is None:
+        text = f"The decoded images are not in {store.data.name}/{name} any more, so that none can be shown here. "
+        return Gallery((), text + "They come back when a run on this data is trained.")
+    return Gallery(tuple(_groups(seen, images)), "")
+
+
+def _seen(store: Store, results: Results) -> _Seen | None:
+    manifest = results.manifest
+    for seed in manifest.seeds:
+        record = results.records.get((manifest.baseline.name, seed))
+        if record is not None and record.status == "finished":
+            arrays = _predictions(store.run(manifest.run_folder(manifest.baseline.name, seed)))
+            return None if arrays is None else _Seen(record, *arrays)
+    return None
+
+
+def _predictions(folder: RunFolder) -> tuple[Any, ...] | None:
+    arrays = read_predictions(folder, "validation", "index", "label", "predicted", "confidence")
+    if arrays is None or not len(arrays[0]):
+        return None
+    return (*(array.astype(np.int64) for array in arrays[:3]), arrays[3].astype(np.float64))
+
+
+def _images(folder: Path, seen: _Seen) -> Pixels | None:
+    """The decoded images (n, channels, height, width), mapped into memory; None unless they are those predicted on."""
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False)
+    except (OSError, EOFError, ValueError):
+        return None
+    fits = images.ndim == 4 and images.dtype == np.uint8 and len(images) == len(labels) > int(seen.index.max())
+    return images if fits and np.array_equal(labels[seen.index], seen.label) else None
+
+
+def _groups(seen: _Seen, images: Pixels) -> Iterator[Group]:
+    worst, number = seen.worst(), len(seen.index)
+    seed = f"baseline, seed {seen.record.seed}"
+    if worst:
+        shown = worst[:MOST_MISTAKES]
+        text = (
+            f"{_which(len(shown), len(worst))} of the {seed}, on its {words.plural(number, 'validation image')}, the "
+            "highest confidence in a wrong class first. Above each image its true class, below it the predicted one "
+            "with its probability. They show where the network errs, not how often."
+        )
+        yield _group("mistakes-1", "Worst mistakes", shown, text, seen, images)
+    spread = seen.spread()
+    text = (
+        f"{words.plural(len(spread), 'image')} at even distances through the same validation images, right or wrong: "
+        f"true class above, predicted one below ({seed})."
+    )
+    yield _group("mistakes-2", "Samples", spread, text, seen, images)
+
+
+def _which(shown: int, of: int) -> str:
+    if shown == of:
+        return "The only mistake" if of == 1 else f"All {of} mistakes"
+    return f"The {shown} worst of {of:,} mistakes"
+
+
+def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, images: Pixels) -> Group:
+    samples = tuple(_sample(place, seen, images) for place in places)
+    labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, s.pixels) for s in samples]
+    alt = f"{title}: " + "; ".join(f"{s.true}, predicted {s.predicted}" for s in samples)
+    picture = Picture(f"figures/{key}.png", alt, drawing.png(mistakes.image_grid(labels)))
+    return Group(title, samples, caption, picture)
+
+
+def _sample(place: int, seen: _Seen, images: Pixels) -> Sample:
+    classes = seen.record.classes
+    image = _image(np.asarray(images[seen.index[place]]))
+    return Sample(
+        true=classes[seen.label[place]],
+        predicted=classes[seen.predicted[place]],
+        confidence=f"{_per_cent(float(seen.confidence[place]))} %",
+        right=bool(seen.label[place] == seen.predicted[place]),
+        uri=_data_uri(image),
+        pixels=np.asarray(image.convert("RGB")),
+    )
+
+
+def _per_cent(share: float) -> str:
+    """A probability in per cent that is called 100 only where it is."""
+    return "> 99" if 0.995 <= share < 1 else f"{100 * share:.0f}"
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    """(channels, height, width) as a picture: colour from three channels on, else the first one in grey."""
+    flat = np.ascontiguousarray(pixels[:3].transpose(1, 2, 0)) if len(pixels) >= 3 else np.ascontiguousarray(pixels[0])
+    image = Image.fromarray(flat)
+    if max(image.size) > _LARGEST:
+        image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
+    return image
+
+
+def _data_uri(image: Image.Image) -> str:
+    stream = io.BytesIO()
+    image.save(stream, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,0 +1,144 @@
+"""The methods paragraphs of a report, made from what was really done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ablation.report.captions as captions
+from ablation import words
+from ablation.analysis import Analysis, Measure
+from ablation.stats.pooling import SCREEN_ALPHA
+
+
+def methods(analysis: Analysis) -> tuple[str, ...]:
+    """How differences were measured, tested and selected; empty for a study without variants or results."""
+    if not analysis.variants or not any(effect.n for effect in analysis.effects):
+        return ()
+    design = analysis.design
+    core = _one_seed(analysis) if design.networks else " ".join(_comparison(analysis))
+    return tuple(part for part in (core, " ".join(_contrasts(analysis)), " ".join(_selected(analysis))) if part)
+
+
+def _one_seed(analysis: Analysis) -> str:
+    return (
+        f"One seed: each variant's network was compared with the baseline's network on the same validation images by "
+        f"the exact test of McNemar (1947), two-sided, adjusted by Holm (1979) over the {len(analysis.variants)} "
+        f"comparisons at alpha = {analysis.alpha:g}. It speaks of these trained networks only: what another seed would "
+        f"give is unknown, so that no verdict on a recipe is given."
+    )
+
+
+def _comparison(analysis: Analysis) -> Iterator[str]:
+    """The family of comparisons with the baseline."""
+    design, measure = analysis.design, analysis.measure
+    used = {effect.method for effect in analysis.variants}
+    yield f"The primary metric is {captions.metric(analysis)}; {measure.direction} is better."
+    yield (
+        f"Every variant is paired with the baseline by seed, and all {words.plural(len(analysis.variants), 'variant')} "
+        f"are one family: intervals are simultaneous at {100 * (1 - analysis.alpha):g} %, p-values adjusted for the "
+        f"family, verdicts taken from these at alpha = {analysis.alpha:g}. No other metric carries a verdict."
+    )
+    if "blocked Dunnett" in used:
+        residual = measure.size(design.residual_sd) if design.residual_sd else words.ABSENT
+        yield (
+            f"Method: guarded blocked Dunnett test (two-sided, Dunnett 1955, seeds as blocks), k = {design.k}, "
+            f"n = {words.plural(design.n, 'seed')}, error pooled over variants and seeds on {design.df} degrees of "
+            f"freedom (residual SD of one run {residual}), critical value {design.critical_value or 0.0:.3f}; no "
+            f"variant's standard error is taken below that of its own differences (the guard)."
+        )
+    yield _screening(analysis)
+    yield from _fallbacks(analysis)
+    yield from _power(analysis)
+
+
+def _screening(analysis: Analysis) -> str:
+    test = f"Cochran's C test (1941, upper, alpha {SCREEN_ALPHA:g})"
+    if analysis.design.n < 2:
+        return ""
+    out = [effect.variant for effect in analysis.variants if effect.screened]
+    if analysis.design.baseline_screened:
+        out.insert(0, analysis.baseline.variant)
+    if not out:
+        return f"Spreads over seeds were screened by {test}: none was an outlier."
+    return f"Spreads over seeds were screened by {test}, which took {_listing(out)} out of the pool."
+
+
+def _fallbacks(analysis: Analysis) -> Iterator[str]:
+    share = [effect.variant for effect in analysis.variants if effect.method == "paired t, Bonferroni"]
+    if share:
+        yield f"{_listing(share)}: own paired t test at a Bonferroni share of alpha."
+    if any(effect.method == "paired t, Holm" for effect in analysis.variants):
+        yield "All variants fall back to paired t tests with Holm's adjustment (1979)."
+    untested: dict[str, list[str]] = {}
+    for effect in analysis.variants:
+        if effect.reason:
+            untested.setdefault(effect.reason, []).append(effect.variant)
+    for reason, names in untested.items():
+        yield f"Not tested: {_listing(names)} ({reason})."
+    failed = [effect.variant for effect in analysis.effects if effect.failed]
+    if failed:
+        yield (
+            f"Runs that diverged or ended at chance stay out of the pool, and {_listing(failed)} cannot be more than "
+            f"unstable; means of the survivors are conditional."
+        )
+
+
+def _power(analysis: Analysis) -> Iterator[str]:
+    design = analysis.design
+    if design.detectable_sds is not None:
+        text = (
+            f"As planned ({words.plural(design.seeds, 'seed')}, {words.plural(design.comparisons, 'comparison')}) the "
+            f"design detects {design.detectable_sds:.1f} residual SDs with 80 % power"
+        )
+        yield text + (f", here {analysis.measure.size(design.detectable)}." if design.detectable else ".")
+    if any(effect.paired_p is not None for effect in analysis.variants):
+        yield "Paired t: the same comparison on the variant's own variance, Holm-adjusted, as a check of sensitivity."
+    if any(effect.flips_agree is not None for effect in analysis.variants):
+        yield "Sign flips: the max-T permutation test over all sign patterns of the seeds, as a second check."
+
+
+def _contrasts(analysis: Analysis) -> Iterator[str]:
+    if analysis.interactions:
+        yield (
+            "Interactions are contrasts within each seed (both changes, minus each alone, plus the baseline) on the "
+            "pooled error, a family of their own adjusted by Holm."
+        )
+    if analysis.trends:
+        yield (
+            "Trends are linear and quadratic contrasts over the levels of a sweep on the pooled error, all sweeps one "
+            "family adjusted by Holm; Page's test (1963) stands beside them and outside that family."
+        )
+    if analysis.data_curve:
+        yield (
+            "The data curve is a bounded least-squares fit of a power law with a floor; its intervals come from the "
+            "spread of the seeds (t), and it is extrapolated no farther than twice the data."
+        )
+
+
+def _selected(analysis: Analysis) -> Iterator[str]:
+    """How epoch and winner are chosen, and what that adds to a score."""
+    own, measure = analysis.selection, analysis.measure
+    if own.epochs is not None:
+        yield (
+            f"Each run reports its best epoch on the same validation images that it is measured on: the best of "
+            f"{own.of_epochs} overstates its accuracy by {_about(own.epochs, measure, 'up to ')}, in the baseline as "
+            f"in the variants."
+        )
+    if own.winner is not None:
+        yield (
+            f"The best of the {own.of_variants} means overstates itself by {_about(own.winner, measure)}: expect "
+            f"that much less of the winner in a new study."
+        )
+
+
+def _about(size: float, measure: Measure, most: str = "") -> str:
+    """A size; one that rounds to zero is told by the last decimal shown."""
+    least = 10.0**-measure.digits
+    if size * measure.scale < least / 2:
+        return f"less than {measure.size(least / measure.scale)}"
+    return f"{most}about {measure.size(size)}"
+
+
+def _listing(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

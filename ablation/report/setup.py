@@ -1,0 +1,89 @@
+"""The setup of a study and the recipe of its baseline, as rows for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import ablation.report.captions as captions
+from ablation import words
+from ablation.analysis import Analysis, Setup
+from ablation.manifest import Manifest
+from ablation.record import Environment
+
+Rows = tuple[tuple[str, str], ...]
+
+
+def setup(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, Rows]]:
+    """The setup by heading: data, training, hardware and software, as far as they are known."""
+    found, recipe = analysis.setup, manifest.baseline.recipe
+    if recipe:
+        yield "Data", tuple(_data(found, recipe))
+        yield "Training", tuple(_training(analysis, manifest))
+    if found.environments:
+        yield "Hardware and software", tuple(_environments(analysis))
+
+
+def _data(setup: Setup, recipe: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    data: list[tuple[str, str]] = [("Data set", str(recipe["data"]["name"]))]
+    if setup.image:
+        channels, height, width = setup.image
+        data.append(("Images", f"{height} \u00d7 {width} pixels, {words.plural(channels, 'channel')}"))
+        data.append(("Classes", _classes(setup.classes)))
+        data.append(("Training images", f"{setup.train_images:,}"))
+        data.append(("Validation images", f"{setup.val_images:,}"))
+    data.append(("Augmentation", words.value(recipe["data"]["augment"])))
+    return data
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:12]) + (", \u2026" if len(names) > 12 else "")
+    return f"{len(names):,}: {shown}"
+
+
+def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    recipe, baseline = manifest.baseline.recipe, analysis.baseline
+    size = f" ({words.count(baseline.parameters)} parameters, {words.count(baseline.macs)} MACs)"
+    yield "Model", str(recipe["model"]["name"]) + (size if baseline.parameters else "")
+    yield "Budget", f"{analysis.setup.budget}, batches of {words.value(recipe['train']['batch_size'])}"
+    yield "Optimiser", words.value(recipe["optimizer"])
+    yield "Schedule", words.value(recipe["schedule"])
+    yield "Reported epoch", captions.metric(analysis)
+    yield "Seeds", captions.seeds(analysis.facts.seeds)
+
+
+def _environments(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    found = analysis.setup.environments
+    for environment, runs in found:
+        share = f" ({words.plural(runs, 'run')})" if len(found) > 1 else ""
+        yield "Hardware", _hardware(environment) + share
+        yield "Software", _software(environment)
+    if analysis.setup.started and analysis.setup.finished:
+        yield "Trained", f"{_when(analysis.setup.started)} to {_when(analysis.setup.finished)} UTC"
+    yield "Data fingerprint", ", ".join(print_[:16] for print_ in analysis.setup.fingerprints)
+
+
+def _when(stamp: str) -> str:
+    """A time stamp of a record (ISO 8601), to the minute."""
+    return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _hardware(environment: Environment) -> str:
+    threads = words.plural(environment.threads, "thread")
+    return f"{environment.device} \u00b7 {environment.processor} \u00b7 {threads} a run"
+
+
+def _software(environment: Environment) -> str:
+    versions = f"ablation-lab {environment.ablation}, Python {environment.python}, PyTorch {environment.torch}"
+    return f"{versions}, {environment.platform}"
+
+
+def recipe(analysis: Analysis) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The options of the baseline by section, the name of each part first."""
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for path, value in analysis.setup.recipe:
+        part, _, key = path.partition(".")
+        parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
+    for part, options in parts.items():
+        yield part, tuple(options)

@@ -1,0 +1,67 @@
+"""A finished run on the test part: the checkpoint chosen on validation, evaluated as the training loop evaluates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ablation.protocol import Evaluate, Evaluated
+from ablation.record import RunRecord
+from ablation.store import RunFolder
+from ablation.study import Recipe
+from ablation.train import checkpoint, device, sources
+from ablation.train.data import Input, View
+from ablation.train.evaluation import Evaluation, evaluate
+from ablation.train.sizes import build_network, network_input
+from ablation.train.sources import ImageSet
+
+
+def evaluate_run(task: Evaluate) -> Evaluated:
+    """Evaluate one run on the test part; its folder stays as it is.
+
+    Raises RuntimeError where the checkpoint is not the one that the run's record tells of.
+    """
+    folder, test = RunFolder(task.folder), sources.load(task.data)
+    record = folder.record()
+    if record is None:
+        raise RuntimeError(f"{folder.path} is not finished")
+    result = evaluate_on(test, folder, record, task.run.recipe, device.open_device(task.device))
+    arrays = {
+        "index": torch.arange(len(test.labels)).numpy(),
+        "label": test.labels.numpy(),
+        "predicted": result.predicted.numpy(),
+        "confidence": result.confidence.numpy(),
+        "true_probability": result.true_probability.numpy(),
+    }
+    return Evaluated(task.run, result.loss, result.accuracy, arrays)
+
+
+def evaluate_on(
+    images: ImageSet, folder: RunFolder, record: RunRecord, recipe: Recipe, where: torch.device
+) -> Evaluation:
+    """What the selected network of a finished run makes of `images`, in their order.
+
+    They are normalised as the run normalised its own: its checkpoint keeps the mean and standard deviation of the
+    images that it was trained on.
+    """
+    saved = _selected(folder, record, recipe)
+    network = build_network(recipe, record.image, len(record.classes)).network
+    network.load_state_dict(saved["model"])
+    network.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mean, deviation = saved["statistics"]
+    channels, side = network_input(recipe, record.image)
+    view = View(Input(channels, side), (mean, deviation), where)
+    batches = view.batches(images.images, images.labels, torch.arange(len(images.labels)))
+    return evaluate(network, batches, recipe.train.precision, where)
+
+
+def _selected(folder: RunFolder, record: RunRecord, recipe: Recipe) -> dict[str, Any]:
+    """The checkpoint of the selected epoch, held against the record."""
+    path = folder.best if recipe.train.select == "best" else folder.last
+    saved = checkpoint.load(path, torch.device("cpu"))
+    if saved is None or saved["epoch"] != record.selected_epoch:
+        raise RuntimeError(f"{path} does not hold epoch {record.selected_epoch}, which was selected")
+    if checkpoint.sha256(saved["model"]) != record.weights_sha256:
+        raise RuntimeError(f"the weights in {path} are not those that the run ended with")
+    return saved
