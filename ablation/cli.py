@@ -85,6 +85,9 @@ def _add_plan(commands: Commands) -> None:
     plan = commands.add_parser("plan", help="show the runs of a study, their sizes, and what is done")
     _study_arguments(plan)
     _results_argument(plan)
+    plan.add_argument("--probe", action="store_true", help="time a few steps of each variant, and estimate the whole")
+    plan.add_argument("--device", default="auto", help="what to time it on: auto (default), cpu, cuda, cuda:0,2")
+    plan.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
     plan.set_defaults(call=_plan)
 
 
@@ -196,7 +199,13 @@ def _plan(options: argparse.Namespace) -> int:
     from ablation.runner.study import plan_study
     from ablation.store import Store
 
-    print_plan(plan_study(_load(options)), Store(options.results))
+    plan, store = plan_study(_load(options)), Store(options.results)
+    print_plan(plan, store)
+    if options.probe:
+        from ablation.overview import print_estimate
+        from ablation.runner.probing import estimate
+
+        print_estimate(estimate(plan, store, options.device, options.threads, lambda _: None))
     return 0
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ablation.console import make_console, percent
+if TYPE_CHECKING:
+    from ablation.runner.probing import Estimate
+
+from ablation.console import duration, make_console, percent
 from ablation.fingerprint import class_count
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run
@@ -57,6 +62,20 @@ def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool)
     so_far = load_results(store, make_manifest(plan, "")) if begun else None
     for sentence in sentences(precision(study, so_far), study.analysis.resolved()["metric"]):
         console.print(sentence)
+
+
+def print_estimate(estimate: Estimate) -> None:
+    """How long the runs that are still to do would take, by variant and in all."""
+    console = make_console()
+    table = _table(("variant", "left"), ("a run takes about", "right"))
+    for variant, seconds in estimate.seconds.items():
+        table.add_row(Text(variant), duration(seconds))
+    if estimate.workers == 0:
+        console.print("nothing left to train")
+        return
+    console.print(table)
+    workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers} workers"
+    console.print(f"about {duration(estimate.total)} on {workers}, if each is as fast as the one that was timed alone")
 
 
 class _Sizes:

@@ -90,6 +90,21 @@ class Tried:
     error: UserError | None = None
 
 
+@dataclass(frozen=True)
+class Probe:
+    """Asks how long a run would take on the worker's device; nothing of it is kept."""
+
+    task: Task
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Estimated seconds of a run, or the traceback of why it could not be tried."""
+
+    seconds: float | None
+    details: str = ""
+
+
 # What is told about a run.
 
 

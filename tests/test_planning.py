@@ -66,3 +66,16 @@ def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
     assert found.residual_sd == pytest.approx(math.sqrt(0.0144444) / 100, rel=1e-4)
     assert found.smallest_in_units == pytest.approx(found.smallest * math.sqrt(0.0144444) / 100, rel=1e-4)
     assert "residual SD of 0.12 points (6 degrees of freedom)" in sentences(found, "val_accuracy")[1]
+
+
+def test_a_probe_estimates_the_time_of_what_is_still_to_do(ablate: Ablate, study_file, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    study_file()
+    printed = ablate("plan", "tiny.yaml", "--probe").stdout
+    assert "a run takes about" in printed
+    timed = printed.partition("a run takes about")[2].splitlines()[1:4]
+    assert [line.split()[0] for line in timed] == ["baseline", "dropout=0", "norm=none"]
+    assert all(float(line.split()[1]) >= 0 and line.split()[2] == "s" for line in timed)
+    assert "if each is as fast as the one that was timed alone" in printed
+    assert not list(tmp_path.glob("results/runs/*"))
+    ablate("run", "tiny.yaml")
+    assert "nothing left to train" in ablate("plan", "tiny.yaml", "--probe").stdout

@@ -27,6 +27,8 @@ from ablation.protocol import (
     Prepare,
     Prepared,
     Preparing,
+    Probe,
+    Probed,
     Stop,
     Stopped,
     Task,
@@ -109,6 +111,16 @@ class LocalPool:
         if answer.error:
             raise answer.error
 
+    def probe(self, task: Task) -> float:
+        """Estimated seconds of a run. Raises UserError where it cannot even be tried."""
+        answer = self._ask(Probe(task), lambda _: None)
+        assert isinstance(answer, Probed)
+        if answer.seconds is None:
+            raise UserError(
+                f"{task.run.label} fails at its first steps:\n{answer.details}", "mend or leave out the variant"
+            )
+        return answer.seconds
+
     def submit(self, task: Task) -> None:
         """Queue a run; the device that its task names is replaced by that of the worker that takes it."""
         self._queue.append(task)
@@ -139,7 +151,7 @@ class LocalPool:
         theirs.close()
         return _Worker(process, ours, device)
 
-    def _ask(self, request: Prepare | TryWeights | None, progress: Callable[[Preparing], None]) -> object:
+    def _ask(self, request: Prepare | TryWeights | Probe | None, progress: Callable[[Preparing], None]) -> object:
         """The first worker's answer to a request (its first words where there is none); it may die, but not always."""
         for _ in range(MOST_DEATHS):
             worker = self._workers[0]

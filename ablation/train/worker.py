@@ -25,6 +25,8 @@ from ablation.protocol import (
     Prepare,
     Prepared,
     Preparing,
+    Probe,
+    Probed,
     Started,
     Stepped,
     Stop,
@@ -37,6 +39,7 @@ from ablation.record import EpochRow
 from ablation.store import RunFolder
 from ablation.train import device, finetune, sources
 from ablation.train.loop import Hooks, train
+from ablation.train.probe import probe
 from ablation.train.testing import evaluate_run
 from ablation.train.warmup import warm_up
 
@@ -60,6 +63,8 @@ def serve(pipe: Connection, threads: int) -> None:
             pipe.send(_prepare(request, pipe))
         elif isinstance(request, TryWeights):
             pipe.send(_try_weights(request))
+        elif isinstance(request, Probe):
+            pipe.send(_probe(request))
         elif isinstance(request, Evaluate):
             pipe.send(_evaluate(request))
         elif isinstance(request, Task):
@@ -84,6 +89,13 @@ def _prepare(request: Prepare, pipe: Connection) -> Prepared:
         return Prepared(folder)
     except UserError as error:
         return Prepared(None, error)
+
+
+def _probe(request: Probe) -> Probed:
+    try:
+        return Probed(probe(request.task))
+    except Exception:
+        return Probed(None, traceback.format_exc())
 
 
 def _try_weights(request: TryWeights) -> Tried:
