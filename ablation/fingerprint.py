@@ -20,6 +20,8 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", 
 Part = Literal["train", "test"]
 BUILTIN_VERSION = 1
 """Raised when the images of a built-in data set would be read differently."""
+CACHE_VERSION = 2
+"""Raised when the files of decoded images change their form."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def class_count(data: Data) -> int:
 
 def cache_folder(name: str, fingerprint: str, part: str) -> str:
     """The folder below results/data/ that holds the decoded images of one part (train, test) of a data set."""
-    return slug(f"{name}-{fingerprint}-{part}")
+    return slug(f"{name}-{fingerprint}-{part}-v{CACHE_VERSION}")
 
 
 def fingerprint(data: Data, part: Part = "train") -> str:

@@ -72,7 +72,7 @@ def one_in_ten(variant: str, seed: int, label: np.ndarray) -> np.ndarray:
     return found
 
 
-def write_images(stored: Stored, images: int = 200, shape: tuple[int, int, int] = (1, 8, 8), classes: int = 10) -> Path:
+def write_images(stored: Stored, images: int = 200, shape: tuple[int, int, int] = (8, 8, 1), classes: int = 10) -> Path:
     """Write the decoded images of the baseline's data, every second of which is predicted on; say where they are."""
     record = next(iter(finished_runs(stored).values())).record()
     assert record is not None

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -211,7 +212,7 @@ def test_the_evaluation_is_that_of_the_training_loop(finished: Path) -> None:
     torch.set_num_threads(1)
     for name, candidate in find_candidates(store, found.manifest).items():
         chosen = split(images.labels, candidate.run.recipe.data, candidate.run.seed).val
-        shown = sources.ImageSet(images.images[chosen], images.labels[chosen], images.classes)
+        shown = replace(images, images=images.images[chosen], labels=images.labels[chosen])
         recipe = candidate.run.recipe
         result = evaluate_on(shown, store.run(name), candidate.record, recipe, torch.device("cpu"))
         stored = np.load(store.run(name).predictions, allow_pickle=False)

@@ -116,7 +116,7 @@ def _predictions(folder: RunFolder) -> tuple[Any, ...] | None:
 
 
 def _images(folder: Path, seen: _Seen) -> Pixels | None:
-    """The decoded images (n, channels, height, width), mapped into memory; None unless they are those predicted on."""
+    """The decoded images (n, height, width, channels), mapped into memory; None unless they are those predicted on."""
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False)
@@ -178,9 +178,9 @@ def _per_cent(share: float) -> str:
 
 
 def _image(pixels: Pixels) -> Image.Image:
-    """(channels, height, width) as a picture: colour from three channels on, else the first one in grey."""
-    flat = np.ascontiguousarray(pixels[:3].transpose(1, 2, 0)) if len(pixels) >= 3 else np.ascontiguousarray(pixels[0])
-    image = Image.fromarray(flat)
+    """(height, width, channels) as a picture: colour from three channels on, else the first one in grey."""
+    shown = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0]
+    image = Image.fromarray(np.ascontiguousarray(shown))
     if max(image.size) > _LARGEST:
         image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS)
     return image

@@ -22,19 +22,20 @@ Transform = Callable[[Tensor, torch.Generator], Tensor]
 def crop(images: Tensor, padding: int, stream: torch.Generator) -> Tensor:
     """A window of the original size at a random place of each image, which is first padded with zeros on all sides."""
     batch, channels, height, width = images.shape
-    padded = functional.pad(images, (padding,) * 4)
-    offsets = torch.randint(0, 2 * padding + 1, (2, batch), generator=stream, device=images.device)
-    rows = (offsets[0][:, None] + torch.arange(height, device=images.device))[:, None, :, None]
-    columns = (offsets[1][:, None] + torch.arange(width, device=images.device))[:, None, None, :]
-    image = torch.arange(batch, device=images.device)[:, None, None, None]
-    channel = torch.arange(channels, device=images.device)[None, :, None, None]
-    return padded[image, channel, rows, columns]
+    padded = functional.pad(images.permute(0, 2, 3, 1), (0, 0, *(padding,) * 4)).contiguous()
+    rows, columns = torch.randint(0, 2 * padding + 1, (2, batch), generator=stream, device=images.device)
+    line, length = padded.shape[2] * channels, width * channels  # pixels of a row with its padding, and of a window's
+    starts = torch.arange(batch, device=images.device) * padded[0].numel() + rows * line + columns * channels
+    places = padded.numel() - (height - 1) * line - length + 1
+    windows = padded.as_strided((places, height, length), (1, line, 1))  # at every place; nothing is copied yet
+    return windows.index_select(0, starts).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def flip(images: Tensor, probability: float, stream: torch.Generator) -> Tensor:
     """Each image mirrored left to right with the given probability."""
     chosen = torch.rand(len(images), generator=stream, device=images.device) < probability
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+    mask = chosen.to(torch.uint8).mul_(255)[:, None, None, None]
+    return images.flip(3).bitwise_xor_(images).bitwise_and_(mask).bitwise_xor_(images)  # as `where`, but faster
 
 
 def cutout(images: Tensor, size: int, stream: torch.Generator) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ from ablation.train.sources import ImageSet
 from ablation.train.streams import generator
 
 EVAL_BATCH, EVAL_SIDE, EVAL_LEAST = 500, 64, 8
+CHUNK = 2**18
+"""Bytes of images that are augmented at once: several batches, where they are small."""
 LEAST_OF_A_CLASS = 2
 """Images of each class that `limit` keeps: one to train on, one to validate on."""
 
@@ -78,18 +82,17 @@ def _shuffled(values: Tensor, stream: torch.Generator) -> Tensor:
     return values[torch.randperm(len(values), generator=stream)]
 
 
-def channel_statistics(images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
+def channel_statistics(images: ImageSet, indices: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel, as float32 in grey levels 0..255, over the images at `indices`."""
-    total = torch.zeros(images.shape[1], dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for chunk in torch.split(indices, 4096):
-        pixels = images[chunk].double()
-        total += pixels.sum((0, 2, 3))
-        squares += pixels.square().sum((0, 2, 3))
-    count = len(indices) * images.shape[2] * images.shape[3]
-    mean = total / count
-    deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
+    count = len(indices) * images.images.shape[2] * images.images.shape[3]
+    mean, squares = (images.sums[indices].sum(0).double() / count).unbind(1)
+    deviation = (squares - mean.square()).clamp(min=0).sqrt()
     return mean.float(), torch.where(deviation > 1e-3, deviation, 1.0).float()
+
+
+def gather(images: Tensor, indices: Tensor) -> Tensor:
+    """The images (n, c, h, w) at `indices`. Those with their channels last in memory are copied as whole blocks."""
+    return images.permute(0, 2, 3, 1).index_select(0, indices).permute(0, 3, 1, 2)
 
 
 class View:
@@ -97,16 +100,18 @@ class View:
 
     def __init__(self, given: Input, statistics: tuple[Tensor, Tensor], device: torch.device) -> None:
         mean, deviation = statistics
-        self.shift = mean.view(1, -1, 1, 1).to(device)
-        self.scale = deviation.reciprocal().view(1, -1, 1, 1).to(device)
+        self.shift = mean.to(device)
+        self.scale = deviation.reciprocal().to(device)
         self._input = given
         self._device = device
 
     def normalised(self, images: Tensor) -> Tensor:
         """uint8 images (n, c, h, w) as float32, with as many channels as the network takes."""
-        images = images.expand(-1, max(self._input.channels, images.shape[1]), -1, -1)
-        pixels = images.to(torch.float32, memory_format=torch.channels_last)
-        return pixels.sub_(self.shift).mul_(self.scale)
+        channels = max(self._input.channels, images.shape[1])
+        pixels = images.expand(-1, channels, -1, -1).to(torch.float32, memory_format=torch.channels_last)
+        shift, scale = (each.expand(channels).repeat(images.shape[3]) for each in (self.shift, self.scale))
+        pixels.permute(0, 2, 3, 1).flatten(2).sub_(shift).mul_(scale)  # whole rows: four times as fast as by channel
+        return pixels
 
     def resized(self, images: Tensor) -> Tensor:
         """The images at the size that the network is given."""
@@ -120,7 +125,8 @@ class View:
         side = self._input.side or max(images.shape[2:])
         for some in torch.split(indices, eval_batch(side)):
             chosen = some.to(images.device)
-            yield self.resized(self.normalised(images[chosen].to(self._device))), labels[chosen].to(self._device)
+            pixels = gather(images, chosen).to(self._device)
+            yield self.resized(self.normalised(pixels)), labels[chosen].to(self._device)
 
 
 class Loader:
@@ -139,7 +145,7 @@ class Loader:
         given = given or Input(images.images.shape[1])
         self.fitted = given.statistics is None
         """Whether the normalisation is that of the images trained on."""
-        self.statistics = given.statistics or channel_statistics(images.images, self.split.train)
+        self.statistics = given.statistics or channel_statistics(images, self.split.train)
         """Mean and standard deviation of each channel that pixels are normalised with, in grey levels."""
         self.view = View(given, self.statistics, device)
         self._images = images.images.to(device)
@@ -148,16 +154,20 @@ class Loader:
         self._augmenter = Augmenter(tuple(part for part in data.augment if part not in noise), seed, device)
         self._noise = Augmenter(noise, seed, device)
         self._batch_size = train.batch_size
+        self._at_once = max(1, CHUNK // (train.batch_size * math.prod(images.images.shape[1:])))
         self._seed = seed
         self._device = device
 
     def train(self, budget: Budget, row: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The augmented batches of a row of the budget: images (n, c, h, w) as float32, labels (n,)."""
         augment, add_noise = self._augmenter.epoch(row), self._noise.epoch(row)
-        for indices in batches(self.split.train, budget, row, self._batch_size, self._seed):
-            chosen = indices.to(self._device, non_blocking=True)
-            pixels = add_noise(self.view.normalised(augment(self._images[chosen])))
-            yield self.view.resized(pixels), self._labels[chosen]
+        ordered = batches(self.split.train, budget, row, self._batch_size, self._seed)
+        while some := list(itertools.islice(ordered, self._at_once)):
+            chosen, sizes = torch.cat(some).to(self._device, non_blocking=True), [len(indices) for indices in some]
+            pixels = add_noise(self.view.normalised(augment(gather(self._images, chosen))))
+            parts = (torch.split(every, sizes) for every in (pixels, self._labels[chosen]))
+            for images, labels in zip(*parts, strict=True):
+                yield self.view.resized(images), labels
 
     def val(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The validation images as they are, in a fixed order."""

@@ -62,11 +62,11 @@ def train(task: Task, hooks: Hooks) -> RunRecord | None:
     The result depends on nothing but the run, the kind of device and the number of threads: it is the same, to the bit,
     however often the run was interrupted.
     """
-    training = _Training(task)
+    training = Training(task)
     return training.until_end(hooks)
 
 
-class _Training:
+class Training:
     """One run in memory."""
 
     def __init__(self, task: Task) -> None:
@@ -143,7 +143,7 @@ class _Training:
             self._go_on_to(self._stage_of(number))
         self.memory.reset()
         start = time.perf_counter()
-        loss, accuracy, seen, rate = self._train_pass(number, hooks)
+        loss, accuracy, seen, rate = self.train_pass(number, hooks)
         trained = time.perf_counter() - start
         result = evaluate(self.model, self.loader.val(), self.recipe.train.precision, self.device)
         row = EpochRow(
@@ -168,12 +168,12 @@ class _Training:
         self._save(result)
         return row
 
-    def _train_pass(self, number: int, hooks: Hooks) -> tuple[float, float, int, float]:
+    def train_pass(self, number: int, hooks: Hooks) -> tuple[float, float, int, float]:
         """(mean loss, accuracy, images seen, last learning rate). The device is waited for only at the end."""
         finetune.train_mode(self.classifier, self.stage.freeze)
         seed_layers(self.task.run.seed, "layers", number)
         steps = self.budget.steps(number)
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device, dtype=torch.float64)
         correct = torch.zeros((), device=self.device, dtype=torch.float64)
         mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
@@ -181,8 +181,8 @@ class _Training:
         for step, (images, labels) in zip(steps, self.loader.train(self.budget, number), strict=True):
             rate = self._set_rate(step)
             loss, hits = self._step(*mixup(images, labels))
-            total += loss * len(labels)
-            correct += hits
+            total.add_(loss, alpha=len(labels))
+            correct.add_(hits)
             seen += len(labels)
             now = time.perf_counter()
             if now - tick > TICK:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -33,11 +34,19 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images (n, channels, height, width) as uint8, labels (n,) as int64, and the names of the classes."""
+    """A data set in memory, and what was measured of each image when it was decoded.
+
+    - `images`: (n, channels, height, width), uint8, with the channels last in memory.
+    - `labels`: (n,), int64.
+    - `sums`: (n, channels, 2), int64: the sum of the pixels and that of their squares.
+    - `twins`: (n,), int64: the first image that is the same to the byte, mostly the image itself.
+    """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    sums: Tensor
+    twins: Tensor
 
 
 def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part: Part = "train") -> Path:
@@ -52,8 +61,14 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
     cache.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".preparing-"))
     try:
-        np.save(temporary / "images.npy", images, allow_pickle=False)
-        np.save(temporary / "labels.npy", labels.astype(np.int64), allow_pickle=False)
+        arrays: dict[str, NDArray[Any]] = {
+            "images": images,
+            "labels": labels.astype(np.int64),
+            "sums": sums(images),
+            "twins": twins(images),
+        }
+        for name, array in arrays.items():
+            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         (temporary / "meta.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
         temporary.chmod(0o755)
         if not folder.exists():
@@ -65,10 +80,27 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
 
 def load(folder: Path) -> ImageSet:
     """Map a prepared data set into memory: its pages are shared by all processes that do so."""
-    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    images = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)).permute(0, 3, 1, 2)
+    names = ("labels", "sums", "twins")
+    labels, pixel_sums, first = (torch.from_numpy(np.load(folder / f"{n}.npy", allow_pickle=False)) for n in names)
     classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
-    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
+    return ImageSet(images, labels, tuple(classes), pixel_sums, first)
+
+
+def sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Of images (n, height, width, channels): the sums of pixels and of their squares, (n, channels, 2)."""
+    result = np.empty((len(images), images.shape[3], 2), np.int64)
+    for start in range(0, len(images), 256):
+        pixels = images[start : start + 256].astype(np.int64)
+        result[start : start + 256] = np.stack([pixels.sum((1, 2)), np.square(pixels).sum((1, 2))], axis=2)
+    return result
+
+
+def twins(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each image the first one that is the same to the byte."""
+    first: dict[bytes, int] = {}
+    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
+    return np.array([first.setdefault(digest, index) for index, digest in enumerate(digests)], np.int64)
 
 
 def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
@@ -82,6 +114,7 @@ def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
 
 
 def _decode(data: Data, part: Part, progress: Progress) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+    """Images (n, height, width, channels), labels (n,), names of the classes."""
     match data:
         case ImageFolder():
             return _decode_folder(Path(data.path), data.size, part, progress)
@@ -101,7 +134,7 @@ def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     bunch = load_digits()
     own = slice(DIGITS_TRAIN) if part == "train" else slice(DIGITS_TRAIN, None)
     images = np.round(bunch.images[own] * (255 / 16)).astype(np.uint8)
-    return images[:, None], bunch.target[own], [str(digit) for digit in range(10)]
+    return images[..., None], bunch.target[own], [str(digit) for digit in range(10)]
 
 
 def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
@@ -120,7 +153,11 @@ def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[
     labels = torch.arange(count) % data.classes
     noise = torch.rand((count, *data.shape), generator=stream)
     images = ((0.5 * patterns[labels] + 0.5 * noise) * 255).to(torch.uint8)
-    return images.numpy(), labels.numpy(), [f"class {index}" for index in range(data.classes)]
+    return (
+        np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()),
+        labels.numpy(),
+        [f"class {index}" for index in range(data.classes)],
+    )
 
 
 _TORCHVISION = {
@@ -145,7 +182,7 @@ def _torchvision(name: str, root: Path, part: Part) -> tuple[NDArray[np.uint8], 
         hint = f"download it elsewhere and put {file} into {root.resolve()}/"
         raise UserError(f"{name} is not in {root}/ and could not be downloaded: {error}", hint) from error
     images = np.asarray(dataset.data)
-    images = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images[:, None]
+    images = images if images.ndim == 4 else images[..., None]
     return np.ascontiguousarray(images), np.asarray(dataset.targets), list(dataset.classes)
 
 
@@ -155,7 +192,7 @@ def _decode_folder(
     files = list_images(root, part)
     classes = sorted({file.label for file in files})
     index = {name: number for number, name in enumerate(classes)}
-    images = np.empty((len(files), 3, size, size), np.uint8)
+    images = np.empty((len(files), size, size, 3), np.uint8)
     unreadable: list[str] = []
     archive = open_archive(root)
 
@@ -179,7 +216,7 @@ def _decode_folder(
 
 
 def _resize(content: bytes, size: int) -> NDArray[np.uint8]:
-    """The image as RGB (3, size, size): its shorter side scaled to `size`, and the middle cut out."""
+    """The image as RGB (size, size, 3): its shorter side scaled to `size`, and the middle cut out."""
     with Image.open(BytesIO(content)) as image:
         rgb = image.convert("RGB")
     if rgb.size != (size, size):
@@ -188,4 +225,4 @@ def _resize(content: bytes, size: int) -> NDArray[np.uint8]:
         left, top = (width - size) // 2, (height - size) // 2
         resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
         rgb = resized.crop((left, top, left + size, top + size))
-    return np.asarray(rgb).transpose(2, 0, 1)
+    return np.asarray(rgb)

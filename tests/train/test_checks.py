@@ -16,6 +16,7 @@ from ablation.record import RunRecord
 from ablation.train import data
 from ablation.train.data import Loader, Split
 from ablation.train.loop import Hooks, train
+from ablation.train.sources import ImageSet
 
 from .test_loop import STUDY
 
@@ -66,8 +67,8 @@ def test_validation_images_that_are_augmented(
 def test_a_normalisation_fitted_on_all_images(
     checked: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def leaking(images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-        return fit(images, torch.arange(len(images)))
+    def leaking(images: ImageSet, indices: Tensor) -> tuple[Tensor, Tensor]:
+        return fit(images, torch.arange(len(images.labels)))
 
     fit = data.channel_statistics
     monkeypatch.setattr(data, "channel_statistics", leaking)

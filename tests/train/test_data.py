@@ -29,6 +29,12 @@ def prepare(data: Data, folder: Path) -> ImageSet:
     return sources.load(sources.prepare(data, fingerprint(data), folder, lambda *_: None))
 
 
+def image_set(pixels: np.ndarray) -> ImageSet:  # type: ignore[type-arg]
+    """Images (n, height, width, channels) as if they had been decoded."""
+    parts = (torch.from_numpy(measure(pixels)) for measure in (sources.sums, sources.twins))
+    return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.zeros(len(pixels)).long(), (), *parts)
+
+
 LABELS = torch.arange(1000) % 10
 
 
@@ -70,16 +76,17 @@ def test_a_limit_keeps_the_shares_of_the_classes() -> None:
 
 
 def test_normalisation_is_fitted_on_the_given_images_only() -> None:
-    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8)
-    images[25:] = 255
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 3), dtype=np.uint8)
+    pixels[25:] = 255
+    images = image_set(pixels)
     mean, deviation = channel_statistics(images, torch.arange(25))
-    pixels = images[:25].double()
+    pixels = images.images[:25].double()
     assert torch.allclose(mean.double(), pixels.mean((0, 2, 3)))
     assert torch.allclose(deviation.double(), pixels.std((0, 2, 3), correction=0))
 
 
 def test_a_constant_channel_does_not_divide_by_zero() -> None:
-    images = torch.full((5, 1, 8, 8), 7, dtype=torch.uint8)
+    images = image_set(np.full((5, 8, 8, 1), 7, np.uint8))
     assert channel_statistics(images, torch.arange(5))[1].tolist() == [1.0]
 
 

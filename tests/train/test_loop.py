@@ -16,7 +16,7 @@ from ablation.record import EpochRow, RunRecord
 from ablation.store import RunFolder
 from ablation.study import Study
 from ablation.train import checkpoint
-from ablation.train.loop import Hooks, _Training, train
+from ablation.train.loop import Hooks, Training, train
 
 STUDY = """\
 baseline:
@@ -231,7 +231,7 @@ def test_the_plateau_is_that_of_the_stored_validation_losses(study, tasks) -> No
 
 @pytest.mark.parametrize("technique", ["train.mixup=0.4", "data.augment=[crop, noise]", "data.augment=[color_jitter]"])
 def test_a_technique_leaves_the_order_and_the_initial_weights_as_they_are(technique: str, study, tasks) -> None:  # type: ignore[no-untyped-def]
-    plain, changed = (_Training(tasks(study(*settings), str(settings))[0]) for settings in ((), (technique,)))
+    plain, changed = (Training(tasks(study(*settings), str(settings))[0]) for settings in ((), (technique,)))
     for name, value in plain.model.state_dict().items():
         assert torch.equal(value, changed.model.state_dict()[name])
     before, after = (list(one.loader.train(one.budget, 1)) for one in (plain, changed))
