@@ -105,6 +105,20 @@ class Probed:
     details: str = ""
 
 
+@dataclass(frozen=True)
+class Weigh:
+    """Asks how long runs will take relative to each other; each comes with its prepared data."""
+
+    runs: tuple[tuple[Run, Path], ...]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The cost of each run, in any unit, in the order of the request."""
+
+    costs: tuple[float, ...]
+
+
 # What is told about a run.
 
 

@@ -77,7 +77,7 @@ TORCHVISION_OPTIONS = ("name", "weights", "freeze", "input_size", "init")
 
 DATA: Mapping[str, DataSpec] = MappingProxyType(
     {
-        "digits": DataSpec("8x8 handwritten digits, embedded in scikit-learn; no download", (1, 8, 8), 10, 1437),
+        "digits": DataSpec("8x8 handwritten digits, embedded; no download", (1, 8, 8), 10, 1437),
         "mnist": DataSpec("MNIST handwritten digits (12 MB download)", (1, 28, 28), 10, 60_000),
         "fashion_mnist": DataSpec("Fashion-MNIST clothing (31 MB download)", (1, 28, 28), 10, 60_000),
         "cifar10": DataSpec("CIFAR-10 photographs (170 MB download)", (3, 32, 32), 10, 50_000),

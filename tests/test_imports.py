@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "torchvision", "pandas", "scipy", "matplotlib", "sklearn", "numpy", "PIL")
+from .conftest import ROOT, TINY
+
+HEAVY = ("torch", "torchvision", "pandas", "scipy", "matplotlib", "numpy", "PIL")
 
 SCRIPT = """
 import sys
@@ -51,6 +52,11 @@ def test_help_does_not_even_load_the_schema(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "LOADED"
 
 
+def test_the_command_that_trains_leaves_torch_to_its_workers(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    assert not loaded(["run", "tiny.yaml"], tmp_path) & {"torch", "torchvision"}
+
+
 def test_status_and_report_load_no_torch(trained: Path) -> None:
     assert loaded(["status"], trained) == set()
-    assert not loaded(["report"], trained) & {"torch", "torchvision", "sklearn"}
+    assert not loaded(["report"], trained) & {"torch", "torchvision"}

@@ -61,7 +61,7 @@ OPEN = """\
 import sys
 from ablation.cli import main
 assert main(["test", "tiny"]) == 0
-print("LOADED", *[name for name in ("torch", "torchvision", "sklearn") if name in sys.modules])
+print("LOADED", *[name for name in ("torch", "torchvision") if name in sys.modules])
 """
 
 

@@ -34,6 +34,8 @@ from ablation.protocol import (
     Task,
     Tried,
     TryWeights,
+    Weigh,
+    Weighed,
 )
 from ablation.runner.entry import serve
 from ablation.runner.places import choose_devices, list_places
@@ -41,6 +43,7 @@ from ablation.runner.places import choose_devices, list_places
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
 
+Request = Prepare | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""
 PATIENCE = 0.2
@@ -111,6 +114,12 @@ class LocalPool:
         if answer.error:
             raise answer.error
 
+    def weigh(self, request: Weigh) -> tuple[float, ...]:
+        """How long runs will take relative to each other, in the order of the request."""
+        answer = self._ask(request, lambda _: None)
+        assert isinstance(answer, Weighed)
+        return answer.costs
+
     def probe(self, task: Task) -> float:
         """Estimated seconds of a run. Raises UserError where it cannot even be tried."""
         answer = self._ask(Probe(task), lambda _: None)
@@ -151,7 +160,7 @@ class LocalPool:
         theirs.close()
         return _Worker(process, ours, device)
 
-    def _ask(self, request: Prepare | TryWeights | Probe | None, progress: Callable[[Preparing], None]) -> object:
+    def _ask(self, request: Request | None, progress: Callable[[Preparing], None]) -> object:
         """The first worker's answer to a request (its first words where there is none); it may die, but not always."""
         for _ in range(MOST_DEATHS):
             worker = self._workers[0]

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from ablation.fingerprint import fingerprint, weights_digest
 from ablation.plan import Plan, Run, data_sources, make_plan, source_key, weights_sources
-from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights
+from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights, Weigh
+from ablation.runner.order import order_runs
 from ablation.store import Store
 from ablation.study import Study
 
@@ -23,10 +24,16 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Executor(Protocol):
-    """Where runs are trained: it prepares data, takes tasks, and tells what happens to them."""
+    """Where runs are trained: it prepares data, takes tasks, and tells what happens to them.
 
+    `places` has an entry for each worker that it can have: the name of its device.
+    """
+
+    @property
+    def places(self) -> Sequence[str]: ...
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
+    def weigh(self, request: Weigh) -> tuple[float, ...]: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
@@ -86,9 +93,12 @@ def train_runs(
     """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one at once."""
     outcome = Outcome()
     attempts: dict[str, int] = {}
+    folders = {run.key: data[source_key(run.recipe.data)] for run in runs}
+    weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
+    costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
     tasks = {
-        run.key: Task(run, store.run(run.folder).path.resolve(), data[source_key(run.recipe.data)], "cpu", threads)
-        for run in runs
+        run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads)
+        for run in order_runs(runs, costs, len(executor.places))
     }
     for task in tasks.values():
         executor.submit(task)

@@ -318,7 +318,7 @@ class Training:
             environment=Environment(
                 ablation=__version__,
                 python=platform.python_version(),
-                torch=torch.__version__,
+                torch=str(torch.__version__),  # a class of torch's own, which would be imported where this is unpickled
                 platform=platform.platform(),
                 processor=processor,
                 device=name,

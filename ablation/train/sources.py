@@ -25,6 +25,7 @@ from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
 from ablation.train.streams import generator
 
 DEFAULT_FOLDER = "data"
+DIGITS = Path(__file__).with_name("digits.npz")
 DIGITS_TRAIN = 1437
 """Of the 1797 digits the first 1437 are for training; the rest is the test part."""
 
@@ -129,12 +130,14 @@ def _decode(data: Data, part: Part, progress: Progress) -> tuple[NDArray[np.uint
 
 
 def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
-    from sklearn.datasets import load_digits
+    """The test set of Alpaydin and Kaynak's "Optical Recognition of Handwritten Digits" (1998), 17 levels of grey.
 
-    bunch = load_digits()
+    From the UCI Machine Learning Repository, doi.org/10.24432/C50P49, under CC BY 4.0.
+    """
     own = slice(DIGITS_TRAIN) if part == "train" else slice(DIGITS_TRAIN, None)
-    images = np.round(bunch.images[own] * (255 / 16)).astype(np.uint8)
-    return images[..., None], bunch.target[own], [str(digit) for digit in range(10)]
+    with np.load(DIGITS, allow_pickle=False) as arrays:
+        images, labels = arrays["images"][own], arrays["labels"][own]
+    return np.round(images[..., None] * (255 / 16)).astype(np.uint8), labels, [str(digit) for digit in range(10)]
 
 
 def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:

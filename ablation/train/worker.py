@@ -34,10 +34,13 @@ from ablation.protocol import (
     Task,
     Tried,
     TryWeights,
+    Weigh,
+    Weighed,
 )
 from ablation.record import EpochRow
 from ablation.store import RunFolder
 from ablation.train import device, finetune, sources
+from ablation.train.costs import costs
 from ablation.train.loop import Hooks, train
 from ablation.train.probe import probe
 from ablation.train.testing import evaluate_run
@@ -63,6 +66,8 @@ def serve(pipe: Connection, threads: int) -> None:
             pipe.send(_prepare(request, pipe))
         elif isinstance(request, TryWeights):
             pipe.send(_try_weights(request))
+        elif isinstance(request, Weigh):
+            pipe.send(Weighed(costs(request.runs)))
         elif isinstance(request, Probe):
             pipe.send(_probe(request))
         elif isinstance(request, Evaluate):
