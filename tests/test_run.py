@@ -219,10 +219,10 @@ def test_the_vgg_study_passes_as_a_smoke_run(ablate: Ablate, tmp_path: Path) -> 
     assert len(found.runs) == 38
 
 
-def start(folder: Path, study: str) -> subprocess.Popen[str]:
+def start(folder: Path, study: str, *options: str) -> subprocess.Popen[str]:
     """`ablate run` in a process group of its own, as a terminal would start it."""
     return subprocess.Popen(
-        [*ABLATE, "run", study],
+        [*ABLATE, "run", study, *options],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

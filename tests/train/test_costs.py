@@ -41,7 +41,7 @@ def weighed(tmp_path: Path, tasks: Callable[..., list[Task]]) -> Callable[[], di
 def test_a_run_costs_by_its_steps_and_its_network(weighed: Callable[[], dict[str, float]]) -> None:
     found = weighed()
     assert found["epochs=8"] == 2 * found["baseline"]
-    assert found["fraction=0.5"] == pytest.approx(found["baseline"] / 2, rel=0.03)
+    assert found["fraction=0.5"] == pytest.approx(found["baseline"] / 2, rel=0.05)
     assert found["width=8"] > 3 * found["baseline"]
 
 
