@@ -1,0 +1,89 @@
+"""The training loop over a bare one: forward, backward and update on one fixed batch that lies ready.
+
+Both run in one process, one after the other in every round: the same network, memory layout, precision, threads and
+allocator. What the engine does besides - drawing, augmenting and normalising batches, adding up metrics, setting the
+learning rate, reporting - is what the ratio shows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ablation.plan import Run
+from ablation.protocol import Task
+from ablation.sections import Crop, Flip, Sgd
+from ablation.study import Model, Recipe, Synthetic, Train
+from ablation.train import device, sources
+from ablation.train.evaluation import precision_of
+from ablation.train.loop import Hooks, Training
+from ablation.train.optim import build_optimizer
+
+CIFAR, DIGITS = (3, 32, 32), (1, 8, 8)
+SGD = Sgd(name="sgd", lr=0.01, momentum=0.9, weight_decay=5e-4)
+CASES = {
+    "LeNet-5, batch 128": ("lenet5", CIFAR, 128, 30),
+    "ResNet-9, batch 64": ("resnet9", CIFAR, 64, 4),
+    "LeNet-5 on 8x8 digits, batch 32": ("lenet5", DIGITS, 32, 150),
+}
+
+
+def ratios(model: str, shape: tuple[int, int, int], batch: int, steps: int, precision: str, rounds: int) -> list[float]:
+    """Seconds of the engine over seconds of the bare loop, `steps` steps each, for every round."""
+    held_out = 50
+    data = Synthetic(name="synthetic", shape=shape, classes=10, samples=batch * steps + held_out)
+    data = data.model_copy(
+        update={"validation": held_out / data.samples, "augment": (Crop(name="crop"), Flip(name="flip"))}
+    )
+    train = Train(epochs=rounds + 1, batch_size=batch, precision=precision)
+    recipe = Recipe(data=data, model=Model(name=model, norm="batch"), optimizer=SGD, train=train)
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = sources.prepare(data, "benchmark", Path(folder), lambda *_: None)
+        run = Run("benchmark", 0, 0, recipe, "benchmark", "benchmark", "benchmark")
+        training = Training(Task(run, Path(folder) / "run", prepared, "cpu", 1))
+        hooks = Hooks(lambda *_: None, lambda *_: None, lambda: False)
+        assert len(training.loader.split.train) == batch * steps
+        bare = _bare(training, shape, batch, steps)
+        pairs = []
+        for number in range(1, rounds + 2):
+            pairs.append((_seconds(lambda n=number: training.train_pass(n, hooks)), _seconds(bare)))
+    return [engine / plain for engine, plain in pairs[1:]]
+
+
+def _bare(training: Training, shape: tuple[int, int, int], batch: int, steps: int) -> Callable[[], None]:
+    """A plain loop over the very network of `training`."""
+    images = torch.randn(batch, *shape).to(memory_format=torch.channels_last)
+    labels = torch.arange(batch) % 10
+    model, optimizer = training.model, build_optimizer(training.model.parameters(), SGD)
+
+    def loop() -> None:
+        model.train()
+        for _ in range(steps):
+            with precision_of(training.recipe.train.precision, training.device):
+                loss = nn.functional.cross_entropy(model(images), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+    return loop
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    import statistics
+
+    device.set_up_process(1)
+    for name, case in CASES.items():
+        for precision in ("fp32", "bf16"):
+            found = ratios(*case, precision, 15)
+            print(name, precision, [round(q, 3) for q in statistics.quantiles(found, n=4)])
