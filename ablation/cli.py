@@ -78,6 +78,15 @@ def _add_run(commands: Commands) -> None:
     _results_argument(run)
     run.add_argument("--only", action="append", default=[], metavar="VARIANT", help="train this one only (repeatable)")
     _worker_arguments(run)
+    run.add_argument(
+        "--hang-after",
+        type=_minutes,
+        default=30 * 60.0,
+        metavar="MINUTES",
+        help="replace a worker that reports no step for so long (default: 30), or never",
+    )
+    run.add_argument("--new-data", action="store_true", help="train on images that have changed since the study began")
+    run.add_argument("--retry", choices=["failed"], help="try the runs again that have failed too often")
     run.set_defaults(call=_run)
 
 
@@ -155,7 +164,12 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _worker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
-    parser.add_argument("--workers", type=_positive, help="workers for each device (default: one a core, or one a GPU)")
+    parser.add_argument(
+        "--per-device",
+        type=_sharing,
+        metavar="N",
+        help="workers that share a device: a number, or auto (default): one a core, on a GPU as many as a probe finds",
+    )
     parser.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
 
 
@@ -170,6 +184,14 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return value
+
+
+def _sharing(text: str) -> int | None:
+    return None if text == "auto" else _positive(text)
+
+
+def _minutes(text: str) -> float | None:
+    return None if text == "never" else 60 * _positive(text)
 
 
 def _seeds(text: str) -> list[int]:

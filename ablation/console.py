@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ablation.errors import UserError
 from ablation.plan import Run
-from ablation.protocol import Busy, Done, EpochDone, Event, Failed, Preparing, Started, Stepped, Stopped
+from ablation.protocol import Busy, Done, EpochDone, Event, Failed, Noticed, Preparing, Started, Stepped, Stopped
 from ablation.record import EpochRow, RunRecord
 
 QUIET_SECONDS = 30.0
@@ -126,6 +126,8 @@ class StudyProgress:
             case Failed(message=message):
                 self._active.pop(run.key, None)
                 self.console.print(f"[red]failed[/]   {escape(run.label)}: {escape(message)}")
+            case Noticed(message=message):
+                self.console.print(f"[yellow]notice[/]   {escape(run.label)}: {escape(message)}")
             case Stopped():
                 self._active.pop(run.key, None)
                 self.console.print(f"[yellow]stopped[/]  {escape(run.label)}: saved, goes on with the same command")

@@ -21,6 +21,14 @@ class UserError(Exception):
         return type(self), (self.message, self.hint)
 
 
+class StorageError(UserError):
+    """Results that cannot be written: the disk is full, the folder is gone or may not be written to."""
+
+
+class UnreadableError(UserError):
+    """A file of ours that was cut off or garbled. A run with such a file is trained again, never trusted."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One fault of a file: where it stands (line and column from 1), what is wrong, and how to mend it."""

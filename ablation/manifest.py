@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from ablation.errors import UserError
-from ablation.plan import Plan, slug
+from ablation.plan import Plan, slug, source_key
 from ablation.record import SCHEMA_VERSION
 from ablation.study import Variant
 
@@ -48,6 +48,8 @@ class Manifest:
     design: tuple[str, ...] = ()
     grids: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -102,6 +104,7 @@ def make_manifest(plan: Plan, command: str, seen: Manifest | None = None) -> Man
         components={name: component.model_dump(mode="json") for name, component in study.components.items()},
         design=study.design,
         grids=study.grids,
+        fingerprints={source_key(run.recipe.data): run.data_fingerprint for run in plan.runs},
     )
 
 

@@ -52,6 +52,7 @@ def append_opening(store: Store, folder: str, opening: Mapping[str, Any]) -> Non
     """Add an opening; the file is replaced as a whole, so that the others are kept whatever happens."""
     line = json.dumps({"schema_version": SCHEMA_VERSION, **opening}, ensure_ascii=False, allow_nan=False)
     text = b"".join(each + b"\n" for each in (*_lines(store, folder), line.encode()))
+    openings_file(store, folder).parent.mkdir(parents=True, exist_ok=True)
     replace(openings_file(store, folder), lambda file: file.write(text), durable=True)
 
 

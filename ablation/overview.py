@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ablation.runner.probing import Estimate
 
 from ablation.console import duration, make_console, percent
+from ablation.errors import UnreadableError
 from ablation.fingerprint import class_count
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run
@@ -137,11 +138,15 @@ def print_status(manifest: Manifest, store: Store) -> None:
         for seed in manifest.seeds:
             failure = store.run(manifest.run_folder(arm.name, seed)).failure()
             if failure:
-                console.print(Text(f"{arm.name} · seed {seed} crashed: {failure}", style="red"))
+                console.print(Text(f"{arm.name} · seed {seed} crashed: {failure.message}", style="red"))
+                console.print(Text(failure.details.rstrip(), style="dim"), end="\n" if failure.details else "")
 
 
 def _state(folder: RunFolder) -> tuple[str, Text]:
-    record, history = folder.record(), folder.epochs()
+    try:
+        record, history = folder.record(), folder.epochs()
+    except UnreadableError as error:
+        return f"unreadable ({error})", Text("unreadable", style="red")
     if record and record.status == "diverged":
         return "diverged", Text(f"diverged at {record.epochs}", style="magenta")
     if record:

@@ -44,6 +44,8 @@ class Task:
     data: Path
     device: str
     threads: int
+    alone: bool = False
+    """Whether nothing else may run on its device meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,25 @@ class Tried:
 
 @dataclass(frozen=True)
 class Probe:
-    """Asks how long a run would take on the worker's device; nothing of it is kept."""
+    """Asks how long a run would take on its device, from a few steps, or from all that `least` seconds allow.
+
+    Nothing of it is kept.
+    """
 
     task: Task
+    least: float = 0.0
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Estimated seconds of a run, or the traceback of why it could not be tried."""
+    """Estimated seconds of a run, or the traceback of why it could not be tried.
+
+    `memory` is the share of the device's memory that was taken at the end, by this worker and all others.
+    """
 
     seconds: float | None
     details: str = ""
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +152,14 @@ class Stepped:
 
 
 @dataclass(frozen=True)
+class Noticed:
+    """Something about a run that its user should know of."""
+
+    run: Run
+    message: str
+
+
+@dataclass(frozen=True)
 class EpochDone:
     """An epoch is trained, evaluated and saved; `epochs` is how many the run will have."""
 
@@ -159,14 +177,18 @@ class Done:
     selected: EpochRow | None
 
 
+FailureKind = Literal["error", "lost", "hung", "memory", "storage"]
+"""An exception; a worker that died, or said nothing for too long; no memory; results that cannot be written."""
+
+
 @dataclass(frozen=True)
 class Failed:
-    """A run came to no end: `details` is the traceback; `lost_worker` says that its process died under it."""
+    """A run came to no end: `details` is the traceback where there is one."""
 
     run: Run
     message: str
     details: str
-    lost_worker: bool = False
+    kind: FailureKind = "error"
 
 
 @dataclass(frozen=True)
@@ -197,4 +219,4 @@ class Evaluated:
 
 
 Ending = Done | Failed | Stopped | Busy | Evaluated
-Event = Started | Stepped | EpochDone | Ending
+Event = Started | Stepped | EpochDone | Noticed | Ending

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
-from ablation.errors import UserError
+from ablation.errors import UnreadableError
 
 SCHEMA_VERSION = 1
 TRAINING_VERSION = 2
@@ -97,12 +97,12 @@ class RunRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises UserError for a record of another shape."""
+        """The inverse of `to_json`. Raises UnreadableError for a record of another shape."""
         try:
             values = {"trainable_parameters": None, **values}
             own = {f.name: values[f.name] for f in fields(cls)}
             own["environment"] = Environment(**values["environment"])
             return cls(**own | {"image": tuple(values["image"]), "classes": tuple(values["classes"])})
-        except (KeyError, TypeError) as error:
-            what = f"the run.json of {values.get('key')!r} is of another version ({error})"
-            raise UserError(what, "delete its run folder and train it again") from None
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"the run.json of {values.get('key')!r} is of another shape ({error})"
+            raise UnreadableError(what, "`ablate run` sets it aside and trains the run again") from None

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from ablation.errors import UnreadableError
 from ablation.manifest import Manifest
 from ablation.openings import read_openings, read_outcome
 from ablation.record import EpochRow, RunRecord
-from ablation.store import RunFolder, Store
+from ablation.store import Failure, RunFolder, Store
 
 RUN_COLUMNS = (
     "variant",
@@ -79,7 +80,7 @@ class Results:
     runs: pd.DataFrame
     epochs: pd.DataFrame
     records: dict[tuple[str, int], RunRecord]
-    failures: dict[tuple[str, int], str]
+    failures: dict[tuple[str, int], Failure]
     openings: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -92,14 +93,13 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     rows: list[dict[str, object]] = []
     epochs: list[dict[str, object]] = []
     records: dict[tuple[str, int], RunRecord] = {}
-    failures: dict[tuple[str, int], str] = {}
+    failures: dict[tuple[str, int], Failure] = {}
     openings = tuple(read_openings(store, manifest.folder))
     opened = {name for opening in openings for name in opening["runs"]}
     for arm in manifest.arms:
         for seed in manifest.seeds:
             folder = store.run(manifest.run_folder(arm.name, seed))
-            record, history = folder.record(), folder.epochs()
-            failure = folder.failure()
+            record, history, failure = _read(folder)
             if record:
                 records[arm.name, seed] = record
             elif failure:
@@ -118,6 +118,14 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     )
 
 
+def _read(folder: RunFolder) -> tuple[RunRecord | None, list[EpochRow], Failure | None]:
+    """Record and epochs of a run, and why it has no record; files that cannot be trusted count as such a reason."""
+    try:
+        return folder.record(), folder.epochs(), folder.failure()
+    except UnreadableError as error:
+        return None, [], Failure(str(error), "", 0)
+
+
 def _test_metrics(folder: RunFolder) -> dict[str, object]:
     """What a run showed when the study opened its test set; only then, though another study may have done so before."""
     found = read_outcome(folder) or {}
@@ -125,7 +133,7 @@ def _test_metrics(folder: RunFolder) -> dict[str, object]:
 
 
 def _run_row(
-    folder: RunFolder, record: RunRecord | None, history: list[EpochRow], failure: str | None
+    folder: RunFolder, record: RunRecord | None, history: list[EpochRow], failure: Failure | None
 ) -> dict[str, object]:
     row: dict[str, object] = {"folder": folder.path.name, "epochs": len(history)}
     if record is None:

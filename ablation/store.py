@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from ablation.errors import UserError
+from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.record import SCHEMA_VERSION, EpochRow, RunRecord
+
+AGAIN = "`ablate run` sets it aside and trains the run again"
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever the system has against writing `path` into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        hint = "what is trained is kept; make room or mend the folder, and the same command goes on"
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}", hint) from error
 
 
 def replace(path: Path, write: Callable[[IO[bytes]], object], *, durable: bool = False) -> None:
-    """Write a file so that `path` holds either its old or its whole new content; `durable` also survives power loss."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file so that `path` holds either its old or its whole new content; `durable` also survives power loss.
+
+    Its folder is there already: one that has vanished is not made again. Raises StorageError.
+    """
+    with writing(path):
+        _replace(path, write, durable)
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object], durable: bool) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -43,14 +64,40 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file of ours. Raises UserError where its schema version is not the one known here."""
-    value = json.loads(path.read_text(encoding="utf-8"))
+    """The object in a JSON file of ours.
+
+    Raises UnreadableError where it is cut off or garbled, and UserError where its schema version is not the one known
+    here.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnreadableError(f"{path} cannot be read: {error}", AGAIN) from error
+    if not isinstance(value, dict):
+        raise UnreadableError(f"{path} cannot be read: it holds no object", AGAIN)
     version = value.get("schema_version")
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         hint = "update ablation-lab to read it" if newer else "train again, or read it with the version that wrote it"
         raise UserError(f"{path} has schema version {version}; this version reads {SCHEMA_VERSION}", hint)
     return value
+
+
+def set_aside(path: Path) -> Path:
+    """Move a file that cannot be trusted to `<name>.unreadable`, `<name>.unreadable-2`, ...; nothing is deleted."""
+    names = (f"{path.name}.unreadable{f'-{count}' if count > 1 else ''}" for count in itertools.count(1))
+    place = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    path.rename(place)
+    return place
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run came to no end, with its traceback where there is one, and how often that happened."""
+
+    message: str
+    details: str
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -80,28 +127,35 @@ class RunFolder:
         return (self.path / "config.json").exists()
 
     def open(self, configuration: dict[str, Any]) -> None:
-        """Make the folder and note what is to be trained in it."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Make the folder and note what is to be trained in it. Raises StorageError."""
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
         if not self.started:
             write_json(self.path / "config.json", {"schema_version": SCHEMA_VERSION, **configuration})
 
+    @property
+    def history(self) -> Path:
+        return self.path / "epochs.jsonl"
+
     def append(self, row: EpochRow) -> None:
-        """Add an epoch: one line, written in one call."""
-        with open(self.path / "epochs.jsonl", "ab") as file:
+        """Add an epoch: one line, written in one call. Raises StorageError."""
+        with writing(self.history), open(self.history, "ab", buffering=0) as file:
             file.write((json.dumps(row.to_json(), allow_nan=False) + "\n").encode())
 
     def epochs(self) -> list[EpochRow]:
-        """All whole epochs; a last line that a crash tore is left out."""
-        path = self.path / "epochs.jsonl"
-        if not path.exists():
+        """All whole epochs; a last line that a crash tore is left out. Raises UnreadableError for any other line."""
+        if not self.history.exists():
             return []
-        lines = path.read_bytes().split(b"\n")[:-1]
-        return [EpochRow.from_json(json.loads(line)) for line in lines]
+        lines = self.history.read_bytes().split(b"\n")[:-1]
+        try:
+            return [EpochRow.from_json(json.loads(line)) for line in lines]
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UnreadableError(f"{self.history} cannot be read: {error}", AGAIN) from error
 
     def keep_epochs(self, count: int) -> None:
         """Forget the rows after epoch `count`: they will be trained again, to the same values."""
         rows = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in self.epochs() if row.epoch <= count]
-        replace_text(self.path / "epochs.jsonl", "".join(rows))
+        replace_text(self.history, "".join(rows))
 
     def finish(self, record: RunRecord) -> None:
         """Declare the run finished. Nothing in the folder changes afterwards."""
@@ -109,21 +163,46 @@ class RunFolder:
         write_json(self.path / "run.json", record.to_json(), durable=True)
 
     def record(self) -> RunRecord | None:
-        """The record of a finished run, or None."""
+        """The record of a finished run, or None. Raises UnreadableError where it cannot be trusted."""
         return RunRecord.from_json(read_json(self.path / "run.json")) if self.finished else None
+
+    def trouble(self, key: str) -> str | None:
+        """Why a finished run cannot be trusted: its record or its epochs are cut off, garbled, or those of another."""
+        try:
+            record, epochs = self.record(), [row.epoch for row in self.epochs()]
+        except UnreadableError as error:
+            return error.message
+        if record is None or (record.key == key and epochs == list(range(1, record.epochs + 1))):
+            return None
+        what = "record is that of another run" if record.key != key else f"epochs are not 1 to {record.epochs}"
+        return f"{self.path}: its {what}"
+
+    def start_over(self) -> None:
+        """Set the record, the epochs and the checkpoints aside."""
+        for path in (self.path / "run.json", self.history, self.last, self.best):
+            if path.exists():
+                set_aside(path)
 
     @property
     def failure_file(self) -> Path:
         return self.path / "failure.json"
 
     def fail(self, message: str, details: str) -> None:
-        """Note that the run crashed; it stays unfinished and is tried again by the next `ablate run`."""
+        """Note that the run crashed, once more; it stays unfinished."""
+        before = self.failure()
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(self.failure_file, {"schema_version": SCHEMA_VERSION, "message": message, "details": details})
+        failure = Failure(message, details, before.attempts + 1 if before else 1)
+        write_json(self.failure_file, {"schema_version": SCHEMA_VERSION, **asdict(failure)})
 
-    def failure(self) -> str | None:
+    def failure(self) -> Failure | None:
         """What the last crash said, or None where there was none since."""
-        return str(read_json(self.failure_file)["message"]) if self.failure_file.exists() else None
+        if not self.failure_file.exists():
+            return None
+        try:
+            values = read_json(self.failure_file)
+            return Failure(values["message"], values["details"], values["attempts"])
+        except (UnreadableError, KeyError):
+            return Failure(f"{self.failure_file} cannot be read", "", 1)
 
 
 @dataclass(frozen=True)

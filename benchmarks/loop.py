@@ -21,8 +21,9 @@ from ablation.sections import Crop, Flip, Sgd
 from ablation.study import Model, Recipe, Synthetic, Train
 from ablation.train import device, sources
 from ablation.train.evaluation import precision_of
-from ablation.train.loop import Hooks, Training
+from ablation.train.loop import Training
 from ablation.train.optim import build_optimizer
+from ablation.train.progress import Hooks
 
 CIFAR, DIGITS = (3, 32, 32), (1, 8, 8)
 SGD = Sgd(name="sgd", lr=0.01, momentum=0.9, weight_decay=5e-4)

@@ -102,6 +102,7 @@ def write_study(
         _write_run(
             store.run(run.folder), run, fate, *goals[run.variant], val_images, environment or ENVIRONMENT, target
         )
+    store.study_file(manifest.folder).parent.mkdir(parents=True)
     write_json(store.study_file(manifest.folder), manifest.to_json())
     return Stored(store, manifest)
 

@@ -257,7 +257,7 @@ def test_a_half_finished_study_says_what_is_missing_and_how_to_go_on(tmp_path: P
     troubles = section(root, "troubles")
     rows = [[cell.words for cell in row.children if isinstance(cell, Element)] for row in troubles.all("tr")[1:]]
     assert rows == [
-        ["dropout=0", "2", "crashed", "3", "RuntimeError: out of memory while allocating 2 GiB"],
+        ["dropout=0", "2", "crashed", "3", "RuntimeError: out of memory while allocating 2 GiBTracebackTraceback ..."],
         ["norm=batch", "2", "interrupted", "3", "stopped after epoch 3"],
     ]
     assert "Not started yet: 1 run: constant (seed 2)." in troubles.words

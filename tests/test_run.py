@@ -97,7 +97,7 @@ def test_a_variant_added_later_leaves_the_others_as_they_are(ablate: Ablate, stu
 
 def test_only_and_seeds_choose_runs(ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path) -> None:
     study_file()
-    result = ablate("run", "tiny.yaml", "--only", "norm=none", "--workers", "1")
+    result = ablate("run", "tiny.yaml", "--only", "norm=none", "--per-device", "1")
     assert "2 runs trained" in result.stdout
     runs = results(tmp_path, "tiny").runs
     assert dict(zip(runs.variant, runs.status, strict=True)) == {
@@ -111,7 +111,7 @@ def test_two_commands_at_once_train_each_run_once(
     ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     study_file()
-    command = [*ABLATE, "run", "tiny.yaml", "--workers", "1"]
+    command = [*ABLATE, "run", "tiny.yaml", "--per-device", "1"]
     both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate(timeout=200)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs

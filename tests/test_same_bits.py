@@ -51,7 +51,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Digests:
     """What one worker makes of the study, run after run."""
     folder = tmp_path_factory.mktemp("quiet")
     (folder / "bits.yaml").write_text(STUDY, encoding="utf-8")
-    command = start(folder, "bits.yaml", "--workers", "1")
+    command = start(folder, "bits.yaml", "--per-device", "1")
     command.communicate(timeout=120)
     assert command.returncode == 0
     return trained(folder)
@@ -61,7 +61,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Digests:
 @pytest.mark.parametrize("workers", [2, 3])
 def test_whatever_the_size_of_the_pool(workers: int, quiet: Digests, ablate: Ablate, tmp_path: Path) -> None:
     (tmp_path / "bits.yaml").write_text(STUDY, encoding="utf-8")
-    assert ablate("run", "bits.yaml", "--workers", str(workers)).returncode == 0
+    assert ablate("run", "bits.yaml", "--per-device", str(workers)).returncode == 0
     assert trained(tmp_path) == quiet
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ablation.errors import UserError
+from ablation.errors import StorageError, UserError
 from ablation.record import SCHEMA_VERSION, EpochRow
-from ablation.store import RunFolder, read_json, replace, write_json
+from ablation.store import Failure, RunFolder, read_json, replace, write_json
 
 
 def row(epoch: int, loss: float = 0.5) -> EpochRow:
@@ -25,7 +25,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -
         file.write(b"half")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match=r"file.json cannot be written: disk full"):
         replace(path, fail)
     assert json.loads(path.read_text()) == {"old": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
@@ -78,5 +78,6 @@ def test_a_failure_is_noted_and_told(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert folder.failure() is None
     folder.fail("ValueError: no", "Traceback ...")
-    assert folder.failure() == "ValueError: no"
+    folder.fail("ValueError: no", "Traceback ...")
+    assert folder.failure() == Failure("ValueError: no", "Traceback ...", attempts=2)
     assert not folder.finished

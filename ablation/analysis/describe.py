@@ -171,13 +171,15 @@ def _troubles(results: Results) -> tuple[Trouble, ...]:
 
 def _trouble(row: Mapping[Any, Any], results: Results) -> Trouble:
     run, epoch = (str(row["variant"]), int(row["seed"])), 0 if pd.isna(row["epochs"]) else int(row["epochs"])
+    failure = results.failures.get(run)
     reasons = {
         "diverged": f"the loss became infinite or not a number in epoch {epoch}" if epoch else "not a finite number",
-        "crashed": results.failures.get(run, ""),
+        "crashed": failure.message if failure else "",
         "interrupted": f"stopped after epoch {epoch}",
         "missing": "not started yet",
     }
-    return Trouble(*run, str(row["status"]), epoch, reasons[str(row["status"])], str(row["folder"]))
+    details = failure.details if failure and row["status"] == "crashed" else ""
+    return Trouble(*run, str(row["status"]), epoch, reasons[str(row["status"])], str(row["folder"]), details)
 
 
 def _sweeps(manifest: Manifest) -> tuple[Sweep, ...]:

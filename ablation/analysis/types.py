@@ -246,6 +246,8 @@ class Trouble:
     epoch: int
     reason: str
     folder: str
+    details: str = ""
+    """The traceback of a crash."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ def write_report(store: Store, manifest: Manifest, out: Path) -> Report:
 def report_on(results: Results, store: Store, out: Path) -> Report:
     """Write the report of results, wherever they come from; predictions and images are looked for in `store`."""
     analysis = describe(results, _predictions(results, store))
+    for folder in (out / "figures", out / "tables"):
+        folder.mkdir(parents=True, exist_ok=True)
     page = make_page(store, results, analysis, read_interpretation(out))
     report = Report(
         html=out / "report.html",

@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from ablation.console import Preparer, StudyProgress, duration, make_console
-from ablation.errors import UserError
+from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
 from ablation.runner.local import LocalPool
-from ablation.runner.study import Outcome, plan_study, prepare_data, still_to_do, train_runs
-from ablation.store import Store, read_json, write_json
+from ablation.runner.study import MOST_ATTEMPTS, Outcome, given_up, plan_study, prepare_data, still_to_do, train_runs
+from ablation.store import Store, read_json, set_aside, write_json, writing
 from ablation.study import Study
 
 
@@ -24,19 +24,32 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     store = Store(options.results)
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
-    manifest = make_manifest(plan, options.command_line, _seen(store, slug(study.name)))
+    before = _stored(store, slug(study.name))
+    manifest = make_manifest(plan, options.command_line, before if before and _any_finished(before, store) else None)
+    if before and not options.new_data:
+        _refuse_changed_data(before, manifest, store)
+    with writing(store.root):
+        store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
     write_json(store.study_file(manifest.folder), manifest.to_json())
     todo = still_to_do(runs, store)
-    done = len({run.key for run in runs}) - len(todo)
+    resting = [] if options.retry else given_up(todo, store)
+    todo = [run for run in todo if run not in resting]
+    done = len({run.key for run in runs}) - len(todo) - len(resting)
     arms = len({run.variant for run in runs})
     size = f"{arms} variants x {len(study.seeds)} seeds"
-    console.print(f"[bold]{escape(study.name)}[/]: {size}, {done} of {len(todo) + done} runs done")
+    console.print(f"[bold]{escape(study.name)}[/]: {size}, {done} of {len(todo) + done + len(resting)} runs done")
     if study.smoke:
         console.print("[yellow]smoke run: tiny subset, the figures mean nothing[/]")
+    if resting:
+        names = ", ".join(run.label for run in resting[:3]) + (", ..." if len(resting) > 3 else "")
+        console.print(
+            f"[yellow]{len(resting)} runs have failed {MOST_ATTEMPTS} times and are left out[/] ({escape(names)}); "
+            "[bold]ablate status[/] says why, and [bold]--retry failed[/] tries them again"
+        )
     if not todo:
         console.print("nothing left to train; next: [bold]ablate report[/]")
         return 0
-    with LocalPool(options.device, options.workers, options.threads) as pool:
+    with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
         data = prepare_data(todo, store, pool, Preparer(console))
         workers = min(len(todo), len(pool.places))
         progress = StudyProgress(console, study.name, len(todo) + done, done, todo, workers)
@@ -45,14 +58,33 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     return _conclude(console, outcome, duration(progress.elapsed))
 
 
-def _seen(store: Store, folder: str) -> Manifest | None:
-    """The study's manifest so far, if any of its runs is finished: then there were results to be seen."""
+def _stored(store: Store, folder: str) -> Manifest | None:
+    """The study's manifest so far; one that cannot be read is set aside, since this command writes it anew."""
     path = store.study_file(folder)
     if not path.exists():
         return None
-    manifest = Manifest.from_json(read_json(path))
-    folders = (name for seeds in manifest.folders.values() for name in seeds.values())
-    return manifest if any(store.run(name).finished for name in folders) else None
+    try:
+        return Manifest.from_json(read_json(path))
+    except UnreadableError:
+        set_aside(path)
+        return None
+
+
+def _any_finished(manifest: Manifest, store: Store) -> bool:
+    """Whether there were results to be seen."""
+    return any(store.run(name).finished for seeds in manifest.folders.values() for name in seeds.values())
+
+
+def _refuse_changed_data(before: Manifest, now: Manifest, store: Store) -> None:
+    """Raise UserError where runs were begun on other images than those that are there now under the same name."""
+    begun = sum(store.run(name).started for seeds in before.folders.values() for name in seeds.values())
+    changed = [key for key, mark in now.fingerprints.items() if before.fingerprints.get(key, mark) != mark]
+    if begun and changed:
+        was, is_now = before.fingerprints[changed[0]], now.fingerprints[changed[0]]
+        raise UserError(
+            f"the images of {now.name} have changed since {begun} of its runs were begun (from {was} to {is_now})",
+            "put the old images back, give the study another name, or train all its runs again with --new-data",
+        )
 
 
 def _chosen(plan: Plan, only: list[str]) -> list[Run]:
@@ -65,7 +97,10 @@ def _chosen(plan: Plan, only: list[str]) -> list[Run]:
 
 
 def _conclude(console: Console, outcome: Outcome, elapsed: str) -> int:
-    """Say what came of it, and what to do next."""
+    """Say what came of it, and what to do next. Raises StorageError where results could not be written."""
+    if outcome.storage:
+        hint = "what is trained is kept, each run up to its last whole epoch; mend this and run the same command again"
+        raise StorageError(outcome.storage, hint)
     finished = len(outcome.done) + len(outcome.diverged)
     parts = [f"{finished} runs trained"]
     parts += [f"{len(outcome.diverged)} of them diverged"] if outcome.diverged else []

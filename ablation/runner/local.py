@@ -1,28 +1,23 @@
-"""Runs on this machine: a pool of reused worker processes, each with one run at a time.
-
-Workers are forked from a server that has imported torch once, where the system can fork, so that a new one costs
-little. This module imports no torch itself.
-"""
+"""Runs on this machine: a pool of reused worker processes, each with one run at a time."""
 
 from __future__ import annotations
 
-import multiprocessing
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection, wait
+from dataclasses import replace
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ablation.errors import UserError
 from ablation.protocol import (
     Busy,
     Done,
-    Ending,
     Evaluated,
     Event,
     Failed,
+    FailureKind,
     Hello,
     Prepare,
     Prepared,
@@ -37,11 +32,8 @@ from ablation.protocol import (
     Weigh,
     Weighed,
 )
-from ablation.runner.entry import serve
-from ablation.runner.places import choose_devices, list_places
-
-if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+from ablation.runner.places import choose_devices, default_sharing, list_places, more_pays
+from ablation.runner.processes import Worker, worker_context
 
 Request = Prepare | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
@@ -50,35 +42,26 @@ PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
 
 
-def _context() -> ForkServerContext | SpawnContext:
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ablation.train.worker"])
-    return context
-
-
-@dataclass
-class _Worker:
-    process: ForkServerProcess | SpawnProcess
-    pipe: Connection
-    device: str
-    task: Task | None = None
-
-
 class LocalPool:
-    """Workers on this machine. A context manager: leaving it ends them."""
+    """Workers on this machine, one at each of `places`. A context manager: leaving it ends them.
 
-    def __init__(self, device: str, workers: int | None, threads: int) -> None:
-        self._context = _context()
+    `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `settle` finds.
+    One that says nothing for `hang_after` seconds of a run is replaced.
+    """
+
+    def __init__(self, device: str, per_device: int | None, threads: int, hang_after: float | None = None) -> None:
+        self._context = worker_context()
         self._threads = threads
+        self._hang_after = hang_after
         self._queue: deque[Task] = deque()
         self._stopping = False
-        self._workers = [self._start("cpu")]
+        self._workers = {0: Worker.start(self._context, "cpu", threads)}
         try:
             hello = self._ask(None, lambda _: None)
             assert isinstance(hello, Hello)
-            self.places = list_places(choose_devices(device, hello.accelerators), workers, threads)
+            self._devices = choose_devices(device, hello.accelerators)
+            self._open = per_device is None and self._devices != ["cpu"]
+            self.places = list_places(self._devices, per_device or default_sharing(self._devices, threads))
         except BaseException:
             self.close()
             raise
@@ -92,12 +75,11 @@ class LocalPool:
 
     def close(self) -> None:
         """End all workers at once."""
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.pipe.close()
-        self._workers = []
+        for worker in self._workers.values():
+            worker.end()
+        self._workers = {}
 
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path:
         """Have a data set decoded and return its folder. Raises UserError where it cannot be had."""
@@ -122,13 +104,27 @@ class LocalPool:
 
     def probe(self, task: Task) -> float:
         """Estimated seconds of a run. Raises UserError where it cannot even be tried."""
-        answer = self._ask(Probe(task), lambda _: None)
+        answer = self._ask(Probe(replace(task, device=self.places[0])), lambda _: None)
         assert isinstance(answer, Probed)
         if answer.seconds is None:
             raise UserError(
                 f"{task.run.label} fails at its first steps:\n{answer.details}", "mend or leave out the variant"
             )
         return answer.seconds
+
+    def settle(self, longest: Task) -> None:
+        """Find how many workers share a GPU, from a few steps of the longest run by 1, 2, 4, ... of them at once."""
+        count, before = 1, None
+        while self._open:
+            found = self._probe_together(longest, count)
+            if not more_pays(before, found):
+                break
+            before, count = found, 2 * count
+        if self._open and before:
+            self.places = list_places(self._devices, len(before))
+            self._open = False
+        for place in [place for place in self._workers if place >= len(self.places)]:
+            self._workers.pop(place).end()
 
     def submit(self, task: Task) -> None:
         """Queue a run; the device that its task names is replaced by that of the worker that takes it."""
@@ -147,18 +143,13 @@ class LocalPool:
                 self._queue.clear()
                 self._tell_to_stop()
             self._assign()
-            busy = {worker.pipe: worker for worker in self._workers if worker.task}
+            busy = {worker.pipe: place for place, worker in self._workers.items() if worker.task}
             if not busy:
                 return
             for pipe in wait(list(busy), PATIENCE):
-                yield self._event(busy[pipe])  # type: ignore[index]
-
-    def _start(self, device: str) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(theirs, self._threads), daemon=True)
-        process.start()
-        theirs.close()
-        return _Worker(process, ours, device)
+                if event := self._event(busy[pipe]):  # type: ignore[index]
+                    yield event
+            yield from [self._replace(place, "hung") for place in self._hanging()]
 
     def _ask(self, request: Request | None, progress: Callable[[Preparing], None]) -> object:
         """The first worker's answer to a request (its first words where there is none); it may die, but not always."""
@@ -172,54 +163,97 @@ class LocalPool:
                         progress(answer)
                 return answer
             except (EOFError, OSError):
-                worker.process.join()
-                worker.pipe.close()
-                self._workers[0] = self._start(worker.device)
+                cause = worker.end()
+                self._workers[0] = Worker.start(self._context, worker.device, self._threads)
         hint = "is there enough memory? `dmesg` tells if the system ended it"
-        raise UserError(f"{MOST_DEATHS} worker processes died ({_cause(worker)}) before any run began", hint)
+        raise UserError(f"{MOST_DEATHS} worker processes died ({cause}) before any run began", hint)
+
+    def _probe_together(self, task: Task, count: int) -> list[Probed | None]:
+        """What each of `count` workers says of the run when all try it on the first device; None of one that died."""
+        device = self._devices[0]
+        for place in range(count):
+            if place not in self._workers or self._workers[place].device != device:
+                if place in self._workers:
+                    self._workers[place].end()
+                self._workers[place] = Worker.start(self._context, device, self._threads)
+            with suppress(OSError):
+                self._workers[place].pipe.send(Probe(replace(task, device=device)))
+        found: list[Probed | None] = []
+        for place in range(count):
+            try:
+                while isinstance(answer := self._workers[place].pipe.recv(), Hello):
+                    pass
+                assert isinstance(answer, Probed)
+                found.append(answer)
+            except (EOFError, OSError):
+                self._workers[place].end()
+                self._workers[place] = Worker.start(self._context, device, self._threads)
+                found.append(None)
+        return found
 
     def _assign(self) -> None:
-        """Give queued runs to idle workers, starting workers where places are still free."""
-        for index in range(len(self.places)):
-            if not self._queue or self._stopping:
-                return
-            if index == len(self._workers):
-                self._workers.append(self._start(self.places[index]))
-            worker = self._workers[index]
-            if worker.task is None:
-                worker.task = replace(self._queue.popleft(), device=worker.device)
-                with suppress(OSError):  # a worker that died while idle is found by the read that follows
-                    worker.pipe.send(worker.task)
+        """Give queued runs to idle workers, starting workers where places are still free.
 
-    def _event(self, worker: _Worker) -> Event:
+        A run that must be alone waits until no other is left, and has its device to itself.
+        """
+        for place, device in enumerate(self.places):
+            if self._stopping or not self._queue:
+                return
+            if place in self._workers and self._workers[place].task:
+                continue
+            task = next((task for task in self._queue if not task.alone), None)
+            if task is None:
+                if any(worker.task and worker.device == device for worker in self._workers.values()):
+                    continue
+                task = self._queue[0]
+                self._leave_alone(place, device)
+            self._queue.remove(task)
+            self._give(place, replace(task, device=device))
+
+    def _give(self, place: int, task: Task) -> None:
+        if place not in self._workers:
+            self._workers[place] = Worker.start(self._context, self.places[place], self._threads)
+        worker = self._workers[place]
+        worker.task, worker.heard = task, time.monotonic()
+        with suppress(OSError):  # a worker that died while idle is found by the read that follows
+            worker.pipe.send(task)
+
+    def _leave_alone(self, place: int, device: str) -> None:
+        """End the idle workers of a device, which keep memory, but for that of `place`."""
+        for other in [other for other, worker in self._workers.items() if worker.device == device and other != place]:
+            self._workers.pop(other).end()
+
+    def _event(self, place: int) -> Event | None:
+        worker = self._workers[place]
+        worker.heard = time.monotonic()
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
-            return self._replace(worker)
+            return self._replace(place, "lost")
         if isinstance(message, Hello):
-            return self._event(worker)
+            return None
         if isinstance(message, Done | Failed | Stopped | Busy | Evaluated):
             worker.task = None
         event: Event = message
         return event
 
-    def _replace(self, worker: _Worker) -> Ending:
-        """A fresh worker in the place of a dead one, whose run has failed."""
-        worker.process.join()
-        cause = _cause(worker)
-        worker.pipe.close()
+    def _hanging(self) -> list[int]:
+        limit = self._hang_after
+        now = time.monotonic()
+        return [p for p, worker in self._workers.items() if limit and worker.task and now - worker.heard > limit]
+
+    def _replace(self, place: int, kind: FailureKind) -> Failed:
+        """A fresh worker in the place of a dead or hanging one, whose run has failed."""
+        worker = self._workers[place]
         task = worker.task
         assert task is not None
-        self._workers[self._workers.index(worker)] = self._start(worker.device)
-        return Failed(task.run, f"the worker process died ({cause})", "", lost_worker=True)
+        cause = worker.end()
+        self._workers[place] = Worker.start(self._context, worker.device, self._threads)
+        silent = f"the worker said nothing for {self._hang_after:.0f} s and was ended" if kind == "hung" else ""
+        return Failed(task.run, silent or f"the worker process died ({cause})", "", kind)
 
     def _tell_to_stop(self) -> None:
-        for worker in self._workers:
+        for worker in self._workers.values():
             if worker.task:
                 with suppress(OSError):
                     worker.pipe.send(Stop())
-
-
-def _cause(worker: _Worker) -> str:
-    code = worker.process.exitcode
-    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"

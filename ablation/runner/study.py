@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -14,11 +14,13 @@ from ablation.fingerprint import fingerprint, weights_digest
 from ablation.plan import Plan, Run, data_sources, make_plan, source_key, weights_sources
 from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights, Weigh
 from ablation.runner.order import order_runs
-from ablation.store import Store
+from ablation.store import RunFolder, Store
 from ablation.study import Study
 
+MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
+"""Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
 MOST_ATTEMPTS = 3
-"""Of a run whose worker dies under it; a run that raises an error would raise it again, and is not repeated."""
+"""Commands that try a run; after as many failures it takes `--retry failed`."""
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -26,7 +28,8 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 class Executor(Protocol):
     """Where runs are trained: it prepares data, takes tasks, and tells what happens to them.
 
-    `places` has an entry for each worker that it can have: the name of its device.
+    `places` has an entry for each worker that it can have: the name of its device. `settle` may change how many there
+    are, once the longest run is known.
     """
 
     @property
@@ -34,6 +37,7 @@ class Executor(Protocol):
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
     def weigh(self, request: Weigh) -> tuple[float, ...]: ...
+    def settle(self, longest: Task) -> None: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
@@ -41,12 +45,13 @@ class Executor(Protocol):
 
 @dataclass
 class Outcome:
-    """What an `ablate run` did. `failed` holds what each failed run died of."""
+    """What an `ablate run` did. `failed` holds what each failed run died of, `storage` why no result can be written."""
 
     done: list[Run] = field(default_factory=list)
     diverged: list[Run] = field(default_factory=list)
     failed: list[tuple[Run, str]] = field(default_factory=list)
     stopped: bool = False
+    storage: str = ""
 
 
 def plan_study(study: Study) -> Plan:
@@ -57,9 +62,22 @@ def plan_study(study: Study) -> Plan:
 
 
 def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
-    """The runs that are not finished on disk, each training once however many variants share it."""
+    """The runs that are not finished on disk, each training once however many variants share it.
+
+    One whose files cannot be trusted counts as not finished. Raises UserError for files of another schema version.
+    """
     distinct = {run.key: run for run in reversed(runs)}
-    return [run for run in runs if distinct[run.key] is run and not store.run(run.folder).finished]
+    return [run for run in runs if distinct[run.key] is run and not _finished(store.run(run.folder), run.key)]
+
+
+def _finished(folder: RunFolder, key: str) -> bool:
+    return folder.finished and folder.trouble(key) is None
+
+
+def given_up(runs: Sequence[Run], store: Store) -> list[Run]:
+    """Those of the runs that have failed too often to be tried again unasked."""
+    failures = {run.key: store.run(run.folder).failure() for run in runs}
+    return [run for run in runs if (failure := failures[run.key]) and failure.attempts >= MOST_ATTEMPTS]
 
 
 def prepare_data(
@@ -96,22 +114,23 @@ def train_runs(
     folders = {run.key: data[source_key(run.recipe.data)] for run in runs}
     weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
     costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
-    tasks = {
-        run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads)
-        for run in order_runs(runs, costs, len(executor.places))
-    }
-    for task in tasks.values():
-        executor.submit(task)
+    tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
+    executor.settle(tasks[max(costs, key=lambda key: costs[key])])
+    for run in order_runs(runs, costs, len(executor.places)):
+        executor.submit(tasks[run.key])
     with _stop_on_signal(executor, outcome, on_stop):
         for event in executor.events():
             on_event(event)
             match event:
                 case Done(run, record):
                     (outcome.diverged if record.status == "diverged" else outcome.done).append(run)
+                case Failed(run, kind="storage"):
+                    outcome.storage = event.message
+                    executor.stop()
                 case Failed(run):
                     attempts[run.key] = attempts.get(run.key, 0) + 1
-                    if event.lost_worker and attempts[run.key] < MOST_ATTEMPTS:
-                        executor.submit(tasks[run.key])
+                    if attempts[run.key] < MOST_TRIES[event.kind]:
+                        executor.submit(replace(tasks[run.key], alone=event.kind == "memory"))
                     else:
                         outcome.failed.append((run, event.message))
                         store.run(run.folder).fail(event.message, event.details)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ablation.record import SCHEMA_VERSION
-from ablation.store import replace
+from ablation.store import replace, set_aside
 
 _MALFORMED = (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError)
 
@@ -20,14 +21,16 @@ T = TypeVar("T", Tensor, Any)
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint of tensors and plain values in the place of the old one."""
-    replace(path, lambda file: torch.save({"schema_version": SCHEMA_VERSION, **content}, file))
+    """Write a checkpoint of tensors and plain values in the place of the old one. Raises StorageError."""
+    buffer = BytesIO()  # torch tells of a full disk in words of its own, so that it writes to memory
+    torch.save({"schema_version": SCHEMA_VERSION, **content}, buffer)
+    replace(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     """The checkpoint at `path`, or None where there is none.
 
-    One that cannot be read is moved aside as `<name>.unreadable`, and the answer is None: it is never trusted.
+    One that cannot be read is set aside, and the answer is None: it is never trusted.
     """
     if not path.exists():
         return None
@@ -36,7 +39,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {content['schema_version']}")
     except _MALFORMED:
-        path.replace(path.with_name(f"{path.name}.unreadable"))
+        set_aside(path)
         return None
     return dict(content)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import sys
@@ -38,13 +39,19 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def accelerators() -> list[str]:
-    """The CUDA devices that this process can see, as torch names them."""
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    """The CUDA devices that this process can see, as torch names them, or those of the device table."""
+    return list(_table()) or [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def _table() -> dict[str, str]:
+    """What stands in for which device: for tests, ABLATION_DEVICES=cuda:0=cpu,cuda:1=cpu makes two GPUs of the CPU."""
+    entries = [entry for entry in os.environ.get("ABLATION_DEVICES", "").split(",") if entry]
+    return dict(entry.split("=", 1) for entry in entries)
 
 
 def open_device(name: str) -> torch.device:
     """The device `name` (`cpu`, `cuda:0`), made the current one."""
-    device = torch.device(name)
+    device = torch.device(_table().get(name, name))
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
@@ -93,6 +100,32 @@ def _resident_mb(field: str) -> float:
         return float("nan")
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def memory_taken(device: torch.device) -> float:
+    """The share of the device's memory that is taken, by whomever; on a CPU of the host's (0 where it is unknown)."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return 1 - free / total
+    info = Path("/proc/meminfo")
+    if not info.exists():
+        return 0.0
+    sizes = {line.partition(":")[0]: float(line.split()[1]) for line in info.read_text().splitlines()}
+    return 1 - sizes["MemAvailable"] / sizes["MemTotal"]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that a device, or the host, has no memory left."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's allocator on the CPU
+
+
+def forget() -> None:
+    """Give what the last run left in caches back to its accelerator, for the other workers there."""
+    if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def describe(device: torch.device) -> tuple[str, str]:

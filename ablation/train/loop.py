@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -25,35 +23,13 @@ from ablation.train.data import Loader
 from ablation.train.evaluation import Evaluation, evaluate, precision_of
 from ablation.train.models import count_macs, count_parameters
 from ablation.train.optim import build_optimizer, learning_rate, warmup_steps
+from ablation.train.progress import Hooks, Progress, trouble
 from ablation.train.sizes import input_shape
 from ablation.train.streams import seed_layers
 from ablation.train.targets import Mixup, Targets
 
 TICK = 0.25
 """Seconds between two progress reports inside an epoch."""
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the loop tells, and asks, the outside: an epoch done, steps done of the epoch under way, whether to stop."""
-
-    on_epoch: Callable[[EpochRow, int], None]
-    on_step: Callable[[int, int, int, float], None]
-    should_stop: Callable[[], bool]
-
-
-@dataclass
-class Progress:
-    """What a run carries from epoch to epoch besides its weights; it is saved with every checkpoint."""
-
-    epoch: int = 0
-    best_epoch: int | None = None
-    best_accuracy: float = -1.0
-    train_seconds: float = 0.0
-    resumed: int = 0
-    diverged: bool = False
-    val_losses: list[float] = field(default_factory=list)
-    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def train(task: Task, hooks: Hooks) -> RunRecord | None:
@@ -112,7 +88,7 @@ class Training:
 
     def until_end(self, hooks: Hooks) -> RunRecord | None:
         self.folder.open({"recipe": self.recipe.canonical(), "seed": self.task.run.seed, "key": self.task.run.key})
-        self._resume()
+        self._resume(hooks)
         while not self._over():
             if hooks.should_stop():
                 return None
@@ -125,9 +101,17 @@ class Training:
         waited = progress.epoch - (progress.best_epoch or 0)
         return progress.epoch >= self.budget.rows or progress.diverged or (patience is not None and waited >= patience)
 
-    def _resume(self) -> None:
-        saved = checkpoint.load(self.folder.last, self.device)
+    def _resume(self, hooks: Hooks) -> None:
+        """Go on from the last checkpoint; where it, or what belongs to it, cannot be trusted, begin anew."""
+        begun, saved = self.folder.last.exists(), checkpoint.load(self.folder.last, self.device)
         if saved:
+            fault = trouble(saved, self.folder, self.task.run.key)
+        else:
+            fault = "its checkpoint cannot be read" if begun else ""
+        if fault:
+            hooks.on_notice(f"{fault}: set aside, the run begins anew")
+            self.folder.start_over()
+        elif saved:
             self.model.load_state_dict(saved["model"])
             self._enter(self._stage_of(saved["progress"]["epoch"]))
             if "optimizer" in saved:  # a run that was about to finish has done without it already
@@ -241,6 +225,7 @@ class Training:
 
     def _with_predictions(self, weights: dict[str, Tensor], result: Evaluation) -> dict[str, object]:
         return {
+            "key": self.task.run.key,
             "model": weights,
             "classes": list(self.classes),
             "statistics": list(self.loader.statistics),

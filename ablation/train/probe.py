@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,34 +15,50 @@ from ablation.study import Recipe
 from ablation.train import sources
 from ablation.train.budget import make_budget
 from ablation.train.data import split
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import train
+from ablation.train.progress import Hooks
 
 STEPS = 4
-"""Timed, after as many that warm up."""
+"""Of a row; the first row warms up."""
+MOST_ROWS = 10_000
 
 
-def probe(task: Task) -> float:
+def probe(task: Task, least: float = 0.0) -> float:
     """Estimated seconds of a run, validation included and checkpoints left out, on the device of the task.
 
-    The steps have the run's own network and batch size; stages and frozen parts are not told apart. Nothing is kept.
+    The steps have the run's own network and batch size; stages and frozen parts are not told apart. They go on for
+    `least` seconds; those of the first row are not counted. Nothing is kept.
     """
-    recipe = task.run.recipe
-    parts = split(sources.load(task.data).labels, recipe.data, task.run.seed)
+    recipe, labels = task.run.recipe, sources.load(task.data).labels
+    parts = split(labels, recipe.data, task.run.seed)
     budget = make_budget(recipe.train, len(parts.train), parts.available)
+    short = _shortened(recipe, len(parts.train))
+    validated = len(split(labels, short.data, task.run.seed).val)
     rows: list[EpochRow] = []
-    hooks = Hooks(lambda row, _: rows.append(row), lambda *_: None, lambda: False)
+    end = time.monotonic() + least
+    hooks = Hooks(
+        on_epoch=lambda row, _: rows.append(row),
+        on_step=lambda *_: None,
+        should_stop=lambda: len(rows) > 1 and time.monotonic() > end,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        short = replace(task.run, recipe=_shortened(recipe, len(parts.train)))
-        record = train(replace(task, run=short, folder=Path(folder) / "run"), hooks)
-    assert record is not None
-    step, image = rows[-1].seconds / STEPS, rows[-1].eval_seconds / record.val_images
+        train(replace(task, run=replace(task.run, recipe=short), folder=Path(folder) / "run"), hooks)
+    step = statistics.mean(row.seconds for row in rows[1:]) / STEPS
+    image = statistics.mean(row.eval_seconds for row in rows[1:]) / validated
     return budget.total * step + budget.rows * len(parts.val) * image
 
 
 def _shortened(recipe: Recipe, images: int) -> Recipe:
-    """The recipe on just enough images for its batches, for two short epochs."""
+    """The recipe on just enough images for its batches, for ever so many short epochs."""
     batch = min(recipe.train.batch_size, images)
     enough = max(20, math.ceil(2 * batch / (1 - recipe.data.validation)))
-    budget = {"epochs": None, "steps": 2 * STEPS, "eval_every": STEPS, "stages": (), "patience": None, "hold": "epochs"}
+    budget = {
+        "epochs": None,
+        "steps": MOST_ROWS * STEPS,
+        "eval_every": STEPS,
+        "stages": (),
+        "patience": None,
+        "hold": "epochs",
+    }
     data = recipe.data.model_copy(update={"fraction": 1.0, "limit": min(enough, recipe.data.limit or enough)})
     return recipe.model_copy(update={"data": data, "train": recipe.train.model_copy(update=budget)})

@@ -10,7 +10,8 @@ from ablation.protocol import Task
 from ablation.sections import Sgd
 from ablation.study import Model, Recipe, Synthetic, Train
 from ablation.train import sources
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import train
+from ablation.train.progress import Hooks
 
 _RECIPE = Recipe(
     data=Synthetic(name="synthetic", shape=(1, 8, 8), classes=2, samples=40),

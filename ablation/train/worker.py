@@ -13,7 +13,7 @@ import torch
 import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; here it is loaded once, before workers fork)
 from filelock import FileLock, Timeout
 
-from ablation.errors import UserError
+from ablation.errors import StorageError, UserError
 from ablation.protocol import (
     Busy,
     Done,
@@ -21,7 +21,9 @@ from ablation.protocol import (
     EpochDone,
     Evaluate,
     Failed,
+    FailureKind,
     Hello,
+    Noticed,
     Prepare,
     Prepared,
     Preparing,
@@ -38,11 +40,12 @@ from ablation.protocol import (
     Weighed,
 )
 from ablation.record import EpochRow
-from ablation.store import RunFolder
+from ablation.store import RunFolder, writing
 from ablation.train import device, finetune, sources
 from ablation.train.costs import costs
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import train
 from ablation.train.probe import probe
+from ablation.train.progress import Hooks
 from ablation.train.testing import evaluate_run
 from ablation.train.warmup import warm_up
 
@@ -98,7 +101,8 @@ def _prepare(request: Prepare, pipe: Connection) -> Prepared:
 
 def _probe(request: Probe) -> Probed:
     try:
-        return Probed(probe(request.task))
+        seconds = probe(request.task, request.least)
+        return Probed(seconds, memory=device.memory_taken(device.open_device(request.task.device)))
     except Exception:
         return Probed(None, traceback.format_exc())
 
@@ -122,21 +126,34 @@ def _train(task: Task, pipe: Connection) -> Ending:
     """Train one run under its lock, so that two commands never train it at once."""
     run = task.run
     try:
-        task.folder.mkdir(parents=True, exist_ok=True)
+        with writing(task.folder):
+            task.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(task.folder / "lock", timeout=LOCK_PATIENCE):
-            folder = RunFolder(task.folder)
-            record = folder.record()
-            if record is None:
-                pipe.send(Started(run, task.device))
-                record = train(task, _hooks(task, pipe))
-            if record is None:
-                return Stopped(run)
-            selected = [row for row in folder.epochs() if row.epoch == record.selected_epoch]
-            return Done(run, record, selected[0] if selected else None)
+            return _train_locked(task, _hooks(task, pipe), pipe)
     except Timeout:
         return Busy(run)
+    except StorageError as error:
+        return Failed(run, error.message, "", "storage")
     except Exception as error:
-        return Failed(run, f"{type(error).__name__}: {error}", traceback.format_exc())
+        kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"
+        return Failed(run, f"{type(error).__name__}: {error}", traceback.format_exc(), kind)
+    finally:
+        device.forget()
+
+
+def _train_locked(task: Task, hooks: Hooks, pipe: Connection) -> Ending:
+    run, folder = task.run, RunFolder(task.folder)
+    if trouble := folder.trouble(run.key):
+        hooks.on_notice(f"{trouble}: set aside, the run begins anew")
+        folder.start_over()
+    record = folder.record()
+    if record is None:
+        pipe.send(Started(run, task.device))
+        record = train(task, hooks)
+    if record is None:
+        return Stopped(run)
+    selected = [row for row in folder.epochs() if row.epoch == record.selected_epoch]
+    return Done(run, record, selected[0] if selected else None)
 
 
 def _hooks(task: Task, pipe: Connection) -> Hooks:
@@ -154,4 +171,7 @@ def _hooks(task: Task, pipe: Connection) -> Hooks:
             stopping = isinstance(pipe.recv(), Stop) or stopping
         return stopping
 
-    return Hooks(on_epoch, on_step, should_stop)
+    def on_notice(message: str) -> None:
+        pipe.send(Noticed(task.run, message))
+
+    return Hooks(on_epoch, on_step, should_stop, on_notice)

@@ -15,7 +15,8 @@ from ablation.protocol import Task
 from ablation.record import RunRecord
 from ablation.train import data
 from ablation.train.data import Loader, Split
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import train
+from ablation.train.progress import Hooks
 from ablation.train.sources import ImageSet
 
 from .test_loop import STUDY

@@ -22,8 +22,9 @@ from ablation.study import Study
 from ablation.train import checkpoint, finetune, sources
 from ablation.train.data import Input
 from ablation.train.finetune import Weights, fit
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import train
 from ablation.train.optim import build_optimizer
+from ablation.train.progress import Hooks
 from ablation.train.sizes import Classifier
 
 BASE = """\
@@ -281,7 +282,7 @@ def test_the_same_checkpoint_in_two_places_is_two_variants_of_one_training(
 def test_the_command_finds_weights_that_do_not_fit_before_it_trains(ablate, trained: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     text = BASE.replace("CLASSES", "4").replace("EPOCHS", "1").replace("MODEL", f"width: 2, weights: {trained}")
     (tmp_path / "wide.yaml").write_text(text)
-    result = ablate("run", "wide.yaml", "--workers", "1")
+    result = ablate("run", "wide.yaml", "--per-device", "1")
     assert result.returncode == 1
     assert "is of another network" in result.stdout + result.stderr
     assert not list((tmp_path / "results" / "runs").glob("*"))

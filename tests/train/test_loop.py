@@ -16,7 +16,8 @@ from ablation.record import EpochRow, RunRecord
 from ablation.store import RunFolder
 from ablation.study import Study
 from ablation.train import checkpoint
-from ablation.train.loop import Hooks, Training, train
+from ablation.train.loop import Training, train
+from ablation.train.progress import Hooks
 
 STUDY = """\
 baseline:

@@ -23,9 +23,10 @@ from ablation.runner.study import plan_study
 from ablation.store import RunFolder
 from ablation.study import Model, Study
 from ablation.train import checkpoint, finetune
-from ablation.train.loop import Hooks, train
+from ablation.train.loop import train
 from ablation.train.models import count_macs, count_parameters
 from ablation.train.models.pretrained import AveragePool, MetaParameters, renamed, torchvision_network
+from ablation.train.progress import Hooks
 from ablation.train.sizes import model_size
 from tests.test_imports import loaded
 
@@ -315,7 +316,7 @@ def test_the_key_holds_the_name_of_the_weights_or_the_digest_of_a_stranger_under
 def test_the_command_says_where_to_put_weights_before_it_trains(ablate, hub: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
     (tmp_path / "offline.yaml").write_text(STUDY.replace("MODEL", "weights: DEFAULT"))
-    result = ablate("run", "offline.yaml", "--workers", "1")
+    result = ablate("run", "offline.yaml", "--per-device", "1")
     assert result.returncode == 1
     text: Any = " ".join((result.stdout + result.stderr).split())
     assert "could not be downloaded" in text
