@@ -78,6 +78,11 @@ def _add_run(commands: Commands) -> None:
     _results_argument(run)
     run.add_argument("--only", action="append", default=[], metavar="VARIANT", help="train this one only (repeatable)")
     _worker_arguments(run)
+    cluster = run.add_argument_group("on a cluster")
+    cluster.add_argument("--backend", choices=("local", "ray"), default="local", help="where to train (default: local)")
+    cluster.add_argument(
+        "--address", help="of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT (default: one of this machine)"
+    )
     run.set_defaults(call=_run)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from ablation.arrays import Arrays, read_arrays
 from ablation.errors import UserError
 from ablation.fingerprint import Part, cache_folder, list_images, open_archive
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
@@ -63,12 +65,13 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
     return folder
 
 
-def load(folder: Path) -> ImageSet:
-    """Map a prepared data set into memory: its pages are shared by all processes that do so."""
-    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", allow_pickle=False)
-    classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
-    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
+def load(data: Path | Arrays) -> ImageSet:
+    """A prepared data set, from its folder or from arrays, as tensors over the same memory."""
+    arrays = read_arrays(data) if isinstance(data, Path) else data
+    with warnings.catch_warnings():  # arrays that several processes share may be read-only, and nobody writes to them
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        images, labels = torch.from_numpy(arrays.images), torch.from_numpy(arrays.labels)
+    return ImageSet(images, labels, arrays.classes)
 
 
 def check_classes(folder: Path, expected: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import torch
@@ -14,12 +15,14 @@ import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; he
 from filelock import FileLock, Timeout
 
 from ablation.errors import UserError
+from ablation.plan import Run
 from ablation.protocol import (
     Busy,
     Done,
     Ending,
     EpochDone,
     Evaluate,
+    Event,
     Failed,
     Hello,
     Prepare,
@@ -110,28 +113,34 @@ def _evaluate(task: Evaluate) -> Ending:
     try:
         return evaluate_run(task)
     except Exception as error:
-        return Failed(task.run, f"{type(error).__name__}: {error}", traceback.format_exc())
+        return failure(task.run, error)
 
 
 def _train(task: Task, pipe: Connection) -> Ending:
     """Train one run under its lock, so that two commands never train it at once."""
-    run = task.run
     try:
         task.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(task.folder / "lock", timeout=LOCK_PATIENCE):
-            folder = RunFolder(task.folder)
-            record = folder.record()
-            if record is None:
-                pipe.send(Started(run, task.device))
-                record = train(task, _hooks(task, pipe))
-            if record is None:
-                return Stopped(run)
-            selected = [row for row in folder.epochs() if row.epoch == record.selected_epoch]
-            return Done(run, record, selected[0] if selected else None)
+            return until_end(task, pipe.send, _hooks(task, pipe))
     except Timeout:
-        return Busy(run)
+        return Busy(task.run)
     except Exception as error:
-        return Failed(run, f"{type(error).__name__}: {error}", traceback.format_exc())
+        return failure(task.run, error)
+
+
+def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending:
+    """Train a run that is not finished yet, and say how it ended."""
+    folder = RunFolder(task.folder)
+    record = folder.record()
+    if record is None:
+        tell(Started(task.run, task.device))
+        record = train(task, hooks)
+    return Stopped(task.run) if record is None else Done(task.run, record, folder.selected(record))
+
+
+def failure(run: Run, error: Exception) -> Failed:
+    """What an error under way tells of a run."""
+    return Failed(run, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
 def _hooks(task: Task, pipe: Connection) -> Hooks:

@@ -1,0 +1,31 @@
+"""A prepared data set as arrays, in the folder where it lies or on its way to another machine. No torch here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Images (n, channels, height, width) as uint8, labels (n,) as int64, and the names of the classes."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+
+
+def read_arrays(folder: Path) -> Arrays:
+    """Map the arrays of a prepared data set into memory: its pages are shared by all processes that do so."""
+    import numpy as np
+
+    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+    return Arrays(np.asarray(images), labels, tuple(classes))
