@@ -39,8 +39,8 @@ from ablation.runner.places import available_cores
 from ablation.runner.ray_cluster import connect, count_slots, start_actor
 from ablation.store import RunFolder
 
-PATIENCE = 0.2
-"""Seconds after which the pool looks up from its actors."""
+PATIENCE = 0.1
+"""Seconds after which the pool looks up from its actors, and signals are noticed."""
 LOOK_SECONDS = 3.0
 """Between two looks at which nodes there are."""
 BUSY_SECONDS = 2.0

@@ -13,6 +13,8 @@ from ablation.runner.entry import Remote
 CONNECT_SECONDS = 5.0
 """In which a cluster must answer at its address."""
 
+_INSTALL = "pip install 'ablation-lab[ray]'"
+
 
 def connect(address: str | None, cpus: int) -> Any:
     """The module `ray`, connected to the cluster at `address`, or to one of this machine alone with `cpus` processors.
@@ -25,7 +27,7 @@ def connect(address: str | None, cpus: int) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("--backend ray needs Ray, which is not installed", "pip install 'ablation-lab[ray]'") from None
+        raise UserError("--backend ray needs Ray, which is not installed", _INSTALL) from None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         ray.init("local", num_cpus=cpus, _node_ip_address="127.0.0.1", include_dashboard=False, **quiet)
@@ -33,14 +35,18 @@ def connect(address: str | None, cpus: int) -> Any:
     _knock(address)
     try:
         ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-        what = str(error).strip().splitlines()[0]
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        what = " ".join(str(error).split())[:300]
         raise UserError(f"--address {address}: {what}", "start one: `ray start --head`, see docs/cluster.md") from None
+    except ImportError:
+        raise UserError(f"--address {address} needs Ray's client, which is not installed", _INSTALL) from None
     return ray
 
 
 def _knock(address: str) -> None:
     """Raise UserError where nobody listens at `HOST:PORT`; Ray itself would try for long."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS", address)
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         return
