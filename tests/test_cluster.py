@@ -76,6 +76,7 @@ def loopback() -> dict[str, str]:
 def start() -> Iterator[Start]:
     """Starts `ablate run` of the twelve runs in a process group of its own, as a terminal would."""
     started: list[subprocess.Popen[str]] = []
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # a short name, for Ray makes sockets in it
 
     def call(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         (folder / "tiny.yaml").write_text(TWELVE)
@@ -83,7 +84,7 @@ def start() -> Iterator[Start]:
             subprocess.Popen(
                 [*ABLATE, "run", "tiny.yaml", *arguments],
                 cwd=folder,
-                env=loopback(),
+                env=loopback() | {"TMPDIR": str(scratch)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -96,6 +97,7 @@ def start() -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def end(process: subprocess.Popen[str], code: int = 0) -> str:
@@ -264,8 +266,12 @@ def test_an_address_without_the_backend_is_an_error(ablate: Ablate, tmp_path: Pa
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.parametrize(("option", "error"), [("cuda:0", "names devices of one machine"), ("cuda", "has a GPU")])
-def test_a_device_that_the_cluster_lacks_is_an_error(option: str, error: str, ablate: Ablate, tmp_path: Path) -> None:
+def test_a_device_that_the_cluster_lacks_is_an_error(
+    option: str, error: str, ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
-    result = ablate("run", "tiny.yaml", "--backend", "ray", "--device", option)
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as scratch:
+        monkeypatch.setenv("TMPDIR", scratch)
+        result = ablate("run", "tiny.yaml", "--backend", "ray", "--device", option)
     assert result.returncode == 1
     assert error in result.stderr
