@@ -87,6 +87,11 @@ def _add_run(commands: Commands) -> None:
     )
     run.add_argument("--new-data", action="store_true", help="train on images that have changed since the study began")
     run.add_argument("--retry", choices=["failed"], help="try the runs again that have failed too often")
+    cluster = run.add_argument_group("on a cluster")
+    cluster.add_argument("--backend", choices=("local", "ray"), default="local", help="where to train (default: local)")
+    cluster.add_argument(
+        "--address", help="of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT (default: one of this machine)"
+    )
     run.set_defaults(call=_run)
 
 

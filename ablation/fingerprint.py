@@ -128,6 +128,17 @@ def hub_folder() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
+def weights_file(model: Model, digest: str) -> Path:
+    """Where the weights lie that `model` starts from; `digest` is their `weights_digest`.
+
+    A checkpoint that was brought to this machine for a run lies in the hub's folder, under its digest.
+    """
+    if model.checkpoint is None:
+        return hub_folder() / TORCHVISION[model.name].file
+    brought = hub_folder() / f"{digest}.pt"
+    return brought if brought.is_file() else Path(model.checkpoint)
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ablation.arrays import Arrays
 from ablation.errors import UserError
 from ablation.plan import Run
 from ablation.record import EpochRow, RunRecord
@@ -37,11 +38,11 @@ class TryWeights:
 
 @dataclass(frozen=True)
 class Task:
-    """A run to train: where its folder and its prepared data are, and on what to train it."""
+    """A run to train: where its folder is, its prepared data or their folder, and on what to train it."""
 
     run: Run
     folder: Path
-    data: Path
+    data: Path | Arrays
     device: str
     threads: int
     alone: bool = False
@@ -220,3 +221,22 @@ class Evaluated:
 
 Ending = Done | Failed | Stopped | Busy | Evaluated
 Event = Started | Stepped | EpochDone | Noticed | Ending
+
+
+# What passes between machines that share no folder.
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsFile:
+    """A file of weights to start from: its name in the hub's folder, and its content as uint8 (bytes,)."""
+
+    name: str
+    content: Any
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event from a machine with a run folder of its own: `files` are those that changed there, in their order."""
+
+    event: Event
+    files: Mapping[str, bytes]

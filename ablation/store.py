@@ -100,6 +100,17 @@ class Failure:
     attempts: int
 
 
+def share(path: Path, twin: Path) -> None:
+    """Let `twin` be the very file at `path`, where the file system can; elsewhere it stays a file of its own."""
+    temporary = twin.with_name(f".{twin.name}.link")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.hardlink_to(path)
+    except OSError:
+        return
+    temporary.replace(twin)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """One run on disk. `run.json` is moved into place last: where it is, the run is finished."""
@@ -182,6 +193,10 @@ class RunFolder:
         for path in (self.path / "run.json", self.history, self.last, self.best):
             if path.exists():
                 set_aside(path)
+
+    def selected(self, record: RunRecord) -> EpochRow | None:
+        """The row of the epoch that is reported of a finished run; a diverged one has none."""
+        return next((row for row in self.epochs() if row.epoch == record.selected_epoch), None)
 
     @property
     def failure_file(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,9 @@ from ablation.runner.local import LocalPool
 from ablation.runner.study import MOST_ATTEMPTS, Outcome, given_up, plan_study, prepare_data, still_to_do, train_runs
 from ablation.store import Store, read_json, set_aside, write_json, writing
 from ablation.study import Study
+
+if TYPE_CHECKING:
+    from ablation.runner.cluster import RayPool
 
 
 def run_study(study: Study, options: argparse.Namespace) -> int:
@@ -49,13 +53,24 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     if not todo:
         console.print("nothing left to train; next: [bold]ablate report[/]")
         return 0
-    with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
+    with _open_pool(options) as pool:
         data = prepare_data(todo, store, pool, Preparer(console))
         workers = min(len(todo), len(pool.places))
         progress = StudyProgress(console, study.name, len(todo) + done, done, todo, workers)
         with progress.showing():
             outcome = train_runs(todo, data, store, pool, options.threads, progress, progress.stopping)
     return _conclude(console, outcome, duration(progress.elapsed))
+
+
+def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
+    """The workers that `--backend` asks for."""
+    if options.backend == "ray":
+        from ablation.runner.cluster import RayPool
+
+        return RayPool(options.address, options.device, options.per_device, options.threads)
+    if options.address:
+        raise UserError("--address names a Ray cluster", "add --backend ray")
+    return LocalPool(options.device, options.per_device, options.threads, options.hang_after)
 
 
 def _stored(store: Store, folder: str) -> Manifest | None:

@@ -44,17 +44,6 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     return dict(content)
 
 
-def share(path: Path, twin: Path) -> None:
-    """Let `twin` be the very file at `path`, where the file system can; elsewhere it stays a file of its own."""
-    temporary = twin.with_name(f".{twin.name}.link")
-    temporary.unlink(missing_ok=True)
-    try:
-        temporary.hardlink_to(path)
-    except OSError:
-        return
-    temporary.replace(twin)
-
-
 def sha256(state: Mapping[str, Tensor]) -> str:
     """The digest of all weights and buffers, by name: equal for equal bits, whatever the device and memory layout."""
     digest = hashlib.sha256()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ablation.errors import UserError
-from ablation.fingerprint import file_sha256, hub_folder
+from ablation.fingerprint import file_sha256, hub_folder, weights_file
 from ablation.plan import Run
 from ablation.registry import TORCHVISION
 from ablation.torchvision_names import PREFIX
@@ -87,7 +87,7 @@ def read_weights(run: Run) -> Weights | None:
 
         found = default_weights(model.name)
         return Weights(found.state, found.classes, (found.mean, found.deviation))
-    return _read_checkpoint(Path(model.checkpoint), run)
+    return _read_checkpoint(weights_file(model, run.weights), run)
 
 
 def _read_checkpoint(path: Path, run: Run) -> Weights:

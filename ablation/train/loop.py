@@ -15,7 +15,7 @@ from ablation import __version__
 from ablation.protocol import Task
 from ablation.record import Environment, EpochRow, RunRecord
 from ablation.stages import ResolvedStage
-from ablation.store import RunFolder, replace
+from ablation.store import RunFolder, replace, share
 from ablation.train import checkpoint, device, finetune, sources
 from ablation.train.budget import make_budget
 from ablation.train.checks import self_checks
@@ -261,7 +261,7 @@ class Training:
             saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:
-            checkpoint.share(self.folder.last, self.folder.best)
+            share(self.folder.last, self.folder.best)
 
     def _write_predictions(self, chosen: dict[str, Tensor]) -> None:
         arrays = {

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from ablation.arrays import Arrays, read_arrays
 from ablation.errors import UserError
 from ablation.fingerprint import Part, cache_folder, list_images, open_archive
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
@@ -79,13 +81,14 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
     return folder
 
 
-def load(folder: Path) -> ImageSet:
-    """Map a prepared data set into memory: its pages are shared by all processes that do so."""
-    images = torch.from_numpy(np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)).permute(0, 3, 1, 2)
-    names = ("labels", "sums", "twins")
-    labels, pixel_sums, first = (torch.from_numpy(np.load(folder / f"{n}.npy", allow_pickle=False)) for n in names)
-    classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
-    return ImageSet(images, labels, tuple(classes), pixel_sums, first)
+def load(data: Path | Arrays) -> ImageSet:
+    """A prepared data set, from its folder or from arrays, as tensors over the same memory."""
+    arrays = read_arrays(data) if isinstance(data, Path) else data
+    with warnings.catch_warnings():  # arrays that several processes share may be read-only, and nobody writes to them
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        named = (arrays.images, arrays.labels, arrays.sums, arrays.twins)
+        images, labels, pixel_sums, first = (torch.from_numpy(array) for array in named)
+    return ImageSet(images.permute(0, 3, 1, 2), labels, arrays.classes, pixel_sums, first)
 
 
 def sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import torch
@@ -14,12 +15,14 @@ import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; he
 from filelock import FileLock, Timeout
 
 from ablation.errors import StorageError, UserError
+from ablation.plan import Run
 from ablation.protocol import (
     Busy,
     Done,
     Ending,
     EpochDone,
     Evaluate,
+    Event,
     Failed,
     FailureKind,
     Hello,
@@ -119,41 +122,43 @@ def _evaluate(task: Evaluate) -> Ending:
     try:
         return evaluate_run(task)
     except Exception as error:
-        return Failed(task.run, f"{type(error).__name__}: {error}", traceback.format_exc())
+        return failure(task.run, error)
 
 
 def _train(task: Task, pipe: Connection) -> Ending:
     """Train one run under its lock, so that two commands never train it at once."""
-    run = task.run
     try:
         with writing(task.folder):
             task.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(task.folder / "lock", timeout=LOCK_PATIENCE):
-            return _train_locked(task, _hooks(task, pipe), pipe)
+            return until_end(task, pipe.send, _hooks(task, pipe))
     except Timeout:
-        return Busy(run)
-    except StorageError as error:
-        return Failed(run, error.message, "", "storage")
+        return Busy(task.run)
     except Exception as error:
-        kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"
-        return Failed(run, f"{type(error).__name__}: {error}", traceback.format_exc(), kind)
+        return failure(task.run, error)
     finally:
         device.forget()
 
 
-def _train_locked(task: Task, hooks: Hooks, pipe: Connection) -> Ending:
+def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending:
+    """Train a run that is not finished yet, and say how it ended."""
     run, folder = task.run, RunFolder(task.folder)
     if trouble := folder.trouble(run.key):
         hooks.on_notice(f"{trouble}: set aside, the run begins anew")
         folder.start_over()
     record = folder.record()
     if record is None:
-        pipe.send(Started(run, task.device))
+        tell(Started(run, task.device))
         record = train(task, hooks)
-    if record is None:
-        return Stopped(run)
-    selected = [row for row in folder.epochs() if row.epoch == record.selected_epoch]
-    return Done(run, record, selected[0] if selected else None)
+    return Stopped(run) if record is None else Done(run, record, folder.selected(record))
+
+
+def failure(run: Run, error: Exception) -> Failed:
+    """What an error under way tells of a run."""
+    if isinstance(error, StorageError):
+        return Failed(run, error.message, "", "storage")
+    kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"
+    return Failed(run, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), kind)
 
 
 def _hooks(task: Task, pipe: Connection) -> Hooks:

@@ -1,0 +1,104 @@
+"""Training in a folder of its own for a driver elsewhere: the same bits, from arrays and weights that were brought."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablation.arrays import read_arrays
+from ablation.load import load_study
+from ablation.mirror import contents, write
+from ablation.protocol import Done, EpochDone, Event, Failed, Stopped, Task, WeightsFile
+from ablation.runner.study import plan_study
+from ablation.store import RunFolder
+from ablation.train import sources
+from ablation.train.loop import Hooks, train
+from ablation.train.remote import Trainer
+
+STUDY = """\
+baseline:
+  data: {name: synthetic, shape: [3, 8, 8], classes: 4, samples: 120, validation: 0.2}
+  model: {name: lenet5, norm: batch, hidden: [12], WEIGHTS}
+  optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
+  train: {epochs: 4, batch_size: 32}
+seeds: [0]
+"""
+
+MakeTask = Callable[..., Task]
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> MakeTask:
+    """The only run of a study, to be trained in a folder of the given name."""
+
+    def make(name: str, weights: str = "dropout: 0.1") -> Task:
+        path = tmp_path / "study.yaml"
+        path.write_text(STUDY.replace("WEIGHTS", weights))
+        run = plan_study(load_study(path)).runs[0]
+        data = sources.prepare(run.recipe.data, run.data_fingerprint, tmp_path / "data", lambda *_: None)
+        return Task(run, tmp_path / name, data, "cpu", 1)
+
+    return make
+
+
+@pytest.fixture
+def trainer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
+    monkeypatch.setenv("TORCH_HOME", "")  # the trainer sets its own, for good: it has a process for itself
+    trainer = Trainer(1)
+    yield trainer
+    trainer.leave()
+
+
+def follow(trainer: Trainer, task: Task, weights: WeightsFile | None = None, stop_after: int = 99) -> list[Event]:
+    """Train a run as a driver has it trained: what was told, with the files kept in the folder of `task`."""
+    folder, events, stop = RunFolder(task.folder), list[Event](), False
+    assert isinstance(task.data, Path)
+    trainer.begin(task, read_only(task.data), weights, contents(folder))
+    while not events or not isinstance(events[-1], Done | Failed | Stopped):
+        for told in trainer.poll(stop):
+            write(folder, told.files)
+            events.append(told.event)
+        stop = sum(isinstance(event, EpochDone) for event in events) >= stop_after
+    return events
+
+
+def read_only(folder: Path) -> sources.Arrays:
+    """Arrays as Ray's object store gives them out."""
+    arrays = read_arrays(folder)
+    arrays.images.flags.writeable = arrays.labels.flags.writeable = False
+    return arrays
+
+
+def plain(task: Task) -> str | None:
+    """The digest of the weights that the run ends with in a worker of this machine."""
+    record = train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
+    assert record
+    return record.weights_sha256
+
+
+def test_a_run_that_was_stopped_goes_on_from_what_came_back(trainer: Trainer, task: MakeTask) -> None:
+    first = follow(trainer, task("elsewhere"), stop_after=1)
+    assert isinstance(first[-1], Stopped)
+    last = follow(trainer, task("elsewhere"))[-1]
+    assert isinstance(last, Done)
+    assert last.record.resumed == 1
+    assert last.record.weights_sha256 == plain(task("here"))
+    assert [row.epoch for row in RunFolder(task("elsewhere").folder).epochs()] == [1, 2, 3, 4]
+
+
+def test_weights_are_brought_to_where_the_run_finds_them(trainer: Trainer, task: MakeTask, tmp_path: Path) -> None:
+    plain(task("donor"))
+    donor = tmp_path / "donor" / "best.pt"
+    own = task("elsewhere", weights=f"weights: {donor}")
+    expected = plain(task("here", weights=f"weights: {donor}"))
+    content = np.fromfile(donor, np.uint8)
+    donor.rename(tmp_path / "moved.pt")
+    last = follow(trainer, own)[-1]
+    assert isinstance(last, Failed)
+    assert "no checkpoint at" in last.message
+    last = follow(trainer, own, WeightsFile(f"{own.run.weights}.pt", content))[-1]
+    assert isinstance(last, Done)
+    assert last.record.weights_sha256 == expected
