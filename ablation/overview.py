@@ -36,10 +36,11 @@ def print_plan(plan: Plan, store: Store) -> None:
     for run in plan.runs:
         runs.setdefault(run.variant, []).append(run)
     sizes = _Sizes()
+    finished = store.finished(run.folder for run in plan.runs)
     total = 0
     for variant in study.variants:
         own = runs[variant.name]
-        done = sum(store.run(run.folder).finished for run in own)
+        done = sum(run.folder in finished for run in own)
         total += done
         parameters, macs = sizes.of(variant.recipe)
         row = (f"{parameters:,}", _short(macs), _budget(variant), f"{done}/{len(own)}")
@@ -78,8 +79,13 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(f"about {duration(estimate.total)} on {workers}, if each is as fast as the one that was timed alone")
 
 
+_NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropconnect": 0.0, "init": "default",
+            "weights": "none", "freeze": "none"}  # fmt: skip
+"""Options of a model in which two networks of the same size may differ, set to one value."""
+
+
 class _Sizes:
-    """Parameters and MACs of recipes; each distinct network is built once, without memory."""
+    """Parameters and MACs of recipes; networks of the same size are built once, without memory."""
 
     def __init__(self) -> None:
         self._known: dict[object, tuple[int, int]] = {}
@@ -88,7 +94,7 @@ class _Sizes:
     def of(self, recipe: Recipe) -> tuple[int, int]:
         from ablation.train.sizes import model_size
 
-        key = (recipe.model, image_shape(recipe.data), self.classes(recipe))
+        key = (recipe.model.model_copy(update=_NO_SIZE), image_shape(recipe.data), self.classes(recipe))
         if key not in self._known:
             self._known[key] = model_size(recipe, key[1], key[2])
         return self._known[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -48,7 +48,7 @@ def write_report(store: Store, manifest: Manifest, out: Path) -> Report:
 
 def report_on(results: Results, store: Store, out: Path) -> Report:
     """Write the report of results, wherever they come from; predictions and images are looked for in `store`."""
-    analysis = describe(results, _predictions(results, store))
+    analysis = describe(results, _Predictions(results, store))
     page = make_page(store, results, analysis, read_interpretation(out))
     report = Report(
         html=out / "report.html",
@@ -69,15 +69,30 @@ def report_on(results: Results, store: Store, out: Path) -> Report:
     return report
 
 
-def _predictions(results: Results, store: Store) -> dict[tuple[str, int], Predicted]:
-    """What the finished runs predicted of their validation images, where it is stored."""
-    found = {}
-    for run, record in results.records.items():
-        folder = store.run(results.manifest.run_folder(*run))
+@dataclass(frozen=True)
+class _Predictions(Mapping[tuple[str, int], Predicted]):
+    """What the finished runs predicted of their validation images, where it is stored.
+
+    Read when it is asked for, since few runs are, and all of them together would fill the memory.
+    """
+
+    results: Results
+    store: Store
+
+    def __getitem__(self, run: tuple[str, int]) -> Predicted:
+        if self.results.records[run].status != "finished":
+            raise KeyError(run)
+        folder = self.store.run(self.results.manifest.run_folder(*run))
         arrays = read_predictions(folder, "validation", "index", "label", "predicted")
-        if arrays is not None and record.status == "finished":
-            found[run] = Predicted(*arrays)
-    return found
+        if arrays is None:
+            raise KeyError(run)
+        return Predicted(*arrays)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return (run for run in self.results.records if run in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _pictures(page: Page, out: Path) -> tuple[Path, ...]:

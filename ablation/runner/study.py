@@ -52,7 +52,8 @@ def plan_study(study: Study) -> Plan:
 def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
     """The runs that are not finished on disk, each training once however many variants share it."""
     distinct = {run.key: run for run in reversed(runs)}
-    return [run for run in runs if distinct[run.key] is run and not store.run(run.folder).finished]
+    finished = store.finished(run.folder for run in runs)
+    return [run for run in runs if distinct[run.key] is run and run.folder not in finished]
 
 
 def prepare_data(
