@@ -129,32 +129,34 @@ def print_status(manifest: Manifest, store: Store) -> None:
     console = make_console()
     table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
     counts: dict[str, int] = {}
+    crashes: list[str] = []
     for arm in manifest.arms:
         cells = []
         for seed in manifest.seeds:
-            state, cell = _state(store.run(manifest.run_folder(arm.name, seed)))
+            folder = store.run(manifest.run_folder(arm.name, seed))
+            state, cell = _state(folder)
             counts[state] = counts.get(state, 0) + 1
             cells.append(cell)
+            if state == "crashed":
+                crashes.append(f"{arm.name} · seed {seed} crashed: {folder.failure()}")
         table.add_row(Text(arm.name), *cells)
     console.print(Text(manifest.title, style="bold"))
     console.print(table)
     console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
-    for arm in manifest.arms:
-        for seed in manifest.seeds:
-            failure = store.run(manifest.run_folder(arm.name, seed)).failure()
-            if failure:
-                console.print(Text(f"{arm.name} · seed {seed} crashed: {failure}", style="red"))
+    for crash in crashes:
+        console.print(Text(crash, style="red"))
 
 
 def _state(folder: RunFolder) -> tuple[str, Text]:
-    record, history = folder.record(), folder.epochs()
-    if record and record.status == "diverged":
+    record = folder.record()
+    if record and record.selected_epoch is None:
         return "diverged", Text(f"diverged at {record.epochs}", style="magenta")
-    if record:
-        accuracy = next(row.val_accuracy for row in history if row.epoch == record.selected_epoch)
+    if record and record.selected_epoch:
+        accuracy = folder.epoch(record.selected_epoch).val_accuracy
         return "finished", Text(percent(accuracy), style="green")
     if folder.failure() is not None:
         return "crashed", Text("crashed", style="red")
-    if history:
-        return "interrupted", Text(f"epoch {len(history)}", style="yellow")
+    epochs = len(folder.epoch_lines())
+    if epochs:
+        return "interrupted", Text(f"epoch {epochs}", style="yellow")
     return "not begun", Text("–", style="dim")

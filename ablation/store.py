@@ -100,6 +100,10 @@ class RunFolder:
         path = self.path / "epochs.jsonl"
         return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
+    def epoch(self, number: int) -> EpochRow:
+        """One epoch, from 1, without parsing the others. Raises IndexError where the run did not come so far."""
+        return EpochRow.from_json(json.loads(self.epoch_lines()[number - 1]))
+
     def keep_epochs(self, count: int) -> None:
         """Forget the rows after epoch `count`: they will be trained again, to the same values."""
         rows = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in self.epochs() if row.epoch <= count]
