@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ablation.cli import main
 from ablation.load import load_study
 from ablation.overview import print_plan, print_status
 from ablation.report import write_report
@@ -17,6 +18,8 @@ from ablation.runner.study import plan_study, still_to_do
 from ablation.store import RunFolder, Store
 from ablation.study import Recipe
 from ablation.train import sizes
+from benchmarks.scale.measure import Command, run_rounds
+from benchmarks.scale.stored import write, write_file
 from tests.predicted import one_in_ten, write_predictions
 from tests.stored import BASELINE, Arm, write_study
 
@@ -131,3 +134,16 @@ def test_of_many_learning_rates_a_report_shows_a_page_and_says_so(tmp_path: Path
     assert "Shown: the first 12 of 15 courses; epochs.csv has all." in html
     assert "learning-rate-12-t" in html
     assert "learning-rate-13-t" not in html
+
+
+def test_the_studies_of_the_benchmark_are_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = load_study(write_file(tmp_path / "large.yaml", 9, 3))
+    assert (len(study.variants), len(study.seeds)) == (9, 3)
+    write(tmp_path / "results", 9, 3, 5)
+    assert main(["status", "--results", str(tmp_path / "results")]) == 0
+    assert "27 finished" in capsys.readouterr().out
+
+
+def test_the_benchmark_does_not_take_a_failure_for_a_time(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="status ended with exit code 1"):
+        run_rounds({"status": Command(tmp_path, ("-m", "ablation", "status"))}, 1)
