@@ -12,6 +12,7 @@ from ablation import designs, registry, variants
 from ablation.designs import MOST_FACTORIAL, MOST_POINTS, Component, DesignName
 from ablation.strict_yaml import Loc
 from ablation.study import Recipe, StudyFile, Variant, changed
+from ablation.variants import Arms
 
 
 class Checker(Protocol):
@@ -60,15 +61,15 @@ class DesignArms:
         self.checker = checker
         self.needs = designs.closure(file.components)
 
-    def add(self, arms: list[Variant]) -> None:
+    def add(self, arms: Arms) -> None:
         """Append the arms of every design; an arm that stands in `arms` already is told which components it has on."""
         if not self._declared():
             return
         switches = self._switches()
         if switches is None or not self._fits(switches):
             return
-        arms[0] = replace(arms[0], components=dict(switches.base))
-        known = {switches.on: arms[0].name}
+        arms.put(replace(arms.baseline, components=dict(switches.base)))
+        known = {switches.on: arms.baseline.name}
         for number, design in enumerate(self.file.design):
             for on, name in designs.on_sets(design, self.needs).items():
                 if on not in known:
@@ -76,7 +77,7 @@ class DesignArms:
                     self._add(arms, switches, on, name, design, number)
 
     def _add(
-        self, arms: list[Variant], switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
+        self, arms: Arms, switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
     ) -> None:
         loc: Loc = ("design", number)
         changes, places = switches.changes(on)
@@ -84,17 +85,17 @@ class DesignArms:
         if recipe is None:
             return
         components = {component: component in on for component in switches.base}
-        twin = next((i for i, arm in enumerate(arms) if same_training(arm.recipe, recipe)), None)
-        if twin is not None and arms[twin].components:
+        twin = arms.twin(recipe)
+        if twin and twin.components:
             hint = "where a component has an effect only together with another, say so: needs"
-            self.checker.problem(loc, f"the arms {arms[twin].name!r} and {name!r} are the same training", hint)
-        elif twin is not None:
-            arms[twin] = replace(arms[twin], components=components)
-        elif name in {arm.name for arm in arms}:
+            self.checker.problem(loc, f"the arms {twin.name!r} and {name!r} are the same training", hint)
+        elif twin:
+            arms.put(replace(twin, components=components))
+        elif name in arms.names:
             self.checker.problem(loc, f"the name {name!r} is taken", "rename the component or the other variant")
         else:
             self.checker.check_recipe(recipe, loc)
-            arms.append(Variant(name, changes, recipe, design, loc, components=components))
+            arms.put(Variant(name, changes, recipe, design, loc, components=components))
 
     def _declared(self) -> bool:
         """Whether there is a design with components, each of which says what it is."""
@@ -238,7 +239,7 @@ class GridArms:
         self.file = file
         self.checker = checker
 
-    def add(self, arms: list[Variant]) -> dict[str, dict[str, dict[str, object]]]:
+    def add(self, arms: Arms) -> dict[str, dict[str, dict[str, object]]]:
         """Append the points that `arms` does not have yet; returns grid -> variant -> its values on the axes."""
         return {name: self._grid(name, axes, arms) for name, axes in self.file.grid.items() if self._sound(name, axes)}
 
@@ -255,7 +256,7 @@ class GridArms:
             return True
         return False
 
-    def _grid(self, name: str, axes: Mapping[str, list[Any]], arms: list[Variant]) -> dict[str, dict[str, object]]:
+    def _grid(self, name: str, axes: Mapping[str, list[Any]], arms: Arms) -> dict[str, dict[str, object]]:
         points: dict[str, dict[str, object]] = {}
         for indices in product(*(range(len(values)) for values in axes.values())):
             values = {path: axes[path][index] for path, index in zip(axes, indices, strict=True)}
@@ -263,7 +264,7 @@ class GridArms:
             recipe = self.checker.resolve(self.file.baseline, designs.in_order(values), ("grid", name), places)
             if recipe is None:
                 continue
-            twin = next((arm for arm in arms if same_training(arm.recipe, recipe)), None)
+            twin = arms.twin(recipe)
             if twin and twin.name in points:
                 message = f"two points of grid.{name} are the same training: {twin.name!r} again"
                 self.checker.problem(places[next(reversed(places))], message, "list each value once")
@@ -271,16 +272,17 @@ class GridArms:
             points[arm.name] = values
         return points
 
-    def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: list[Variant]) -> Variant:
+    def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: Arms) -> Variant:
         """The arm of a point, appended to `arms`."""
         self.checker.check_recipe(recipe, ("grid", grid))
         before, after = self.file.baseline.model_dump(), recipe.model_dump()
         moved = {path: value for path, value in values.items() if _part(before, path) != _part(after, path)}
         name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), arms)
-        if name in {arm.name for arm in arms}:
+        if name in arms.names:
             self.checker.problem(("grid", grid), f"the name {name!r} is taken", "rename the other variant", key=True)
-        arms.append(Variant(name, moved, recipe, "grid", ("grid", grid)))
-        return arms[-1]
+        arm = Variant(name, moved, recipe, "grid", ("grid", grid))
+        arms.put(arm)
+        return arm
 
 
 def _part(sections: Mapping[str, Any], path: str) -> object:
@@ -288,11 +290,11 @@ def _part(sections: Mapping[str, Any], path: str) -> object:
     return sections[section].get(option) if option else sections[section]
 
 
-def _name(values: Mapping[str, Any], labels: Iterable[str], arms: list[Variant]) -> str:
+def _name(values: Mapping[str, Any], labels: Iterable[str], arms: Arms) -> str:
     """The short labels of all axes; the long ones where that name is taken."""
     short = ", ".join(labels)
     long = ", ".join(variants.long_label(path, value) for path, value in values.items())
-    return short if short not in {arm.name for arm in arms} else long
+    return long if short in arms.names else short
 
 
 def _written_alike(first: Recipe, second: Recipe) -> bool:

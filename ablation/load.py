@@ -14,6 +14,7 @@ from ablation.arms import DesignArms, GridArms
 from ablation.errors import UserError
 from ablation.strict_yaml import Document, Loc
 from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
+from ablation.variants import Arms
 
 CONTROL_OFFSET = 1_000_000
 """From the seeds of a study to those of its A/A control."""
@@ -164,7 +165,7 @@ class _Loader:
 
     def arms(self, file: StudyFile) -> list[Variant]:
         """The baseline and every declared variant. Raises FileError with the problems of all of them."""
-        arms = [Variant("baseline", {}, file.baseline, "baseline", ("baseline",))]
+        arms = Arms(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
         for path, values in file.vary.items():
             if not values:
                 self.problem(("vary", path), f"vary.{path} lists no value", "give at least one, for example [0.5]")
@@ -178,13 +179,12 @@ class _Loader:
                 self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
         DesignArms(file, self).add(arms)
         self.grids = GridArms(file, self).add(arms)
-        arms += [_control(name, file.baseline, index) for index, name in enumerate(file.controls)]
         self.document.check()
-        return arms
+        return [*arms, *(_control(name, file.baseline, index) for index, name in enumerate(file.controls))]
 
     def _add(
         self,
-        arms: list[Variant],
+        arms: Arms,
         baseline: Recipe,
         changes: dict[str, Any],
         loc: Loc,
@@ -196,15 +196,14 @@ class _Loader:
         if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
             return
         self.check_recipe(recipe, loc)
-        taken = {arm.name for arm in arms}
         if name is None:
             path, value = next(iter(changes.items()))
             name = variants.label(path, value, recipe)
-            name = variants.long_label(path, value) if name in taken else name
-        if name in taken:
+            name = variants.long_label(path, value) if name in arms.names else name
+        if name in arms.names:
             self.problem(loc, f"the name {name!r} is taken", "choose another name", key=True)
         else:
-            arms.append(Variant(name, changes, recipe, kind, loc))
+            arms.put(Variant(name, changes, recipe, kind, loc))
 
     def resolve(
         self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
@@ -224,10 +223,9 @@ class _Loader:
                 self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
             return None
 
-    def _sound(self, arms: list[Variant], baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
+    def _sound(self, arms: Arms, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
         """Whether the arm differs from all others, and from the baseline in what it declares only."""
-        canonical = recipe.canonical()
-        same = next((arm for arm in arms if arm.recipe.canonical() == canonical), None)
+        same = arms.twin(recipe)
         if same:
             twin = "equals the baseline: it changes nothing" if same.kind == "baseline" else f"repeats {same.name!r}"
             self.problem(loc, f"this variant {twin}", "remove it, or give another value")

@@ -16,7 +16,7 @@ from ablation.errors import UnreadableError
 from ablation.fingerprint import class_count
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run
-from ablation.store import RunFolder, Store
+from ablation.store import Failure, RunFolder, Store
 from ablation.study import Recipe, Variant
 from ablation.variants import image_shape, show
 
@@ -37,10 +37,11 @@ def print_plan(plan: Plan, store: Store) -> None:
     for run in plan.runs:
         runs.setdefault(run.variant, []).append(run)
     sizes = _Sizes()
+    finished = store.finished(run.folder for run in plan.runs)
     total = 0
     for variant in study.variants:
         own = runs[variant.name]
-        done = sum(store.run(run.folder).finished for run in own)
+        done = sum(run.folder in finished for run in own)
         total += done
         parameters, macs = sizes.of(variant.recipe)
         row = (f"{parameters:,}", _short(macs), _budget(variant), f"{done}/{len(own)}")
@@ -79,8 +80,13 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(f"about {duration(estimate.total)} on {workers}, if each is as fast as the one that was timed alone")
 
 
+_NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropconnect": 0.0, "init": "default",
+            "weights": "none", "freeze": "none"}  # fmt: skip
+"""Options of a model in which two networks of the same size may differ, set to one value."""
+
+
 class _Sizes:
-    """Parameters and MACs of recipes; each distinct network is built once, without memory."""
+    """Parameters and MACs of recipes; networks of the same size are built once, without memory."""
 
     def __init__(self) -> None:
         self._known: dict[object, tuple[int, int]] = {}
@@ -89,7 +95,7 @@ class _Sizes:
     def of(self, recipe: Recipe) -> tuple[int, int]:
         from ablation.train.sizes import model_size
 
-        key = (recipe.model, image_shape(recipe.data), self.classes(recipe))
+        key = (recipe.model.model_copy(update=_NO_SIZE), image_shape(recipe.data), self.classes(recipe))
         if key not in self._known:
             self._known[key] = model_size(recipe, key[1], key[2])
         return self._known[key]
@@ -124,36 +130,43 @@ def print_status(manifest: Manifest, store: Store) -> None:
     console = make_console()
     table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
     counts: dict[str, int] = {}
+    crashes: list[tuple[str, Failure]] = []
     for arm in manifest.arms:
         cells = []
         for seed in manifest.seeds:
-            state, cell = _state(store.run(manifest.run_folder(arm.name, seed)))
+            folder = store.run(manifest.run_folder(arm.name, seed))
+            state, cell = _state(folder)
             counts[state] = counts.get(state, 0) + 1
             cells.append(cell)
+            if state == "crashed" and (failure := folder.failure()):
+                crashes.append((f"{arm.name} · seed {seed}", failure))
         table.add_row(Text(arm.name), *cells)
     console.print(Text(manifest.title, style="bold"))
     console.print(table)
     console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
-    for arm in manifest.arms:
-        for seed in manifest.seeds:
-            failure = store.run(manifest.run_folder(arm.name, seed)).failure()
-            if failure:
-                console.print(Text(f"{arm.name} · seed {seed} crashed: {failure.message}", style="red"))
-                console.print(Text(failure.details.rstrip(), style="dim"), end="\n" if failure.details else "")
+    for name, failure in crashes:
+        console.print(Text(f"{name} crashed: {failure.message}", style="red"))
+        console.print(Text(failure.details.rstrip(), style="dim"), end="\n" if failure.details else "")
 
 
 def _state(folder: RunFolder) -> tuple[str, Text]:
     try:
-        record, history = folder.record(), folder.epochs()
-    except UnreadableError as error:
-        return f"unreadable ({error})", Text("unreadable", style="red")
-    if record and record.status == "diverged":
+        return _sound_state(folder)
+    except UnreadableError:
+        return "unreadable: `ablate run` trains them again", Text("unreadable", style="red")
+
+
+def _sound_state(folder: RunFolder) -> tuple[str, Text]:
+    """Raises UnreadableError."""
+    record = folder.record()
+    if record and record.selected_epoch is None:
         return "diverged", Text(f"diverged at {record.epochs}", style="magenta")
-    if record:
-        accuracy = next(row.val_accuracy for row in history if row.epoch == record.selected_epoch)
+    if record and record.selected_epoch:
+        accuracy = folder.epoch(record.selected_epoch).val_accuracy
         return "finished", Text(percent(accuracy), style="green")
     if folder.failure() is not None:
         return "crashed", Text("crashed", style="red")
-    if history:
-        return "interrupted", Text(f"epoch {len(history)}", style="yellow")
+    epochs = len(folder.epoch_lines())
+    if epochs:
+        return "interrupted", Text(f"epoch {epochs}", style="yellow")
     return "not begun", Text("–", style="dim")

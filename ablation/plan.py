@@ -79,20 +79,22 @@ def make_plan(study: Study, fingerprints: Mapping[str, str], weights: Mapping[st
     return Plan(study, tuple(runs))
 
 
-def _prepare(variant: Variant, fingerprint: str, weights: str) -> tuple[Variant, str, str, str]:
-    """The variant, its data, its weights, and what is trained: the weights by their content, wherever they lie."""
+def _prepare(variant: Variant, fingerprint: str, weights: str) -> tuple[Variant, str, str, str, str]:
+    """The variant, its data, its weights, the start of its folders' names, and what is trained.
+
+    Weights are part of that by their content, wherever they lie.
+    """
     sections = variant.recipe.canonical()
     if weights:
         sections["model"]["weights"] = weights
-    return variant, fingerprint, weights, canonical_json(sections)
+    name = f"{slug(variant.recipe.model.name)}-{slug(variant.recipe.data.name)}"
+    return variant, fingerprint, weights, name, canonical_json(sections)
 
 
-def _run(variant: Variant, fingerprint: str, weights: str, configuration: str, block: int) -> Run:
+def _run(variant: Variant, fingerprint: str, weights: str, name: str, configuration: str, block: int) -> Run:
     seed = block + variant.seed_offset
     key = hashlib.sha256(f"{configuration}|{seed}|{fingerprint}|{TRAINING_VERSION}".encode()).hexdigest()[:16]
-    recipe = variant.recipe
-    folder = f"{slug(recipe.model.name)}-{slug(recipe.data.name)}-s{seed}-{key}"
-    return Run(variant.name, block, seed, recipe, fingerprint, key, folder, weights)
+    return Run(variant.name, block, seed, variant.recipe, fingerprint, key, f"{name}-s{seed}-{key}", weights)
 
 
 def canonical_json(value: Any) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ablation import stats
-from ablation.results import Results
 from ablation.study import Study
+
+if TYPE_CHECKING:
+    from ablation.results import Results
 
 POWER = 0.8
 

@@ -44,8 +44,8 @@ class EpochRow:
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`. Raises KeyError for a missing field; an old row without a stage has one."""
         row = {"stage": 1, **row}
-        values: dict[str, Any] = {f.name: math.nan if row[f.name] is None else row[f.name] for f in fields(cls)}
-        return cls(**values)
+        values: list[Any] = [math.nan if row[name] is None else row[name] for name in cls.__dataclass_fields__]
+        return cls(*values)
 
 
 @dataclass(frozen=True)

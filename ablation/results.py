@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ablation.errors import UnreadableError
@@ -42,6 +43,7 @@ RUN_COLUMNS = (
     "weights_sha256",
     "folder",
 )
+Column = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 EPOCH_COLUMNS = ("variant", "seed", *EpochRow.__dataclass_fields__)
 _FROM_RECORD = (
     "status",
@@ -91,7 +93,7 @@ class Results:
 def load_results(store: Store, manifest: Manifest) -> Results:
     """Read every run of a study; runs that are not there yet stand in the table as such."""
     rows: list[dict[str, object]] = []
-    epochs: list[dict[str, object]] = []
+    epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
     openings = tuple(read_openings(store, manifest.folder))
@@ -104,14 +106,14 @@ def load_results(store: Store, manifest: Manifest) -> Results:
                 records[arm.name, seed] = record
             elif failure:
                 failures[arm.name, seed] = failure
-            head = {"variant": arm.name, "seed": seed}
             tested = _test_metrics(folder) if folder.path.name in opened else {}
-            rows.append(head | _run_row(folder, record, history, failure) | tested)
-            epochs.extend(head | vars(row) for row in history)
+            rows.append({"variant": arm.name, "seed": seed} | _run_row(folder, record, history, failure) | tested)
+            if history:
+                epochs.append(_epoch_columns(arm.name, seed, history))
     return Results(
         manifest,
         pd.DataFrame(rows, columns=list(RUN_COLUMNS)),
-        pd.DataFrame(epochs, columns=list(EPOCH_COLUMNS)),
+        _epoch_table(epochs),
         records,
         failures,
         openings,
@@ -124,6 +126,19 @@ def _read(folder: RunFolder) -> tuple[RunRecord | None, list[EpochRow], Failure 
         return folder.record(), folder.epochs(), folder.failure()
     except UnreadableError as error:
         return None, [], Failure(str(error), "", 0)
+
+
+def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:
+    """The rows of one run as arrays, which take a tenth of the memory."""
+    run = {"variant": np.full(len(history), variant, dtype=object), "seed": np.full(len(history), seed)}
+    return run | {name: np.array([getattr(row, name) for row in history]) for name in EpochRow.__dataclass_fields__}
+
+
+def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
+    empty = np.zeros(0, dtype=object)
+    return pd.DataFrame(
+        {name: np.concatenate([run[name] for run in runs]) if runs else empty for name in EPOCH_COLUMNS}
+    )
 
 
 def _test_metrics(folder: RunFolder) -> dict[str, object]:

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -155,11 +155,22 @@ class RunFolder:
 
     def epochs(self) -> list[EpochRow]:
         """All whole epochs; a last line that a crash tore is left out. Raises UnreadableError for any other line."""
-        if not self.history.exists():
-            return []
-        lines = self.history.read_bytes().split(b"\n")[:-1]
+        return self._rows(self.epoch_lines())
+
+    def epoch_lines(self) -> list[bytes]:
+        """What `epochs` reads, before it is parsed: a line for each whole epoch, in order from the first."""
+        return self.history.read_bytes().split(b"\n")[:-1] if self.history.exists() else []
+
+    def epoch(self, number: int) -> EpochRow:
+        """One epoch, from 1, without parsing the others. Raises UnreadableError where it is not there."""
+        rows = self._rows(self.epoch_lines()[number - 1 : number])
+        if not rows:
+            raise UnreadableError(f"{self.history} lacks epoch {number}", AGAIN)
+        return rows[0]
+
+    def _rows(self, lines: list[bytes]) -> list[EpochRow]:
         try:
-            return [EpochRow.from_json(json.loads(line)) for line in lines]
+            return [EpochRow.from_json(row) for row in json.loads(b"[%s]" % b",".join(lines))]  # faster than by line
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UnreadableError(f"{self.history} cannot be read: {error}", AGAIN) from error
 
@@ -232,6 +243,15 @@ class Store:
 
     def run(self, folder: str) -> RunFolder:
         return RunFolder(self.root / "runs" / folder)
+
+    def finished(self, folders: Iterable[str]) -> set[str]:
+        """Those of the run folders that hold a finished run.
+
+        `runs/` is listed once, since most folders of a large plan are not there yet.
+        """
+        root = self.root / "runs"
+        there = {path.name for path in root.iterdir()} if root.exists() else set()
+        return {name for name in folders if name in there and self.run(name).finished}
 
     def study_file(self, folder: str) -> Path:
         return self.root / "studies" / folder / "study.json"

@@ -6,6 +6,7 @@ filled in by `Recipe.canonical`, which is what gets trained and hashed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
@@ -50,7 +51,7 @@ def _count_to_list(value: object) -> object:
 
 
 def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
-    twice = sorted({v for v in values if values.count(v) > 1})
+    twice = sorted(value for value, number in Counter(values).items() if number > 1)
     if twice:
         raise PydanticCustomError(
             "distinct", "seed {seed} stands twice", {"seed": twice[0], "hint": "list each seed once"}

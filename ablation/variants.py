@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ablation import registry
 from ablation.explain import option_names
 from ablation.sections import Cutout, Noise
-from ablation.study import Data, ImageFolder, Model, Recipe, Synthetic, changed
+from ablation.study import Data, ImageFolder, Model, Recipe, Synthetic, Variant, changed
 
 _OWN_PARAMETERS = ("optimizer", "schedule")
 """Sections whose choice is one variable together with the parameters that belong to it."""
+
+
+class Arms:
+    """The arms of a study in their order, found by their name and by what they train; no two train the same."""
+
+    def __init__(self, baseline: Variant) -> None:
+        self.names: set[str] = set()
+        self._by_training: dict[Hashable, Variant] = {}
+        self.put(baseline)
+
+    def __iter__(self) -> Iterator[Variant]:
+        return iter(self._by_training.values())
+
+    @property
+    def baseline(self) -> Variant:
+        return next(iter(self))
+
+    def put(self, arm: Variant) -> None:
+        """Add an arm, or put it in the place of the one that trains the same."""
+        self.names.add(arm.name)
+        self._by_training[_frozen(arm.recipe.canonical())] = arm
+
+    def twin(self, recipe: Recipe) -> Variant | None:
+        """The arm that trains what `recipe` does, if there is one."""
+        return self._by_training.get(_frozen(recipe.canonical()))
+
+
+def _frozen(value: Any) -> Hashable:
+    """Plain values as one that can be looked up; equal exactly where they are."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _frozen(item)) for key, item in value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:

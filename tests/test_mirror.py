@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ablation.mirror import FILES, Mirror, contents, write
-from ablation.store import RunFolder
+from ablation.store import Failure, RunFolder
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def test_changes_are_told_once_and_what_a_resumed_run_goes_by_comes_last(source:
 
 def test_a_copy_holds_what_was_sent_and_nothing_else(source: RunFolder, tmp_path: Path) -> None:
     copy = RunFolder(tmp_path / "here")
+    copy.path.mkdir()
     (source.path / "lock").touch()
     (source.path / "last.pt.unreadable").write_text("torn")
     write(copy, Mirror(source).changes())
@@ -47,9 +48,10 @@ def test_a_copy_holds_what_was_sent_and_nothing_else(source: RunFolder, tmp_path
 
 def test_the_end_is_declared_last_and_forgets_an_earlier_failure(source: RunFolder, tmp_path: Path) -> None:
     copy = RunFolder(tmp_path / "here")
+    copy.path.mkdir()
     copy.fail("out of memory", "")
     write(copy, Mirror(source).changes())
-    assert copy.failure() == "out of memory"
+    assert copy.failure() == Failure("out of memory", "", attempts=1)
     (source.path / "run.json").write_text(json.dumps({"status": "finished"}))
     write(copy, Mirror(source).changes())
     assert copy.finished
@@ -60,6 +62,7 @@ def test_the_end_is_declared_last_and_forgets_an_earlier_failure(source: RunFold
 def test_checkpoints_of_one_content_are_kept_once(source: RunFolder, tmp_path: Path) -> None:
     shutil.copy(source.last, source.best)
     copy = RunFolder(tmp_path / "here")
+    copy.path.mkdir()
     write(copy, Mirror(source).changes())
     assert copy.best.samefile(copy.last)
     write(copy, {"last.pt": b"the next epoch"})

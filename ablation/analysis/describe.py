@@ -29,7 +29,8 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
     `predictions` on the validation images, by (variant, seed), are needed only for the words on a single seed and to
     see changes without any effect.
     """
-    manifest, options, known = results.manifest, results.manifest.analysis, predictions or {}
+    manifest, options = results.manifest, results.manifest.analysis
+    known: Mapping[Run, Predicted] = {} if predictions is None else predictions
     measure, alpha, networks = primary_measure(results), float(options["alpha"]), len(results.manifest.seeds) == 1
     values = measured(results, measure)
     y = compare.table([arm.name for arm in manifest.arms], manifest.seeds, values)

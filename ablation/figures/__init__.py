@@ -1,10 +1,10 @@
 """Tidy data -> matplotlib `Figure` objects: no pyplot, no files. One unit of a figure is one CSS pixel."""
 
 from ablation.figures.curves import (
+    CurvePanels,
     Curves,
     Limits,
     curve_grid,
-    curve_panel,
     draw_curves,
     loss_limits,
     rate_groups,
@@ -15,10 +15,10 @@ from ablation.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sw
 
 __all__ = [
     "METRICS",
+    "CurvePanels",
     "Curves",
     "Limits",
     "curve_grid",
-    "curve_panel",
     "draw_curves",
     "draw_sweep",
     "forest",

@@ -118,12 +118,27 @@ def accuracy_limits(curves: Sequence[Curves]) -> Limits:
     return Limits(max(min(10 * float(np.floor((lowest - 2) / 10)), 90.0), -2.0), 102.0, False)
 
 
-@style.styled
-def curve_panel(quantity: Quantity, own: Curves, baseline: Curves, unit: str, limits: Limits | None = None) -> Figure:
-    """One variant alone, for a page that arranges the panels itself."""
-    figure = style.canvas(*PANEL)
-    _panel(style.axes(figure, 46, 36, 8, 8), quantity, own, baseline, unit, limits)
-    return figure
+class CurvePanels:
+    """Panels of one variant each, for a page that arranges them itself.
+
+    All are drawn on the same axes, one after the other, since making axes takes longer than filling them.
+    """
+
+    def __init__(self, quantity: Quantity, baseline: Curves, unit: str, limits: Limits | None = None) -> None:
+        self._quantity, self._baseline, self._limits = quantity, baseline, limits
+        with style.applied():
+            self._figure = style.canvas(*PANEL)
+            self._axes = style.axes(self._figure, 46, 36, 8, 8)
+            _label(self._axes, quantity, unit)
+
+    def draw(self, own: Curves) -> Figure:
+        """The panel of a variant, good until the next one is drawn."""
+        with style.applied():
+            for artist in (*self._axes.lines, *self._axes.collections):
+                artist.remove()
+            self._axes.relim()
+            _fill(self._axes, self._quantity, own, self._baseline, self._limits)
+        return self._figure
 
 
 @style.styled
@@ -144,17 +159,21 @@ def curve_grid(
         row, column = divmod(index, columns)
         left, below = column * width + 46, (rows - 1 - row) * height + 36
         axes = style.axes(figure, left, below, (columns - 1 - column) * width + 12, row * height + 28)
-        axes.set_title(style.label(title, 38), loc="left")
-        _panel(axes, quantity, own, baseline, unit, limits)
+        axes.set_title(style.label(title, 38), loc="left", y=1.0)
+        _label(axes, quantity, unit)
+        _fill(axes, quantity, own, baseline, limits)
     return figure
 
 
-def _panel(axes: Axes, quantity: Quantity, own: Curves, baseline: Curves, unit: str, limits: Limits | None) -> None:
+def _fill(axes: Axes, quantity: Quantity, own: Curves, baseline: Curves, limits: Limits | None) -> None:
     draw_curves(axes, quantity, own, baseline)
     if limits is not None:
         axes.set_ylim(limits.low, limits.high)
     elif quantity == "lr":
         axes.set_ylim(0, 1.08 * max([*own.high["lr"], *baseline.high["lr"], 1e-12]))
+
+
+def _label(axes: Axes, quantity: Quantity, unit: str) -> None:
     axes.grid(axis="y")
     axes.set_xlabel(unit)
     axes.set_ylabel(_AXIS_LABELS[quantity])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +27,8 @@ from ablation.store import Store, replace, replace_text, write_json
 __all__ = ["Report", "report_on", "templates_dir", "write_report"]
 
 _COUNTS = ("selected_epoch", "best_epoch", "parameters", "macs", "train_images", "val_images", "resumed", "threads")
+_CHUNK = 10_000
+"""Rows of a table that are text at a time."""
 _OUR_PICTURES = re.compile(r"(?:forest|loss|accuracy|learning-rate|sweep|mistakes)-\d+\.png")
 
 
@@ -48,7 +52,7 @@ def write_report(store: Store, manifest: Manifest, out: Path) -> Report:
 
 def report_on(results: Results, store: Store, out: Path) -> Report:
     """Write the report of results, wherever they come from; predictions and images are looked for in `store`."""
-    analysis = describe(results, _predictions(results, store))
+    analysis = describe(results, _Predictions(results, store))
     for folder in (out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
     page = make_page(store, results, analysis, read_interpretation(out))
@@ -71,15 +75,30 @@ def report_on(results: Results, store: Store, out: Path) -> Report:
     return report
 
 
-def _predictions(results: Results, store: Store) -> dict[tuple[str, int], Predicted]:
-    """What the finished runs predicted of their validation images, where it is stored."""
-    found = {}
-    for run, record in results.records.items():
-        folder = store.run(results.manifest.run_folder(*run))
+@dataclass(frozen=True)
+class _Predictions(Mapping[tuple[str, int], Predicted]):
+    """What the finished runs predicted of their validation images, where it is stored.
+
+    Read when it is asked for, since few runs are, and all of them together would fill the memory.
+    """
+
+    results: Results
+    store: Store
+
+    def __getitem__(self, run: tuple[str, int]) -> Predicted:
+        if self.results.records[run].status != "finished":
+            raise KeyError(run)
+        folder = self.store.run(self.results.manifest.run_folder(*run))
         arrays = read_predictions(folder, "validation", "index", "label", "predicted")
-        if arrays is not None and record.status == "finished":
-            found[run] = Predicted(*arrays)
-    return found
+        if arrays is None:
+            raise KeyError(run)
+        return Predicted(*arrays)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return (run for run in self.results.records if run in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _pictures(page: Page, out: Path) -> tuple[Path, ...]:
@@ -118,7 +137,20 @@ def _class_table(page: Page, path: Path) -> None:
 
 
 def _csv(table: pd.DataFrame) -> Callable[[IO[bytes]], None]:
+    """Writes a table as `DataFrame.to_csv` would, in two thirds of its time."""
+
     def write(file: IO[bytes]) -> None:
-        table.to_csv(file, index=False, lineterminator="\n", encoding="utf-8", errors="replace")
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(table.columns)
+        for start in range(0, len(table), _CHUNK):
+            part = table.iloc[start : start + _CHUNK]
+            rows.writerows(zip(*(_cells(part[name]) for name in part), strict=True))
+        text.detach()
 
     return write
+
+
+def _cells(column: pd.Series) -> list[object]:
+    """Plain values; None, which is written as nothing, for those that are missing."""
+    return [None if gap else value for value, gap in zip(column.tolist(), column.isna(), strict=True)]

@@ -224,14 +224,15 @@ def _marks(what: str) -> str:
     )
 
 
-def learning_rate(groups: int) -> str:
-    """Caption of the learning rates, of which there are `groups` distinct ones."""
-    if groups == 1:
+def learning_rate(shown: int, of: int) -> str:
+    """Caption of the learning rates, of which there are `of` distinct ones."""
+    if of == 1:
         return "The learning rate at each epoch; it was the same in every run that finished."
-    return (
+    text = (
         "Each distinct course of the learning rate (blue) before that of the baseline (grey), each on its own scale; "
         "the names say which variants had it."
     )
+    return text + (f" Shown: the first {shown} of {of} courses; epochs.csv has all." if shown < of else "")
 
 
 def left_out(shown: int, of: int) -> str:

@@ -18,6 +18,8 @@ from ablation.results import Results
 
 MOST_PANELS = 36
 """Small multiples of one quantity; of more variants, those with the largest differences are shown."""
+MOST_RATES = 12
+"""Panels of the learning rate, whose courses differ less than what comes of them."""
 _FOREST_ROWS = 36
 _PAGE = 12
 
@@ -104,7 +106,8 @@ def curves(results: Results, analysis: Analysis, digits: int) -> list[Plate]:
     ]
     rates = _rates(list(every.values()))
     if rates:
-        plates.append(draw.plate("lr", "Learning rate", captions.learning_rate(len(rates)), rates[:MOST_PANELS], None))
+        caption = captions.learning_rate(min(len(rates), MOST_RATES), len(rates))
+        plates.append(draw.plate("lr", "Learning rate", caption, rates[:MOST_RATES], None))
     return plates
 
 
@@ -155,7 +158,8 @@ class _Panels:
         limits: Limits | None,
     ) -> Plate:
         key = "learning-rate" if quantity == "lr" else quantity
-        panels = [self._panel(quantity, key, number, item, limits) for number, item in enumerate(shown, 1)]
+        on = figures.CurvePanels(quantity, self.baseline, self.unit, limits)
+        panels = [self._panel(on, quantity, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
         pictures = []
         for number, start in enumerate(range(0, len(shown), _PAGE), 1):
             part = [(name, own) for name, _, own in shown[start : start + _PAGE]]
@@ -164,13 +168,10 @@ class _Panels:
             pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(drawn)))
         return Plate(key, title, caption, tuple(pictures), panels=tuple(panels))
 
-    def _panel(
-        self, quantity: Quantity, key: str, number: int, item: tuple[str, str, Curves], limits: Limits | None
-    ) -> Panel:
-        name, note, own = item
-        drawn = figures.curve_panel(quantity, own, self.baseline, self.unit, limits)
+    def _panel(self, on: figures.CurvePanels, quantity: Quantity, key: str, name: str, note: str, own: Curves) -> Panel:
         text = captions.describe_curve(quantity, own, self.digits)
-        return Panel(name, note, drawing.inline_svg(drawn, f"{key}-{number}", f"{key}: {name}", text))
+        title = f"{key.rpartition('-')[0]}: {name}"
+        return Panel(name, note, drawing.inline_svg(on.draw(own), key, title, text))
 
 
 def sweeps(analysis: Analysis) -> Plate | None:

@@ -14,7 +14,7 @@ from ablation.fingerprint import fingerprint, weights_digest
 from ablation.plan import Plan, Run, data_sources, make_plan, source_key, weights_sources
 from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights, Weigh
 from ablation.runner.order import order_runs
-from ablation.store import RunFolder, Store
+from ablation.store import Store
 from ablation.study import Study
 
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
@@ -67,11 +67,12 @@ def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
     One whose files cannot be trusted counts as not finished. Raises UserError for files of another schema version.
     """
     distinct = {run.key: run for run in reversed(runs)}
-    return [run for run in runs if distinct[run.key] is run and not _finished(store.run(run.folder), run.key)]
-
-
-def _finished(folder: RunFolder, key: str) -> bool:
-    return folder.finished and folder.trouble(key) is None
+    finished = store.finished(run.folder for run in runs)
+    return [
+        run
+        for run in runs
+        if distinct[run.key] is run and not (run.folder in finished and store.run(run.folder).trouble(run.key) is None)
+    ]
 
 
 def given_up(runs: Sequence[Run], store: Store) -> list[Run]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from ablation.stats.arrays import FloatArray, check_alpha, complete_seeds, negligible_variance
 from ablation.stats.blocked import MIN_DF_TWO_SEEDS
@@ -153,6 +152,8 @@ def page_trend(levels: npt.ArrayLike, y: npt.ArrayLike) -> PageTrend:
     table = complete_seeds(y, "Page's test", 3)
     if x.shape != table.shape[:1]:
         raise ValueError(f"Page's test needs one level a row, not {x.shape} for {table.shape}")
+    from scipy import stats  # takes as long to load as all else of scipy here, and few studies have a sweep
+
     ordered = table[np.argsort(x, kind="stable")].T
     rise, fall = stats.page_trend_test(ordered), stats.page_trend_test(ordered[:, ::-1])
     p_rise, p_fall = float(rise.pvalue), float(fall.pvalue)

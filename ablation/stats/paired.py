@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from ablation.stats.arrays import FloatArray, as_table, check_alpha, negligible_variance
 
@@ -120,7 +120,7 @@ def mcnemar_counts(only_first: int, only_second: int) -> McNemar:
     if min(only_first, only_second) < 0:
         raise ValueError("counts cannot be negative")
     smaller, total = min(only_first, only_second), only_first + only_second
-    p = min(1.0, 2.0 * float(stats.binom.cdf(smaller, total, 0.5)))
+    p = min(1.0, 2.0 * float(special.bdtr(smaller, total, 0.5)))
     return McNemar(only_first, only_second, p)
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from ablation.stats.arrays import BoolArray, FloatArray, as_table
 
@@ -40,7 +40,7 @@ def cochran_critical_value(groups: int, n: int, alpha: float = SCREEN_ALPHA) -> 
     Cochran 1941, "The distribution of the largest of a set of estimated variances", Annals of Eugenics 11, in the
     form of 't Lam 2010, "Scrutiny of variance results for outliers", Analytica Chimica Acta 659.
     """
-    upper = stats.f.isf(alpha / groups, n - 1, (groups - 1) * (n - 1))
+    upper = special.fdtri(n - 1, (groups - 1) * (n - 1), 1.0 - alpha / groups)
     return float(1.0 / (1.0 + (groups - 1) / upper))
 
 

@@ -15,7 +15,8 @@ from scipy import special
 from ablation.stats.arrays import FloatArray, as_table, complete_seeds
 from ablation.stats.pooling import block_mse
 
-_NOISE_STEP = 0.05
+_NOISE_STEP = 0.1
+"""The integrand is smooth: half this step changes the result for up to 5,000 equal candidates by less than 1e-12."""
 _NOISE_END = 8.5
 MIN_EPOCHS = 5
 _TREND_REACH = 2
@@ -82,6 +83,7 @@ def winner_optimism(means: npt.ArrayLike, noise: float) -> float:
         raise ValueError(f"the winner needs candidates and a noise of at least 0, not {centre.shape} and {noise}")
     if noise == 0:
         return 0.0
+    centre = centre[centre >= centre.max() - 2 * _NOISE_END * noise]  # a score farther below wins once in 1e16 times
     # The winning score lies about the largest mean. Where it is x, candidate i has won with density phi / Phi times the
     # probability that all scores are below x, and its noise is x minus its mean.
     score = np.arange(-_NOISE_END, _NOISE_END + _NOISE_STEP / 2, _NOISE_STEP)

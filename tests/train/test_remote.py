@@ -55,6 +55,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
 def follow(trainer: Trainer, task: Task, weights: WeightsFile | None = None, stop_after: int = 99) -> list[Event]:
     """Train a run as a driver has it trained: what was told, with the files kept in the folder of `task`."""
     folder, events, stop = RunFolder(task.folder), list[Event](), False
+    folder.path.mkdir(exist_ok=True)
     assert isinstance(task.data, Path)
     trainer.begin(task, read_only(task.data), weights, contents(folder))
     while not events or not isinstance(events[-1], Done | Failed | Stopped):

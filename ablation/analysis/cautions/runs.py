@@ -107,7 +107,5 @@ def _same_weights(results: Results, first: Run, second: Run) -> bool:
 
 
 def _same_predictions(predictions: Mapping[Run, Predicted], first: Run, second: Run) -> bool:
-    if first not in predictions or second not in predictions:
-        return False
-    a, b = predictions[first], predictions[second]
-    return a.same_images(b) and np.array_equal(a.predicted, b.predicted)
+    a, b = predictions.get(first), predictions.get(second)
+    return a is not None and b is not None and a.same_images(b) and np.array_equal(a.predicted, b.predicted)
