@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ablation import explain, registry, strict_yaml, variants
 from ablation.arms import DesignArms, GridArms
 from ablation.errors import UserError
+from ablation.plain import clean
 from ablation.strict_yaml import Document, Loc
 from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
 
@@ -45,8 +46,8 @@ def study_of(
     file = loader.file()
     arms = loader.arms(file)
     study = Study(
-        name=file.study or path.stem,
-        title=file.title or file.study or path.stem,
+        name=file.study or clean(path.stem),
+        title=file.title or file.study or clean(path.stem),
         question=file.question,
         variants=tuple(arms),
         seeds=file.seeds,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ablation.plain import one_line
 from ablation.record import TRAINING_VERSION
 from ablation.study import Data, Model, Recipe, Study, Variant
 
@@ -32,7 +33,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        return f"{self.variant} · seed {self.block}"
+        return f"{one_line(self.variant)} · seed {self.block}"
 
 
 @dataclass(frozen=True)

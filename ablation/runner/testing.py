@@ -161,7 +161,7 @@ def _announce(
             "Until now no figure of this study comes from these images. From now on they are known: what is changed\n"
             "or chosen after this has seen the test set, and its test accuracy is no longer that of new images."
         )
-    console.print(f"Who opened it, when, and for which runs is kept in {path}")
+    console.print(f"Who opened it, when, and for which runs is kept in {escape(str(path))}")
 
 
 def _prepare(candidates: dict[str, Candidate], store: Store, pool: LocalPool, console: Console) -> dict[str, TestPart]:
