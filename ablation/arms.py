@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, product
@@ -27,6 +28,29 @@ class Checker(Protocol):
 def same_training(first: Recipe, second: Recipe) -> bool:
     """Whether two recipes train the same, however they are written."""
     return first.canonical() == second.canonical()
+
+
+class Arms(list[Variant]):
+    """The arms so far; `names` are theirs, and the one that trains a recipe is found without looking at all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self._places: dict[str, int] = {}
+
+    def append(self, arm: Variant) -> None:
+        """Add an arm at the end."""
+        self.names.add(arm.name)
+        self._places.setdefault(_training(arm.recipe), len(self))
+        super().append(arm)
+
+    def twin(self, recipe: Recipe) -> int | None:
+        """The place of the first arm that trains the same as `recipe`."""
+        return self._places.get(_training(recipe))
+
+
+def _training(recipe: Recipe) -> str:
+    return json.dumps(recipe.canonical(), sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -59,8 +83,9 @@ class DesignArms:
         self.file = file
         self.checker = checker
         self.needs = designs.closure(file.components)
+        self.circle = designs.circle(file.components)
 
-    def add(self, arms: list[Variant]) -> None:
+    def add(self, arms: Arms) -> None:
         """Append the arms of every design; an arm that stands in `arms` already is told which components it has on."""
         if not self._declared():
             return
@@ -76,7 +101,7 @@ class DesignArms:
                     self._add(arms, switches, on, name, design, number)
 
     def _add(
-        self, arms: list[Variant], switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
+        self, arms: Arms, switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
     ) -> None:
         loc: Loc = ("design", number)
         changes, places = switches.changes(on)
@@ -84,13 +109,13 @@ class DesignArms:
         if recipe is None:
             return
         components = {component: component in on for component in switches.base}
-        twin = next((i for i, arm in enumerate(arms) if same_training(arm.recipe, recipe)), None)
+        twin = arms.twin(recipe)
         if twin is not None and arms[twin].components:
             hint = "where a component has an effect only together with another, say so: needs"
             self.checker.problem(loc, f"the arms {arms[twin].name!r} and {name!r} are the same training", hint)
         elif twin is not None:
             arms[twin] = replace(arms[twin], components=components)
-        elif name in {arm.name for arm in arms}:
+        elif name in arms.names:
             self.checker.problem(loc, f"the name {name!r} is taken", "rename the component or the other variant")
         else:
             self.checker.check_recipe(recipe, loc)
@@ -127,7 +152,7 @@ class DesignArms:
             others = [other for other in self.file.components if other != name]
             hint = registry.suggestion(unknown[0], others)
             problem((*loc, "needs"), f"{name!r} needs an unknown component {unknown[0]!r}", hint)
-        elif name == designs.circle(self.file.components):
+        elif name == self.circle:
             problem((*loc, "needs"), f"the component {name!r} needs itself", "let each need only what it builds on")
         else:
             return True
@@ -238,7 +263,7 @@ class GridArms:
         self.file = file
         self.checker = checker
 
-    def add(self, arms: list[Variant]) -> dict[str, dict[str, dict[str, object]]]:
+    def add(self, arms: Arms) -> dict[str, dict[str, dict[str, object]]]:
         """Append the points that `arms` does not have yet; returns grid -> variant -> its values on the axes."""
         return {name: self._grid(name, axes, arms) for name, axes in self.file.grid.items() if self._sound(name, axes)}
 
@@ -255,7 +280,7 @@ class GridArms:
             return True
         return False
 
-    def _grid(self, name: str, axes: Mapping[str, list[Any]], arms: list[Variant]) -> dict[str, dict[str, object]]:
+    def _grid(self, name: str, axes: Mapping[str, list[Any]], arms: Arms) -> dict[str, dict[str, object]]:
         points: dict[str, dict[str, object]] = {}
         for indices in product(*(range(len(values)) for values in axes.values())):
             values = {path: axes[path][index] for path, index in zip(axes, indices, strict=True)}
@@ -263,7 +288,8 @@ class GridArms:
             recipe = self.checker.resolve(self.file.baseline, designs.in_order(values), ("grid", name), places)
             if recipe is None:
                 continue
-            twin = next((arm for arm in arms if same_training(arm.recipe, recipe)), None)
+            place = arms.twin(recipe)
+            twin = None if place is None else arms[place]
             if twin and twin.name in points:
                 message = f"two points of grid.{name} are the same training: {twin.name!r} again"
                 self.checker.problem(places[next(reversed(places))], message, "list each value once")
@@ -271,13 +297,13 @@ class GridArms:
             points[arm.name] = values
         return points
 
-    def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: list[Variant]) -> Variant:
+    def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: Arms) -> Variant:
         """The arm of a point, appended to `arms`."""
         self.checker.check_recipe(recipe, ("grid", grid))
         before, after = self.file.baseline.model_dump(), recipe.model_dump()
         moved = {path: value for path, value in values.items() if _part(before, path) != _part(after, path)}
         name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), arms)
-        if name in {arm.name for arm in arms}:
+        if name in arms.names:
             self.checker.problem(("grid", grid), f"the name {name!r} is taken", "rename the other variant", key=True)
         arms.append(Variant(name, moved, recipe, "grid", ("grid", grid)))
         return arms[-1]
@@ -288,11 +314,11 @@ def _part(sections: Mapping[str, Any], path: str) -> object:
     return sections[section].get(option) if option else sections[section]
 
 
-def _name(values: Mapping[str, Any], labels: Iterable[str], arms: list[Variant]) -> str:
+def _name(values: Mapping[str, Any], labels: Iterable[str], arms: Arms) -> str:
     """The short labels of all axes; the long ones where that name is taken."""
     short = ", ".join(labels)
     long = ", ".join(variants.long_label(path, value) for path, value in values.items())
-    return short if short not in {arm.name for arm in arms} else long
+    return short if short not in arms.names else long
 
 
 def _written_alike(first: Recipe, second: Recipe) -> bool:

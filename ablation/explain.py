@@ -107,6 +107,8 @@ def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]
         return path, False, f"{what} is {_show(value)}; it must be {_TYPES[kind]}", _type_hint(kind, value)
     if kind in ("too_short", "string_too_short"):
         return path, False, f"{what} is empty", "give at least one value"
+    if kind in ("too_long", "string_too_long"):
+        return path, False, f"{what} is too long", f"at most {ctx['max_length']:,}"
     return path, False, f"{what}: {item['msg']}", ctx.get("hint")
 
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ablation import explain, registry, strict_yaml, variants
-from ablation.arms import DesignArms, GridArms
-from ablation.errors import UserError
+from ablation.arms import Arms, DesignArms, GridArms
+from ablation.errors import FileError, Problem, UserError
 from ablation.plain import clean
 from ablation.strict_yaml import Document, Loc
 from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
@@ -70,7 +70,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+        place = strict_yaml.place_in(bytes(error.object[: error.start]).decode("utf-8", "replace"))
+        problem = Problem(*place, "this is not UTF-8 text", "save the file as UTF-8")
+        raise FileError(str(path), [problem], bytes(error.object).decode("utf-8", "replace").splitlines()) from None
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}", "name a study file") from None
 
@@ -112,8 +114,6 @@ class _Loader:
             if dotted == path or dotted.startswith((f"{path}.", f"{path}[")):
                 raise UserError(f"--set {setting}: {message}", hint)
         self.document.add(loc, message, hint, key=key)
-        if self.document.problems[-1] in self.document.problems[:-1]:  # the same value is met in several arms
-            self.document.problems.pop()
 
     def file(self) -> StudyFile:
         """The file as its schema reads it."""
@@ -163,9 +163,10 @@ class _Loader:
             elif folder.is_dir() and not (folder / "train").is_dir():
                 self.problem(place, f"{data.path} has no folder train/", "put the images into train/<class>/")
 
-    def arms(self, file: StudyFile) -> list[Variant]:
+    def arms(self, file: StudyFile) -> Arms:
         """The baseline and every declared variant. Raises FileError with the problems of all of them."""
-        arms = [Variant("baseline", {}, file.baseline, "baseline", ("baseline",))]
+        arms = Arms()
+        arms.append(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
         for path, values in file.vary.items():
             if not values:
                 self.problem(("vary", path), f"vary.{path} lists no value", "give at least one, for example [0.5]")
@@ -179,13 +180,14 @@ class _Loader:
                 self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
         DesignArms(file, self).add(arms)
         self.grids = GridArms(file, self).add(arms)
-        arms += [_control(name, file.baseline, index) for index, name in enumerate(file.controls)]
+        for index, name in enumerate(file.controls):
+            arms.append(_control(name, file.baseline, index))
         self.document.check()
         return arms
 
     def _add(
         self,
-        arms: list[Variant],
+        arms: Arms,
         baseline: Recipe,
         changes: dict[str, Any],
         loc: Loc,
@@ -197,12 +199,11 @@ class _Loader:
         if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
             return
         self.check_recipe(recipe, loc)
-        taken = {arm.name for arm in arms}
         if name is None:
             path, value = next(iter(changes.items()))
             name = variants.label(path, value, recipe)
-            name = variants.long_label(path, value) if name in taken else name
-        if name in taken:
+            name = variants.long_label(path, value) if name in arms.names else name
+        if name in arms.names:
             self.problem(loc, f"the name {name!r} is taken", "choose another name", key=True)
         else:
             arms.append(Variant(name, changes, recipe, kind, loc))
@@ -225,11 +226,11 @@ class _Loader:
                 self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
             return None
 
-    def _sound(self, arms: list[Variant], baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
+    def _sound(self, arms: Arms, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
         """Whether the arm differs from all others, and from the baseline in what it declares only."""
-        canonical = recipe.canonical()
-        same = next((arm for arm in arms if arm.recipe.canonical() == canonical), None)
-        if same:
+        place = arms.twin(recipe)
+        if place is not None:
+            same = arms[place]
             twin = "equals the baseline: it changes nothing" if same.kind == "baseline" else f"repeats {same.name!r}"
             self.problem(loc, f"this variant {twin}", "remove it, or give another value")
             return False

@@ -6,6 +6,7 @@ filled in by `Recipe.canonical`, which is what gets trained and hashed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
@@ -31,6 +32,7 @@ from ablation.sections import (
 from ablation.stages import Freeze, ResolvedStage, Stage, check_stages, resolve_stages
 
 Path = tuple[str | int, ...]
+MOST_SEEDS = 100_000
 
 
 def _known_model(name: str) -> str:
@@ -46,11 +48,13 @@ def _same(value: Any) -> Any:
 
 
 def _count_to_list(value: object) -> object:
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return value
+    return list(range(min(value, MOST_SEEDS + 1)))
 
 
 def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
-    twice = sorted({v for v in values if values.count(v) > 1})
+    twice = sorted(value for value, count in Counter(values).items() if count > 1)
     if twice:
         raise PydanticCustomError(
             "distinct", "seed {seed} stands twice", {"seed": twice[0], "hint": "list each seed once"}
@@ -284,10 +288,10 @@ class StudyFile(Section):
     question: str = ""
     baseline: Recipe
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...],
+        tuple[Annotated[int, Field(ge=0, le=10**15)], ...],
         Strict(False),
         BeforeValidator(_count_to_list, json_schema_input_type=int | list[int]),
-        Field(min_length=1),
+        Field(min_length=1, max_length=MOST_SEEDS),
         AfterValidator(_distinct),
     ]
     vary: dict[str, list[Any]] = Field(default_factory=dict)

@@ -22,7 +22,10 @@ def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[s
     old one keep their values unless `value` names them.
     """
     section, _, option = path.partition(".")
-    current = dict(sections.get(section) or {})
+    own = sections.get(section) or {}
+    if not isinstance(own, Mapping) and option:
+        return dict(sections)  # no section that could have options: the schema says so
+    current = dict(own) if isinstance(own, Mapping) else {}
     if option and option != "name":
         return {**sections, section: {**current, option: value}}
     new: Any = {"name": value} if option or isinstance(value, str) else value
