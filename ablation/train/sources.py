@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,11 +22,17 @@ from torch import Tensor
 from ablation.errors import UserError
 from ablation.fingerprint import Part, cache_folder, list_images, open_archive
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
+from ablation.train.downloads import torchvision_arrays
 from ablation.train.streams import generator
 
 DEFAULT_FOLDER = "data"
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+"""What Pillow may take a file for, whatever its name: others, such as EPS, are handed on to other programs."""
 DIGITS_TRAIN = 1437
 """Of the 1797 digits the first 1437 are for training; the rest is the test part."""
+
+_BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)  # Pillow would go on up to twice its limit
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and of how much."""
@@ -90,7 +97,7 @@ def _decode(data: Data, part: Part, progress: Progress) -> tuple[NDArray[np.uint
         case BuiltinData(name="digits"):
             return _digits(part)
         case BuiltinData():
-            return _torchvision(data.name, Path(data.path or DEFAULT_FOLDER), part)
+            return torchvision_arrays(data.name, Path(data.path or DEFAULT_FOLDER), part)
         case _:
             raise AssertionError(data)
 
@@ -123,32 +130,6 @@ def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[
     return images.numpy(), labels.numpy(), [f"class {index}" for index in range(data.classes)]
 
 
-_TORCHVISION = {
-    "mnist": ("MNIST", "MNIST/raw/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz (and the two t10k files)"),
-    "fashion_mnist": (
-        "FashionMNIST",
-        "FashionMNIST/raw/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz (and the two t10k files)",
-    ),
-    "cifar10": ("CIFAR10", "cifar-10-python.tar.gz"),
-    "cifar100": ("CIFAR100", "cifar-100-python.tar.gz"),
-}
-
-
-def _torchvision(name: str, root: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
-    """A data set of torchvision, downloaded with its checksum verified unless it lies in `root` already."""
-    from torchvision import datasets
-
-    kind, file = _TORCHVISION[name]
-    try:
-        dataset = getattr(datasets, kind)(str(root), train=part == "train", download=True)
-    except (OSError, RuntimeError) as error:
-        hint = f"download it elsewhere and put {file} into {root.resolve()}/"
-        raise UserError(f"{name} is not in {root}/ and could not be downloaded: {error}", hint) from error
-    images = np.asarray(dataset.data)
-    images = images.transpose(0, 3, 1, 2) if images.ndim == 4 else images[:, None]
-    return np.ascontiguousarray(images), np.asarray(dataset.targets), list(dataset.classes)
-
-
 def _decode_folder(
     root: Path, size: int, part: Part, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
@@ -163,7 +144,7 @@ def _decode_folder(
         content = files[number].read(archive)
         try:
             images[number] = _resize(content, size)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, *_BOMBS) as error:
             unreadable.append(f"{files[number].name} ({error})")
 
     with ThreadPoolExecutor() as pool:
@@ -180,7 +161,7 @@ def _decode_folder(
 
 def _resize(content: bytes, size: int) -> NDArray[np.uint8]:
     """The image as RGB (3, size, size): its shorter side scaled to `size`, and the middle cut out."""
-    with Image.open(BytesIO(content)) as image:
+    with Image.open(BytesIO(content), formats=FORMATS) as image:
         rgb = image.convert("RGB")
     if rgb.size != (size, size):
         scale = size / min(rgb.size)
