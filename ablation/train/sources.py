@@ -71,10 +71,16 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
 
 
 def load(folder: Path) -> ImageSet:
-    """Map a prepared data set into memory: its pages are shared by all processes that do so."""
-    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", allow_pickle=False)
-    classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+    """Map a prepared data set into memory: its pages are shared by all processes that do so.
+
+    Raises UserError where a file of it is damaged, or holds more than numbers, which would have to be run to be read.
+    """
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+    except (OSError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"the decoded images in {folder} are damaged: {error}", "remove that folder") from None
     return ImageSet(torch.from_numpy(images), torch.from_numpy(labels), tuple(classes))
 
 
