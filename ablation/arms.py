@@ -310,8 +310,10 @@ class GridArms:
 
 
 def _part(sections: Mapping[str, Any], path: str) -> object:
-    section, _, option = path.partition(".")
-    return sections[section].get(option) if option else sections[section]
+    part: Any = sections
+    for key in path.split("."):
+        part = part.get(key) if isinstance(part, Mapping) else None
+    return part
 
 
 def _name(values: Mapping[str, Any], labels: Iterable[str], arms: Arms) -> str:

@@ -12,9 +12,10 @@ from typing import Literal
 
 from ablation import archives
 from ablation.errors import UserError
+from ablation.networks import Model
 from ablation.plan import canonical_json, slug
 from ablation.registry import DATA, TORCHVISION
-from ablation.study import Data, ImageFolder, Model, Synthetic
+from ablation.study import Data, ImageFolder, Synthetic
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
 Part = Literal["train", "test"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ablation import explain, registry, strict_yaml, variants
+from ablation import explain, own_models, registry, strict_yaml, variants
 from ablation.arms import Arms, DesignArms, GridArms
 from ablation.errors import FileError, Problem, UserError
 from ablation.plain import clean
@@ -47,6 +47,7 @@ def study_of(
     arms = loader.arms(file)
     study = Study(
         name=file.study or clean(path.stem),
+        folder=str(path.parent),
         title=file.title or file.study or clean(path.stem),
         question=file.question,
         variants=tuple(arms),
@@ -85,7 +86,7 @@ def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, 
         key = key.strip().removeprefix("baseline.")
         top = [name for name in StudyFile.model_fields if name != "baseline"]
         known = [*top, *explain.known_paths()]
-        if not equals or key not in known:
+        if not equals or not (key in top or explain.is_known_path(key)):
             hint = registry.suggestion(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
             raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
         value = strict_yaml.parse_scalar(text)
@@ -135,7 +136,7 @@ class _Loader:
         named = [(loc, str(loc[-1])) for loc in _declared_variables(self.raw)]
         known = explain.known_paths()
         for loc, key in named:
-            if key not in known:
+            if not explain.is_known_path(key):
                 close = [path for path in known if path.endswith(f".{key}")]
                 hint = f"write {' or '.join(close)}" if close else registry.suggestion(key, known)
                 if len(hint) > 200:
@@ -147,6 +148,11 @@ class _Loader:
         for path, message, hint in variants.contradictions(recipe):
             place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
             self.problem(place, message, hint)
+        if recipe.model.is_own:
+            try:
+                own_models.find(recipe.model.name, Path(self.document.path).parent)
+            except UserError as error:
+                self.problem((*loc, "model", "name") if loc == ("baseline",) else loc, error.message, error.hint)
         weights = recipe.model.checkpoint
         if weights and not Path(weights).is_file():
             place = (*loc, "model", "weights") if loc == ("baseline",) else loc

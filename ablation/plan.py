@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ablation.networks import Model
+from ablation.own_models import Code
 from ablation.plain import one_line
 from ablation.record import TRAINING_VERSION
-from ablation.study import Data, Model, Recipe, Study, Variant
+from ablation.study import Data, Recipe, Study, Variant
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Run:
     folder: str
     weights: str = ""
     """What the weights that it starts from are (`fingerprint.weights_digest`); empty where it starts from none."""
+    code: Code | None = None
+    """The code of its network, where that is the user's own."""
 
     @property
     def label(self) -> str:
@@ -66,34 +70,55 @@ def weights_sources(study: Study) -> dict[str, Model]:
     return {key: model for key, model in models.items() if key}
 
 
-def make_plan(study: Study, fingerprints: Mapping[str, str], weights: Mapping[str, str] = MappingProxyType({})) -> Plan:
+def code_sources(study: Study) -> list[str]:
+    """The names of the networks of the user's own, in the order of the study."""
+    names = (variant.recipe.model.name for variant in study.variants if variant.recipe.model.is_own)
+    return list(dict.fromkeys(names))
+
+
+def make_plan(
+    study: Study,
+    fingerprints: Mapping[str, str],
+    weights: Mapping[str, str] = MappingProxyType({}),
+    code: Mapping[str, Code] = MappingProxyType({}),
+) -> Plan:
     """The runs of `study`.
 
-    `fingerprints` gives the content fingerprint of each of its `data_sources`, `weights` that of its `weights_sources`.
+    `fingerprints` gives the content fingerprint of each of its `data_sources`, `weights` that of its `weights_sources`,
+    `code` that of its `code_sources`.
     """
     known = {"": "", **weights}
     prepared = [
-        _prepare(variant, fingerprints[source_key(variant.recipe.data)], known[weights_key(variant.recipe.model)])
+        _prepare(
+            variant,
+            fingerprints[source_key(variant.recipe.data)],
+            known[weights_key(variant.recipe.model)],
+            code[variant.recipe.model.name] if variant.recipe.model.is_own else None,
+        )
         for variant in study.variants
     ]
     runs = [_run(*parts, block) for block in study.seeds for parts in prepared]
     return Plan(study, tuple(runs))
 
 
-def _prepare(variant: Variant, fingerprint: str, weights: str) -> tuple[Variant, str, str, str]:
-    """The variant, its data, its weights, and what is trained: the weights by their content, wherever they lie."""
+def _prepare(
+    variant: Variant, fingerprint: str, weights: str, code: Code | None
+) -> tuple[Variant, str, str, Code | None, str]:
+    """The variant, its data, weights and code, and what is trained: these by their content, wherever they lie."""
     sections = variant.recipe.canonical()
     if weights:
         sections["model"]["weights"] = weights
-    return variant, fingerprint, weights, canonical_json(sections)
+    if code:
+        sections["model"]["code"] = code.identity
+    return variant, fingerprint, weights, code, canonical_json(sections)
 
 
-def _run(variant: Variant, fingerprint: str, weights: str, configuration: str, block: int) -> Run:
+def _run(variant: Variant, fingerprint: str, weights: str, code: Code | None, configuration: str, block: int) -> Run:
     seed = block + variant.seed_offset
     key = hashlib.sha256(f"{configuration}|{seed}|{fingerprint}|{TRAINING_VERSION}".encode()).hexdigest()[:16]
     recipe = variant.recipe
     folder = f"{slug(recipe.model.name)}-{slug(recipe.data.name)}-s{seed}-{key}"
-    return Run(variant.name, block, seed, recipe, fingerprint, key, folder, weights)
+    return Run(variant.name, block, seed, recipe, fingerprint, key, folder, weights, code)
 
 
 def canonical_json(value: Any) -> str:

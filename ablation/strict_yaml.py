@@ -14,7 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ablation.errors import FileError, Problem
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 50_000
+MAX_VALUES = 20_000
 MAX_DEPTH = 40
 MOST_PROBLEMS = 100
 

@@ -31,6 +31,7 @@ HOSTILE = (
     *("a: b: c", "- a", "? a", "| \n  text", "> folded", "#", "--- ", "...", "%YAML 9.9", '"\\e[2J"', "'\\'", "\\"),
     *("../..", "/etc/passwd", "/dev/zero", "/", ".", "~/x", "x" * 300, '"a\\0b"', "<script>", "{{7*7}}", "%s"),
     *("torchvision:resnet18", "torchvision:googlenet", "torchvision:", "image_folder", "synthetic", "DEFAULT", "none"),
+    *("os:system", "my_models:Net", "a b:c", "../x:y", "{name: 'json:loads', options: {a: [.nan]}}", "{classes: 1}"),
     *("lenet5", "vgg16", "resnet18", "adam", "step", "one_cycle", "[crop, crop]", "[cutout, noise]", "factorial"),
     *("[64, 64]", "[1, 8, 8]", "{name: image_folder, path: '" + "y" * 400 + "'}", "{name: step, step_size: 0}"),
     *("{epochs: 1, stages: [{epochs: 1}]}", "{stages: [{epochs: x}]}", "{stages: 3}", "[{optimizer: {name: 1}}]"),
@@ -52,7 +53,21 @@ PATHS = (
     ),
     *("data", "model.weights", "train.stages", "data.augment", "optimizer.lr", "model.name", "train.epochs", "needs"),
     *("on", "off", "model.channels", "model.kernel_size", "path", "augment", "shape", "weights", "input_size", "<<"),
-    *("stages", "epochs", "steps", "metric", "margin", "hidden", "model.", ".", "model.dropout.x", "baseline.model"),
+    *(
+        "stages",
+        "epochs",
+        "steps",
+        "metric",
+        "margin",
+        "hidden",
+        "model.",
+        ".",
+        "options",
+        "model.options",
+        "model.options.width",
+        "model.dropout.x",
+        "baseline.model",
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from ablation.errors import UserError
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
+from ablation.runner.code import announce_code
 from ablation.runner.local import LocalPool
 from ablation.runner.study import Outcome, plan_study, prepare_data, still_to_do, train_runs
 from ablation.store import Store, read_json, write_json
@@ -26,6 +27,7 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     runs = _chosen(plan, options.only)
     manifest = make_manifest(plan, options.command_line, _seen(store, slug(study.name)))
     write_json(store.study_file(manifest.folder), manifest.to_json())
+    announce_code(plan, store.study_file(manifest.folder).parent, console)
     todo = still_to_do(runs, store)
     done = len({run.key for run in runs}) - len(todo)
     arms = len({run.variant for run in runs})
