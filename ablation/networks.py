@@ -140,8 +140,10 @@ class Model(Section):
 
 def used_options(name: object) -> tuple[str, ...]:
     """The options that a network of that name has; all that there are where it is unknown."""
+    if not isinstance(name, str):
+        return tuple(Model.model_fields)
     if name in registry.TORCHVISION:
         return registry.TORCHVISION_OPTIONS
-    if isinstance(name, str) and own_models.is_own(name):
+    if own_models.is_own(name):
         return own_models.OPTIONS
     return tuple(key for key in Model.model_fields if key != "options" or name not in registry.MODELS)
