@@ -60,6 +60,7 @@ class DesignArms:
         self.file = file
         self.checker = checker
         self.needs = designs.closure(file.components)
+        self.circle = designs.circle(file.components)
 
     def add(self, arms: Arms) -> None:
         """Append the arms of every design; an arm that stands in `arms` already is told which components it has on."""
@@ -128,7 +129,7 @@ class DesignArms:
             others = [other for other in self.file.components if other != name]
             hint = registry.suggestion(unknown[0], others)
             problem((*loc, "needs"), f"{name!r} needs an unknown component {unknown[0]!r}", hint)
-        elif name == designs.circle(self.file.components):
+        elif name == self.circle:
             problem((*loc, "needs"), f"the component {name!r} needs itself", "let each need only what it builds on")
         else:
             return True
@@ -286,8 +287,10 @@ class GridArms:
 
 
 def _part(sections: Mapping[str, Any], path: str) -> object:
-    section, _, option = path.partition(".")
-    return sections[section].get(option) if option else sections[section]
+    part: Any = sections
+    for key in path.split("."):
+        part = part.get(key) if isinstance(part, Mapping) else None
+    return part
 
 
 def _name(values: Mapping[str, Any], labels: Iterable[str], arms: Arms) -> str:

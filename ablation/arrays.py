@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablation.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,10 +29,16 @@ class Arrays:
 
 
 def read_arrays(folder: Path) -> Arrays:
-    """Map the arrays of a prepared data set into memory: its pages are shared by all processes that do so."""
+    """Map the arrays of a prepared data set into memory: its pages are shared by all processes that do so.
+
+    Raises UserError where a file of it is damaged, or holds more than numbers, which would have to be run to be read.
+    """
     import numpy as np
 
-    images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-    labels, sums, twins = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("labels", "sums", "twins"))
-    classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+    try:
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        labels, sums, twins = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("labels", "sums", "twins"))
+        classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
+    except (OSError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"the decoded images in {folder} are damaged: {error}", "remove that folder") from None
     return Arrays(np.asarray(images), labels, tuple(classes), sums, twins)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ablation import __version__
 from ablation.errors import UserError
+from ablation.plain import clean
 
 if TYPE_CHECKING:
     from ablation.manifest import Manifest
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = build_parser().parse_args(words)
-    options.command_line = shlex.join(["ablate", *words])
+    options.command_line = clean(shlex.join(["ablate", *words]))
     try:
         return int(options.call(options))
     except UserError as error:
@@ -239,7 +240,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _validate(options: argparse.Namespace) -> int:
     study = _load(options)
     arms, seeds = len(study.variants), len(study.seeds)
-    print(f"{options.study}: sound; {arms} variants x {seeds} seeds = {arms * seeds} runs")
+    print(f"{clean(str(options.study))}: sound; {arms} variants x {seeds} seeds = {arms * seeds} runs")
     return 0
 
 
@@ -272,7 +273,7 @@ def _report(options: argparse.Namespace) -> int:
         manifest = find_study(store, options.study)
         files = write_report(store, manifest, options.out / manifest.folder)
     for path in (files.html, files.markdown):
-        print(path)
+        print(clean(str(path)))
     return 0
 
 

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from ablation.errors import UserError
+from ablation.plain import clean
 from ablation.plan import Run
 from ablation.protocol import Busy, Done, EpochDone, Event, Failed, Noticed, Preparing, Started, Stepped, Stopped
 from ablation.record import EpochRow, RunRecord
@@ -24,12 +26,22 @@ QUIET_SECONDS = 30.0
 """Without a terminal, a run under way prints a line at most this often."""
 
 
+class PlainConsole(Console):
+    """A console on which names are text: no control sequence in them reaches the terminal, and `:x:` is no emoji."""
+
+    def __init__(self, *, stderr: bool, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, highlight=False, emoji=False, width=width)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """What rich writes, cleaned but for the control sequences that are rich's own."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(clean(segment.text), segment.style)
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """A console that never cuts or wraps lines where the output is not a terminal."""
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=200)
-    return console
+    console = PlainConsole(stderr=stderr)
+    return console if console.is_terminal else PlainConsole(stderr=stderr, width=200)
 
 
 def print_error(error: UserError) -> None:

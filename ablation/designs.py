@@ -14,6 +14,7 @@ from ablation.sections import Section
 DesignName = Literal["leave_one_out", "add_one_in", "factorial"]
 MOST_FACTORIAL = 5
 """Components of a factorial design: 32 arms."""
+MOST_COMPONENTS = 50
 MOST_POINTS = 100
 """Arms of one grid."""
 
@@ -55,7 +56,7 @@ Designs = Annotated[
     BeforeValidator(_one_to_list, json_schema_input_type=DesignName | list[DesignName]),
     AfterValidator(_once),
 ]
-Components = dict[str, Component]
+Components = Annotated[dict[str, Component], Field(max_length=MOST_COMPONENTS)]
 Grids = dict[str, dict[str, Annotated[list[Any], Field(min_length=1)]]]
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ablation import registry, sections, study
 from ablation.designs import Component
+from ablation.networks import Model, used_options
 from ablation.stages import Stage
 from ablation.study import Path
 
@@ -24,8 +25,9 @@ _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     }.items()
 }
 _AUGMENTATIONS = _KINDS["augment"]
-_SINGLE: Mapping[str, type[BaseModel]] = {"model": study.Model, "train": study.Train}
+_SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": study.Train}
 SECTIONS = tuple(study.Recipe.model_fields)
+OWN_KEYWORDS = "model.options."
 
 _BOUNDS = {
     "greater_than": "above",
@@ -54,8 +56,8 @@ _ELSEWHERE = {"mixup": "mixup changes the labels too: it is the option train.mix
 
 def option_names(section: str, name: object) -> tuple[str, ...]:
     """The options of `section` of the kind `name`; of every kind where `name` is none of them."""
-    if section == "model" and name in registry.TORCHVISION:
-        return registry.TORCHVISION_OPTIONS
+    if section == "model":
+        return used_options(name)
     if section in _SINGLE:
         return tuple(_SINGLE[section].model_fields)
     kinds = _KINDS[section]
@@ -66,6 +68,11 @@ def option_names(section: str, name: object) -> tuple[str, ...]:
 def known_paths() -> list[str]:
     """Every path that `vary` and `combine` may name: sections and their options."""
     return [*SECTIONS, *(f"{section}.{option}" for section in SECTIONS for option in option_names(section, None))]
+
+
+def is_known_path(path: str) -> bool:
+    """Whether `vary` and `combine` may name it; a network of the user's own has keywords of any name."""
+    return path in known_paths() or (path.startswith(OWN_KEYWORDS) and len(path) > len(OWN_KEYWORDS))
 
 
 def faults(error: ValidationError, raw: Any) -> list[tuple[Path, bool, str, str | None]]:
@@ -107,6 +114,8 @@ def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]
         return path, False, f"{what} is {_show(value)}; it must be {_TYPES[kind]}", _type_hint(kind, value)
     if kind in ("too_short", "string_too_short"):
         return path, False, f"{what} is empty", "give at least one value"
+    if kind in ("too_long", "string_too_long"):
+        return path, False, f"{what} is too long", f"at most {ctx['max_length']:,}"
     return path, False, f"{what}: {item['msg']}", ctx.get("hint")
 
 

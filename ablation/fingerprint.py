@@ -6,15 +6,16 @@ import hashlib
 import os
 import re
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from ablation import archives
 from ablation.errors import UserError
+from ablation.networks import Model
 from ablation.plan import canonical_json, slug
 from ablation.registry import DATA, TORCHVISION
-from ablation.study import Data, ImageFolder, Model, Synthetic
+from ablation.study import Data, ImageFolder, Synthetic
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
 Part = Literal["train", "test"]
@@ -35,7 +36,7 @@ class ImageFile:
 
     def read(self, archive: zipfile.ZipFile | None) -> bytes:
         """The bytes of the file."""
-        return archive.read(str(self.location)) if archive else Path(self.location).read_bytes()
+        return archives.read(archive, str(self.location)) if archive else Path(self.location).read_bytes()
 
 
 def list_images(root: Path, part: str) -> list[ImageFile]:
@@ -48,33 +49,28 @@ def list_images(root: Path, part: str) -> list[ImageFile]:
             path.relative_to(root).as_posix(): path for path in (root / part).rglob("*") if path.is_file()
         }
     elif zipfile.is_zipfile(root):
-        files = dict(_members(root))
+        files = dict(archives.members(root))
     else:
         raise UserError(f"{root} is neither a folder nor a zip file", "data.path names the folder that holds train/")
     found = []
     for name in sorted(files):
         path = PurePosixPath(name)
         if path.parts[:1] == (part,) and len(path.parts) >= 3 and path.suffix.lower() in SUFFIXES:
-            found.append(ImageFile(name, files[name], path.parts[1]))
+            found.append(ImageFile(name, files[name], _label(path.parts[1])))
     if len({image.label for image in found}) < 2:
         hint = f"put the images of each class into {part}/<class>/ below it"
         raise UserError(f"{root} holds images of fewer than two classes below {part}/", hint)
     return found
 
 
-def _members(archive: Path) -> Iterator[tuple[str, str]]:
-    """(name below the root, name in the archive) of its files; a single folder around everything is the root."""
-    with zipfile.ZipFile(archive) as file:
-        names = [name for name in file.namelist() if not name.endswith("/")]
-    tops = {name.partition("/")[0] for name in names}
-    wrapped = len(tops) == 1 and not tops & {"train", "test"}
-    for name in names:
-        yield (name.partition("/")[2] if wrapped else name), name
+def _label(folder: str) -> str:
+    """The name of a folder as text that JSON can hold; bytes that are no UTF-8 are spelt out."""
+    return os.fsencode(folder).decode("utf-8", "backslashreplace")
 
 
 def open_archive(root: Path) -> zipfile.ZipFile | None:
     """The zip file at `root`, open for reading; None for a folder."""
-    return None if root.is_dir() else zipfile.ZipFile(root)
+    return None if root.is_dir() else archives.open_archive(root)
 
 
 def class_count(data: Data) -> int:
@@ -152,7 +148,7 @@ def _folder_digest(root: Path, part: Part) -> str:
     try:
         for image in images:
             content = hashlib.sha256(image.read(archive)).digest()
-            digest.update(image.name.encode() + b"\0" + content)
+            digest.update(os.fsencode(image.name) + b"\0" + content)
     finally:
         if archive:
             archive.close()

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from ablation import explain, registry, strict_yaml, variants
+from ablation import explain, own_models, registry, strict_yaml, variants
 from ablation.arms import DesignArms, GridArms
-from ablation.errors import UserError
+from ablation.errors import FileError, Problem, UserError
+from ablation.plain import clean
 from ablation.strict_yaml import Document, Loc
 from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
 from ablation.variants import Arms
@@ -46,8 +47,9 @@ def study_of(
     file = loader.file()
     arms = loader.arms(file)
     study = Study(
-        name=file.study or path.stem,
-        title=file.title or file.study or path.stem,
+        name=file.study or clean(path.stem),
+        folder=str(path.parent),
+        title=file.title or file.study or clean(path.stem),
         question=file.question,
         variants=tuple(arms),
         seeds=file.seeds,
@@ -70,7 +72,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
+        place = strict_yaml.place_in(bytes(error.object[: error.start]).decode("utf-8", "replace"))
+        problem = Problem(*place, "this is not UTF-8 text", "save the file as UTF-8")
+        raise FileError(str(path), [problem], bytes(error.object).decode("utf-8", "replace").splitlines()) from None
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}", "name a study file") from None
 
@@ -83,7 +87,7 @@ def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, 
         key = key.strip().removeprefix("baseline.")
         top = [name for name in StudyFile.model_fields if name != "baseline"]
         known = [*top, *explain.known_paths()]
-        if not equals or key not in known:
+        if not equals or not (key in top or explain.is_known_path(key)):
             hint = registry.suggestion(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
             raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
         value = strict_yaml.parse_scalar(text)
@@ -112,8 +116,6 @@ class _Loader:
             if dotted == path or dotted.startswith((f"{path}.", f"{path}[")):
                 raise UserError(f"--set {setting}: {message}", hint)
         self.document.add(loc, message, hint, key=key)
-        if self.document.problems[-1] in self.document.problems[:-1]:  # the same value is met in several arms
-            self.document.problems.pop()
 
     def file(self) -> StudyFile:
         """The file as its schema reads it."""
@@ -135,7 +137,7 @@ class _Loader:
         named = [(loc, str(loc[-1])) for loc in _declared_variables(self.raw)]
         known = explain.known_paths()
         for loc, key in named:
-            if key not in known:
+            if not explain.is_known_path(key):
                 close = [path for path in known if path.endswith(f".{key}")]
                 hint = f"write {' or '.join(close)}" if close else registry.suggestion(key, known)
                 if len(hint) > 200:
@@ -147,6 +149,11 @@ class _Loader:
         for path, message, hint in variants.contradictions(recipe):
             place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
             self.problem(place, message, hint)
+        if recipe.model.is_own:
+            try:
+                own_models.find(recipe.model.name, Path(self.document.path).parent)
+            except UserError as error:
+                self.problem((*loc, "model", "name") if loc == ("baseline",) else loc, error.message, error.hint)
         weights = recipe.model.checkpoint
         if weights and not Path(weights).is_file():
             place = (*loc, "model", "weights") if loc == ("baseline",) else loc

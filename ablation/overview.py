@@ -43,8 +43,11 @@ def print_plan(plan: Plan, store: Store) -> None:
         own = runs[variant.name]
         done = sum(run.folder in finished for run in own)
         total += done
-        parameters, macs = sizes.of(variant.recipe)
-        row = (f"{parameters:,}", _short(macs), _budget(variant), f"{done}/{len(own)}")
+        parameters, macs = "–", "–"  # to count what is the user's own would run it
+        if not variant.recipe.model.is_own:
+            own_size = sizes.of(variant.recipe)
+            parameters, macs = f"{own_size[0]:,}", _short(own_size[1])
+        row = (parameters, macs, _budget(variant), f"{done}/{len(own)}")
         table.add_row(Text(variant.name), Text(_change(variant)), *row)
     console = make_console()
     console.print(table)

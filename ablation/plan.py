@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ablation.networks import Model
+from ablation.own_models import Code
+from ablation.plain import one_line
 from ablation.record import TRAINING_VERSION
-from ablation.study import Data, Model, Recipe, Study, Variant
+from ablation.study import Data, Recipe, Study, Variant
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Run:
     folder: str
     weights: str = ""
     """What the weights that it starts from are (`fingerprint.weights_digest`); empty where it starts from none."""
+    code: Code | None = None
+    """The code of its network, where that is the user's own."""
 
     @property
     def label(self) -> str:
-        return f"{self.variant} · seed {self.block}"
+        return f"{one_line(self.variant)} · seed {self.block}"
 
 
 @dataclass(frozen=True)
@@ -65,36 +70,59 @@ def weights_sources(study: Study) -> dict[str, Model]:
     return {key: model for key, model in models.items() if key}
 
 
-def make_plan(study: Study, fingerprints: Mapping[str, str], weights: Mapping[str, str] = MappingProxyType({})) -> Plan:
+def code_sources(study: Study) -> list[str]:
+    """The names of the networks of the user's own, in the order of the study."""
+    names = (variant.recipe.model.name for variant in study.variants if variant.recipe.model.is_own)
+    return list(dict.fromkeys(names))
+
+
+def make_plan(
+    study: Study,
+    fingerprints: Mapping[str, str],
+    weights: Mapping[str, str] = MappingProxyType({}),
+    code: Mapping[str, Code] = MappingProxyType({}),
+) -> Plan:
     """The runs of `study`.
 
-    `fingerprints` gives the content fingerprint of each of its `data_sources`, `weights` that of its `weights_sources`.
+    `fingerprints` gives the content fingerprint of each of its `data_sources`, `weights` that of its `weights_sources`,
+    `code` that of its `code_sources`.
     """
     known = {"": "", **weights}
     prepared = [
-        _prepare(variant, fingerprints[source_key(variant.recipe.data)], known[weights_key(variant.recipe.model)])
+        _prepare(
+            variant,
+            fingerprints[source_key(variant.recipe.data)],
+            known[weights_key(variant.recipe.model)],
+            code[variant.recipe.model.name] if variant.recipe.model.is_own else None,
+        )
         for variant in study.variants
     ]
     runs = [_run(*parts, block) for block in study.seeds for parts in prepared]
     return Plan(study, tuple(runs))
 
 
-def _prepare(variant: Variant, fingerprint: str, weights: str) -> tuple[Variant, str, str, str, str]:
-    """The variant, its data, its weights, the start of its folders' names, and what is trained.
+def _prepare(
+    variant: Variant, fingerprint: str, weights: str, code: Code | None
+) -> tuple[Variant, str, str, Code | None, str, str]:
+    """The variant, its data, weights and code, the start of its folders' names, and what is trained.
 
-    Weights are part of that by their content, wherever they lie.
+    Weights and code are part of that by their content, wherever they lie.
     """
     sections = variant.recipe.canonical()
     if weights:
         sections["model"]["weights"] = weights
+    if code:
+        sections["model"]["code"] = code.identity
     name = f"{slug(variant.recipe.model.name)}-{slug(variant.recipe.data.name)}"
-    return variant, fingerprint, weights, name, canonical_json(sections)
+    return variant, fingerprint, weights, code, name, canonical_json(sections)
 
 
-def _run(variant: Variant, fingerprint: str, weights: str, name: str, configuration: str, block: int) -> Run:
+def _run(
+    variant: Variant, fingerprint: str, weights: str, code: Code | None, name: str, configuration: str, block: int
+) -> Run:
     seed = block + variant.seed_offset
     key = hashlib.sha256(f"{configuration}|{seed}|{fingerprint}|{TRAINING_VERSION}".encode()).hexdigest()[:16]
-    return Run(variant.name, block, seed, variant.recipe, fingerprint, key, f"{name}-s{seed}-{key}", weights)
+    return Run(variant.name, block, seed, variant.recipe, fingerprint, key, f"{name}-s{seed}-{key}", weights, code)
 
 
 def canonical_json(value: Any) -> str:

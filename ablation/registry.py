@@ -143,6 +143,8 @@ def smallest_side(model: str, options: Mapping[str, object]) -> int:
     """The smallest image side, in pixels, that `model` with `options` can take."""
     if model in TORCHVISION:
         return TORCHVISION[model].smallest
+    if model not in MODELS:
+        return 1  # of the user's own
     spec = MODELS[model]
     sides = [side for choice, side in spec.larger if all(options.get(key) == value for key, value in choice.items())]
     return max([spec.smallest, *sides])

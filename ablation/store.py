@@ -242,6 +242,11 @@ class Store:
         return self.root / "data"
 
     def run(self, folder: str) -> RunFolder:
+        """The run folder of that name. Raises UserError for what is no name but leads elsewhere."""
+        if folder in ("", ".", "..") or not set(folder).isdisjoint("/\\\0"):
+            raise UserError(
+                f"{folder!r} is no run folder of {self.root}/", "the study.json is damaged: run the study again"
+            )
         return RunFolder(self.root / "runs" / folder)
 
     def finished(self, folders: Iterable[str]) -> set[str]:

@@ -14,8 +14,9 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ablation.errors import FileError, Problem
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 100_000
+MAX_VALUES = 20_000
 MAX_DEPTH = 40
+MOST_PROBLEMS = 100
 
 Loc = tuple[str | int, ...]
 
@@ -58,7 +59,16 @@ class Document:
 
     def add(self, loc: Iterable[str | int], message: str, hint: str | None = None, *, key: bool = False) -> None:
         """Note a fault at a place of the file."""
-        self.problems.append(Problem(*self.place(loc, key=key), message, hint))
+        self.note(Problem(*self.place(loc, key=key), message, hint))
+
+    def note(self, problem: Problem) -> None:
+        """Note a fault, once; where there are too many, they are raised at once."""
+        if problem in self.problems:  # the same value is met in several arms
+            return
+        self.problems.append(problem)
+        if len(self.problems) >= MOST_PROBLEMS:
+            self.problems.append(Problem(len(self.lines) + 1, 1, "there are more faults, which are not listed", None))
+            self.check()
 
     def check(self) -> None:
         """Raise FileError with all faults noted so far, if any."""
@@ -72,11 +82,9 @@ def parse(text: str, path: str) -> Document:
     if len(text) > MAX_BYTES:
         raise FileError(path, [Problem(1, 1, f"the file has {len(text):,} characters; the limit is {MAX_BYTES:,}")])
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _Loader(text).get_single_node()
     except yaml.YAMLError as error:
         raise FileError(path, [_syntax_problem(error, text)], document.lines) from None
-    except RecursionError:
-        raise FileError(path, [Problem(1, 1, f"the file nests deeper than {MAX_DEPTH} levels")]) from None
     if node is None:
         hint = "a study needs at least a baseline and seeds; see studies/smoke.yaml"
         raise FileError(path, [Problem(1, 1, "the file is empty", hint)], document.lines)
@@ -89,6 +97,11 @@ def parse_scalar(text: str) -> Any:
     return parse(text, "the command line").value if text.strip() else ""
 
 
+def place_in(before: str) -> tuple[int, int]:
+    """Line and column of what follows the text `before`."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
 def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -97,12 +110,30 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     if "\t" in row[: len(row) - len(row.lstrip())]:
         return Problem(line, row.index("\t") + 1, "a tab stands in the indentation", "indent with spaces")
     if isinstance(error, yaml.reader.ReaderError):
-        return Problem(
-            1, 1, f"the file holds a character that YAML forbids (#x{error.character:04x})", "save it as UTF-8 text"
-        )
+        message = f"this is a character that YAML forbids (#x{error.character:04x})"
+        return Problem(*place_in(text[: error.position]), message, "remove it, or save the file as UTF-8 text")
     what = getattr(error, "problem", None) or str(error)
     context = getattr(error, "context", None)
     return Problem(line, column, f"not valid YAML: {what}" + (f" ({context})" if context else ""), None)
+
+
+class _Loader(yaml.SafeLoader):
+    """Gives up where a file nests too deep or goes on too long, instead of following it."""
+
+    depth = 0
+    count = 0
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        self.depth += 1
+        self.count += 1
+        if self.depth > MAX_DEPTH or self.count > 2 * MAX_VALUES:  # keys are nodes too
+            deep = self.depth > MAX_DEPTH
+            what = f"nests deeper than {MAX_DEPTH} levels" if deep else f"has more than {MAX_VALUES:,} values"
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=f"the file {what}", problem_mark=mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class _Converter:
@@ -128,20 +159,32 @@ class _Converter:
         if isinstance(node, SequenceNode):
             return [self.value(item, (*loc, index)) for index, item in enumerate(node.value)]
         assert isinstance(node, ScalarNode)
-        return node.value if node.style else _plain(node.value)
+        if not node.style:
+            return _plain(node.value)
+        return self._text(node)
+
+    def _text(self, node: ScalarNode) -> str:
+        """Quoted text; JSON's writers put rare characters as two halves, `"\\ud83d\\ude00"`."""
+        try:
+            return str(node.value).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            place = (node.start_mark.line + 1, node.start_mark.column + 1)
+            hint = "write \\ud800 to \\udfff in pairs only"
+            self.document.note(Problem(*place, "this text holds half a character", hint))
+            return str(node.value).encode("utf-8", "replace").decode()
 
     def _mapping(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
             place = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             if not isinstance(key_node, ScalarNode):
-                self.document.problems.append(Problem(*place, "a key must be plain text"))
+                self.document.note(Problem(*place, "a key must be plain text"))
                 continue
-            key = key_node.value
+            key = self._text(key_node)
             if key in values:
                 first = self.document._keys[(*loc, key)][0]
                 hint = f"keep one of them; the first stands in line {first}"
-                self.document.problems.append(Problem(*place, f"the key {key!r} stands twice", hint))
+                self.document.note(Problem(*place, f"the key {key!r} stands twice", hint))
                 continue
             self.document._keys[(*loc, key)] = place
             values[key] = self.value(value_node, (*loc, key))

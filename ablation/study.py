@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
-from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ablation import registry
 from ablation.designs import Component, Components, Designs, Grids
+from ablation.networks import Model
 from ablation.sections import (
     Augmentation,
     Constant,
     Count,
-    Kernels,
     NotNegative,
     Optimizer,
     Positive,
@@ -29,25 +27,16 @@ from ablation.sections import (
     Schedule,
     Section,
 )
-from ablation.stages import Freeze, ResolvedStage, Stage, check_stages, resolve_stages
+from ablation.stages import ResolvedStage, Stage, check_stages, resolve_stages
 
 Path = tuple[str | int, ...]
-
-
-def _known_model(name: str) -> str:
-    if name not in registry.MODELS and name not in registry.TORCHVISION:
-        hint = registry.model_suggestion(name)
-        raise PydanticCustomError("unknown_name", "unknown model '{name}'", {"name": name, "hint": hint})
-    return name
-
-
-def _same(value: Any) -> Any:
-    """The one number of a list that has no other."""
-    return value[0] if isinstance(value, list) and len(set(value)) == 1 else value
+MOST_SEEDS = 100_000
 
 
 def _count_to_list(value: object) -> object:
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return value
+    return list(range(min(value, MOST_SEEDS + 1)))
 
 
 def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
@@ -61,9 +50,6 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
 
 Metric = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss", "test_accuracy", "test_loss"]
 Side = Annotated[int, Field(ge=8, le=224)]
-InputSize = Annotated[int, Field(ge=8, le=1024)] | Literal["none"]
-_MODEL_NAMES = [*registry.MODELS, *registry.TORCHVISION]
-Choice = Annotated[str, AfterValidator(_known_model), WithJsonSchema({"enum": _MODEL_NAMES})]
 
 
 class _Data(Section):
@@ -98,54 +84,6 @@ class Synthetic(_Data):
 
 
 Data = Annotated[BuiltinData | ImageFolder | Synthetic, Field(discriminator="name")]
-
-
-class Model(Section):
-    """A network.
-
-    `channels` are those of its stages of convolutions, which `width` multiplies; `hidden` are the widths of the
-    classifier's hidden layers.
-    `weights` is what it starts from: `none`, `DEFAULT` (torchvision's own), or the path of a checkpoint.
-    """
-
-    name: Choice
-    norm: Literal["none", "batch", "group", "instance", "layer"] | None = None
-    norm_position: Literal["before", "after"] = "before"
-    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu"] = "relu"
-    pool: Literal["max", "avg"] = "max"
-    kernel_size: Kernels | None = None
-    channels: Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)] | None = None
-    width: Annotated[float, Field(gt=0, le=8)] = 1.0
-    hidden: Annotated[tuple[Count, ...], Strict(False)] | None = None
-    dropout: Probability = 0.0
-    feature_dropout: Probability = 0.0
-    input_dropout: Probability = 0.0
-    dropconnect: Probability = 0.0
-    init: Literal["kaiming", "xavier", "default"] = "kaiming"
-    stem: Literal["small", "large"] | None = None
-    weights: Annotated[str, Field(min_length=1)] = "none"
-    freeze: Freeze = "none"
-    input_size: InputSize | None = None
-
-    @property
-    def checkpoint(self) -> str | None:
-        """The path of the checkpoint that it starts from, if it does."""
-        return None if self.weights in ("none", "DEFAULT") else self.weights
-
-    @model_validator(mode="after")
-    def _has_its_options(self) -> Self:
-        if self.name not in registry.TORCHVISION:
-            if self.weights == "DEFAULT":
-                hint = f"name a checkpoint, or use {registry.model_suggestion(self.name).removeprefix('did you mean ')}"
-                raise PydanticCustomError("weights", f"{self.name} has no DEFAULT weights", {"hint": hint})
-            return self
-        fields = type(self).model_fields
-        foreign = [key for key in fields if key not in registry.TORCHVISION_OPTIONS]
-        for key in foreign:
-            if getattr(self, key) != fields[key].default:
-                hint = f"it has: {', '.join(registry.TORCHVISION_OPTIONS)}"
-                raise PydanticCustomError("option", f"{self.name} has no option {key!r}", {"hint": hint})
-        return self
 
 
 class Train(Section):
@@ -218,9 +156,7 @@ class Recipe(Section):
 
     def flat(self) -> dict[str, object]:
         """Every option by its dotted path, as plain values."""
-        sections = self.model_dump(mode="json")
-        if self.model.name in registry.TORCHVISION:
-            sections["model"] = {key: sections["model"][key] for key in registry.TORCHVISION_OPTIONS}
+        sections = self.model_dump(mode="json") | {"model": self.model.flat()}
         return {f"{part}.{key}": value for part, options in sections.items() for key, value in options.items()}
 
     def stages(self, epochs: int) -> tuple[ResolvedStage, ...]:
@@ -238,21 +174,7 @@ class Recipe(Section):
             sections["train"]["hold"] = "epochs"
         if self.train.stages:
             sections["train"]["stages"] = [stage.model_dump(mode="json") for stage in self.stages(0)]
-        return sections | {"model": self._canonical_model(sections["model"])}
-
-    def _canonical_model(self, options: dict[str, Any]) -> dict[str, Any]:
-        torchvision = registry.TORCHVISION.get(self.model.name)
-        if torchvision:
-            size = options["input_size"] or torchvision.size
-            used = {key: value if key in registry.TORCHVISION_OPTIONS else None for key, value in options.items()}
-            return used | {"input_size": size}
-        own = registry.MODELS[self.model.name].defaults
-        model = {key: own.get(key) if value is None else value for key, value in options.items()}
-        model["stem"] = model["stem"] if own["stem"] else None
-        model["pool"] = "max" if model["stem"] == "small" else model["pool"]
-        model["norm_position"] = "before" if model["norm"] == "none" else model["norm_position"]
-        model["kernel_size"] = _same(model["kernel_size"])
-        return model | {"input_size": model["input_size"] or "none"}
+        return sections | {"model": self.model.canonical()}
 
 
 class AnalysisOptions(Section):
@@ -285,10 +207,10 @@ class StudyFile(Section):
     question: str = ""
     baseline: Recipe
     seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...],
+        tuple[Annotated[int, Field(ge=0, le=10**15)], ...],
         Strict(False),
         BeforeValidator(_count_to_list, json_schema_input_type=int | list[int]),
-        Field(min_length=1),
+        Field(min_length=1, max_length=MOST_SEEDS),
         AfterValidator(_distinct),
     ]
     vary: dict[str, list[Any]] = Field(default_factory=dict)
@@ -330,6 +252,8 @@ class Study:
     seeds: tuple[int, ...]
     source: str
     """The text of the study file."""
+    folder: str = "."
+    """Where the study file lies, and the code that it names beside it."""
     overrides: tuple[str, ...] = ()
     """Settings of the command line that stand above the file (`--set`)."""
     smoke: bool = False

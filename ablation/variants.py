@@ -8,8 +8,9 @@ from typing import Any
 
 from ablation import registry
 from ablation.explain import option_names
+from ablation.networks import Model
 from ablation.sections import Cutout, Noise
-from ablation.study import Data, ImageFolder, Model, Recipe, Synthetic, Variant, changed
+from ablation.study import Data, ImageFolder, Recipe, Synthetic, Variant, changed
 
 _OWN_PARAMETERS = ("optimizer", "schedule")
 """Sections whose choice is one variable together with the parameters that belong to it."""
@@ -54,9 +55,16 @@ def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[s
     old one keep their values unless `value` names them.
     """
     section, _, option = path.partition(".")
-    current = dict(sections.get(section) or {})
+    own = sections.get(section) or {}
+    if not isinstance(own, Mapping) and option:
+        return dict(sections)  # no section that could have options: the schema says so
+    current = dict(own) if isinstance(own, Mapping) else {}
+    outer, _, keyword = option.partition(".")
+    if keyword:  # of a network of the user's own
+        keywords = current.get(outer)
+        value = {**(keywords if isinstance(keywords, Mapping) else {}), keyword: value}
     if option and option != "name":
-        return {**sections, section: {**current, option: value}}
+        return {**sections, section: {**current, outer: value}}
     new: Any = {"name": value} if option or isinstance(value, str) else value
     if not isinstance(new, Mapping):
         return {**sections, section: new}
@@ -86,7 +94,7 @@ def label(path: str, value: object, recipe: Recipe) -> str:
         return f"{section}={getattr(getattr(recipe, section), 'name', show(value))}"
     if path == "model.weights":
         return f"{option}={Path(str(value)).name}"
-    return f"{option}={show(value)}"
+    return f"{option.removeprefix('options.')}={show(value)}"
 
 
 def long_label(path: str, value: object) -> str:
@@ -122,7 +130,7 @@ def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     """Options that the recipe sets although its network has no use for them, each as (path, message, hint)."""
     name, asked, used = recipe.model.name, recipe.model, recipe.canonical()["model"]
     found: list[tuple[str, str, str]] = []
-    if name in registry.TORCHVISION:
+    if name not in registry.MODELS:
         return found
     if asked.stem and not used["stem"]:
         found.append(("model.stem", f"{name} has no choice of stem", "remove it; resnet18 and resnet34 have one"))
@@ -166,7 +174,20 @@ def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
         if warmup >= epochs:
             whole = f"all {epochs} epochs" + (f" of stage {stage.number}" if recipe.train.stages else "")
             found.append(("schedule.warmup_epochs", f"the warm-up of {warmup:g} epochs fills {whole}", "shorten it"))
-    return [*found, *_wrong_layers(recipe.model), *_wrong_augmentation(recipe.data)]
+    return [*found, *_unknown_head(recipe), *_wrong_layers(recipe.model), *_wrong_augmentation(recipe.data)]
+
+
+def _unknown_head(recipe: Recipe) -> list[tuple[str, str, str]]:
+    """What takes a network apart, asked of one of the user's own."""
+    if not recipe.model.is_own:
+        return []
+    found = []
+    message = f"which is the last layer of {recipe.model.name} is not known"
+    if recipe.optimizer.head_lr_multiplier != 1:
+        found.append(("optimizer.head_lr_multiplier", message, "leave head_lr_multiplier out"))
+    if any(stage.freeze == "features" for stage in recipe.train.stages):
+        found.append(("train.stages", message, "leave freeze out"))
+    return found
 
 
 def _wrong_layers(model: Model) -> list[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from ablation.train.models import ModelOptions, build_model, smallest_input
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_the_smallest_input_is_that_of_the_network(name: str) -> None:
     recipe_options = study.Model(name=name).model_dump() | dict(registry.MODELS[name].defaults)
-    for other in ("init", "weights", "freeze", "input_size"):
+    for other in ("init", "weights", "freeze", "input_size", "options"):
         recipe_options.pop(other, None)
     stems = ("small", "large") if recipe_options["stem"] else (None,)
     for norm, stem in itertools.product(("none", "batch", "group", "instance", "layer"), stems):

@@ -15,12 +15,13 @@ import pandas as pd
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classes import class_rows
 from ablation.manifest import Manifest
+from ablation.plain import clean
 from ablation.predictions import read_predictions
 from ablation.report.interpretation import read_interpretation
 from ablation.report.latex import results_table
 from ablation.report.page import Page, make_page
 from ablation.report.plates import Picture
-from ablation.report.text import clean, environment, templates_dir
+from ablation.report.text import environment, templates_dir
 from ablation.results import Results, load_results
 from ablation.store import Store, replace, replace_text, write_json
 

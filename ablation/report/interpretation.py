@@ -7,7 +7,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from ablation.report.text import clean
+from ablation.plain import clean
 
 FILE = "interpretation.md"
 _DEEPER = 2

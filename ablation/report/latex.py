@@ -8,7 +8,7 @@ import ablation.report.captions as captions
 import ablation.report.intervals as intervals
 from ablation import words
 from ablation.analysis import Analysis, Effect, Measure
-from ablation.report.text import clean
+from ablation.plain import clean
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -12,7 +12,6 @@ from ablation import words
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
 _LIST_MARK = re.compile(r"^(?:[-+=]|\d+[.)])")
-_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def templates_dir() -> Path:
@@ -40,11 +39,6 @@ def environment() -> jinja2.Environment:
     jinja.filters |= {name: getattr(words, name) for name in own}
     jinja.filters |= {"md": markdown, "fenced": fenced}
     return jinja
-
-
-def clean(text: str) -> str:
-    """Text that any file can hold: controls, also of direction, and lone surrogates become replacement characters."""
-    return _CONTROLS.sub("\ufffd", text)
 
 
 def markdown(text: object) -> str:

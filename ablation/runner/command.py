@@ -13,6 +13,7 @@ from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
+from ablation.runner.code import announce_code
 from ablation.runner.local import LocalPool
 from ablation.runner.study import MOST_ATTEMPTS, Outcome, given_up, plan_study, prepare_data, still_to_do, train_runs
 from ablation.store import Store, read_json, set_aside, write_json, writing
@@ -35,6 +36,7 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     with writing(store.root):
         store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
     write_json(store.study_file(manifest.folder), manifest.to_json())
+    announce_code(plan, store.study_file(manifest.folder).parent, console)
     todo = still_to_do(runs, store)
     resting = [] if options.retry else given_up(todo, store)
     todo = [run for run in todo if run not in resting]

@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Protocol
 
 from ablation.fingerprint import fingerprint, weights_digest
-from ablation.plan import Plan, Run, data_sources, make_plan, source_key, weights_sources
+from ablation.own_models import find
+from ablation.plan import Plan, Run, code_sources, data_sources, make_plan, source_key, weights_sources
 from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights, Weigh
 from ablation.runner.order import order_runs
 from ablation.store import Store
@@ -58,7 +59,8 @@ def plan_study(study: Study) -> Plan:
     """The plan of a study, with its data sets and weights looked at for their fingerprints."""
     fingerprints = {key: fingerprint(data) for key, data in data_sources(study).items()}
     weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
-    return make_plan(study, fingerprints, weights)
+    code = {name: find(name, Path(study.folder)) for name in code_sources(study)}
+    return make_plan(study, fingerprints, weights, code)
 
 
 def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
@@ -94,7 +96,7 @@ def prepare_data(
         key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)
         for key, run in sources.items()
     }
-    starts = {(run.recipe.model, source_key(run.recipe.data)): run for run in reversed(runs) if run.weights}
+    starts = {(run.recipe.model, source_key(run.recipe.data)): run for run in reversed(runs) if run.weights or run.code}
     for (_, source), run in starts.items():
         executor.try_weights(TryWeights(run, folders[source]), progress)
     return folders

@@ -19,6 +19,7 @@ from ablation.fingerprint import fingerprint
 from ablation.load import study_of
 from ablation.manifest import Manifest
 from ablation.openings import append_opening, make_opening, openings_file, outcome_file, read_openings
+from ablation.own_models import find
 from ablation.plan import Run, canonical_json, source_key
 from ablation.predictions import predictions_file
 from ablation.protocol import Evaluate, Evaluated, Failed, Prepare
@@ -89,7 +90,7 @@ def _open(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
 
 def find_candidates(store: Store, manifest: Manifest) -> dict[str, Candidate]:
     """The runs of a study that are finished and did not diverge, by run folder."""
-    variants = _variants(store, manifest)
+    variants, kept = _variants(store, manifest), store.study_file(manifest.folder).parent
     candidates: dict[str, Candidate] = {}
     for arm in manifest.arms:
         for block in manifest.seeds:
@@ -99,7 +100,8 @@ def find_candidates(store: Store, manifest: Manifest) -> dict[str, Candidate]:
                 continue
             shared = candidates[name].variants if name in candidates else ()
             recipe = variants[arm.name].recipe
-            run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name)
+            code = find(recipe.model.name, kept) if recipe.model.is_own else None
+            run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, code=code)
             candidates[name] = Candidate(run, record, (*shared, arm.name))
     return candidates
 
@@ -161,7 +163,7 @@ def _announce(
             "Until now no figure of this study comes from these images. From now on they are known: what is changed\n"
             "or chosen after this has seen the test set, and its test accuracy is no longer that of new images."
         )
-    console.print(f"Who opened it, when, and for which runs is kept in {path}")
+    console.print(f"Who opened it, when, and for which runs is kept in {escape(str(path))}")
 
 
 def _prepare(candidates: dict[str, Candidate], store: Store, pool: LocalPool, console: Console) -> dict[str, TestPart]:

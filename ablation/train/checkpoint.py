@@ -15,7 +15,7 @@ from torch import Tensor
 from ablation.record import SCHEMA_VERSION
 from ablation.store import replace, set_aside
 
-_MALFORMED = (RuntimeError, EOFError, KeyError, ValueError, TypeError, pickle.UnpicklingError)
+_MALFORMED = (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
 
 T = TypeVar("T", Tensor, Any)
 

@@ -51,19 +51,23 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
     What is not loaded is drawn from the streams of the run's seed. Raises UserError where the weights cannot be had or
     do not fit.
     """
-    model = run.recipe.model
     weights = read_weights(run)
-    torch.manual_seed(derive(run.seed, "init"))  # for layers that only torchvision has a rule for
-    classifier = build_network(run.recipe, image, len(classes))
-    network, head = classifier.network, classifier.head_layer
-    if isinstance(network, Network) or knows(network):
-        initialise(network, run.seed, model.init, head)
-    else:
-        initialise_head(classifier.head, head, run.seed, model.init)
+    torch.manual_seed(derive(run.seed, "init"))  # for layers that only torchvision or the user has a rule for
+    classifier = build_network(run.recipe, image, len(classes), run.code)
+    if not run.code:  # the user's own initialise themselves
+        _initialise(classifier, run)
     if weights:
         fit(classifier, weights, classes, _source(run))
     channels, side = network_input(run.recipe, image)
     return Start(classifier, Input(channels, side, weights.statistics if weights else None))
+
+
+def _initialise(classifier: Classifier, run: Run) -> None:
+    network, head, scheme = classifier.network, classifier.head_layer, run.recipe.model.init
+    if isinstance(network, Network) or knows(network):
+        initialise(network, run.seed, scheme, head)
+    else:
+        initialise_head(classifier.head, head, run.seed, scheme)
 
 
 def try_weights(run: Run, images: ImageSet) -> None:
@@ -180,10 +184,10 @@ def parameter_groups(classifier: Classifier, head_lr_multiplier: float) -> list[
 
     There is a single group unless the head has a rate of its own.
     """
-    head = set(classifier.head_layer.parameters())
     trained = [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
     if head_lr_multiplier == 1:
         return [{"params": trained, "lr_multiplier": 1.0}]
+    head = set(classifier.head_layer.parameters())
     groups = [
         {"params": [parameter for parameter in trained if parameter not in head], "lr_multiplier": 1.0},
         {"params": [parameter for parameter in trained if parameter in head], "lr_multiplier": head_lr_multiplier},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ablation.own_models import Code
 from ablation.registry import TORCHVISION
 from ablation.study import Recipe
 from ablation.train.models import ModelOptions, build_model, count_macs, count_parameters
@@ -18,7 +19,7 @@ NOT_OF_THE_NETWORK = ("init", "weights", "freeze", "input_size")
 
 @dataclass(frozen=True)
 class Classifier:
-    """A network, (N, C, H, W) -> logits (N, classes), and the name of its last linear layer."""
+    """A network, (N, C, H, W) -> logits (N, classes), and the name of its last linear layer, empty if unknown."""
 
     network: nn.Module
     head: str
@@ -44,9 +45,16 @@ def network_input(recipe: Recipe, image: tuple[int, int, int]) -> tuple[int, int
     return channels, sides[0] if tuple(sides) != image[1:] else None
 
 
-def build_network(recipe: Recipe, image: tuple[int, int, int], classes: int) -> Classifier:
-    """The network of a recipe for images of (channels, height, width), with torch's own initial weights."""
+def build_network(recipe: Recipe, image: tuple[int, int, int], classes: int, code: Code | None = None) -> Classifier:
+    """The network of a recipe for images of (channels, height, width), with torch's own initial weights.
+
+    `code` is that of a network of the user's own, whose head is not known: its name is empty.
+    """
     shape = input_shape(recipe, image)
+    if code:
+        from ablation.train.models.own import own_network
+
+        return Classifier(own_network(code, recipe.model.name, recipe.model.options, shape, classes), "")
     if recipe.model.name in TORCHVISION:
         from ablation.train.models.pretrained import torchvision_network
 

@@ -24,12 +24,18 @@ from ablation.arrays import Arrays, read_arrays
 from ablation.errors import UserError
 from ablation.fingerprint import Part, cache_folder, list_images, open_archive
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
+from ablation.train.downloads import torchvision_arrays
 from ablation.train.streams import generator
 
 DEFAULT_FOLDER = "data"
 DIGITS = Path(__file__).with_name("digits.npz")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+"""What Pillow may take a file for, whatever its name: others, such as EPS, are handed on to other programs."""
 DIGITS_TRAIN = 1437
 """Of the 1797 digits the first 1437 are for training; the rest is the test part."""
+
+_BOMBS = (Image.DecompressionBombWarning, Image.DecompressionBombError)
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)  # Pillow would go on up to twice its limit
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and of how much."""
@@ -82,7 +88,10 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
 
 
 def load(data: Path | Arrays) -> ImageSet:
-    """A prepared data set, from its folder or from arrays, as tensors over the same memory."""
+    """A prepared data set, from its folder or from arrays, as tensors over the same memory.
+
+    Raises UserError where a file of it is damaged, or holds more than numbers, which would have to be run to be read.
+    """
     arrays = read_arrays(data) if isinstance(data, Path) else data
     with warnings.catch_warnings():  # arrays that several processes share may be read-only, and nobody writes to them
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -127,7 +136,7 @@ def _decode(data: Data, part: Part, progress: Progress) -> tuple[NDArray[np.uint
         case BuiltinData(name="digits"):
             return _digits(part)
         case BuiltinData():
-            return _torchvision(data.name, Path(data.path or DEFAULT_FOLDER), part)
+            return torchvision_arrays(data.name, Path(data.path or DEFAULT_FOLDER), part)
         case _:
             raise AssertionError(data)
 
@@ -166,32 +175,6 @@ def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[
     )
 
 
-_TORCHVISION = {
-    "mnist": ("MNIST", "MNIST/raw/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz (and the two t10k files)"),
-    "fashion_mnist": (
-        "FashionMNIST",
-        "FashionMNIST/raw/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz (and the two t10k files)",
-    ),
-    "cifar10": ("CIFAR10", "cifar-10-python.tar.gz"),
-    "cifar100": ("CIFAR100", "cifar-100-python.tar.gz"),
-}
-
-
-def _torchvision(name: str, root: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
-    """A data set of torchvision, downloaded with its checksum verified unless it lies in `root` already."""
-    from torchvision import datasets
-
-    kind, file = _TORCHVISION[name]
-    try:
-        dataset = getattr(datasets, kind)(str(root), train=part == "train", download=True)
-    except (OSError, RuntimeError) as error:
-        hint = f"download it elsewhere and put {file} into {root.resolve()}/"
-        raise UserError(f"{name} is not in {root}/ and could not be downloaded: {error}", hint) from error
-    images = np.asarray(dataset.data)
-    images = images if images.ndim == 4 else images[..., None]
-    return np.ascontiguousarray(images), np.asarray(dataset.targets), list(dataset.classes)
-
-
 def _decode_folder(
     root: Path, size: int, part: Part, progress: Progress
 ) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
@@ -206,7 +189,7 @@ def _decode_folder(
         content = files[number].read(archive)
         try:
             images[number] = _resize(content, size)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, *_BOMBS) as error:
             unreadable.append(f"{files[number].name} ({error})")
 
     with ThreadPoolExecutor() as pool:
@@ -223,7 +206,7 @@ def _decode_folder(
 
 def _resize(content: bytes, size: int) -> NDArray[np.uint8]:
     """The image as RGB (size, size, 3): its shorter side scaled to `size`, and the middle cut out."""
-    with Image.open(BytesIO(content)) as image:
+    with Image.open(BytesIO(content), formats=FORMATS) as image:
         rgb = image.convert("RGB")
     if rgb.size != (size, size):
         scale = size / min(rgb.size)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ablation.own_models import Code
 from ablation.protocol import Evaluate, Evaluated
 from ablation.record import RunRecord
 from ablation.store import RunFolder
@@ -26,7 +27,8 @@ def evaluate_run(task: Evaluate) -> Evaluated:
     record = folder.record()
     if record is None:
         raise RuntimeError(f"{folder.path} is not finished")
-    result = evaluate_on(test, folder, record, task.run.recipe, device.open_device(task.device))
+    where = device.open_device(task.device)
+    result = evaluate_on(test, folder, record, task.run.recipe, where, task.run.code)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
         "label": test.labels.numpy(),
@@ -38,7 +40,12 @@ def evaluate_run(task: Evaluate) -> Evaluated:
 
 
 def evaluate_on(
-    images: ImageSet, folder: RunFolder, record: RunRecord, recipe: Recipe, where: torch.device
+    images: ImageSet,
+    folder: RunFolder,
+    record: RunRecord,
+    recipe: Recipe,
+    where: torch.device,
+    code: Code | None = None,
 ) -> Evaluation:
     """What the selected network of a finished run makes of `images`, in their order.
 
@@ -46,7 +53,7 @@ def evaluate_on(
     images that it was trained on.
     """
     saved = _selected(folder, record, recipe)
-    network = build_network(recipe, record.image, len(record.classes)).network
+    network = build_network(recipe, record.image, len(record.classes), code).network
     network.load_state_dict(saved["model"])
     network.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     mean, deviation = saved["statistics"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from ablation.networks import Model
 from ablation.plan import Run
 from ablation.protocol import Task
 from ablation.sections import Sgd
-from ablation.study import Model, Recipe, Synthetic, Train
+from ablation.study import Recipe, Synthetic, Train
 from ablation.train import sources
 from ablation.train.loop import train
 from ablation.train.progress import Hooks

@@ -17,11 +17,12 @@ from ablation import registry, torchvision_names
 from ablation.errors import UserError
 from ablation.fingerprint import hub_folder, weights_digest
 from ablation.load import load_study
+from ablation.networks import Model
 from ablation.protocol import Task
 from ablation.record import RunRecord
 from ablation.runner.study import plan_study
 from ablation.store import RunFolder
-from ablation.study import Model, Study
+from ablation.study import Study
 from ablation.train import checkpoint, finetune
 from ablation.train.loop import train
 from ablation.train.models import count_macs, count_parameters

@@ -1,0 +1,39 @@
+"""The code that a study names: kept beside study.json, and told of before it is run for the first time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from ablation.own_models import Code
+from ablation.plan import Plan
+from ablation.store import replace
+
+
+def announce_code(plan: Plan, folder: Path, console: Console) -> None:
+    """Say which code the study will run, unless the very same was told before; keep a copy of it in `folder`.
+
+    The copy is what `ablate test` builds the networks from, and what tells whether the code has changed.
+    """
+    codes = {run.code.module: (run.code, run.recipe.model.name) for run in plan.runs if run.code}
+    for code, name in codes.values():
+        copy, note = folder / f"{code.module}.py", folder / f"{code.module}.code"
+        known = note.read_text(encoding="utf-8") if note.exists() else None
+        if known == code.identity:
+            continue
+        _tell(console, code, name, changed=known is not None)
+        if not code.release:
+            content = Path(code.file).read_bytes()
+            replace(copy, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        replace(note, lambda file, text=code.identity: file.write(text.encode()))  # type: ignore[misc]
+
+
+def _tell(console: Console, code: Code, name: str, *, changed: bool) -> None:
+    what = "has changed, and is trained anew" if changed else "is named by this study"
+    where = f"{code.file} ({code.release})" if code.release else code.file
+    text = (
+        f"the code of {name} {what}: training runs {where}, SHA-256 {code.sha256[:16]}, with all rights that you have"
+    )
+    console.print(Text(text, style="yellow"), soft_wrap=True)

@@ -1,0 +1,133 @@
+"""Damaged study files, by the thousand: each is a study, or is refused with the places of its faults, and soon."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from ablation.errors import FileError
+from ablation.load import load_study
+from ablation.manifest import make_manifest
+from ablation.own_models import find
+from ablation.plain import clean
+from ablation.plan import code_sources, data_sources, make_plan, weights_sources
+from ablation.strict_yaml import MOST_PROBLEMS
+from tests.conftest import TINY
+from tests.mutations import files, write
+
+SECONDS = 2.0
+"""Of processor time, for one file."""
+
+
+def validate(path: Path) -> str:
+    """What becomes of a file: `sound` where its runs can be planned and stored, `refused` where its faults are told."""
+    try:
+        study = load_study(path)
+    except FileError as error:
+        check_places(error, path)
+        return "refused"
+    known = [dict.fromkeys(sources, "known") for sources in (data_sources(study), weights_sources(study))]
+    code = {name: find(name, path.parent) for name in code_sources(study)}
+    plan = make_plan(study, *known, code)
+    assert len(plan.runs) == len(study.variants) * len(study.seeds)
+    json.dumps(make_manifest(plan, "ablate run").to_json(), ensure_ascii=False, allow_nan=False).encode()
+    return "sound"
+
+
+def check_places(error: FileError, path: Path) -> None:
+    """Every fault says what is wrong, and where in the file."""
+    assert error.problems
+    assert error.path == str(path)
+    for problem in error.problems:
+        assert 1 <= problem.line <= len(error.source) + 1, problem
+        assert problem.column >= 1
+        assert problem.message.strip()
+    clean(str(error)).encode()
+
+
+def fuzz(folder: Path, count: int) -> Counter[str]:
+    """Try `count` files; returns how many were sound, and how many refused."""
+    outcomes: Counter[str] = Counter()
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
+    @given(files())
+    def each(content: bytes) -> None:
+        path = write(folder, content)
+        start = time.process_time()
+        outcomes[validate(path)] += 1
+        assert time.process_time() - start < SECONDS
+
+    each()
+    return outcomes
+
+
+def many(line: str, count: int = 2000) -> str:
+    """A line that many names and values are put into."""
+    return "".join(line.format(n=n, share=(n + 1) / 5000) for n in range(count))
+
+
+HUGE = {
+    "more seeds than memory": (TINY.replace("[0, 1]", "99999999999"), "seeds is too long"),
+    "a long list of seeds": (TINY.replace("[0, 1]", f"[{many('{n}, ', 15_000)}]"), None),
+    "one seed, many times": (TINY.replace("[0, 1]", f"[{many('1, ', 15_000)}]"), "seed 1 stands twice"),
+    "many values": (TINY.replace("[0.0]", f"[{many('{share}, ', 450)}]"), None),
+    "many wrong values": (TINY.replace("[0.0]", f"[{many('{n}, ')}]"), "there are more faults"),
+    "many combinations": (
+        TINY + "combine:\n" + many("  c{n}: {{model.dropout: {share}, optimizer.lr: 0.1}}\n"),
+        None,
+    ),
+    "many unknown keys": (TINY + many("k{n}: 1\n"), "there are more faults"),
+    "many unknown variables": (TINY + many("  model.drop{n}: [1]\n"), "there are more faults"),
+    "one key many times": (TINY + many("x: 1\n", 15_000), "there are more faults"),
+    "many components": (
+        TINY + "design: add_one_in\ncomponents:\n" + many("  c{n}: {{off: {{model.dropout: {share}}}}}\n"),
+        "components is too long",
+    ),
+    "many lines": (many("k{n}: 1\n", 90_000), "more than 20,000 values"),
+    "many values in one line": (f"[{many('1,', 300_000)}]", "more than 20,000 values"),
+    "deep nesting": ("baseline: [" * 10_000, "nests deeper than 40 levels"),
+    "aliases of aliases": ("a: &a0 [x]\n" + many("k{n}: &b{n} [*a0, *a0]\n", 30_000), "more than 20,000 values"),
+    "ten megabytes": (many("x: 1\n", 2_000_000), "the limit is 1,000,000"),
+    "a number of a million digits": (TINY.replace("0.05", "7" * 900_000), "it must be a finite number"),
+    "a name of a million letters": (TINY.replace("lenet5", "l" * 900_000), "unknown model"),
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+def test_no_file_is_too_much(what: str, tmp_path: Path) -> None:
+    text, fault = HUGE[what]
+    path = write(tmp_path, text.encode())
+    start = time.process_time()
+    if fault is None:
+        assert len(load_study(path).variants) >= 3
+    else:
+        with pytest.raises(FileError, match=fault) as refused:
+            load_study(path)
+        assert len(refused.value.problems) <= MOST_PROBLEMS + 1
+    assert time.process_time() - start < SECONDS
+
+
+def test_damaged_files_are_studies_or_are_refused_with_their_faults(tmp_path: Path) -> None:
+    outcomes = fuzz(tmp_path, 300)
+    assert outcomes.total() >= 300
+    assert min(outcomes["sound"], outcomes["refused"]) >= 15
+
+
+@pytest.mark.slow
+def test_twenty_thousand_damaged_files(tmp_path: Path) -> None:
+    outcomes = fuzz(tmp_path, 20_000)
+    print(dict(outcomes))
+    assert outcomes.total() >= 20_000
+    assert min(outcomes["sound"], outcomes["refused"]) >= 1000
