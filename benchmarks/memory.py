@@ -42,7 +42,8 @@ def measure(quick: bool) -> Part:
     rows: list[Row] = []
     for workers in WORKERS:
         samples, file = _watch(work, workers)
-        mapped = [sample.images / file for sample in samples if sample.images]
+        samples = [sample for sample in samples if sample.images]  # a worker trains
+        mapped = [sample.images / file for sample in samples]
         name = f"{work.name}, {workers} worker{'s' if workers > 1 else ''}"
         rows += [
             row(f"{name}: peak PSS", [max(sample.pss for sample in samples)], "MiB"),
@@ -55,16 +56,16 @@ def measure(quick: bool) -> Part:
 
 def _data(quick: bool) -> dict[str, object]:
     if os.environ.get(IMAGES) and not quick:
-        return {"name": "image_folder", "path": os.environ[IMAGES], "size": 32}
+        return {"name": "image_folder", "path": str(Path(os.environ[IMAGES]).resolve()), "size": 32}
     return {"name": "synthetic", "shape": [3, 32, 32], "samples": 1000 if quick else 12_000}
 
 
 def _notes(work: Work, file: float) -> tuple[str, ...]:
     what = "real photographs" if work.data["name"] == "image_folder" else "synthetic images"
     return (
-        f"Peaks, over all processes of one `ablate run` of {work.runs} runs, of samples taken every {INTERVAL} s; one"
-        f" measurement each. The data set: {what} of 3x32x32, {file:.1f} MiB as decoded, without the validation split"
-        " taken off.",
+        f"Peaks while training, over all processes of one `ablate run` of {work.runs} runs, of samples taken every"
+        f" {INTERVAL} s; one measurement each. The data set: {what} of 3x32x32, {file:.1f} MiB as decoded,"
+        " training and validation part together.",
         "PSS counts a page that n processes share as 1/n in each; private memory is what a process has for itself."
         " *Mapped images*: the PSS of the file of decoded images, added up over the processes, over its size, over all"
         " samples with its quartiles: 1 where the data set is held once; the number of workers where each has its own.",

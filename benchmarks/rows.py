@@ -60,7 +60,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = ["| work | against | goal | measured | spread | reached |", "|---|---|---|---|---|---|"]
     for each in rows:
         goal = "" if each.goal is None else f"{'≥' if each.at_least else '≤'} {_number(each.goal, each.unit)}"
-        measured, spread = _number(each.value, each.unit), f"{_number(each.low)} to {_number(each.high)}"
+        measured = _number(each.value, each.unit)
+        spread = f"{_number(each.low)} to {_number(each.high)}" if each.low < each.high else ""
         reached = {None: "", True: "yes", False: "**no**"}[each.reached]
         lines.append(f"| {each.name} | {each.against} | {goal} | {measured} | {spread} | {reached} |")
     return "\n".join(lines)
