@@ -1,12 +1,13 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 
 # The newest Python from 3.11 on that can make virtual environments.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test slow lint format clean
+.PHONY: demo test slow bench lint format clean
 
 demo: $(VENV)/installed  ## train the smoke study on the embedded digits and write its report
 	$(BIN)/ablate run studies/smoke.yaml
@@ -18,6 +19,9 @@ test: $(VENV)/installed  ## run the tests (under 5 minutes on 2 cores)
 slow: $(VENV)/installed  ## run the longer tests
 	$(BIN)/python -m pytest -m slow
 
+bench: $(VENV)/installed $(BENCH)/installed  ## measure speed and memory against others, write benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks --rivals $(BENCH)/bin/python
+
 lint: $(VENV)/installed  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,11 +32,18 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) $(BENCH) dist build
 
 # An interrupted installation leaves no stamp and is begun again.
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# What the benchmarks compare with, beside the very versions of torch that the project's own environment has.
+$(BENCH)/installed: benchmarks/rivals/requirements.txt $(VENV)/installed
+	$(PYTHON) -m venv $(BENCH)
+	$(BIN)/python -c 'from importlib.metadata import version; [print(f"{n}=={version(n)}") for n in ("torch", "torchvision")]' > $(BENCH)/torch.txt
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $(BENCH)/torch.txt -r benchmarks/rivals/requirements.txt
 	@touch $@

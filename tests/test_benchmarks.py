@@ -1,0 +1,58 @@
+"""The benchmarks compare like with like, and say what they measured."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from .conftest import ROOT
+
+if not (ROOT / "benchmarks").is_dir():
+    pytest.skip("the benchmarks are not in a source distribution", allow_module_level=True)
+
+from ablation.train.models import count_macs, count_parameters
+from ablation.train.sizes import build_network
+from benchmarks.rows import row, table
+from benchmarks.work import DIGITS, LENET, RESNET, Work
+
+sys.path.append(str(ROOT / "benchmarks" / "rivals"))
+from networks import NETWORKS
+
+
+@pytest.mark.parametrize("work", [LENET, RESNET, DIGITS], ids=lambda work: work.name)
+def test_a_rival_trains_the_same_network(work: Work) -> None:
+    recipe = work.plan().runs[0].recipe
+    image = (1, 8, 8) if work is DIGITS else (3, 32, 32)
+    ours = build_network(recipe, image, 10).network
+    theirs = NETWORKS[work.model](image[0], image[1], 10, 0.0)
+    assert count_parameters(theirs) == count_parameters(ours)
+    assert count_macs(theirs, image) == count_macs(ours, image)
+    ours_out, theirs_out = (each.eval()(torch.zeros(2, *image)) for each in (ours, theirs))
+    assert ours_out.shape == theirs_out.shape == (2, 10)
+
+
+def test_the_images_are_exported_for_the_rivals_with_the_size_of_the_held_out_part(tmp_path: Path) -> None:
+    folder, held_out = DIGITS.prepare(tmp_path)
+    images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+    assert images.shape == (1437, 8, 8, 1)
+    assert held_out == sum(round(0.2 * count) for count in np.bincount(labels))
+
+
+def test_a_goal_is_reached_by_the_median_whatever_the_spread() -> None:
+    faster = row("study", [2.0, 3.0, 9.0], "x", 2.8, against="script", at_least=True)
+    slower = row("loop", [1.0, 1.06, 1.2], "x", 1.05)
+    assert (faster.value, faster.low, faster.high, faster.reached) == (3.0, 2.0, 9.0, True)
+    assert slower.reached is False
+    assert row("seconds", [1.0], "s").reached is None
+    lines = table([faster, slower]).splitlines()
+    assert lines[2] == "| study | script | ≥ 2.80 x | 3.00 x | 2.00 to 9.00 | yes |"
+    assert lines[3] == "| loop |  | ≤ 1.05 x | 1.06 x | 1.00 to 1.20 | **no** |"
+
+
+def test_the_spread_of_many_rounds_is_that_of_their_quartiles() -> None:
+    many = row("loop", [float(n) for n in range(1, 12)], "x")
+    assert (many.low, many.value, many.high) == (3.0, 6.0, 9.0)
