@@ -252,8 +252,6 @@ class Study:
     seeds: tuple[int, ...]
     source: str
     """The text of the study file."""
-    folder: str = "."
-    """Where the study file lies, and the code that it names beside it."""
     overrides: tuple[str, ...] = ()
     """Settings of the command line that stand above the file (`--set`)."""
     smoke: bool = False
@@ -262,6 +260,8 @@ class Study:
     design: tuple[str, ...] = ()
     grids: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
+    folder: str = "."
+    """Where the study file lies, and the code that it names beside it."""
 
     @property
     def baseline(self) -> Variant:
