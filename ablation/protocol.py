@@ -125,9 +125,10 @@ class Weigh:
 
 @dataclass(frozen=True)
 class Weighed:
-    """The cost of each run, in any unit, in the order of the request."""
+    """The cost of each run, in any unit, in the order of the request, or why the data could not be looked at."""
 
     costs: tuple[float, ...]
+    error: UserError | None = None
 
 
 # What is told about a run.

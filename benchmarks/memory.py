@@ -77,7 +77,7 @@ def _watch(work: Work, workers: int) -> tuple[list[Sample], float]:
     samples = []
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "study.yaml").write_text(work.study(), encoding="utf-8")
-        command = [sys.executable, "-m", "ablation", "run", "study.yaml", "--workers", str(workers)]
+        command = [sys.executable, "-m", "ablation", "run", "study.yaml", "--per-device", str(workers)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with subprocess.Popen(command, cwd=name, env=environment, stdout=subprocess.DEVNULL) as process:
             while process.poll() is None:

@@ -106,8 +106,8 @@ def run_hostile_study(root: Path) -> Hostile:
     folder.mkdir(parents=True)
     name = write_hostile_study(folder)
     before = frozenset(root.rglob("*"))
-    commands = (["validate", name], ["run", name, "--workers", "1", "--device", "cpu"], ["plan", name], ["status"],
-                ["test", STUDY, "--device", "cpu", "--workers", "1"], ["report"])  # fmt: skip
+    commands = (["validate", name], ["run", name, "--per-device", "1", "--device", "cpu"], ["plan", name], ["status"],
+                ["test", STUDY, "--device", "cpu", "--per-device", "1"], ["report"])  # fmt: skip
     return Hostile(folder, before, "".join(on_terminal(folder, *command) for command in commands))
 
 

@@ -65,7 +65,7 @@ def test_a_network_of_ones_own_is_trained_tested_and_reported(ablate: Ablate, fo
     for command in (["validate", "own.yaml"], ["plan", "own.yaml"]):
         assert ablate(*command).returncode == 0
     assert not (folder / "imported").exists()
-    first = ablate("run", "own.yaml", "--device", "cpu", "--workers", "1")
+    first = ablate("run", "own.yaml", "--device", "cpu", "--per-device", "1")
     assert first.returncode == 0, first.stdout + first.stderr
     assert (folder / "imported").exists()
     assert first.stdout.count("the code of my_models:SmallNet is named by this study: training runs") == 1
@@ -81,7 +81,7 @@ def test_a_network_of_ones_own_is_trained_tested_and_reported(ablate: Ablate, fo
 
 
 def test_the_same_seed_gives_the_same_weights_and_changed_code_is_trained_anew(ablate: Ablate, folder: Path) -> None:
-    run = ("run", "own.yaml", "--device", "cpu", "--workers", "1", "--only", "baseline", "--set", "train.epochs=1")
+    run = ("run", "own.yaml", "--device", "cpu", "--per-device", "1", "--only", "baseline", "--set", "train.epochs=1")
     assert ablate(*run).returncode == 0
     stored = {path.parent.name: path for path in (folder / "results" / "runs").glob("*/run.json")}
     assert len(stored) == 1
@@ -123,7 +123,7 @@ def test_a_fault_of_the_code_is_told_with_its_place(what: str, folder: Path, mon
 
 def test_a_fault_of_the_code_ends_the_command_before_anything_is_trained(ablate: Ablate, folder: Path) -> None:
     (folder / "my_models.py").write_text(CODE.replace("super().__init__()", "raise KeyError('boom')"), encoding="utf-8")
-    result = ablate("run", "own.yaml", "--device", "cpu", "--workers", "1")
+    result = ablate("run", "own.yaml", "--device", "cpu", "--per-device", "1")
     assert result.returncode == 1
     assert "error: my_models:SmallNet fails at my_models.py:10: KeyError: 'boom'" in result.stderr
     assert "raise KeyError('boom')" in result.stderr

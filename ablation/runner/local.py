@@ -97,9 +97,11 @@ class LocalPool:
             raise answer.error
 
     def weigh(self, request: Weigh) -> tuple[float, ...]:
-        """How long runs will take relative to each other, in the order of the request."""
+        """How long runs will take relative to each other, in the order of the request. Raises UserError."""
         answer = self._ask(request, lambda _: None)
         assert isinstance(answer, Weighed)
+        if answer.error:
+            raise answer.error
         return answer.costs
 
     def probe(self, task: Task) -> float:

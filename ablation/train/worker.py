@@ -73,7 +73,7 @@ def serve(pipe: Connection, threads: int) -> None:
         elif isinstance(request, TryWeights):
             pipe.send(_try_weights(request))
         elif isinstance(request, Weigh):
-            pipe.send(Weighed(costs(request.runs)))
+            pipe.send(_weigh(request))
         elif isinstance(request, Probe):
             pipe.send(_probe(request))
         elif isinstance(request, Evaluate):
@@ -116,6 +116,13 @@ def _try_weights(request: TryWeights) -> Tried:
     except UserError as error:
         return Tried(error)
     return Tried()
+
+
+def _weigh(request: Weigh) -> Weighed:
+    try:
+        return Weighed(costs(request.runs))
+    except UserError as error:
+        return Weighed((), error)
 
 
 def _evaluate(task: Evaluate) -> Ending:
