@@ -196,8 +196,12 @@ def _sharing(text: str) -> int | None:
     return None if text == "auto" else _positive(text)
 
 
-def _minutes(text: str) -> float | None:
-    return None if text == "never" else 60 * _positive(text)
+def _minutes(text: str) -> float:
+    """Seconds."""
+    minutes = float("inf") if text == "never" else float(text)
+    if not minutes > 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return 60 * minutes
 
 
 def _seeds(text: str) -> list[int]:

@@ -38,23 +38,20 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     write_json(store.study_file(manifest.folder), manifest.to_json())
     announce_code(plan, store.study_file(manifest.folder).parent, console)
     todo = still_to_do(runs, store)
-    resting = [] if options.retry else given_up(todo, store)
-    todo = [run for run in todo if run not in resting]
-    done = len({run.key for run in runs}) - len(todo) - len(resting)
+    distinct = len({run.key for run in runs})
+    done = distinct - len(todo)
+    resting = {} if options.retry else {run.key: run for run in given_up(todo, store)}
+    todo = [run for run in todo if run.key not in resting]
     arms = len({run.variant for run in runs})
     size = f"{arms} variants x {len(study.seeds)} seeds"
-    console.print(f"[bold]{escape(study.name)}[/]: {size}, {done} of {len(todo) + done + len(resting)} runs done")
+    console.print(f"[bold]{escape(study.name)}[/]: {size}, {done} of {distinct} runs done")
     if study.smoke:
         console.print("[yellow]smoke run: tiny subset, the figures mean nothing[/]")
     if resting:
-        names = ", ".join(run.label for run in resting[:3]) + (", ..." if len(resting) > 3 else "")
-        console.print(
-            f"[yellow]{len(resting)} runs have failed {MOST_ATTEMPTS} times and are left out[/] ({escape(names)}); "
-            "[bold]ablate status[/] says why, and [bold]--retry failed[/] tries them again"
-        )
+        _tell_of_resting(list(resting.values()), console)
     if not todo:
         console.print("nothing left to train; next: [bold]ablate report[/]")
-        return 0
+        return 2 if resting else 0
     with _open_pool(options) as pool:
         data = prepare_data(todo, store, pool, Preparer(console))
         workers = min(len(todo), len(pool.places))
@@ -62,6 +59,15 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         with progress.showing():
             outcome = train_runs(todo, data, store, pool, options.threads, progress, progress.stopping)
     return _conclude(console, outcome, duration(progress.elapsed))
+
+
+def _tell_of_resting(runs: list[Run], console: Console) -> None:
+    names = ", ".join(run.label for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+    what = "1 run has" if len(runs) == 1 else f"{len(runs)} runs have"
+    console.print(
+        f"[yellow]{what} failed {MOST_ATTEMPTS} times and {'is' if len(runs) == 1 else 'are'} left out[/] "
+        f"({escape(names)}); [bold]ablate status[/] says why, and [bold]--retry failed[/] tries again"
+    )
 
 
 def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
