@@ -137,9 +137,9 @@ class StudyProgress:
                 self._end(run, record, selected)
             case Failed(message=message):
                 self._active.pop(run.key, None)
-                self.console.print(f"[red]failed[/]   {escape(run.label)}: {escape(message)}")
+                self.console.print(f"[red]failed[/]   {escape(run.label)}: {escape(message)}", soft_wrap=True)
             case Noticed(message=message):
-                self.console.print(f"[yellow]notice[/]   {escape(run.label)}: {escape(message)}")
+                self.console.print(f"[yellow]notice[/]   {escape(run.label)}: {escape(message)}", soft_wrap=True)
             case Stopped():
                 self._active.pop(run.key, None)
                 self.console.print(f"[yellow]stopped[/]  {escape(run.label)}: saved, goes on with the same command")

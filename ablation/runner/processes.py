@@ -20,7 +20,7 @@ def worker_context() -> ForkServerContext | SpawnContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ablation.train.worker"])
+    context.set_forkserver_preload(["ablation.runner.shield", "ablation.train.worker"])
     return context
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +17,19 @@ from torch import Tensor
 from ablation.record import SCHEMA_VERSION
 from ablation.store import replace, set_aside
 
-_MALFORMED = (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, pickle.UnpicklingError)
+_MALFORMED = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged archive raises; NotImplementedError, of an unknown compression, is a RuntimeError."""
 
 T = TypeVar("T", Tensor, Any)
 
@@ -34,8 +48,13 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     """
     if not path.exists():
         return None
+    data = BytesIO(path.read_bytes())
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        with zipfile.ZipFile(data) as archive:  # torch does not look at the checksums that it writes
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} is damaged")
+        data.seek(0)
+        content = torch.load(data, map_location=device, weights_only=True)
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {content['schema_version']}")
     except _MALFORMED:
