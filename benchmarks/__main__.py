@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from ablation import __version__
@@ -21,7 +20,7 @@ from benchmarks import loop, memory, profile, studies
 from benchmarks.rows import Part, Row, table
 
 HERE = Path(__file__).parent
-PARTS = ("loop", "studies", "memory", *(("scale",) if find_spec("benchmarks.scale") else ()), "profile")
+PARTS = ("loop", "studies", "memory", "scale", "profile")
 RIVALS = ("torch", "torchvision", "lightning", "hydra-core", "hydra-joblib-launcher")
 
 

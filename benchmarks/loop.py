@@ -35,7 +35,7 @@ CASES = {
     "LeNet-5 on 8x8 digits, batch 32": ("lenet5", DIGITS, 32, 150, 1.10),
 }
 """Name -> network, shape of an image, images in a batch, steps of a round, and the goal."""
-ROUNDS = 15
+ROUNDS = 9
 NOTES = (
     "Ratio of the seconds of a training pass over those of forward, backward and update on one fixed batch that lies"
     " ready, each time the same number of steps, one after the other in one process with one thread: the same network,"

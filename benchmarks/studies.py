@@ -70,7 +70,7 @@ STUDIES = (
     ),
     Study(
         RESNET,
-        3,
+        2,
         (
             Goal(STUDENT, FP32, POOLS, 1.35),
             Goal(STUDENT, BF16, POOLS, 2.6),
@@ -81,7 +81,7 @@ STUDIES = (
     ),
     Study(
         DIGITS,
-        5,
+        3,
         (
             Goal(LIGHTNING, FP32, POOLS, 3.0),
             Goal(LIGHTNING, FP32, COMMAND),
