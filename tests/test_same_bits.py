@@ -20,7 +20,7 @@ baseline:
   data: {name: digits, validation: 0.2, limit: 300, augment: [{name: crop, padding: 1}, flip]}
   model: {name: lenet5, norm: batch, dropout: 0.3}
   optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
-  train: {epochs: 3, batch_size: 16}
+  train: {epochs: 20, batch_size: 16}
 seeds: [0, 1]
 vary:
   train.precision: [bf16]
