@@ -59,7 +59,7 @@ class Study:
 STUDIES = (
     Study(
         LENET,
-        3,
+        2,
         (
             Goal(STUDENT, FP32, POOLS, 2.8),
             Goal(STUDENT, BF16, POOLS, 3.5),
@@ -81,7 +81,7 @@ STUDIES = (
     ),
     Study(
         DIGITS,
-        3,
+        2,
         (
             Goal(LIGHTNING, FP32, POOLS, 3.0),
             Goal(LIGHTNING, FP32, COMMAND),

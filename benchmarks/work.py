@@ -68,7 +68,7 @@ def _noise(train: int, val: int) -> dict[str, object]:
 
 
 LENET = Work("LeNet-5, CIFAR-size images", "lenet5", _noise(6000, 1000), 4, True, 3, 128, (0.0, 0.2, 0.3, 0.5), (0, 1))
-RESNET = Work("ResNet-9, CIFAR-size images", "resnet9", _noise(1000, 200), 4, True, 2, 64, (0.0, 0.2), (0, 1))
+RESNET = Work("ResNet-9, CIFAR-size images", "resnet9", _noise(500, 100), 4, True, 2, 64, (0.0, 0.2), (0, 1))
 DIGITS = Work(
     "LeNet-5 on 8x8 digits",
     "lenet5",

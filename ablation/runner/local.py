@@ -251,8 +251,10 @@ class LocalPool:
         assert task is not None
         cause = worker.end()
         self._workers[place] = Worker.start(self._context, worker.device, self._threads)
-        silent = f"the worker said nothing for {self._hang_after:.0f} s and was ended" if kind == "hung" else ""
-        return Failed(task.run, silent or f"the worker process died ({cause})", "", kind)
+        message = f"the worker process died ({cause})"
+        if kind == "hung":
+            message = f"the worker said nothing for {self._hang_after:.0f} s and was ended (--hang-after)"
+        return Failed(task.run, message, "", kind)
 
     def _tell_to_stop(self) -> None:
         for worker in self._workers.values():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.scale import stored
 
-START_ROUNDS, ROUNDS = 9, 3
+START_ROUNDS, ROUNDS = 9, 2
 _MIB = 1024**2 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` is divided by: it is in bytes on macOS, in KiB on Linux."""
 
@@ -57,7 +57,7 @@ def measure(share: int = 1) -> list[Row]:
             *start(root / "start", start_rounds),
             *plans(root / "plans", 100_000 // share, rounds),
             *report(root / "report", 1000 // share, rounds),
-            *growth(root / "growth", share, min(rounds, 2)),
+            *growth(root / "growth", share, min(rounds, 1)),
         ]
 
 
