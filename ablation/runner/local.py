@@ -38,6 +38,10 @@ from ablation.runner.processes import Worker, worker_context
 Request = Prepare | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""
+MOST_SHARING = 8
+"""Workers on one GPU."""
+PROBE_SECONDS = 2.0
+"""That each of several workers tries a run for, so that they all do so at the same time."""
 PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
 
@@ -117,7 +121,7 @@ class LocalPool:
     def settle(self, longest: Task) -> None:
         """Find how many workers share a GPU, from a few steps of the longest run by 1, 2, 4, ... of them at once."""
         count, before = 1, None
-        while self._open:
+        while self._open and count <= MOST_SHARING:
             found = self._probe_together(longest, count)
             if not more_pays(before, found):
                 break
@@ -179,7 +183,7 @@ class LocalPool:
                     self._workers[place].end()
                 self._workers[place] = Worker.start(self._context, device, self._threads)
             with suppress(OSError):
-                self._workers[place].pipe.send(Probe(replace(task, device=device)))
+                self._workers[place].pipe.send(Probe(replace(task, device=device), PROBE_SECONDS))
         found: list[Probed | None] = []
         for place in range(count):
             try:
