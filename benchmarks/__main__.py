@@ -17,7 +17,7 @@ from ablation import __version__
 from ablation.runner.places import available_cores
 from ablation.train.device import describe, open_device
 from benchmarks import loop, memory, profile, studies
-from benchmarks.rows import Part, Row, table
+from benchmarks.rows import Part, table
 
 HERE = Path(__file__).parent
 PARTS = ("loop", "studies", "memory", "scale", "profile")
@@ -82,8 +82,8 @@ def _scale(quick: bool) -> Part:
     """The command line at scale."""
     from benchmarks.scale.measure import measure
 
-    rows = [Row(own.name, own.value, own.unit, own.low, own.high, own.goal) for own in measure(10 if quick else 1)]
-    return Part("The command line at scale", ("Medians of interleaved rounds, from the lowest to the highest.",), rows)
+    notes = ("Medians of interleaved rounds, each command in a process of its own.",)
+    return Part("The command line at scale", notes, measure(10 if quick else 1))
 
 
 def _head(quick: bool, rivals: dict[str, str]) -> list[str]:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.rows import Row, row
 from benchmarks.scale import stored
 
 START_ROUNDS, ROUNDS = 9, 2
 _MIB = 1024**2 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` is divided by: it is in bytes on macOS, in KiB on Linux."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A measured value: the median of its rounds, the lowest and the highest of them, and the most that is allowed."""
-
-    name: str
-    value: float
-    unit: str
-    low: float
-    high: float
-    goal: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +59,7 @@ def start(root: Path, rounds: int) -> list[Row]:
     rows = []
     for name, goal in goals.items():
         over = [own.seconds - bare.seconds for own, bare in zip(found[name], found["bare"], strict=True)]
-        rows.append(_row(f"{name}, 100 runs, over a bare interpreter", over, "s", goal))
+        rows.append(row(f"{name}, 100 runs, over a bare interpreter", over, "s", goal))
     return rows
 
 
@@ -92,7 +80,7 @@ def report(root: Path, runs: int, rounds: int) -> list[Row]:
     name = f"ablate report, {runs:,} runs x 200 epochs"
     return [
         *_times(name, spent, 15.0),
-        _row(f"{name}: peak memory", [own.memory for own in spent], "MiB", 700.0),
+        row(f"{name}: peak memory", [own.memory for own in spent], "MiB", 700.0),
     ]
 
 
@@ -134,14 +122,12 @@ def run_rounds(commands: Mapping[str, Command], rounds: int) -> dict[str, list[S
 
 def _run(command: Command) -> Spent:
     """Raises RuntimeError where the command fails."""
-    began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command.arguments], cwd=command.folder, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command.arguments)} ended with exit code {process.returncode}")
-    return Spent(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / _MIB)
+    launch = [sys.executable, str(Path(__file__).with_name("launch.py")), sys.executable, *command.arguments]
+    answer = subprocess.run(launch, cwd=command.folder, stdout=subprocess.PIPE, check=True)
+    seconds, processor, memory, code = json.loads(answer.stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command.arguments)} ended with exit code {code}")
+    return Spent(seconds, processor, memory / _MIB)
 
 
 def _ablate(folder: Path, *arguments: str) -> Command:
@@ -150,9 +136,5 @@ def _ablate(folder: Path, *arguments: str) -> Command:
 
 def _times(name: str, spent: Sequence[Spent], goal: float) -> list[Row]:
     """Seconds on the clock, which the goal is for, and of the processor, which other work moves less."""
-    processor = _row(f"{name}: processor time", [own.processor for own in spent], "s", None)
-    return [_row(name, [own.seconds for own in spent], "s", goal), processor]
-
-
-def _row(name: str, values: Sequence[float], unit: str, goal: float | None) -> Row:
-    return Row(name, statistics.median(values), unit, min(values), max(values), goal)
+    processor = row(f"{name}: processor time", [own.processor for own in spent], "s", None)
+    return [row(name, [own.seconds for own in spent], "s", goal), processor]
