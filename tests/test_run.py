@@ -170,30 +170,38 @@ def test_no_worker_outlives_a_killed_command(tmp_path: Path) -> None:
 def test_the_smoke_study_stopped_at_ten_random_moments_ends_the_same(
     number: signal.Signals, smoke: Path, tmp_path: Path
 ) -> None:
-    moments = random.Random(int(number))
-    for _ in range(10):
-        process = start(tmp_path, str(SMOKE))
-        time.sleep(moments.uniform(2.5, 5.5))
-        assert process.poll() is None, "the study ended before it was stopped ten times"
-        os.killpg(process.pid, number)
-        process.communicate(timeout=120)
+    chance = random.Random(int(number))
+    shares = sorted(chance.uniform(0.05, 0.85) for _ in range(10))  # of the study's epochs, wherever they are reached
+    for share in shares:
+        with start(tmp_path, str(SMOKE)) as process:
+            wait_for(lambda share=share: epochs_of(tmp_path) >= share * epochs_of(smoke))
+            time.sleep(chance.uniform(0, 0.1))
+            assert process.poll() is None, "the study ended before it was stopped ten times"
+            os.killpg(process.pid, number)
+            process.communicate(timeout=120)
     finish(tmp_path)
     same(results(smoke, "smoke"), results(tmp_path, "smoke"))
 
 
 @pytest.mark.slow
 def test_the_smoke_study_that_loses_workers_at_ten_random_moments_ends_the_same(smoke: Path, tmp_path: Path) -> None:
-    moments = random.Random(0)
-    process = start(tmp_path, str(SMOKE))
-    for _ in range(10):
-        time.sleep(moments.uniform(0.5, 1.5))
-        wait_for(lambda: bool(workers_of(process.pid)))
-        os.kill(moments.choice(workers_of(process.pid)), signal.SIGKILL)
-        assert process.poll() is None, "the study ended before ten workers were killed"
-    output = process.communicate(timeout=300)[0]
+    chance = random.Random(0)
+    shares = sorted(chance.uniform(0, 0.85) for _ in range(10))
+    with start(tmp_path, str(SMOKE)) as process:
+        for share in shares:
+            wait_for(lambda share=share: epochs_of(tmp_path) >= share * epochs_of(smoke))
+            wait_for(lambda: bool(workers_of(process.pid)))
+            os.kill(chance.choice(workers_of(process.pid)), signal.SIGKILL)
+            assert process.poll() is None, "the study ended before ten workers were killed"
+        output = process.communicate(timeout=300)[0]
     assert "Traceback" not in output
     finish(tmp_path)
     same(results(smoke, "smoke"), results(tmp_path, "smoke"))
+
+
+def epochs_of(folder: Path) -> int:
+    """How many epochs the runs of a folder have finished so far."""
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("results/runs/*/epochs.jsonl"))
 
 
 def finish(folder: Path) -> None:
