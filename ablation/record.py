@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from ablation.errors import UnreadableError
 
 SCHEMA_VERSION = 1
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
 """Raised whenever the same configuration and seed would train to other weights; it is part of each run's hash."""
 
 

@@ -20,6 +20,7 @@ def set_up_process(threads: int) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # or all is written twice
     torch.backends.cudnn.benchmark = False
     _keep_freed_memory()
 

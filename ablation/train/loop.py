@@ -162,8 +162,10 @@ class Training:
         mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
         tick = start
-        for step, (images, labels) in zip(steps, self.loader.train(self.budget, number), strict=True):
-            rate = self._set_rate(step)
+        planned = zip(self._rates(steps), self.loader.train(self.budget, number), strict=True)
+        for step, (rate, (images, labels)) in enumerate(planned, start=1):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate * group["lr_multiplier"]
             loss, hits = self._step(*mixup(images, labels))
             total.add_(loss, alpha=len(labels))
             correct.add_(hits)
@@ -171,20 +173,20 @@ class Training:
             now = time.perf_counter()
             if now - tick > TICK:
                 tick = now
-                hooks.on_step(number, step - steps.start + 1, len(steps), seen / (now - start))
+                hooks.on_step(number, step, len(steps), seen / (now - start))
         device.synchronize(self.device)
         return total.item() / seen, correct.item() / seen, seen, rate
 
-    def _set_rate(self, step: int) -> float:
-        """Set the learning rate of `step` and return it; the schedule of each stage begins anew."""
+    def _rates(self, steps: range) -> list[float]:
+        """The learning rates of the steps of a row; the schedule of each stage begins anew."""
         stage, budget = self.stage, self.budget
         first, end = budget.steps(stage.first).start, budget.steps(stage.last).stop
         warm = warmup_steps(stage.schedule, budget.per_epoch) // budget.every  # epochs that end with it or before
         losses = self.progress.val_losses[stage.first - 1 + warm :]
-        rate = learning_rate(stage.schedule, stage.optimizer.lr, step - first, budget.per_epoch, end - first, losses)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["lr_multiplier"]
-        return rate
+        return [
+            learning_rate(stage.schedule, stage.optimizer.lr, step - first, budget.per_epoch, end - first, losses)
+            for step in steps
+        ]
 
     def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""

@@ -16,7 +16,7 @@ from ablation.errors import UserError
 from ablation.fingerprint import fingerprint
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic, Train
 from ablation.train import sources
-from ablation.train.budget import make_budget
+from ablation.train.budget import batches, make_budget
 from ablation.train.data import Loader, channel_statistics, split
 from ablation.train.sources import ImageSet
 
@@ -94,12 +94,30 @@ def test_batches_are_normalised_and_cover_the_training_part_once(tmp_path: Path,
     data, train = digits(validation=0.2), Train(epochs=2, batch_size=64)
     loader = Loader(prepare(data, tmp_path), data, train, 0, place)
     budget = make_budget(train, len(loader.split.train))
-    batches = list(loader.train(budget, 1))
-    images = torch.cat([images for images, _ in batches])
+    found = list(loader.train(budget, 1))
+    images = torch.cat([images for images, _ in found])
     assert len(images) == len(loader.split.train)
     assert images.mean().item() == pytest.approx(0, abs=1e-4)
     assert images.std().item() == pytest.approx(1, abs=1e-2)
-    assert [len(x) for x, _ in batches[:-1]] == [64] * (len(batches) - 1)
+    assert [len(x) for x, _ in found[:-1]] == [64] * (len(found) - 1)
+
+
+@pytest.mark.parametrize(("block", "ahead"), [(1, 1), (1, 2**22), (5000, 5000), (5000, 2**22), (2**18, 2**22)])
+def test_batches_are_the_same_however_many_are_made_ready_at_once(
+    block: int, ahead: int, tmp_path: Path, place: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, train = digits(), Train(epochs=2, batch_size=32)
+    images = prepare(data, tmp_path)
+    monkeypatch.setattr("ablation.train.data.BLOCK", block)
+    monkeypatch.setattr("ablation.train.data.AHEAD", ahead)
+    loader = Loader(images, data, train, 0, place)
+    budget = make_budget(train, len(loader.split.train))
+    made = [(x.cpu(), y.cpu()) for x, y in loader.train(budget, 2)]
+    chosen = list(batches(loader.split.train, budget, 2, 32, 0))
+    assert [len(y) for _, y in made] == [len(indices) for indices in chosen]
+    for (pixels, labels), indices in zip(made, chosen, strict=True):
+        assert torch.equal(labels, images.labels[indices])
+        assert torch.equal(pixels, loader.view.normalised(images.images[indices].to(place)).cpu())
 
 
 def test_every_epoch_has_an_order_of_its_own_which_the_seed_fixes(tmp_path: Path, place: torch.device) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ablation.errors import UserError
 from ablation.train.models import ModelOptions, Network, build_model, count_macs, count_parameters, smallest_input
-from ablation.train.models.layers import DropConnectLinear, groups_of
+from ablation.train.models.layers import DropConnectLinear, activated, groups_of, named, pooled
 from ablation.train.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS
 
 FAMILIES = ("lenet5", "vgg11", "resnet9", "resnet18")  # one model of each
@@ -413,6 +413,26 @@ def test_the_norm_stands_before_or_after_the_activation() -> None:
         parts = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)
         assert kinds(before, *parts)[:3] == ["Conv2d", "BatchNorm2d", "ReLU"]
         assert kinds(after, *parts)[:3] == ["Conv2d", "ReLU", "BatchNorm2d"]
+
+
+@pytest.mark.parametrize("norm_position", NORM_POSITIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.MaxPool2d(3, stride=2, padding=1), nn.AvgPool2d(2)])
+def test_a_pool_gives_the_same_bits_wherever_its_layers_stand(
+    pool: nn.Module, activation: str, norm_position: str
+) -> None:
+    chosen = options("lenet5", norm="batch", activation=activation, norm_position=norm_position)
+    convolved = activated(nn.Conv2d(3, 8, 3), chosen)
+    placed = pooled(convolved, "pool", pool)
+    moved = [name for name, _ in placed] != ["conv", *(name for name, _ in convolved[1:]), "pool"]
+    assert moved == (activation == "relu" and norm_position == "before" and isinstance(pool, nn.MaxPool2d))
+    images, found = torch.randn(4, 3, 14, 14), []
+    for layers in ([*convolved, ("pool", pool)], placed):
+        model = named(layers)
+        model.zero_grad()
+        out = model(images.requires_grad_())
+        found.append([out, *torch.autograd.grad(out.square().sum(), [images, *model.parameters()])])
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
 
 
 def test_a_block_with_the_norm_after_the_activation_computes_so() -> None:

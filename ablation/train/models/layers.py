@@ -86,6 +86,16 @@ def pool2(options: ModelOptions) -> nn.Module:
     return nn.MaxPool2d(2) if options.pool == "max" else nn.AvgPool2d(2)
 
 
+def pooled(layers: NamedLayers, name: str, pool: nn.Module) -> NamedLayers:
+    """Layers of `activated` with a pool behind them.
+
+    A ReLU goes behind a maximum: the same values and gradients to the bit, of a quarter of the numbers.
+    """
+    if isinstance(layers[-1][1], nn.ReLU) and isinstance(pool, nn.MaxPool2d):
+        return [*layers[:-1], (name, pool), layers[-1]]
+    return [*layers, (name, pool)]
+
+
 def dropout(probability: float) -> nn.Module:
     """Dropout (Srivastava et al. 2014); at probability 0 the identity, which draws no random numbers."""
     return nn.Dropout(probability) if probability > 0 else nn.Identity()

@@ -13,6 +13,7 @@ from ablation.train.models.layers import (
     dropout,
     named,
     pool2,
+    pooled,
     scaled,
 )
 from ablation.train.models.options import ModelOptions
@@ -42,8 +43,9 @@ def lenet5(options: ModelOptions, image: tuple[int, int, int], classes: int) -> 
     for stage, base in enumerate(options.channels or CHANNELS):
         outputs, suffix = scaled(base, options), str(stage + 1)
         padding = (paddings[0][stage], paddings[1][stage])
-        layers += activated(nn.Conv2d(inputs, outputs, kernels[stage], padding=padding), options, suffix)
-        layers += [(f"pool{suffix}", pool2(options)), (f"dropout{suffix}", dropout(options.feature_dropout))]
+        convolved = activated(nn.Conv2d(inputs, outputs, kernels[stage], padding=padding), options, suffix)
+        layers += pooled(convolved, f"pool{suffix}", pool2(options))
+        layers.append((f"dropout{suffix}", dropout(options.feature_dropout)))
         inputs = outputs
     return Network(named(layers), classifier(inputs * rows * columns, classes, options), options.input_dropout)
 

@@ -18,6 +18,7 @@ from ablation.train.models.layers import (
     named,
     norm2d,
     pool2,
+    pooled,
     scaled,
 )
 from ablation.train.models.options import ModelOptions
@@ -103,7 +104,7 @@ def stem(inputs: int, outputs: int, options: ModelOptions) -> nn.Sequential:
     # The mean at the edge is taken over the pixels that are there.
     mean = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
     pool = nn.MaxPool2d(3, stride=2, padding=1) if options.pool == "max" else mean
-    return named([*activated(conv, options), ("pool", pool)])
+    return named(pooled(activated(conv, options), "pool", pool))
 
 
 class Residual(nn.Sequential):
@@ -126,7 +127,7 @@ def resnet9(options: ModelOptions, image: tuple[int, int, int], classes: int) ->
     layers: NamedLayers = [("prep", named(activated(convolution(image[0], prep, options), options)))]
     inputs = prep
     for stage, outputs in enumerate(widths, start=1):
-        parts = [*activated(convolution(inputs, outputs, options), options), ("pool", pool2(options))]
+        parts = pooled(activated(convolution(inputs, outputs, options), options), "pool", pool2(options))
         if stage != 2:
             branch = [layer for n in "12" for layer in activated(convolution(outputs, outputs, options), options, n)]
             parts.append(("residual", Residual(OrderedDict(branch))))

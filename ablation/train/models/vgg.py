@@ -12,6 +12,7 @@ from ablation.train.models.layers import (
     dropout,
     named,
     pool2,
+    pooled,
     scaled,
 )
 from ablation.train.models.options import ModelOptions
@@ -41,6 +42,7 @@ def vgg(options: ModelOptions, image: tuple[int, int, int], classes: int) -> Net
             conv = nn.Conv2d(inputs, outputs, options.kernel(), padding=options.kernel() // 2)
             layers += activated(conv, options, f"{stage}_{number}")
             inputs = outputs
-        layers += [(f"pool{stage}", pool2(options)), (f"dropout{stage}", dropout(options.feature_dropout))]
+        layers = pooled(layers, f"pool{stage}", pool2(options))
+        layers.append((f"dropout{stage}", dropout(options.feature_dropout)))
     flat = inputs * (image[1] // 32) * (image[2] // 32)
     return Network(named(layers), classifier(flat, classes, options), options.input_dropout)
