@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -30,7 +31,7 @@ vary:
 Digests = dict[str, tuple[str, list[dict[str, object]]]]
 
 
-def trained(folder: Path) -> Digests:
+def trained(folder: Path, runs: int = 6) -> Digests:
     """Run folder -> digest of its weights, and its epochs without what they took."""
     found: Digests = {}
     store = Store(folder / "results")
@@ -41,8 +42,8 @@ def trained(folder: Path) -> Digests:
         assert record.weights_sha256 is not None
         rows = [{key: value for key, value in row.to_json().items() if key not in TIMINGS} for row in run.epochs()]
         found[path.name] = record.weights_sha256, rows
-    assert len(found) == 6
-    assert len({digest for digest, _ in found.values()}) == 6
+    assert len(found) == runs
+    assert len({digest for digest, _ in found.values()}) == runs
     return found
 
 
@@ -88,3 +89,42 @@ def test_whether_or_not_it_was_interrupted(quiet: Digests, ablate: Ablate, tmp_p
     assert trained(tmp_path) == quiet
     resumed = [json.loads(path.read_text())["resumed"] for path in (store.root / "runs").glob("*/run.json")]
     assert max(resumed) == 1
+
+
+COMPILED = """\
+study: compiled
+baseline:
+  data: {name: digits, validation: 0.2, limit: 200, augment: [flip]}
+  model: {name: lenet5, norm: batch, dropout: 0.3, hidden: [16]}
+  optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
+  train: {epochs: 3, batch_size: 32, compile: MODE}
+seeds: SEEDS
+"""
+needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_whether_its_network_was_compiled_for_it_or_for_an_earlier_run(
+    mode: str, ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each seed comes first in one worker and second in another, where it finds the network of the first."""
+    found = []
+    for number, seeds in enumerate([[0, 1], [1, 0]]):
+        study = COMPILED.replace("MODE", mode).replace("SEEDS", str(seeds))
+        (tmp_path / "compiled.yaml").write_text(study, encoding="utf-8")
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / f"cache{number}"))
+        folder = tmp_path / f"results{number}"
+        result = ablate("run", "compiled.yaml", "--per-device", "1", "--results", str(folder))
+        assert result.returncode == 0, result.stdout + result.stderr
+        records = [json.loads(path.read_text()) for path in folder.glob("runs/*/run.json")]
+        found.append({record["seed"]: record["weights_sha256"] for record in records})
+        times = {record["seed"]: record["train_seconds"] for record in records}
+        first, second = (times[seed] for seed in seeds)
+        assert second < first / 4, "the second run compiled its network anew"
+    assert found[0] == found[1]
+    assert len(set(found[0].values())) == 2
+    assert ablate("run", "compiled.yaml", "--set", "train.compile=none").returncode == 0
+    eager = {digest for digest, _ in trained(tmp_path, runs=2).values()}
+    assert not eager & set(found[0].values())

@@ -7,12 +7,18 @@ import gc
 import os
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+import torch._dynamo
+import torch._inductor.config
+from torch import Tensor, nn
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE = 2**31 - 1
+_MOST_COMPILED = 256
+"""Forms in which one network class is compiled: architectures, sizes of batches, frozen parts."""
 
 
 def set_up_process(threads: int) -> None:
@@ -62,6 +68,17 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done all that it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def compiled(network: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
+    """The network compiled by torch.compile for shapes that do not change; `reduce-overhead` adds CUDA graphs.
+
+    It needs a C++ compiler on a CPU, and Triton on CUDA. Where torch would quietly leave a network as it is, it raises.
+    """
+    torch._dynamo.config.recompile_limit = _MOST_COMPILED
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    torch._inductor.config.compile_threads = 1  # no processes that could outlive this one
+    return torch.compile(network, mode=mode, dynamic=False)
 
 
 class MemoryMeter:

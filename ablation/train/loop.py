@@ -19,6 +19,7 @@ from ablation.store import RunFolder, replace, share
 from ablation.train import checkpoint, device, finetune, sources
 from ablation.train.budget import make_budget
 from ablation.train.checks import self_checks
+from ablation.train.compiling import compiled
 from ablation.train.data import Loader
 from ablation.train.evaluation import Evaluation, evaluate, precision_of
 from ablation.train.models import count_macs, count_parameters
@@ -57,9 +58,9 @@ class Training:
         channels, height, width = images.images.shape[1:]
         self.image = (int(channels), int(height), int(width))
         start = finetune.start(task.run, self.image, self.classes)
-        self.classifier = start.classifier
-        self.model = start.classifier.network
-        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        start.classifier.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.classifier, self.forward = compiled(start.classifier, task.run, self.image, len(self.classes))
+        self.model = self.classifier.network
         self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, start.input)
         self.labels = images.labels[self.loader.split.val]
         self.budget = make_budget(recipe.train, len(self.loader.split.train), self.loader.split.available)
@@ -191,7 +192,7 @@ class Training:
     def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""
         with precision_of(self.recipe.train.precision, self.device):
-            logits = self.model(images)
+            logits = self.forward(images)
             loss = targets.loss(logits, self.recipe.train.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

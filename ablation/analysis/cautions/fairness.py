@@ -38,6 +38,7 @@ _DECLARES: Mapping[str, tuple[str, ...]] = {
     "train.stages": (*_BUDGET, "time"),
     "train.batch_size": ("steps", "epochs", "images seen", "time"),
     "train.precision": ("time",),
+    "train.compile": ("time",),
     "data.size": (*_SIZE, "time"),
     "data.shape": (*_SIZE, "time"),
     "model": (*_SIZE, "time"),

@@ -1,0 +1,47 @@
+"""Networks that torch compiles: one for each architecture in a process, set back in place for every further run."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ablation.plan import Run
+from ablation.train import device
+from ablation.train.sizes import NOT_OF_THE_NETWORK, Classifier
+
+MOST = 16
+"""Compiled networks that a process keeps."""
+
+Forward = Callable[[Tensor], Tensor]
+
+_kept: OrderedDict[str, tuple[Classifier, Forward]] = OrderedDict()
+
+
+def compiled(classifier: Classifier, run: Run, image: tuple[int, int, int], classes: int) -> tuple[Classifier, Forward]:
+    """The classifier to train, on the device of `classifier`, and what computes its logits in training steps.
+
+    Without `train.compile` these are `classifier` and its network. Otherwise they are a network of the same
+    architecture that an earlier run has left compiled, with the weights and buffers of `classifier`, if there is one.
+    The user's own networks may hold more than these, and are compiled for each run.
+    """
+    kind = run.recipe.train.compile
+    if kind == "none":
+        return classifier, classifier.network
+    if run.code:
+        return classifier, device.compiled(classifier.network, kind)
+    place = str(next(classifier.network.parameters()).device)
+    model = {key: value for key, value in run.recipe.canonical()["model"].items() if key not in NOT_OF_THE_NETWORK}
+    key = json.dumps([kind, place, image, classes, run.recipe.model.input_size, model])
+    if key in _kept:
+        earlier = _kept[key][0].network
+        earlier.load_state_dict(classifier.network.state_dict())
+        earlier.zero_grad(set_to_none=True)
+    else:
+        _kept[key] = classifier, device.compiled(classifier.network, kind)
+    _kept.move_to_end(key)
+    while len(_kept) > MOST:
+        _kept.popitem(last=False)
+    return _kept[key]
