@@ -16,11 +16,11 @@ from pathlib import Path
 from ablation import __version__
 from ablation.runner.places import available_cores
 from ablation.train.device import describe, open_device
-from benchmarks import loop, memory, profile, studies
+from benchmarks import loop, memory, operations, profile, studies
 from benchmarks.rows import Part, table
 
 HERE = Path(__file__).parent
-PARTS = ("loop", "studies", "memory", "scale", "profile")
+PARTS = ("loop", "studies", "memory", "scale", "profile", "operations")
 RIVALS = ("torch", "torchvision", "lightning", "hydra-core", "hydra-joblib-launcher")
 
 
@@ -34,6 +34,7 @@ def main() -> None:
         "memory": lambda: memory.measure(options.quick),
         "scale": lambda: _scale(options.quick),
         "profile": lambda: profile.measure(options.quick),
+        "operations": lambda: operations.measure(options.quick),
     }
     parts: list[Part] = []
     for name in options.only:
@@ -82,7 +83,11 @@ def _scale(quick: bool) -> Part:
     """The command line at scale."""
     from benchmarks.scale.measure import measure
 
-    notes = ("Medians of interleaved rounds, each command in a process of its own.",)
+    notes = (
+        "Medians of interleaved rounds, each command in a process of its own.",
+        "*Times as many*: the seconds of the larger study over those of the smaller, start-up and all; the goal is what"
+        " linear growth from nothing would be, and quadratic growth would tend to its square.",
+    )
     return Part("The command line at scale", notes, measure(10 if quick else 1))
 
 

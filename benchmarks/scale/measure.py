@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.rows import Row, row
 from benchmarks.scale import stored
 
-START_ROUNDS, ROUNDS = 9, 2
+START_ROUNDS, ROUNDS = 9, 3
+FOLD = 8
+"""How many times as much a command is given to see how it grows."""
 _MIB = 1024**2 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` is divided by: it is in bytes on macOS, in KiB on Linux."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """Arguments of the interpreter, and the folder that it is started in."""
+    """Arguments of the interpreter, the folder that it is started in, and the one in it that must not be there yet."""
 
     folder: Path
     arguments: tuple[str, ...]
+    leaves: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def measure(share: int = 1) -> list[Row]:
             *start(root / "start", start_rounds),
             *plans(root / "plans", 100_000 // share, rounds),
             *report(root / "report", 1000 // share, rounds),
-            *growth(root / "growth", share, min(rounds, 1)),
+            *growth(root / "growth", share, min(rounds, 2)),
         ]
 
 
@@ -85,30 +88,40 @@ def report(root: Path, runs: int, rounds: int) -> list[Row]:
 
 
 def growth(root: Path, share: int, rounds: int) -> list[Row]:
-    """How processor time grows from n to 2n to 4n: the second increase over the first; 2 where it is linear."""
-    commands: dict[str, list[Command]] = {}
-    for times in (1, 2, 4):
-        seeds = max(times * 10 // share, times)
-        own = root / f"runs-{times}"
-        stored.write(own / "results", 50, seeds, 25)
-        stored.write_file(own / "plan.yaml", 200, 25 * seeds)
-        commands.setdefault("ablate report, with the runs", []).append(_ablate(own, "report"))
-        commands.setdefault("ablate status, with the runs", []).append(_ablate(own, "status"))
-        commands.setdefault("ablate plan, with the runs", []).append(_ablate(own, "plan", "plan.yaml"))
-        own = root / f"epochs-{times}"
-        stored.write(own / "results", 50, 5, max(400 * times // share, 10 * times))
-        commands.setdefault("ablate report, with the epochs", []).append(_ablate(own, "report"))
-    flat = {f"{name} {place}": own for name, three in commands.items() for place, own in enumerate(three)}
+    """Seconds that four times as much takes, over those of once: at most 8 where nothing grows faster than linearly."""
+    sizes = [_grown(root / str(times), times, share) for times in (1, FOLD)]
+    flat = {f"{name} {place}": own for place, size in enumerate(sizes) for name, own in size.items()}
     found = run_rounds(flat, rounds)
-    return [_growth_row(name, [found[f"{name} {place}"] for place in range(3)]) for name in commands]
+    rows = []
+    for name in sizes[0]:
+        pairs = zip(*(found[f"{name} {place}"] for place in range(2)), strict=True)
+        rows.append(row(name, [large.seconds / small.seconds for small, large in pairs], "x", FOLD))
+    return rows
 
 
-def _growth_row(name: str, spent: Sequence[Sequence[Spent]]) -> Row:
-    """The ratio of increases of the median times; its spread is that of the rounds."""
-    first, second, third = ([own.processor for own in rounds] for rounds in spent)
-    ratios = [(c - b) / (b - a) for a, b, c in zip(first, second, third, strict=True)]
-    a, b, c = (statistics.median(seconds) for seconds in (first, second, third))
-    return Row(f"{name}: second increase over the first", (c - b) / (b - a), "", min(ratios), max(ratios))
+def _grown(root: Path, times: int, share: int) -> dict[str, Command]:
+    """The commands whose growth is measured, each with `times` as much of one thing to do."""
+    runs, epochs, images = root / "runs", root / "epochs", root / "images"
+    seeds = max(10 * times // share, times)
+    stored.write(runs / "results", 50, seeds, 25)
+    stored.write_file(runs / "plan.yaml", 200, 12 * seeds)
+    stored.write(epochs / "results", 50, 5, max(400 * times // share, 10 * times))
+    samples = max(5000 * times // share, 100 * times)
+    recipe = {"data": _noise(samples), "model": {"name": "lenet5"}, "optimizer": {"name": "sgd"}}
+    study = {"study": "images", "baseline": {**recipe, "train": {"epochs": 1}}, "seeds": 1}
+    images.mkdir(parents=True)
+    (images / "images.yaml").write_text(json.dumps(study), encoding="utf-8")
+    return {
+        f"ablate report of {FOLD} times as many runs": _ablate(runs, "report"),
+        f"ablate status of {FOLD} times as many runs": _ablate(runs, "status"),
+        f"ablate plan of {FOLD} times as many runs": _ablate(runs, "plan", "plan.yaml"),
+        f"ablate report of {FOLD} times as many epochs": _ablate(epochs, "report"),
+        f"ablate run on {FOLD} times as many images": replace(_ablate(images, "run", "images.yaml"), leaves="results"),
+    }
+
+
+def _noise(samples: int) -> dict[str, object]:
+    return {"name": "synthetic", "shape": [3, 32, 32], "samples": samples}
 
 
 def run_rounds(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Spent]]:
@@ -122,6 +135,8 @@ def run_rounds(commands: Mapping[str, Command], rounds: int) -> dict[str, list[S
 
 def _run(command: Command) -> Spent:
     """Raises RuntimeError where the command fails."""
+    if command.leaves:
+        shutil.rmtree(command.folder / command.leaves, ignore_errors=True)
     launch = [sys.executable, str(Path(__file__).with_name("launch.py")), sys.executable, *command.arguments]
     answer = subprocess.run(launch, cwd=command.folder, stdout=subprocess.PIPE, check=True)
     seconds, processor, memory, code = json.loads(answer.stdout)
