@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ablation.errors import UserError
 from ablation.train.models import ModelOptions, Network, build_model, count_macs, count_parameters, smallest_input
-from ablation.train.models.layers import DropConnectLinear, activated, groups_of, named, pooled
+from ablation.train.models.layers import DropConnectLinear, MaxPool2d, activated, groups_of, named, pooled
 from ablation.train.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS
 
 FAMILIES = ("lenet5", "vgg11", "resnet9", "resnet18")  # one model of each
@@ -413,6 +413,16 @@ def test_the_norm_stands_before_or_after_the_activation() -> None:
         parts = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU)
         assert kinds(before, *parts)[:3] == ["Conv2d", "BatchNorm2d", "ReLU"]
         assert kinds(after, *parts)[:3] == ["Conv2d", "ReLU", "BatchNorm2d"]
+
+
+@pytest.mark.parametrize("channels", [6, 16])
+def test_a_pool_gives_the_same_bits_of_few_channels_in_bfloat16(channels: int) -> None:
+    images = torch.randn(4, channels, 14, 14).to(torch.bfloat16, memory_format=torch.channels_last).requires_grad_()
+    found = []
+    for pool in (nn.MaxPool2d(2), MaxPool2d(2)):
+        out = pool(images)
+        found.append((out, *torch.autograd.grad(out.square().sum(), images)))
+    assert all(one.dtype == torch.bfloat16 and torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("norm_position", NORM_POSITIONS)
