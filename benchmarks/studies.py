@@ -56,39 +56,27 @@ class Study:
     goals: tuple[Goal, ...]
 
 
+def _over_student(fp32: float, bf16: float) -> tuple[Goal, ...]:
+    """What is compared with the student's script, and how many times as fast as without workers ours is to be."""
+    return (
+        Goal(STUDENT, FP32, POOLS, fp32),
+        Goal(STUDENT, BF16, POOLS, bf16),
+        Goal(WORKERS, FP32, POOLS),
+        Goal(WORKERS, BF16, POOLS),
+        Goal(STUDENT, FP32, COMMAND),
+    )
+
+
+_OVER_OTHERS = (
+    Goal(LIGHTNING, FP32, POOLS, 3.0),
+    Goal(LIGHTNING, FP32, COMMAND),
+    Goal(BASIC, FP32, COMMAND, 1.6),
+    Goal(JOBLIB, FP32, COMMAND, 1.2),
+)
 STUDIES = (
-    Study(
-        LENET,
-        2,
-        (
-            Goal(STUDENT, FP32, POOLS, 2.8),
-            Goal(STUDENT, BF16, POOLS, 3.5),
-            Goal(WORKERS, FP32, POOLS),
-            Goal(WORKERS, BF16, POOLS),
-            Goal(STUDENT, FP32, COMMAND),
-        ),
-    ),
-    Study(
-        RESNET,
-        2,
-        (
-            Goal(STUDENT, FP32, POOLS, 1.35),
-            Goal(STUDENT, BF16, POOLS, 2.6),
-            Goal(WORKERS, FP32, POOLS),
-            Goal(WORKERS, BF16, POOLS),
-            Goal(STUDENT, FP32, COMMAND),
-        ),
-    ),
-    Study(
-        DIGITS,
-        2,
-        (
-            Goal(LIGHTNING, FP32, POOLS, 3.0),
-            Goal(LIGHTNING, FP32, COMMAND),
-            Goal(BASIC, FP32, COMMAND, 1.6),
-            Goal(JOBLIB, FP32, COMMAND, 1.2),
-        ),
-    ),
+    Study(LENET, 4, _over_student(2.8, 3.5)),
+    Study(RESNET, 3, _over_student(1.35, 2.6)),
+    Study(DIGITS, 3, _OVER_OTHERS),
 )
 _CLOCKS = {POOLS: "pools started", COMMAND: "whole command"}
 
