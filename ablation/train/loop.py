@@ -24,13 +24,10 @@ from ablation.train.data import Loader
 from ablation.train.evaluation import Evaluation, evaluate, precision_of
 from ablation.train.models import count_macs, count_parameters
 from ablation.train.optim import build_optimizer, learning_rate, warmup_steps
-from ablation.train.progress import Hooks, Progress, trouble
+from ablation.train.progress import Hooks, Progress, told, trouble
 from ablation.train.sizes import input_shape
 from ablation.train.streams import seed_layers
 from ablation.train.targets import Mixup, Targets
-
-TICK = 0.25
-"""Seconds between two progress reports inside an epoch."""
 
 
 def train(task: Task, hooks: Hooks) -> RunRecord | None:
@@ -130,7 +127,9 @@ class Training:
         start = time.perf_counter()
         loss, accuracy, seen, rate = self.train_pass(number, hooks)
         trained = time.perf_counter() - start
-        result = evaluate(self.model, self.loader.val(), self.recipe.train.precision, self.device)
+        steps = len(self.budget.steps(number))
+        held_out = told(self.loader.val(), lambda _: hooks.on_step(number, steps, steps, seen / trained))
+        result = evaluate(self.model, held_out, self.recipe.train.precision, self.device)
         row = EpochRow(
             epoch=number,
             step=self.budget.steps(number).stop,
@@ -162,19 +161,18 @@ class Training:
         correct = torch.zeros((), device=self.device, dtype=torch.float64)
         mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
-        tick = start
+
+        def tell(step: int) -> None:
+            hooks.on_step(number, step, len(steps), seen / (time.perf_counter() - start))
+
         planned = zip(self._rates(steps), self.loader.train(self.budget, number), strict=True)
-        for step, (rate, (images, labels)) in enumerate(planned, start=1):
+        for rate, (images, labels) in told(planned, tell):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["lr_multiplier"]
             loss, hits = self._step(*mixup(images, labels))
             total.add_(loss, alpha=len(labels))
             correct.add_(hits)
             seen += len(labels)
-            now = time.perf_counter()
-            if now - tick > TICK:
-                tick = now
-                hooks.on_step(number, step, len(steps), seen / (now - start))
         device.synchronize(self.device)
         return total.item() / seen, correct.item() / seen, seen, rate
 

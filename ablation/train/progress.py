@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,15 +15,35 @@ from ablation.record import EpochRow
 from ablation.store import RunFolder
 from ablation.train import checkpoint
 
+TICK = 0.25
+"""Seconds between two signs of life inside an epoch."""
+
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop tells, and asks, the outside: an epoch or steps done, whether to stop, what is worth a notice."""
+    """What the loop tells, and asks, the outside: an epoch or steps done, whether to stop, what is worth a notice.
+
+    `on_step` gets the epoch, the steps done, those of the epoch, and the images a second; while the epoch is evaluated
+    it is called too, with all steps done.
+    """
 
     on_epoch: Callable[[EpochRow, int], None]
     on_step: Callable[[int, int, int, float], None]
     should_stop: Callable[[], bool]
     on_notice: Callable[[str], None] = lambda _: None
+
+
+def told(batches: Iterable[T], tell: Callable[[int], None]) -> Iterator[T]:
+    """The batches as they come; now and then, `tell` is told how many are done."""
+    last = time.perf_counter()
+    for number, batch in enumerate(batches, start=1):
+        yield batch
+        now = time.perf_counter()
+        if now - last > TICK:
+            last = now
+            tell(number)
 
 
 @dataclass

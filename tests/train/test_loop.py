@@ -56,6 +56,18 @@ def values(folder: Path) -> list[tuple[float, ...]]:
     return [(r.epoch, r.step, r.lr, r.train_loss, r.train_accuracy, r.val_loss, r.val_accuracy) for r in rows]
 
 
+def test_signs_of_life_come_from_training_and_from_evaluation(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("ablation.train.progress.TICK", 0)
+    monkeypatch.setattr("ablation.train.data.EVAL_BATCH", 10)
+    signs: list[tuple[int, int, int]] = []
+    hooks = Hooks(lambda *_: None, lambda *sign: signs.append(sign[:3]), lambda: False)
+    record = train(tasks(study("train.epochs=2"))[0], hooks)
+    assert record is not None
+    assert (record.train_images, record.val_images) == (120, 30)
+    epoch = [(1, 4), (2, 4), (3, 4), *[(4, 4)] * (1 + 3)]
+    assert signs == [(number, *sign) for number in (1, 2) for sign in epoch]
+
+
 RECIPES = {
     "sgd": [],
     "adam": ["optimizer={name: adam, lr: 0.003}"],
