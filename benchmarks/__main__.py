@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: benchmarks/RESULTS.md")
     options = parser.parse_args()
     options.only = options.only.split(",")
+    options.rivals = options.rivals.absolute()  # scripts are started in folders of their own; a link is left a link
     if unknown := set(options.only) - set(PARTS):
         parser.error(f"--only: no such part: {', '.join(sorted(unknown))}")
     if "studies" in options.only and not options.rivals.exists():

@@ -74,7 +74,7 @@ _OVER_OTHERS = (
     Goal(JOBLIB, FP32, COMMAND, 1.2),
 )
 STUDIES = (
-    Study(LENET, 4, _over_student(2.8, 3.5)),
+    Study(LENET, 3, _over_student(2.8, 3.5)),
     Study(RESNET, 3, _over_student(1.35, 2.6)),
     Study(DIGITS, 3, _OVER_OTHERS),
 )

@@ -16,6 +16,7 @@ if not (ROOT / "benchmarks").is_dir():
 
 from ablation.train.models import count_macs, count_parameters
 from ablation.train.sizes import build_network
+from benchmarks.__main__ import _arguments
 from benchmarks.rows import row, table
 from benchmarks.work import DIGITS, LENET, RESNET, Work
 
@@ -40,6 +41,14 @@ def test_the_images_are_exported_for_the_rivals_with_the_size_of_the_held_out_pa
     images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
     assert images.shape == (1437, 8, 8, 1)
     assert held_out == sum(round(0.2 * count) for count in np.bincount(labels))
+
+
+def test_the_rivals_python_may_be_named_from_where_one_stands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--rivals", "bin/python"])
+    assert _arguments().rivals == tmp_path / "bin" / "python"
 
 
 def test_a_goal_is_reached_by_the_median_whatever_the_spread() -> None:
