@@ -9,6 +9,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from ablation.study import Recipe, Study, Variant
 
 Fate = Literal["finished", "diverged", "crashed", "interrupted", "missing"]
 FINGERPRINT = "5f0c" * 16
+BEGAN = datetime(2026, 3, 1, 9, tzinfo=UTC)
 BASELINE: dict[str, dict[str, Any]] = {
     "data": {"name": "digits", "validation": 0.2},
     "model": {"name": "lenet5", "dropout": 0.2},
@@ -271,8 +273,8 @@ def _record(
         selected_epoch=last if recipe["train"]["select"] == "last" else best,
         best_epoch=best,
         weights_sha256=hashlib.sha256(run.key.encode()).hexdigest() if best else None,
-        started=f"2026-03-01T09:{run.seed:02d}:00+00:00",
-        finished=f"2026-03-01T10:{run.seed:02d}:30+00:00",
+        started=(BEGAN + timedelta(minutes=run.seed)).isoformat(),
+        finished=(BEGAN + timedelta(hours=1, minutes=run.seed, seconds=30)).isoformat(),
         train_seconds=sum(row.seconds + row.eval_seconds for row in rows),
         resumed=0,
         environment=environment,
