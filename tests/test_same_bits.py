@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,10 @@ baseline:
   train: {epochs: 3, batch_size: 32, compile: MODE}
 seeds: SEEDS
 """
-needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+HEADER = Path(sysconfig.get_path("include"), "Python.h")
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("g++") and HEADER.exists()), reason="no C++ compiler, or none of Python's headers"
+)
 
 
 @needs_compiler
