@@ -62,13 +62,13 @@ class Work:
         return folder, len(split(sources.load(folder).labels, data, 0).val)
 
 
-def _noise(train: int, val: int) -> dict[str, object]:
+def noise(train: int, val: int) -> dict[str, object]:
     """Synthetic images of the size of CIFAR's."""
     return {"name": "synthetic", "shape": [3, 32, 32], "samples": train + val, "validation": val / (train + val)}
 
 
-LENET = Work("LeNet-5, CIFAR-size images", "lenet5", _noise(6000, 1000), 4, True, 3, 128, (0.0, 0.2, 0.3, 0.5), (0, 1))
-RESNET = Work("ResNet-9, CIFAR-size images", "resnet9", _noise(500, 100), 4, True, 2, 64, (0.0, 0.2), (0, 1))
+LENET = Work("LeNet-5, CIFAR-size images", "lenet5", noise(6000, 1000), 4, True, 3, 128, (0.0, 0.2, 0.3, 0.5), (0, 1))
+RESNET = Work("ResNet-9, CIFAR-size images", "resnet9", noise(500, 100), 4, True, 2, 64, (0.0, 0.2), (0, 1))
 DIGITS = Work(
     "LeNet-5 on 8x8 digits",
     "lenet5",
@@ -85,4 +85,4 @@ DIGITS = Work(
 def shortened(work: Work) -> Work:
     """A few images and two runs, to see that everything works."""
     small = replace(work, epochs=1, dropouts=work.dropouts[:2], seeds=(0,))
-    return small if work is DIGITS else replace(small, data=_noise(100, 50))
+    return small if work is DIGITS else replace(small, data=noise(100, 50))

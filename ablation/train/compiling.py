@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ablation.plan import Run
 from ablation.train import device
-from ablation.train.sizes import NOT_OF_THE_NETWORK, Classifier
+from ablation.train.sizes import Classifier, build_options, input_shape
 
-MOST = 16
+MOST_KEPT = 16
 """Compiled networks that a process keeps."""
 
 Forward = Callable[[Tensor], Tensor]
@@ -20,7 +20,9 @@ Forward = Callable[[Tensor], Tensor]
 _kept: OrderedDict[str, tuple[Classifier, Forward]] = OrderedDict()
 
 
-def compiled(classifier: Classifier, run: Run, image: tuple[int, int, int], classes: int) -> tuple[Classifier, Forward]:
+def for_training(
+    classifier: Classifier, run: Run, image: tuple[int, int, int], classes: int
+) -> tuple[Classifier, Forward]:
     """The classifier to train, on the device of `classifier`, and what computes its logits in training steps.
 
     Without `train.compile` these are `classifier` and its network. Otherwise they are a network of the same
@@ -33,8 +35,7 @@ def compiled(classifier: Classifier, run: Run, image: tuple[int, int, int], clas
     if run.code:
         return classifier, device.compiled(classifier.network, kind)
     place = str(next(classifier.network.parameters()).device)
-    model = {key: value for key, value in run.recipe.canonical()["model"].items() if key not in NOT_OF_THE_NETWORK}
-    key = json.dumps([kind, place, image, classes, run.recipe.model.input_size, model])
+    key = json.dumps([kind, place, input_shape(run.recipe, image), classes, build_options(run.recipe)])
     if key in _kept:
         earlier = _kept[key][0].network
         earlier.load_state_dict(classifier.network.state_dict())
@@ -42,6 +43,6 @@ def compiled(classifier: Classifier, run: Run, image: tuple[int, int, int], clas
     else:
         _kept[key] = classifier, device.compiled(classifier.network, kind)
     _kept.move_to_end(key)
-    while len(_kept) > MOST:
+    while len(_kept) > MOST_KEPT:
         _kept.popitem(last=False)
     return _kept[key]

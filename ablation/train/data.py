@@ -162,8 +162,8 @@ class Loader:
         self._noise = Augmenter(noise, seed, device)
         self._batch_size = train.batch_size
         batch = train.batch_size * math.prod(images.images.shape[1:])
-        self._batches = max(1, BLOCK // batch)
-        self._ahead = max(1, AHEAD // (self._batches * batch))
+        self._batches_at_once = max(1, BLOCK // batch)
+        self._blocks_ahead = max(1, AHEAD // (self._batches_at_once * batch))
         self._seed = seed
         self._device = device
 
@@ -171,8 +171,8 @@ class Loader:
         """The augmented batches of a row of the budget: images (n, c, h, w) as float32, labels (n,)."""
         augment, add_noise = self._augmenter.epoch(row), self._noise.epoch(row)
         ordered = batches(self.split.train, budget, row, self._batch_size, self._seed)
-        blocks = iter(lambda: list(itertools.islice(ordered, self._batches)), [])
-        while some := list(itertools.islice(blocks, self._ahead)):
+        blocks = iter(lambda: list(itertools.islice(ordered, self._batches_at_once)), [])
+        while some := list(itertools.islice(blocks, self._blocks_ahead)):
             for images, answers, sizes in [self._augmented(block, augment) for block in some]:
                 pixels = add_noise(self.view.normalised(images))
                 for batch, labels in zip(torch.split(pixels, sizes), torch.split(answers, sizes), strict=True):

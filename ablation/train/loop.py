@@ -16,15 +16,14 @@ from ablation.protocol import Task
 from ablation.record import Environment, EpochRow, RunRecord
 from ablation.stages import ResolvedStage
 from ablation.store import RunFolder, replace, share
-from ablation.train import checkpoint, device, finetune, sources
+from ablation.train import checkpoint, compiling, device, finetune, sources
 from ablation.train.budget import make_budget
 from ablation.train.checks import self_checks
-from ablation.train.compiling import compiled
 from ablation.train.data import Loader
 from ablation.train.evaluation import Evaluation, evaluate, precision_of
 from ablation.train.models import count_macs, count_parameters
 from ablation.train.optim import build_optimizer, learning_rate, warmup_steps
-from ablation.train.progress import Hooks, Progress, told, trouble
+from ablation.train.progress import Hooks, Progress, ticking, trouble
 from ablation.train.sizes import input_shape
 from ablation.train.streams import seed_layers
 from ablation.train.targets import Mixup, Targets
@@ -56,7 +55,9 @@ class Training:
         self.image = (int(channels), int(height), int(width))
         start = finetune.start(task.run, self.image, self.classes)
         start.classifier.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.classifier, self.forward = compiled(start.classifier, task.run, self.image, len(self.classes))
+        self.classifier, self.forward = compiling.for_training(
+            start.classifier, task.run, self.image, len(self.classes)
+        )
         self.model = self.classifier.network
         self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, start.input)
         self.labels = images.labels[self.loader.split.val]
@@ -128,7 +129,7 @@ class Training:
         loss, accuracy, seen, rate = self.train_pass(number, hooks)
         trained = time.perf_counter() - start
         steps = len(self.budget.steps(number))
-        held_out = told(self.loader.val(), lambda _: hooks.on_step(number, steps, steps, seen / trained))
+        held_out = ticking(self.loader.val(), lambda _: hooks.on_step(number, steps, steps, seen / trained))
         result = evaluate(self.model, held_out, self.recipe.train.precision, self.device)
         row = EpochRow(
             epoch=number,
@@ -166,7 +167,7 @@ class Training:
             hooks.on_step(number, step, len(steps), seen / (time.perf_counter() - start))
 
         planned = zip(self._rates(steps), self.loader.train(self.budget, number), strict=True)
-        for rate, (images, labels) in told(planned, tell):
+        for rate, (images, labels) in ticking(planned, tell):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["lr_multiplier"]
             loss, hits = self._step(*mixup(images, labels))

@@ -35,8 +35,8 @@ class Hooks:
     on_notice: Callable[[str], None] = lambda _: None
 
 
-def told(batches: Iterable[T], tell: Callable[[int], None]) -> Iterator[T]:
-    """The batches as they come; now and then, `tell` is told how many are done."""
+def ticking(batches: Iterable[T], tell: Callable[[int], None]) -> Iterator[T]:
+    """The batches as they come; every TICK seconds, `tell` is told how many are done."""
     last = time.perf_counter()
     for number, batch in enumerate(batches, start=1):
         yield batch

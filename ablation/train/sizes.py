@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from ablation.registry import TORCHVISION
 from ablation.study import Recipe
 from ablation.train.models import ModelOptions, build_model, count_macs, count_parameters
 
-NOT_OF_THE_NETWORK = ("init", "weights", "freeze", "input_size")
+_NOT_OF_THE_NETWORK = ("init", "weights", "freeze", "input_size")
 """Options of a model that do not decide how its network is built."""
 
 
@@ -45,6 +46,11 @@ def network_input(recipe: Recipe, image: tuple[int, int, int]) -> tuple[int, int
     return channels, sides[0] if tuple(sides) != image[1:] else None
 
 
+def build_options(recipe: Recipe) -> dict[str, Any]:
+    """The options of a recipe's model that decide how its network is built for images of a given shape."""
+    return {key: value for key, value in recipe.canonical()["model"].items() if key not in _NOT_OF_THE_NETWORK}
+
+
 def build_network(recipe: Recipe, image: tuple[int, int, int], classes: int, code: Code | None = None) -> Classifier:
     """The network of a recipe for images of (channels, height, width), with torch's own initial weights.
 
@@ -59,8 +65,7 @@ def build_network(recipe: Recipe, image: tuple[int, int, int], classes: int, cod
         from ablation.train.models.pretrained import torchvision_network
 
         return Classifier(*torchvision_network(recipe.model.name, classes, shape[1]))
-    options = {key: value for key, value in recipe.canonical()["model"].items() if key not in NOT_OF_THE_NETWORK}
-    options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    options = {key: tuple(value) if isinstance(value, list) else value for key, value in build_options(recipe).items()}
     network = build_model(ModelOptions(**options | {"stem": options["stem"] or "small"}), shape, classes)
     return Classifier(network, "classifier.output")
 

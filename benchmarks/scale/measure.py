@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row, row
 from benchmarks.scale import stored
+from benchmarks.work import noise
 
 START_ROUNDS, ROUNDS = 9, 3
 FOLD = 8
@@ -106,8 +107,8 @@ def _grown(root: Path, times: int, share: int) -> dict[str, Command]:
     stored.write(runs / "results", 50, seeds, 25)
     stored.write_file(runs / "plan.yaml", 200, 12 * seeds)
     stored.write(epochs / "results", 50, 5, max(400 * times // share, 10 * times))
-    samples = max(5000 * times // share, 100 * times)
-    recipe = {"data": _noise(samples), "model": {"name": "lenet5"}, "optimizer": {"name": "sgd"}}
+    samples = max(4500 * times // share, 100 * times)
+    recipe = {"data": noise(samples, samples // 9), "model": {"name": "lenet5"}, "optimizer": {"name": "sgd"}}
     study = {"study": "images", "baseline": {**recipe, "train": {"epochs": 1}}, "seeds": 1}
     images.mkdir(parents=True)
     (images / "images.yaml").write_text(json.dumps(study), encoding="utf-8")
@@ -118,10 +119,6 @@ def _grown(root: Path, times: int, share: int) -> dict[str, Command]:
         f"ablate report of {FOLD} times as many epochs": _ablate(epochs, "report"),
         f"ablate run on {FOLD} times as many images": replace(_ablate(images, "run", "images.yaml"), leaves="results"),
     }
-
-
-def _noise(samples: int) -> dict[str, object]:
-    return {"name": "synthetic", "shape": [3, 32, 32], "samples": samples}
 
 
 def run_rounds(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Spent]]:
