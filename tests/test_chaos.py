@@ -21,7 +21,7 @@ from .conftest import ABLATE, ROOT
 from .test_run import results, same, start, workers_of
 
 FAULTS = 110
-OPTIONS = ("--seeds", "0-3", "--set", "train.epochs=25")
+OPTIONS = ("--seeds", "0-3", "--set", "train.epochs=60")
 CHAOS = (*OPTIONS, "--hang-after", "0.05", "--retry", "failed")
 STUDY = str(ROOT / "studies" / "smoke.yaml")
 
