@@ -50,6 +50,10 @@ class Manifest:
     """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
+    added_seeds: tuple[int, ...] = ()
+    """Seeds that were added after results of the study had been seen."""
+    looks: int = 1
+    """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -71,20 +75,23 @@ class Manifest:
         """The inverse of `to_json`. Raises UserError for a manifest of another shape."""
         try:
             own: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            own |= {key: tuple(own[key]) for key in ("seeds", "overrides", "design") if key in own}
+            own |= {key: tuple(own[key]) for key in ("seeds", "overrides", "design", "added_seeds") if key in own}
             return cls(**own | {"arms": tuple(Arm(**arm) for arm in values["arms"])})
         except (KeyError, TypeError) as error:
             what = f"the study.json of {values.get('name')!r} is of another version ({error})"
             raise UserError(what, "run the study again") from None
 
 
-def make_manifest(plan: Plan, command: str, seen: Manifest | None = None) -> Manifest:
+def make_manifest(plan: Plan, command: str, seen: Manifest | None = None, *, judged: bool = False) -> Manifest:
     """The manifest of a plan; `command` is what the user typed, for the reader who wants to do it again.
 
-    `seen` is the manifest that the study had when results of it were there to be seen: arms that it does not have are
-    marked as exploratory.
+    `seen` is the manifest that the study had when results of it were there to be seen: variants that it does not have
+    are marked as exploratory. `judged` says whether these allowed a verdict: seeds added after that are marked, and
+    count as one more look.
     """
     study = plan.study
+    new = tuple(seed for seed in study.seeds if seen and judged and seed not in seen.seeds)
+    before = tuple(seed for seed in study.seeds if seen and seed in seen.added_seeds)
     known = {arm.name: arm.exploratory for arm in seen.arms} if seen else {}
     folders: dict[str, dict[str, str]] = {}
     for run in plan.runs:
@@ -105,6 +112,8 @@ def make_manifest(plan: Plan, command: str, seen: Manifest | None = None) -> Man
         design=study.design,
         grids=study.grids,
         fingerprints={source_key(run.recipe.data): run.data_fingerprint for run in plan.runs},
+        added_seeds=before + new,
+        looks=(seen.looks if seen else 1) + bool(new),
     )
 
 

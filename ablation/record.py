@@ -89,6 +89,8 @@ class RunRecord:
     """What the run noticed about itself (`train.checks`): code -> what was seen."""
     trainable_parameters: int | None = None
     """Those that are not frozen in every stage; None in a record from before there was any freezing."""
+    host: str = ""
+    """The machine's name; empty where unknown, as in records of earlier versions."""
     schema_version: int = SCHEMA_VERSION
     training_version: int = TRAINING_VERSION
 
@@ -99,7 +101,7 @@ class RunRecord:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`. Raises UnreadableError for a record of another shape."""
         try:
-            values = {"trainable_parameters": None, **values}
+            values = {"trainable_parameters": None, "host": "", **values}
             own = {f.name: values[f.name] for f in fields(cls)}
             own["environment"] = Environment(**values["environment"])
             return cls(**own | {"image": tuple(values["image"]), "classes": tuple(values["classes"])})

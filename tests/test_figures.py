@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from ablation.analysis import Analysis, describe
 from ablation.figures import style
 from ablation.report import drawing
 from ablation.results import Results, load_results
-from tests.stored import ARMS, BASELINE, Arm, write_study
+from tests.stored import ARMS, BASELINE, Arm, amend_epochs, write_study
 
-VERDICTS = ("better", "worse", "not detected", "equivalent", "unstable", "no claim")
+VERDICTS = ("better", "worse", "no clear effect", "equivalent", "unstable", "no claim")
 
 
 def study(folder: Path, *args: Any, **options: Any) -> tuple[Results, Analysis]:
@@ -59,18 +60,15 @@ def test_a_forest_plot_has_a_dot_for_each_seed_and_a_bar_at_their_mean(tmp_path:
     assert low < 0 < high
 
 
-def test_a_forest_row_shows_the_interval_and_the_zone_that_is_too_small_to_detect(tmp_path: Path) -> None:
+def test_a_forest_row_shows_the_interval_and_nothing_behind_it(tmp_path: Path) -> None:
     _, analysis = study(tmp_path)
-    axes = only(figures.forest(analysis.variants, analysis.measure, analysis.design.detectable))
+    axes = only(figures.forest(analysis.variants, analysis.measure))
     lines = [own for own in axes.lines if own.get_linewidth() == 1.6]
     for y, (effect, line) in enumerate(zip(analysis.variants, lines, strict=True)):
         assert line.get_xdata() == pytest.approx([100 * effect.low, 100 * effect.high])
         assert list(line.get_ydata()) == [y, y]
         assert (line.get_color() == style.MARK) == (effect.verdict in ("better", "worse"))
-    (zone,) = axes.patches
-    low, high = axes.get_xlim()
-    half = 100 * analysis.design.detectable
-    assert (zone.get_x(), zone.get_x() + zone.get_width()) == pytest.approx((max(-half, low), min(half, high)))
+    assert not axes.patches
 
 
 def test_an_unstable_variant_has_a_dashed_interval(tmp_path: Path) -> None:
@@ -272,3 +270,26 @@ def test_the_settings_of_the_user_do_not_reach_a_figure(tmp_path: Path) -> None:
         assert matplotlib.rcParams["text.usetex"]
     assert figure.get_facecolor() == (0, 0, 0, 0)
     assert not any(text.get_usetex() for text in only(figure).texts)
+
+
+def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(tmp_path: Path) -> None:
+    arms = [*ARMS, Arm("lr=50", {"optimizer.lr": 50.0})]
+    stored = write_study(tmp_path / "results", arms)
+    amend_epochs(stored, "lr=50", lambda row, of: replace(row, val_loss=130.0, train_loss=140.0))
+    results = load_results(stored.store, stored.manifest)
+    every = figures.study_curves(results)
+    limits = figures.loss_limits(list(every.values()))
+    assert limits.cut
+    assert limits.high < 10
+    axes = only(figures.CurvePanels("loss", every["baseline"], "epoch", limits).draw(every["lr=50"]))
+    assert "up to 140, off scale" in texts(axes)
+    axes = only(figures.CurvePanels("loss", every["baseline"], "epoch", limits).draw(every["constant"]))
+    assert not any("off scale" in text for text in texts(axes))
+
+
+def test_runs_at_chance_are_no_part_of_the_mean_curve(tmp_path: Path) -> None:
+    rows = {"constant": [0.9, 0.9, 0.1]}
+    stored = write_study(tmp_path / "results", exact=rows)
+    own = figures.study_curves(load_results(stored.store, stored.manifest))["constant"]
+    assert own.mean["val_accuracy"][-1] == pytest.approx(0.9)
+    assert [status for status, _, _ in own.strays] == ["at chance"]

@@ -119,17 +119,30 @@ def test_seeds_that_do_not_reach_the_target_are_counted(tmp_path: Path) -> None:
     stored = with_courses(tmp_path, courses)
     write_report(stored.store, stored.manifest, tmp_path / "report")
     found = learned(tmp_path)
-    assert table(found, 0)["constant"][3] == "3 not reached in 2 of 3 seeds"
+    assert table(found, 0)["constant"][3] == "only in 1 of 3 seeds at epoch 3"
     assert not any("first reaches" in p.words for p in found.all("p", class_="")[:1])
     markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "| 3, not reached in 2 of 3 seeds |" in markdown
+    assert "| only in 1 of 3 seeds, at epoch 3 |" in markdown
 
 
 def test_a_target_that_no_seed_reaches_is_said_to_be_missed_by_all(tmp_path: Path) -> None:
-    courses = {("baseline", 0): [0.3, 0.6, 0.8], ("constant", 0): [0.1, 0.1, 0.1]}
+    courses = {("baseline", 0): [0.3, 0.6, 0.8], ("constant", 0): [0.2, 0.2, 0.2]}
     stored = with_courses(tmp_path, courses)
     write_report(stored.store, stored.manifest, tmp_path / "report")
-    assert table(learned(tmp_path), 0)["constant"][3] == "– not reached"
+    assert table(learned(tmp_path), 0)["constant"][3] == "not reached"
+
+
+def test_means_leave_out_the_same_failed_runs_in_every_table(tmp_path: Path) -> None:
+    """A run at chance has no value in the table of variants, so it has none in the tables of training either."""
+    courses = {("baseline", seed): [0.3, 0.6, 0.8] for seed in range(3)} | {("constant", 0): [0.3, 0.5, 0.5]}
+    courses |= {("constant", seed): [0.1, 0.1, 0.1] for seed in (1, 2)}
+    stored = with_courses(tmp_path, courses)
+    write_report(stored.store, stored.manifest, tmp_path / "report")
+    found = learned(tmp_path)
+    assert table(found, 1)["constant"][1] == "50.0"
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| 50.0 |" in next(line for line in text.splitlines() if line.startswith("| **constant**"))
+    assert "Runs that diverged or ended at chance have no value" in text
 
 
 def test_the_gap_and_the_epochs_after_the_best_one_are_named(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_the_verdict_of_the_study_stands_on_top(finished: tuple[Stored, Report],
     assert "of 4 changes" in sentence
     assert f"**{markdown(sentence)}**" in written.markdown.read_text(encoding="utf-8")
     assert facts(root)["Warnings"] == "0"
-    assert facts(root)["Test set"] == "shut"
+    assert facts(root)["Test set"] == "not used"
 
 
 def test_the_methods_say_what_was_done(root: Element) -> None:
@@ -200,7 +200,7 @@ def test_the_methods_say_what_was_done(root: Element) -> None:
 def test_captions_name_intervals_method_and_family(root: Element) -> None:
     caption = root.all("figcaption")[0].words
     assert "simultaneous 95 % intervals (guarded blocked Dunnett, family of k = 4)" in caption
-    assert "Shaded: true differences below" in caption
+    assert "Shaded" not in caption  # power is no threshold for what was measured
 
 
 def test_the_author_s_interpretation_is_included_and_never_changed(tmp_path: Path) -> None:
@@ -217,6 +217,38 @@ def test_the_author_s_interpretation_is_included_and_never_changed(tmp_path: Pat
     assert "<script>alert(1)</script>" in own.text
     assert "Because of **noise**." in written.markdown.read_text(encoding="utf-8")
     assert mine.read_text(encoding="utf-8") == text
+
+
+MINE = r"""Both $\\alpha_1$ and \\(x_2 \\le y\\) cost $5 and $6.
+
+## My view
+
+Not <b>bold</b>.
+
+Under
+=====
+
+```
+## code stays, <b>too</b>
+```
+"""
+
+
+def test_formulas_keep_their_backslashes_and_headings_stay_below_the_section(tmp_path: Path) -> None:
+    mine = tmp_path / "report" / "interpretation.md"
+    mine.parent.mkdir()
+    mine.write_text(MINE.replace("\\\\", "\\"), encoding="utf-8")
+    _, written = report(tmp_path)
+    own = section(Page(written.html).root, "interpretation")
+    assert "Both $\\alpha_1$ and \\(x_2 \\le y\\) cost $5 and $6." in own.words
+    assert [heading.words for heading in (*own.all("h3"), *own.all("h4"))] == ["Under", "My view"]
+    text = written.markdown.read_text(encoding="utf-8")
+    author = text[text.index("## Interpretation") :]
+    assert "\n#### My view\n" in author
+    assert "\n### Under\n" in author
+    assert "Not &lt;b>bold&lt;/b>." in author
+    assert "## code stays, <b>too</b>" in author
+    assert "\\(x_2 \\le y\\)" in author
 
 
 def test_without_an_interpretation_the_report_says_where_to_put_it(root: Element) -> None:
@@ -242,7 +274,9 @@ def test_results_from_elsewhere_are_reported_without_what_nobody_knows(tmp_path:
     table.write_text("\n".join(lines), encoding="utf-8")
     written = report_on(read_results(table, "base"), Store(tmp_path / "results"), tmp_path / "report")
     root = Page(written.html).root
-    assert root.all("p", class_="headline")[0].words.startswith("1 of 3 changes matters: a (better)")
+    assert root.all("p", class_="headline")[0].words.startswith(
+        "On accuracy, 1 of 3 changes makes a difference: a (better by"
+    )
     assert sections(root) == ["effects", "warnings", "interpretation", "methods", "reproduce"]
     assert "Parameters" not in section(root, "effects").words
 
@@ -525,7 +559,12 @@ def test_the_templates_are_found() -> None:
     [
         ("a|b", "a\\|b"),
         ("two\nlines", "two lines"),
-        ("<script>&", "&lt;script&gt;&amp;"),
+        ("<script>&amp;", "&lt;script>&amp;amp;"),
+        ("<.001 & more", "<.001 & more"),
+        ("1.00", "1.00"),
+        ("-0.5", "-0.5"),
+        ("---", "--\\-"),
+        ("> quoted", "\\> quoted"),
         ("weight_decay", "weight\\_decay"),
         ("1. one", "1\\. one"),
         ("- one", "\\- one"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from ablation.analysis import Analysis
 from ablation.report import write_report
 from ablation.results import load_results
-from tests.stored import Arm, Fate, Stored, write_predictions, write_study
+from tests.stored import Arm, Fate, Stored, amend, write_predictions, write_study
 
 NOISE = [0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, 0.0, 0.002, -0.001]
 ARMS = ("up", "down", "same", "alike", "other")
@@ -78,13 +79,13 @@ def test_what_is_not_detected_is_bounded_by_the_larger_end_of_its_interval(tmp_p
     same = analysed(tmp_path, 3)["effects"][2]
     assert same["low"] < 0 < same["high"]
     largest = 100 * max(-same["low"], same["high"])
-    assert same["words"] == f"no difference larger than {largest:.1f} points detected"
+    assert same["words"] == f"no clear effect: at most {largest:.1f} points either way"
 
 
 def test_two_seeds_speak_tentatively(tmp_path: Path) -> None:
     found = analysed(tmp_path, 2, SHIFTS | {"up": 0.12})
     assert words(found)["up"].startswith("tentatively better by 11.")
-    assert "change tentatively" in found["verdict"] or "changes tentatively matter" in found["verdict"]
+    assert "2 of 5 changes tentatively make a difference: up (better by 11." in found["verdict"]
 
 
 def test_two_seeds_with_few_variants_make_no_claim(tmp_path: Path) -> None:
@@ -93,7 +94,11 @@ def test_two_seeds_with_few_variants_make_no_claim(tmp_path: Path) -> None:
     assert words(found)["up"] == "no claim: two seeds and fewer than four residual degrees of freedom"
     assert found["effects"][0]["p"] is None
     assert found["detectable"] is None
-    assert found["verdict"] == "None of 2 changes is shown to matter; 2 have too few runs for a claim."
+    size = 100 * found["effects"][0]["difference"]
+    assert found["verdict"] == (
+        "On validation accuracy, none of 2 changes is shown to make a difference; 2 have too few runs for a claim; "
+        f"the largest measured difference is that of up (+{size:.1f} points)."
+    )
 
 
 def test_ten_seeds_say_whether_the_sign_flips_agree(tmp_path: Path) -> None:
@@ -119,8 +124,10 @@ def test_one_seed_speaks_of_two_trained_networks_and_never_of_recipes(tmp_path: 
         "These two trained networks do not detectably differ (McNemar p = 1.00).",
     }
     assert set(verdicts(found).values()) == {"no_claim"}
+    size = 100 * found["effects"][0]["difference"]
     assert found["verdict"] == (
-        "Single seed: no claim about any recipe. Of 2 trained networks, 1 detectably differs from the baseline's."
+        "A single seed allows no claim about any recipe. On validation accuracy, 1 of 2 trained networks differs "
+        f"detectably from the baseline's; the largest measured difference is that of up (+{size:.1f} points)."
     )
     assert found["method"] == "exact McNemar test of two trained networks, Holm"
     assert all(effect["low"] is None and effect["p"] is None for effect in found["effects"])
@@ -131,7 +138,7 @@ def test_one_seed_speaks_of_two_trained_networks_and_never_of_recipes(tmp_path: 
 def test_one_seed_without_predictions_makes_no_claim_at_all(tmp_path: Path) -> None:
     found = analysed(tmp_path, 1)
     assert set(words(found).values()) == {"Single seed: no claim about the recipe."}
-    assert found["verdict"] == "Single seed: no claim about any recipe."
+    assert found["verdict"].startswith("A single seed allows no claim about any recipe. On validation accuracy, the la")
 
 
 def test_equivalence_needs_a_declared_margin(tmp_path: Path) -> None:
@@ -159,7 +166,8 @@ def test_a_diverged_run_makes_its_variant_unstable_and_the_mean_conditional(tmp_
     assert (verdicts(found)["up"], words(found)["up"]) == ("unstable", "unstable: 2/3 diverged")
     assert found["effects"][0]["n"] == 1
     assert verdicts(found)["down"] == "worse"
-    assert "1 is unstable" in found["verdict"]
+    only = 100 * found["effects"][0]["difference"]
+    assert f"1 is unstable: up (2/3 diverged, +{only:.1f} points in the others)" in found["verdict"]
     written = tmp_path / "again"
     reported(store(written, 3, fates=fates), written)
     assert "conditional: mean of the 1 of 3 that finished" in (written / "report" / "report.md").read_text()
@@ -184,7 +192,7 @@ def test_a_crash_is_no_result_and_no_verdict(tmp_path: Path) -> None:
     found = analysed(tmp_path, 3, fates={("up", 0): "crashed"})
     assert verdicts(found)["up"] == "no_claim"
     assert words(found)["up"] == "no claim: an incomplete variant with fewer than three common seeds"
-    assert found["verdict"].startswith("So far: ")
+    assert found["verdict"].startswith("So far, on validation accuracy, ")
 
 
 def test_where_lower_is_better_a_fall_is_an_improvement(tmp_path: Path) -> None:
@@ -210,15 +218,104 @@ def test_alpha_is_the_study_s_own(tmp_path: Path) -> None:
 
 def test_the_verdict_of_the_study_names_what_matters_and_how_small_an_effect_it_could_see(tmp_path: Path) -> None:
     found = analysed(tmp_path, 3)
-    floor = 100 * found["detectable"]
+    up, down = (100 * found["effects"][place]["difference"] for place in (0, 1))
     assert found["verdict"] == (
-        f"2 of 5 changes matter: down (worse), up (better); 3 are not detectable below {floor:.1f} points."
+        f"On validation accuracy, 2 of 5 changes make a difference: down (worse by {-down:.1f} points), up (better by "
+        f"{up:.1f} points); 3 show no clear effect (a true difference of {100 * found['detectable']:.1f} points would "
+        "be found in 80 % of such studies)."
     )
 
 
 def test_without_any_effect_nothing_is_said_to_matter(tmp_path: Path) -> None:
     found = analysed(tmp_path, 3, {"same": 0.0, "alike": 0.001, "other": -0.001})
-    assert found["verdict"].startswith("None of 3 changes is shown to matter; 3 are not detectable below ")
+    assert found["verdict"].startswith(
+        "On validation accuracy, none of 3 changes is shown to make a difference; 3 show no clear effect (a true "
+    )
+    assert "the largest measured difference is that of " in found["verdict"]
+
+
+def test_the_largest_difference_is_named_even_if_no_clear_effect(tmp_path: Path) -> None:
+    rows = exact({"same": 0.0, "alike": 0.02, "other": -0.001}, 3)
+    rows["alike"] = [0.9, 0.8, 0.86]
+    found = analysed(tmp_path, 3, {"same": 0.0, "alike": 0.02, "other": -0.001}, exact=rows)
+    assert verdicts(found)["alike"] in ("not_detected", "unstable")
+    assert "alike (" in found["verdict"]
+
+
+def test_a_variant_at_chance_is_named_with_how_many_of_its_runs_are(tmp_path: Path) -> None:
+    for seeds in (1, 3):
+        rows = exact(SHIFTS, seeds) | {"up": [0.1] * seeds}
+        found = analysed(tmp_path / str(seeds), seeds, exact=rows)
+        assert f"1 is unstable: up ({seeds}/{seeds} at chance)" in found["verdict"]
+
+
+def same_weights(stored: Stored, variant: str) -> None:
+    for seed in stored.manifest.seeds:
+        record = stored.store.run(stored.manifest.run_folder("baseline", seed)).record()
+        assert record is not None
+        amend(stored, variant, seed, weights_sha256=record.weights_sha256)
+
+
+def test_identical_weights_are_called_identical_and_are_not_tested(tmp_path: Path) -> None:
+    rows = exact(SHIFTS, 3)
+    stored = store(tmp_path, 3, exact=rows | {"same": rows["baseline"]})
+    same_weights(stored, "same")
+    found = reported(stored, tmp_path)
+    same = found["effects"][2]
+    assert (same["verdict"], same["difference"], same["low"], same["high"], same["p"]) == (
+        "identical",
+        0,
+        None,
+        None,
+        None,
+    )
+    assert same["words"] == "identical: the same trained weights as the baseline under every seed"
+    assert "1 is identical to the baseline: same" in found["verdict"]
+    assert (found["design"]["comparisons"], found["design"]["k"]) == (4, 4)
+    without = claims(store(tmp_path / "without", 3, {name: shift for name, shift in SHIFTS.items() if name != "same"}))
+    assert without["design"]["k"] == 4
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "Not tested, and not in the family: same (identical weights)." in page
+
+
+def test_an_interval_never_leaves_the_range_of_an_accuracy(tmp_path: Path) -> None:
+    rows = exact(SHIFTS, 3) | {"up": [0.99, 0.12, 0.95]}
+    found = analysed(tmp_path, 3, {"up": 0.0}, exact=rows, val_images=3600)
+    (up,) = found["effects"]
+    assert up["clipped"]
+    assert up["low"] == -1.0
+    assert up["high"] <= 1.0
+
+
+def test_a_loss_has_no_range_to_cut_an_interval_at(tmp_path: Path) -> None:
+    rows = exact(SHIFTS, 3) | {"up": [0.99, 0.12, 0.95]}
+    measured = {"metric": "val_loss", "direction": "lower"}
+    found = analysed(tmp_path, 3, {"up": 0.0}, exact=rows, analysis=measured)
+    assert not found["effects"][0]["clipped"]
+
+
+def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path) -> None:
+    rows = exact(SHIFTS, 3) | {"up": [0.820, 0.859, 0.855]}
+    found = reported(store(tmp_path, 3, exact=rows), tmp_path)
+    up = found["effects"][0]
+    assert up["p"] <= 0.05 < up["paired_p"]
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "the two disagree: the verdict rests on p, whose error is pooled over all variants" in page
+
+
+def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_stated(tmp_path: Path) -> None:
+    stored = store(tmp_path, 5)
+    stored = Stored(stored.store, replace(stored.manifest, added_seeds=(3, 4), looks=2))
+    found = reported(stored, tmp_path)
+    assert (found["looks"], found["family_wise_bound"]) == (2, 0.1)
+    (warning,) = [own for own in found["warnings"] if own["code"] == "added_seeds"]
+    assert warning["message"] == (
+        "seeds 3, 4 were added after results had been seen: with 2 looks at 0.05 each, the family-wise error is at "
+        "most 0.1, not 0.05"
+    )
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "0–4, 2 added later" in page
+    assert "over 2 looks the family-wise error is at most 0.1 (union bound)" in page
 
 
 def test_what_can_be_detected_is_that_of_the_design_in_the_unit_of_the_residual(tmp_path: Path) -> None:
@@ -239,8 +336,10 @@ def control(folder: Path, shift: float) -> dict[str, Any]:
 
 def test_a_silent_control_is_told_and_is_no_change(tmp_path: Path) -> None:
     found = control(tmp_path, 0.0)
-    assert "2 of 5 changes matter" in found["verdict"]
-    assert found["verdict"].endswith("the baseline against itself under other seeds, stayed silent.")
+    assert "2 of 5 changes make a difference" in found["verdict"]
+    assert found["verdict"].endswith(
+        "the baseline against itself under other seeds, shows no difference, as it should."
+    )
 
 
 def test_a_control_that_differs_takes_the_verdicts_back(tmp_path: Path) -> None:

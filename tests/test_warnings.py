@@ -196,9 +196,31 @@ def test_a_size_that_is_the_declared_change_comes_with_it(tmp_path: Path) -> Non
 def test_an_unequal_time_at_equal_size(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     amend_epochs(stored, "constant", lambda row, of: replace(row, seconds=3 * row.seconds))
+    for variant in ("baseline", "constant"):
+        amend(stored, variant, host="lab-1")
     found = the("unequal_time", stored)
-    assert "times the time an epoch (" in found.message
+    assert "times the time per epoch (" in found.message
+    assert found.message.endswith(" in 3 pairs of runs trained side by side)")
     seen(stored, tmp_path, found)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"host": "lab-2"},
+        {"started": "2026-03-02T09:00:00+00:00", "finished": "2026-03-02T10:00:00+00:00"},
+        {"resumed": 1},
+        {"host": ""},
+    ],
+)
+def test_times_are_not_compared_between_runs_that_were_not_trained_side_by_side(
+    tmp_path: Path, elsewhere: dict[str, Any]
+) -> None:
+    stored = write_study(tmp_path)
+    amend_epochs(stored, "constant", lambda row, of: replace(row, seconds=3 * row.seconds))
+    amend(stored, "baseline", host="lab-1")
+    amend(stored, "constant", **{"host": "lab-1", **elsewhere})
+    assert "unequal_time" not in {own.code for own in describe(load_results(stored.store, stored.manifest)).warnings}
 
 
 def test_more_changed_than_was_declared(tmp_path: Path) -> None:
@@ -274,7 +296,7 @@ def test_a_variant_added_after_results_were_seen(tmp_path: Path) -> None:
 
 
 def opened(*times: str) -> tuple[Mapping[str, Any], ...]:
-    return tuple({"time": time, "user": "me", "host": "here", "runs": [], "reason": ""} for time in times)
+    return tuple({"time": time, "user": "me", "host": "here", "runs": [], "images": 360} for time in times)
 
 
 def openings(stored: Stored, *times: str) -> dict[str, str]:
@@ -284,7 +306,7 @@ def openings(stored: Stored, *times: str) -> dict[str, str]:
 
 def test_a_test_set_opened_again(tmp_path: Path) -> None:
     found = openings(write_study(tmp_path), "2026-04-02T10:00:00+00:00", "2026-04-01T10:00:00+00:00")
-    assert found == {"test_opened_again": "the test set was opened 2 times (2026-04-01, 2026-04-02)"}
+    assert found == {"test_opened_again": "the test set was evaluated 2 times (2026-04-01, 2026-04-02)"}
 
 
 def test_runs_trained_after_the_test_set_was_opened(tmp_path: Path) -> None:
@@ -292,7 +314,7 @@ def test_runs_trained_after_the_test_set_was_opened(tmp_path: Path) -> None:
     amend(stored, "constant", started="2026-04-03T10:00:00+00:00")
     found = openings(stored, "2026-04-02T10:00:00+00:00")
     assert found == {
-        "trained_after_opening": "3 runs (constant) began after the test set was first opened (2026-04-02)"
+        "trained_after_opening": "3 runs (constant) began after the first evaluation on the test set (2026-04-02)"
     }
 
 

@@ -68,22 +68,28 @@ def design(found: Comparison | None, seeds: int, comparisons: int, networks: boo
     )
 
 
-def with_claims(effects: Sequence[Effect], found: Comparison | None) -> tuple[Effect, ...]:
-    """The effects, the baseline first, with intervals and p-values."""
+def with_claims(effects: Sequence[Effect], found: Comparison | None, farthest: float) -> tuple[Effect, ...]:
+    """The effects, the baseline first, with intervals and p-values; those identical to the baseline are not tested.
+
+    No interval leaves [-farthest, farthest], the range of a difference of the metric.
+    """
     if found is None:
         return tuple(effects)
-    claimed = [_claim(own, tested, found.alpha) for own, tested in zip(effects[1:], found.effects, strict=True)]
+    tested = iter(found.effects)
+    claimed = [own if own.identical else _claim(own, next(tested), found.alpha, farthest) for own in effects[1:]]
     return (effects[0], *claimed)
 
 
-def _claim(own: Effect, tested: stats.Effect, alpha: float) -> Effect:
+def _claim(own: Effect, tested: stats.Effect, alpha: float, farthest: float) -> Effect:
     flips = _known(tested.sign_flip_p)
+    low, high = max(tested.low, -farthest), min(tested.high, farthest)  # NaN stays: it is the first argument
     return replace(
         own,
         difference=_known(tested.difference),
         pairs=tested.pairs,
-        low=_known(tested.low),
-        high=_known(tested.high),
+        low=_known(low),
+        high=_known(high),
+        clipped=tested.low < low or tested.high > high,
         p=_known(tested.p),
         method=str(tested.method) if tested.estimable else None,
         reason=str(tested.reason) if tested.reason else None,

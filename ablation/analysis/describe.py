@@ -17,7 +17,8 @@ from ablation import words
 from ablation.analysis.cautions.fairness import with_confounds
 from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.compare import Predicted, Run
-from ablation.analysis.measure import Measure, at_chance, measured, primary_measure
+from ablation.analysis.heldout import test_set
+from ablation.analysis.measure import Measure, at_chance, measured, primary_measure, same_weights
 from ablation.analysis.types import Analysis, Effect, Facts, SeedResult, Setup, Sweep, Trouble
 from ablation.manifest import Arm, Manifest
 from ablation.results import Results
@@ -33,14 +34,16 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
     known: Mapping[Run, Predicted] = {} if predictions is None else predictions
     measure, alpha, networks = primary_measure(results), float(options["alpha"]), len(results.manifest.seeds) == 1
     values = measured(results, measure)
-    y = compare.table([arm.name for arm in manifest.arms], manifest.seeds, values)
+    measured_effects = _effects(results, measure, values)
+    compared = [own for own in measured_effects if not own.identical]
+    y = compare.table([own.variant for own in compared], manifest.seeds, values)
     found = compare.compare(y, alpha)
-    effects = compare.with_claims(_effects(results, measure, values), found)
+    effects = compare.with_claims(measured_effects, found, measure.farthest)
     effects = compare.with_networks(effects, known) if networks else effects
     effects = verdicts.with_verdicts(effects, measure, alpha, options["margin"], networks)
     effects = with_confounds(results, effects)
     by_name, sweeps, facts = {own.variant: own for own in effects}, _sweeps(manifest), _facts(results)
-    design = compare.design(found, len(manifest.seeds), len(manifest.arms) - 1, networks)
+    design = compare.design(found, len(manifest.seeds), len(compared) - 1, networks)
     tested = (sweeps, by_name, manifest.seeds, values)
     return Analysis(
         measure=measure,
@@ -54,6 +57,8 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         trends=contrasts.trends(*tested, found) if found else (),
         data_curve=contrasts.data_curve(*tested, measure, alpha),
         warnings=cautions.cautions(results, effects, measure, y, found, known),
+        looks=manifest.looks,
+        test=test_set(results),
         facts=facts,
         setup=_setup(results),
         sweeps=sweeps,
@@ -73,7 +78,10 @@ def _effects(results: Results, measure: Measure, values: Mapping[Run, float]) ->
     effects = []
     for arm in manifest.arms:
         chance = frozenset(seed for variant, seed in lost if variant == arm.name)
-        effects.append(_effect(arm, manifest.baseline, runs[arm.name], own_values[arm.name], reference, chance, paces))
+        own = own_values[arm.name]
+        shared = [seed for seed in own if seed in reference]
+        same = arm.kind not in ("baseline", "control") and same_weights(results, arm.name, shared)
+        effects.append(_effect(arm, manifest.baseline, runs[arm.name], own, reference, chance, paces, same))
     return effects
 
 
@@ -92,6 +100,7 @@ def _effect(
     reference: Mapping[int, float],
     chance: frozenset[int],
     paces: Mapping[str, float],
+    identical: bool,
 ) -> Effect:
     differences = {} if arm is baseline else {s: a - reference[s] for s, a in values.items() if s in reference}
     status = Counter(runs["status"])
@@ -118,6 +127,7 @@ def _effect(
         peak_memory_mb=_mean(finished["peak_memory_mb"]),
         at_chance=len(chance),
         exploratory=arm.exploratory,
+        identical=identical,
     )
 
 
@@ -162,6 +172,7 @@ def _facts(results: Results) -> Facts:
         devices=tuple(sorted({record.environment.device for record in results.records.values()})),
         seconds=sum(record.train_seconds for record in results.records.values()),
         openings=len(results.openings),
+        added_seeds=results.manifest.added_seeds,
     )
 
 

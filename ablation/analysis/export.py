@@ -25,6 +25,8 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
         "alpha": analysis.alpha,
         "margin": analysis.margin,
         "detectable": design.detectable,
+        "looks": analysis.looks,
+        "family_wise_bound": analysis.family_wise_bound,
         "verdict": analysis.headline,
         "seeds": list(analysis.facts.seeds),
         "design": asdict(design),
@@ -34,6 +36,7 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
         "trends": [_trend(asdict(own)) for own in analysis.trends],
         "data_curve": asdict(analysis.data_curve) if analysis.data_curve else None,
         "selection": asdict(analysis.selection),
+        "test_set": asdict(analysis.test) if analysis.test else None,
         "warnings": [asdict(own) for own in analysis.warnings],
     }
     plain: dict[str, Any] = _plain(values)
@@ -47,7 +50,7 @@ def _group(own: Effect) -> dict[str, Any]:
 
 def _effect(own: Effect) -> dict[str, Any]:
     claims = ("pairs", "difference", "low", "high", "p", "verdict", "words", "method", "reason", "paired_p")
-    checks = ("sign_flip_p", "flips_agree", "networks_p", "screened", "incomplete", "exploratory")
+    checks = ("sign_flip_p", "flips_agree", "networks_p", "screened", "incomplete", "exploratory", "clipped")
     head = {"variant": own.variant, "kind": own.kind, "change": own.change}
     body = {key: getattr(own, key) for key in (*claims, *checks)}
     return head | _group(own) | body | {"confounds": [asdict(confound) for confound in own.confounds]}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablation.analysis.measure import successful
 from ablation.results import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
@@ -103,9 +104,10 @@ def learning(results: Results) -> Learning | None:
 
 
 def courses(results: Results) -> dict[str, tuple[Course, ...]]:
-    """Variant -> its finished runs, by seed; variants without one are left out."""
-    runs = results.runs.loc[results.runs["status"] == "finished", ["variant", "seed", "selected_epoch", "best_epoch"]]
-    marks = {(str(v), int(s)): (_whole(chosen), _whole(best)) for v, s, chosen, best in runs.itertuples(index=False)}
+    """Variant -> its successful runs, by seed; variants without one are left out."""
+    kept = set(successful(results))
+    runs = results.runs[["variant", "seed", "selected_epoch", "best_epoch"]].itertuples(index=False)
+    marks = {(str(v), int(s)): (_whole(own), _whole(best)) for v, s, own, best in runs if (str(v), int(s)) in kept}
     epochs = results.epochs
     names, seeds = epochs["variant"].to_numpy(), epochs["seed"].to_numpy(dtype=int)
     columns = {column: epochs[column].to_numpy(dtype=float) for column in _COLUMNS}

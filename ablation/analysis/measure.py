@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,6 @@ from ablation import words
 from ablation.results import Results
 
 _PARTS = {"val": "validation", "train": "training"}
-_TEST = "test_accuracy"
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,11 @@ class Measure:
     @property
     def scale(self) -> float:
         return 100.0 if self.accuracy else 1.0
+
+    @property
+    def farthest(self) -> float:
+        """The largest difference that two values of the metric can have, in the unit stored."""
+        return 1.0 if self.accuracy else math.inf
 
     @property
     def name(self) -> str:
@@ -89,18 +93,10 @@ class Measure:
 
 
 def primary_measure(results: Results) -> Measure:
-    """What the study names; else validation accuracy, or test accuracy once every finished run has one."""
+    """What the study names, validation accuracy by default; evaluating the test set does not change it."""
     options = results.manifest.analysis
-    column = str(options["metric"])
-    if not options.get("metric_stated", True) and _tested(results):
-        column = _TEST
-    plain = Measure(column, options["direction"] == "higher", 1)
+    plain = Measure(str(options["metric"]), options["direction"] == "higher", 1)
     return replace(plain, digits=_digits(plain, results))
-
-
-def _tested(results: Results) -> bool:
-    done = results.runs[results.runs["status"] == "finished"]
-    return _TEST in done and len(done) > 0 and bool(done[_TEST].notna().all())
 
 
 def _digits(measure: Measure, results: Results) -> int:
@@ -114,17 +110,19 @@ def _digits(measure: Measure, results: Results) -> int:
 
 
 def measured(results: Results, measure: Measure) -> dict[tuple[str, int], float]:
-    """(variant, seed) -> the metric at the selected epoch, of the finished runs that are not at chance."""
+    """(variant, seed) -> the metric at the selected epoch, of the successful runs."""
     if measure.column not in results.runs:
         return {}
-    done = results.runs[results.runs["status"] == "finished"]
+    runs = results.runs[["variant", "seed", measure.column]].itertuples(index=False)
+    values = {(str(variant), int(seed)): float(value) for variant, seed, value in runs}
+    return {run: values[run] for run in successful(results) if math.isfinite(values[run])}
+
+
+def successful(results: Results) -> tuple[tuple[str, int], ...]:
+    """The runs that have a value: finished, and better than guessing. Every mean of the report is over these alone."""
+    done = results.runs.loc[results.runs["status"] == "finished", ["variant", "seed"]].itertuples(index=False)
     lost = at_chance(results)
-    found: dict[tuple[str, int], float] = {}
-    for row in done.to_dict("records"):
-        run, value = (str(row["variant"]), int(row["seed"])), float(row[measure.column])
-        if run not in lost and math.isfinite(value):
-            found[run] = value
-    return found
+    return tuple(run for variant, seed in done if (run := (str(variant), int(seed))) not in lost)
 
 
 def at_chance(results: Results) -> frozenset[tuple[str, int]]:
@@ -145,3 +143,13 @@ def chance_limit(row: Mapping[Any, Any], classes: int) -> float | None:
         return None
     guess = 1.0 / classes
     return guess + 2.326 * math.sqrt(guess * (1 - guess) / float(images))
+
+
+def same_weights(results: Results, variant: str, seeds: Sequence[int]) -> bool:
+    """Whether a variant was trained to the very weights of the baseline under each of these seeds; False for none."""
+    return bool(seeds) and all(_same_weights(results, variant, seed) for seed in seeds)
+
+
+def _same_weights(results: Results, variant: str, seed: int) -> bool:
+    own, base = (results.records.get((name, seed)) for name in (variant, results.manifest.baseline.name))
+    return own is not None and base is not None and None is not own.weights_sha256 == base.weights_sha256

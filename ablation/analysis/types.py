@@ -9,7 +9,7 @@ from typing import Literal
 from ablation.analysis.measure import Measure
 from ablation.record import Environment
 
-Verdict = Literal["better", "worse", "not_detected", "equivalent", "unstable", "no_claim"]
+Verdict = Literal["better", "worse", "not_detected", "equivalent", "identical", "unstable", "no_claim"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Confound:
     own: float
     baseline: float
     declared: bool
+    pairs: int = 0
+    """Of a time: the pairs of runs, trained side by side, that it was measured on."""
 
     @property
     def share(self) -> float:
@@ -66,7 +68,9 @@ class Effect:
     variant and the baseline. [low, high] is simultaneous over the family and p adjusted for it, by `method`; `reason`
     says why there is none. `paired_p` is the Holm-adjusted paired t on the variant's own variance, `flips_agree`
     whether the sign-flip check comes to the same (from 10 seeds), `networks_p` the Holm-adjusted McNemar p of two
-    networks (one seed). Metrics are in their own unit, times seconds, memory MiB; None where unknown.
+    networks (one seed). `identical`: trained to the very weights of the baseline under every shared seed, so that there
+    is nothing to test. `clipped`: an end of the interval was cut at the range of the metric. Metrics are in their own
+    unit, times seconds, memory MiB; None where unknown.
     """
 
     variant: str
@@ -101,6 +105,8 @@ class Effect:
     networks_p: float | None = None
     screened: bool = False
     incomplete: bool = False
+    identical: bool = False
+    clipped: bool = False
     verdict: Verdict | None = None
     words: str = ""
     confounds: tuple[Confound, ...] = ()
@@ -119,6 +125,32 @@ class Effect:
     def conditional(self) -> bool:
         """Whether the mean stands only for those runs that did not diverge."""
         return self.failed > 0 and self.n > 0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One variant on the test set: mean and SD (ddof 1) of the accuracy over `n` runs, as fractions of 1.
+
+    `difference` is the mean over the `pairs` seeds that the variant and the baseline share; None where there are none.
+    """
+
+    variant: str
+    n: int
+    mean: float | None
+    sd: float | None
+    difference: float | None
+    pairs: int
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What the evaluations on the test set gave: how many images, when (UTC, ISO 8601), and each variant's accuracy."""
+
+    images: int
+    times: tuple[str, ...]
+    rows: tuple[HeldOut, ...]
+
+    __test__ = False  # not a test, whatever pytest reads from its name
 
 
 @dataclass(frozen=True)
@@ -226,6 +258,8 @@ class Facts:
     devices: tuple[str, ...]
     seconds: float
     openings: int = 0
+    added_seeds: tuple[int, ...] = ()
+    """Seeds that were added after results had been seen."""
 
     @property
     def done(self) -> int:
@@ -298,6 +332,15 @@ class Analysis:
     setup: Setup
     sweeps: tuple[Sweep, ...]
     troubles: tuple[Trouble, ...]
+    looks: int = 1
+    """Numbers of seeds under which the family could be judged: more than one where seeds were added later."""
+    test: TestSet | None = None
+    """None before the test set was evaluated."""
+
+    @property
+    def family_wise_bound(self) -> float:
+        """Upper bound of the family-wise error: alpha for each look (union bound)."""
+        return min(1.0, self.looks * self.alpha)
 
     @property
     def metric(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ablation import words
@@ -29,6 +29,8 @@ def judge(own: Effect, measure: Measure, alpha: float, margin: float | None) -> 
     """The verdict on one variant: from its adjusted p, never from the interval, but for equivalence."""
     if own.failed or own.screened:
         return "unstable"
+    if own.identical:
+        return "identical"
     if own.method is None or own.p is None or own.difference is None:
         return "no_claim"
     if own.p <= alpha:
@@ -47,7 +49,9 @@ def _inside(own: Effect, margin: float | None) -> bool:
 def phrase(own: Effect, verdict: Verdict, measure: Measure, alpha: float, margin: float | None, networks: bool) -> str:
     """The verdict in words."""
     if verdict == "unstable":
-        return _unstable(own, measure)
+        return f"unstable: {', '.join(_failures(own, measure))}"
+    if verdict == "identical":
+        return f"identical: the same trained weights as the baseline{' under every seed' if own.pairs > 1 else ''}"
     if verdict == "no_claim":
         return _single(own, alpha) if networks else f"no claim: {own.reason or 'no run to compare'}"
     if verdict in ("better", "worse"):
@@ -78,7 +82,7 @@ def _bounded(own: Effect, verdict: Verdict, measure: Measure, margin: float | No
     if verdict == "equivalent":
         return f"equivalent: within the declared margin of {measure.size(margin or 0.0)}"
     largest = max(abs(own.low or 0.0), abs(own.high or 0.0))
-    return f"no difference larger than {measure.size(largest)} detected"
+    return f"no clear effect: at most {measure.size(largest)} either way"
 
 
 def _checked(own: Effect) -> str:
@@ -87,16 +91,15 @@ def _checked(own: Effect) -> str:
     return "; the sign-flip check agrees" if own.flips_agree else "; the sign-flip check does not agree"
 
 
-def _unstable(own: Effect, measure: Measure) -> str:
-    parts = []
+def _failures(own: Effect, measure: Measure) -> Iterator[str]:
+    """Why a variant is unstable, in a few words each."""
     if own.diverged:
-        parts.append(f"{own.diverged}/{len(own.runs)} diverged")
+        yield f"{own.diverged}/{len(own.runs)} diverged"
     if own.at_chance:
-        parts.append(f"{own.at_chance}/{len(own.runs)} at chance")
+        yield f"{own.at_chance}/{len(own.runs)} at chance"
     if own.screened:
         spread = f" (SD {measure.size(own.sd)})" if own.sd is not None else ""
-        parts.append(f"its spread over seeds{spread} is an outlier")
-    return "unstable: " + ", ".join(parts)
+        yield f"its spread over seeds{spread} is an outlier"
 
 
 def _single(own: Effect, alpha: float) -> str:
@@ -116,71 +119,102 @@ def p_value(p: float | None) -> str:
 
 
 def headline(effects: Sequence[Effect], measure: Measure, design: Design, alpha: float, unfinished: bool) -> str:
-    """The verdict of the whole study in a sentence or two."""
+    """The verdict of the whole study in a sentence or two; the largest measured difference is always named."""
     changes = [own for own in effects[1:] if own.kind != "control"]
     if not changes or not any(own.n or own.failed for own in effects):
         return ""
-    if design.networks:
-        return _one_seed(changes, alpha)
-    matter = [own for own in changes if own.verdict in ("better", "worse")]
-    hedge = " tentatively" if design.seeds == 2 and matter else ""
-    text = f"{len(matter) or 'None'} of {words.plural(len(changes), 'change')}{hedge} {_matters(matter)}"
-    rest = [part for part in _rest(changes, measure, design) if part]
-    sentence = "; ".join([text, *rest]) + "."
-    sentence = f"So far: {sentence[0].lower()}{sentence[1:]}" if unfinished else sentence
-    return sentence + _control(effects, measure)
+    judged = _networks(changes, alpha) if design.networks else _judged(changes, measure, design)
+    parts = [*judged, *_excluded(changes, measure)]
+    largest = max(changes, key=lambda own: abs(own.difference or 0.0))
+    if largest.difference and largest.verdict in ("not_detected", "equivalent", "no_claim"):
+        parts.append(f"the largest measured difference is that of {_named(largest, measure)}")
+    start = f"So far, on {measure.name}" if unfinished else f"On {measure.name}"
+    sentence = f"{start}, {'; '.join(parts)}." if parts else ""
+    one_seed = "A single seed allows no claim about any recipe." if design.networks else ""
+    return " ".join(text for text in (one_seed, sentence, _control(effects)) if text)
 
 
-def _matters(matter: Sequence[Effect]) -> str:
-    if not matter:
-        return "is shown to matter"
-    shown = sorted(matter, key=lambda own: -abs(own.difference or 0.0))
-    names = [_named(own) for own in shown[:_MOST_NAMED]]
-    more = f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else ""
-    return f"{'matters' if len(matter) == 1 else 'matter'}: {', '.join(names)}{more}"
+def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iterator[str]:
+    """What was found, what was not, and what could have been found."""
+    matter = _with(changes, "better", "worse")
+    hedge = "tentatively " if design.seeds == 2 and matter else ""
+    makes = "makes" if len(matter) == 1 else "make"
+    of = f"of {words.plural(len(changes), 'change')}"
+    if matter:
+        yield f"{len(matter)} {of} {hedge}{makes} a difference: {_listed(matter, measure)}"
+    else:
+        yield f"none {of} is shown to make a difference"
+    unclear, power = len(_with(changes, "not_detected")), ""
+    if design.detectable:
+        power = f" (a true difference of {measure.size(design.detectable)} would be found in 80 % of such studies)"
+    if unclear:
+        yield f"{unclear} {'shows' if unclear == 1 else 'show'} no clear effect{power}"
+    if equal := len(_with(changes, "equivalent")):
+        yield f"{equal} {_is(equal)} equivalent to the baseline within the declared margin"
+    if open_ := len(_with(changes, "no_claim")):
+        yield f"{open_} {'has' if open_ == 1 else 'have'} too few runs for a claim"
 
 
-def _named(own: Effect) -> str:
-    return f"{own.variant} ({own.verdict}{', exploratory' if own.exploratory else ''})"
+def _excluded(changes: Sequence[Effect], measure: Measure) -> Iterator[str]:
+    """Variants that are not judged like the others, all by name: identical ones, and unstable or failed ones."""
+    if same := _with(changes, "identical"):
+        yield f"{len(same)} {_is(len(same))} identical to the baseline: {_listed(same, measure)}"
+    if unstable := _with(changes, "unstable"):
+        yield f"{len(unstable)} {_is(len(unstable))} unstable: {_listed(unstable, measure)}"
 
 
-def _rest(changes: Sequence[Effect], measure: Measure, design: Design) -> list[str]:
-    def some(verdict: Verdict, tell: Callable[[int], str]) -> str:
-        number = sum(own.verdict == verdict for own in changes)
-        return f"{number} {tell(number)}" if number else ""
+def _with(changes: Sequence[Effect], *verdicts: Verdict) -> list[Effect]:
+    return [own for own in changes if own.verdict in verdicts]
 
-    floor = f" below {measure.size(design.detectable)}" if design.detectable else ""
-    return [
-        some("not_detected", lambda n: f"{_is(n)} not detectable{floor}"),
-        some("equivalent", lambda n: f"{_is(n)} equivalent to the baseline within the declared margin"),
-        some("unstable", lambda n: f"{_is(n)} unstable"),
-        some("no_claim", lambda n: f"{'has' if n == 1 else 'have'} too few runs for a claim"),
-    ]
+
+def _listed(found: Sequence[Effect], measure: Measure) -> str:
+    """The variants with their sizes, the largest difference first."""
+    shown = sorted(found, key=lambda own: -abs(own.difference or 0.0))
+    names = [_named(own, measure) for own in shown[:_MOST_NAMED]]
+    return ", ".join(names) + (f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else "")
+
+
+def _named(own: Effect, measure: Measure) -> str:
+    """A variant with what there is to say of it, as `dropout=0.5 (better by 2.1 points)`."""
+    if own.verdict in ("better", "worse"):
+        said = f"{own.verdict} by {measure.size(own.difference or 0.0)}"
+    elif own.verdict == "unstable":
+        said = ", ".join([*_failures(own, measure), *_size_of_survivors(own, measure)])
+    else:
+        said = f"{measure.difference(own.difference)}{measure.unit}"
+    notes = [] if own.verdict == "identical" else [said]
+    notes += ["exploratory"] if own.exploratory else []
+    return f"{own.variant} ({', '.join(notes)})" if notes else own.variant
+
+
+def _size_of_survivors(own: Effect, measure: Measure) -> Iterator[str]:
+    if own.difference is not None:
+        rest = " in the others" if own.failed else ""
+        yield f"{measure.difference(own.difference)}{measure.unit}{rest}"
 
 
 def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _one_seed(changes: Sequence[Effect], alpha: float) -> str:
+def _networks(changes: Sequence[Effect], alpha: float) -> Iterator[str]:
+    """How many of the trained networks of a single seed differ from the baseline's."""
     known = [own.networks_p for own in changes if own.networks_p is not None]
-    text = "Single seed: no claim about any recipe."
-    if not known:
-        return text
     differ = sum(p <= alpha for p in known)
-    pairs = words.plural(len(known), "trained network")
-    verb = "differs" if differ == 1 else "differ"
-    return f"{text} Of {pairs}, {differ or 'none'} detectably {verb} from the baseline's."
+    if known:
+        verb = "differs" if differ == 1 else "differ"
+        of = words.plural(len(known), "trained network")
+        yield f"{differ or 'none'} of {of} {verb} detectably from the baseline's"
 
 
-def _control(effects: Sequence[Effect], measure: Measure) -> str:
-    """Whether the baseline against itself under other seeds stayed silent."""
+def _control(effects: Sequence[Effect]) -> str:
+    """Whether the baseline against itself under other seeds shows no difference."""
     controls = [own for own in effects[1:] if own.kind == "control" and own.method]
     if not controls:
         return ""
-    loud = [own for own in controls if own.verdict in ("better", "worse")]
-    if loud:
-        return " The A/A control, the baseline against itself under other seeds, differs: do not trust these verdicts."
-    if any(own.verdict == "unstable" for own in controls):
-        return " The A/A control, the baseline against itself under other seeds, is unstable."
-    return " The A/A control, the baseline against itself under other seeds, stayed silent."
+    name = "The A/A control, the baseline against itself under other seeds,"
+    if _with(controls, "better", "worse"):
+        return f"{name} differs: do not trust these verdicts."
+    if _with(controls, "unstable"):
+        return f"{name} is unstable."
+    return f"{name} shows no difference, as it should."

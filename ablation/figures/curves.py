@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import ablation.figures.style as style
 from ablation import words
+from ablation.analysis.measure import at_chance
 from ablation.results import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
@@ -25,6 +26,8 @@ COLUMNS: Mapping[Quantity, tuple[str, ...]] = {
 }
 _MEASURED = tuple(column for columns in COLUMNS.values() for column in columns)
 _AXIS_LABELS: Mapping[Quantity, str] = {"loss": "loss", "accuracy": "accuracy, %", "lr": "learning rate"}
+_FARTHEST = 4.0
+"""A variant whose loss is more than this many times that of the median variant may leave the axis."""
 MOST_STRAYS = 8
 """Runs without a result that a panel draws as lines of their own."""
 PANEL = (300, 190)
@@ -40,10 +43,10 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 class Curves:
-    """One variant over its epochs: mean, lowest and highest over its finished seeds for each measured column.
+    """One variant over its epochs: mean, lowest and highest over its successful runs for each measured column.
 
-    `x` is the epoch, or the step for a budget in steps, as far as all finished seeds went; `strays` are the runs
-    without a result, one table of epochs each; `selected` are the (x, validation accuracy) that the runs report.
+    `x` is the epoch, or the step for a budget in steps, as far as all successful runs went; `strays` are the runs
+    without a value, one table of epochs each; `selected` are the (x, validation accuracy) that the runs report.
     """
 
     variant: str
@@ -59,6 +62,9 @@ def study_curves(results: Results) -> dict[str, Curves]:
     """Aggregate the epochs of every variant; its keys stand in the order of the study."""
     unit = "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
     runs = results.runs.assign(selected_epoch=pd.to_numeric(results.runs["selected_epoch"]))
+    lost = at_chance(results)
+    keys = zip(runs["variant"], runs["seed"], runs["status"], strict=True)
+    runs["status"] = ["at chance" if (str(v), int(seed)) in lost else status for v, seed, status in keys]
     rows = results.epochs.merge(runs[["variant", "seed", "status", "selected_epoch"]], on=["variant", "seed"])
     groups = {str(name): table for name, table in rows.groupby("variant", sort=False)}
     return {arm.name: _curves(arm.name, groups.get(arm.name, rows.iloc[:0]), unit) for arm in results.manifest.arms}
@@ -94,20 +100,28 @@ def _strays(rows: pd.DataFrame, unit: str) -> tuple[tuple[str, Array, Mapping[st
 
 
 def loss_limits(curves: Sequence[Curves]) -> Limits:
-    """Limits that all loss panels share: from zero to where all but the highest few of the values lie."""
-    arrays = [values for c in curves for values in _losses(c)]
-    values = np.concatenate(arrays) if arrays else np.zeros(0)
-    values = values[np.isfinite(values)]
-    if not len(values):
+    """Limits that all loss panels share: from zero to where all but the highest few of the values lie.
+
+    Variants whose loss is far above that of most others, like one with a much too high learning rate, do not set the
+    axis: they would flatten all others.
+    """
+    panels = [values for c in curves if len(values := _losses(c))]
+    if not panels:
         return Limits(0.0, 1.0, False)
-    top, usual = float(values.max()), float(np.quantile(values, 0.97))
-    cut = top > 2 * usual > 0
-    return Limits(0.0, 1.05 * (1.3 * usual if cut else top) or 1.0, cut)
+    tops = [float(np.quantile(values, 0.97)) for values in panels]
+    usual = max(top for top in tops if top <= _FARTHEST * float(np.median(tops)))
+    highest = max(float(values.max()) for values in panels)
+    cut = highest > 2 * usual > 0
+    return Limits(0.0, 1.05 * (1.3 * usual if cut else highest) or 1.0, cut)
 
 
-def _losses(curves: Curves) -> list[Array]:
+def _losses(curves: Curves) -> Array:
+    """The finite losses that a panel draws of the runs with a value; of the others where there are no such runs."""
     own = [curves.mean["train_loss"], curves.low["val_loss"], curves.high["val_loss"]]
-    return own + [table[column] for _, _, table in curves.strays for column in COLUMNS["loss"]]
+    if not len(curves.x):
+        own = [table[column] for _, _, table in curves.strays for column in COLUMNS["loss"]]
+    values = np.concatenate(own) if own else np.zeros(0)
+    return np.asarray(values[np.isfinite(values)])
 
 
 def accuracy_limits(curves: Sequence[Curves]) -> Limits:
@@ -169,8 +183,19 @@ def _fill(axes: Axes, quantity: Quantity, own: Curves, baseline: Curves, limits:
     draw_curves(axes, quantity, own, baseline)
     if limits is not None:
         axes.set_ylim(limits.low, limits.high)
+        if quantity == "loss" and limits.cut:
+            _name_highest(axes, own, limits.high)
     elif quantity == "lr":
         axes.set_ylim(0, 1.08 * max([*own.high["lr"], *baseline.high["lr"], 1e-12]))
+
+
+def _name_highest(axes: Axes, own: Curves, top: float) -> None:
+    """Say how far a variant goes above the axis."""
+    values = _losses(own)
+    if len(values) and values.max() > top:
+        text = f"up to {words.value(float(f'{values.max():.3g}'))}, off scale"
+        place: dict[str, Any] = {"xycoords": "axes fraction", "va": "top", "ha": "right"}
+        axes.annotate(text, (0.98, 0.97), color=style.WARN, fontsize=style.SMALL, **place)
 
 
 def _label(axes: Axes, quantity: Quantity, unit: str) -> None:

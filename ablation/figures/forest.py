@@ -17,8 +17,7 @@ from ablation.analysis import Effect, Measure
 _FARTHEST = 3.0
 """A variant more than this many times as far from zero as most others would flatten them; it gets an arrow instead."""
 _COLOURS = {"better": style.MARK, "worse": style.MARK, "unstable": style.WARN}
-_SHORT = {"not_detected": "not detected", "no_claim": "no claim"}
-_ZONE = 0.16
+_SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
 
 
 def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, float]:
@@ -58,7 +57,6 @@ def verdict_label(effect: Effect) -> str:
 def forest(
     effects: Sequence[Effect],
     measure: Measure,
-    detectable: float | None = None,
     limits: tuple[float, float] | None = None,
     *,
     narrow: bool = False,
@@ -66,16 +64,12 @@ def forest(
     """Draw the variants from top to bottom; `narrow` is for a phone: names and verdicts above their rows.
 
     Row i stands at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
-    The zone of differences smaller than `detectable`, in the unit of the metric, is shaded.
     """
     width, row = (350, 52) if narrow else (860, 28)
     figure = style.canvas(width, row * len(effects) + 58)
     axes = style.axes(figure, 10 if narrow else 220, 46, 58 if narrow else 176, 12)
     low, high = limits or forest_range(effects, measure)
     axes.set(xlim=(low, high), ylim=(len(effects) - 0.4, -0.65 if narrow else -0.6), yticks=[])
-    if detectable:
-        half = measure.scale * detectable
-        axes.axvspan(max(-half, low), min(half, high), color=style.BASELINE, alpha=_ZONE, linewidth=0, zorder=0)
     axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
     for y, effect in enumerate(effects):
         axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)

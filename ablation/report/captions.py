@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import ablation.report.intervals as intervals
 from ablation import figures, words
-from ablation.analysis import Analysis, Effect, Facts, Measure
+from ablation.analysis import Analysis, Effect, Facts, Measure, TestSet
 from ablation.figures import Curves
 from ablation.manifest import Manifest
 
@@ -112,9 +112,13 @@ def metric(analysis: Analysis) -> str:
 
 
 def images(analysis: Analysis) -> str:
-    """How many images the metric rests on, where that is known."""
-    number = analysis.setup.val_images
-    return f" on {words.plural(number, 'validation image')}" if number else ""
+    """How many images the metric is measured on, where that is known."""
+    part = analysis.metric.partition("_")[0]
+    if part == "val" and analysis.setup.val_images:
+        return f" on {words.plural(analysis.setup.val_images, 'validation image')}"
+    if part == "test" and analysis.test:
+        return f" on {words.plural(analysis.test.images, 'test image')}"
+    return ""
 
 
 def forest(analysis: Analysis, outside: int) -> str:
@@ -127,11 +131,6 @@ def forest(analysis: Analysis, outside: int) -> str:
     )
     if any(effect.verdict == "unstable" and effect.low is not None for effect in analysis.variants):
         text += " Dashed: unstable."
-    if analysis.design.detectable:
-        text += (
-            f" Shaded: true differences below {analysis.measure.size(analysis.design.detectable)}, which this design "
-            "detects in fewer than 80 of 100 studies."
-        )
     if outside:
         text += f" {words.plural(outside, 'variant')} beyond the axis: an arrow, with the mean beside it."
     return text
@@ -154,11 +153,11 @@ def table(analysis: Analysis) -> str:
         text += " One seed has no standard deviation."
     points = ", in percentage points," if measure.accuracy else ""
     text += f" The difference{points} is the mean over the seeds that the variant and the baseline share, with "
-    text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {_p_values(analysis)}"
+    text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {_p_values(analysis)}{_disagreeing(analysis)}"
     if any(effect.pairs < effect.n for effect in analysis.variants):
         text += " Where these are fewer than n, their number stands beside it."
-    if any(effect.conditional for effect in analysis.effects):
-        text += " Where runs diverged, the mean is conditional: it stands only for the seeds that did not."
+    if any(effect.failed for effect in analysis.effects):
+        text += " Runs that diverged or ended at chance have no value: means here and below are over the other seeds."
     return text
 
 
@@ -166,6 +165,23 @@ def _p_values(analysis: Analysis) -> str:
     if analysis.design.networks:
         return "p: exact McNemar test of the two trained networks, Holm-adjusted."
     return "p is adjusted for the family; paired t is the Holm-adjusted p on the variant's own variance alone."
+
+
+def _disagreeing(analysis: Analysis) -> str:
+    """Which of two p-values on opposite sides of alpha the verdict rests on, and why they differ."""
+    alpha = analysis.alpha
+    names = [
+        own.variant
+        for own in analysis.variants
+        if own.p is not None and own.paired_p is not None and (own.p <= alpha) != (own.paired_p <= alpha)
+    ]
+    if not names:
+        return ""
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (
+        f" For {shown} the two disagree: the verdict rests on p, whose error is pooled over all variants; paired t "
+        "uses the variant's own variance alone, on fewer degrees of freedom."
+    )
 
 
 def verdict_cell(effect: Effect) -> str:
@@ -205,7 +221,7 @@ def loss(cut: bool) -> str:
         f"{_marks('validation loss')} All panels share one scale. "
         "Training values are those of the batches as they were met, augmented and with dropout."
     )
-    return text + (" The highest values lie above the scale." if cut else "")
+    return text + (" Values above the scale are not drawn; the panel names the highest." if cut else "")
 
 
 def accuracy(analysis: Analysis) -> str:
@@ -219,8 +235,8 @@ def accuracy(analysis: Analysis) -> str:
 
 def _marks(what: str) -> str:
     return (
-        f"Lines are means over the finished seeds, the band spans the lowest to the highest {what}; "
-        "red lines are single runs that diverged (cross) or are unfinished (dot)."
+        f"Lines are means over the seeds with a value, the band spans the lowest to the highest {what}; "
+        "red lines are single runs that diverged (cross), ended at chance or are unfinished (dot)."
     )
 
 
@@ -254,11 +270,24 @@ def sweep(analysis: Analysis) -> str:
     )
 
 
+def held_out(found: TestSet, measure: Measure) -> str:
+    """Caption of the table of the test set."""
+    when = f"once, on {found.times[0][:10]}" if len(found.times) == 1 else f"{len(found.times)} times"
+    text = (
+        f"Test accuracy in per cent on {words.plural(found.images, 'test image')}, evaluated {when}: mean \u00b1 "
+        "standard deviation over seeds, and the mean difference over the seeds shared with the baseline. "
+    )
+    if measure.column == "test_accuracy":
+        return text.strip()
+    return f"{text}The verdicts rest on {measure.name}; these differences carry none."
+
+
 def cost(analysis: Analysis) -> str:
     """Caption of the table of time and memory."""
     return (
         f"Means over the finished seeds, measured on {', '.join(analysis.facts.devices)}. Seconds per epoch and images "
-        "per second are of the training pass, without validation; peak memory is the highest of any epoch."
+        "per second are of the training pass, without validation; peak memory is the highest of any epoch. Times "
+        "depend on what else the machine was doing: compare only runs that were trained side by side."
     )
 
 

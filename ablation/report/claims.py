@@ -61,7 +61,7 @@ def all_clear(analysis: Analysis) -> str:
     return (
         "None of the checks found anything: budget, size and time of every variant, missing and diverged runs, chance "
         "and ceiling, training that was too short, changes without effect, spread over seeds, code and machines, data, "
-        "variants added later, and openings of the test set."
+        "variants and seeds added later, and use of the test set."
     )
 
 

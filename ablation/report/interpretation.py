@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+from mdit_py_plugins.texmath import texmath_plugin
 
 from ablation.plain import clean
 
 FILE = "interpretation.md"
+_CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _DEEPER = 2
 """The headings of the author stand below that of the section."""
 
@@ -21,8 +26,12 @@ def read_interpretation(folder: Path) -> str:
 
 
 def to_html(text: str) -> Markup:
-    """Markdown as HTML: tags in it are shown as text, and pictures from elsewhere are only named."""
+    """Markdown as HTML: tags in it are shown as text, formulas as they are typed, and pictures are only named."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    dollarmath_plugin(parser, allow_space=False, allow_digits=False)
+    texmath_plugin(parser, delimiters="brackets")
+    for kind in ("math_inline", "math_inline_double", "math_block"):
+        parser.add_render_rule(kind, _formula)
     tokens = parser.parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
@@ -30,3 +39,32 @@ def to_html(text: str) -> Markup:
         if token.tag == "th" and token.nesting == 1:
             token.attrSet("scope", "col")
     return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _formula(_renderer: object, tokens: Sequence[Token], place: int, *_: object) -> str:
+    """A formula as it was typed, since the page has no script that could set it."""
+    own = tokens[place]
+    tag = "p" if own.type == "math_block" else "span"
+    return f'<{tag} class="math">{escape(own.markup + own.content.strip() + _CLOSING[own.markup])}</{tag}>'
+
+
+def to_markdown(text: str) -> str:
+    """The author's Markdown inside ours: headings below that of the section, and tags as text."""
+    lines = text.split("\n")
+    for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(text):
+        start, end = token.map or (0, 0)
+        if token.type == "heading_open":
+            _deepen(lines, token, start, end)
+        tags = [token, *(token.children or ())]
+        for tag in (own.content for own in tags if own.type in ("html_block", "html_inline")):
+            shown = tag.replace("<", "&lt;")
+            lines[start:end] = "\n".join(lines[start:end]).replace(tag.rstrip("\n"), shown.rstrip("\n")).split("\n")
+    return "\n".join(lines)
+
+
+def _deepen(lines: list[str], token: Token, start: int, end: int) -> None:
+    """Lower a heading by two levels; an underlined one gets marks before it."""
+    marks = "#" * min(int(token.tag[1]) + _DEEPER, 6)
+    content = " ".join(line.strip() for line in lines[start : max(end - 1, start + 1)])
+    lines[start] = f"{marks} {content.lstrip('#').strip()}"
+    lines[start + 1 : end] = [""] * (end - start - 1)

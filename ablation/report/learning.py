@@ -78,10 +78,12 @@ def _loss(span: Span | None) -> str:
 
 
 def _reached(own: Lesson, unit: str) -> Cell:
-    missed = own.n - (own.reached.n if own.reached else 0)
+    """When every seed reached the target; where only some did, how many: a mean over these would mislead."""
     if own.reached is None:
-        return Cell(words.ABSENT, f"not reached in any of {own.n} seeds" if own.n > 1 else "not reached")
-    return Cell(_places(own.reached, unit), f"not reached in {_share(missed, own.n)}" if missed else "")
+        return Cell("not reached", f"in any of {own.n} seeds" if own.n > 1 else "")
+    if own.reached.n < own.n:
+        return Cell(f"only in {own.reached.n} of {own.n} seeds", f"at {unit} {_range(own.reached)}")
+    return Cell(_places(own.reached, unit))
 
 
 def _share(part: int, of: int) -> str:
@@ -91,7 +93,11 @@ def _share(part: int, of: int) -> str:
 def _places(span: Span, unit: str) -> str:
     """Epochs or steps: the mean, and the range where the seeds differ."""
     text = _place(span.mean, unit)
-    return f"{text} ({_place(span.low, 'step')}\u2013{_place(span.high, 'step')})" if span.low < span.high else text
+    return f"{text} ({_range(span)})" if span.low < span.high else text
+
+
+def _range(span: Span) -> str:
+    return f"{span.low:,.0f}\u2013{span.high:,.0f}" if span.low < span.high else f"{span.low:,.0f}"
 
 
 def _place(number: float, unit: str) -> str:
@@ -127,7 +133,7 @@ def _speed_caption(found: Learning) -> str:
     if found.target:
         text += (
             f" {found.unit.capitalize()}s to {100 * found.target:.0f} %: the first {found.unit} at which a seed "
-            "reaches that validation accuracy, mean and range over the seeds that do; the target is the highest round "
+            "reaches that validation accuracy, mean and range where all seeds do; the target is the highest round "
             "figure that the baseline's mean curve reaches."
         )
     each = "epoch" if found.unit == "epoch" else "evaluation"

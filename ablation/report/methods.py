@@ -38,6 +38,16 @@ def _comparison(analysis: Analysis) -> Iterator[str]:
         f"are one family: intervals are simultaneous at {100 * (1 - analysis.alpha):g} %, p-values adjusted for the "
         f"family, verdicts taken from these at alpha = {analysis.alpha:g}. No other metric carries a verdict."
     )
+    if analysis.looks > 1:
+        yield (
+            f"Seeds were added after results had been seen: over {analysis.looks} looks the family-wise error is at "
+            f"most {analysis.family_wise_bound:g} (union bound)."
+        )
+    if any(effect.clipped for effect in analysis.variants):
+        yield f"Intervals are cut at the range of the metric, \u00b1{measure.size(measure.farthest)}."
+    same = [effect.variant for effect in analysis.variants if effect.identical]
+    if same:
+        yield f"Not tested, and not in the family: {_listing(same)} (identical weights)."
     if "blocked Dunnett" in used:
         residual = measure.size(design.residual_sd) if design.residual_sd else words.ABSENT
         yield (

@@ -19,7 +19,7 @@ from ablation.manifest import Manifest
 from ablation.report.claims import Threat
 from ablation.report.classes import ClassView, class_views
 from ablation.report.gallery import Gallery, gallery
-from ablation.report.interpretation import to_html
+from ablation.report.interpretation import to_html, to_markdown
 from ablation.report.learning import Table, learning_tables
 from ablation.report.methods import methods
 from ablation.report.plates import Plate
@@ -93,6 +93,8 @@ class Page:
     sections: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
     table_caption: str
+    test_caption: str
+    test_digits: int
     cost_caption: str
     setup: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     recipe: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -145,6 +147,8 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
         sections=tuple(_sections(analysis, {key for key, part in shown.items() if part})),
         rows=tuple(_rows(analysis)),
         table_caption=captions.table(analysis),
+        test_digits=words.accuracy_digits(analysis.test.images if analysis.test else None),
+        test_caption=captions.held_out(analysis.test, analysis.measure) if analysis.test else "",
         cost_caption=captions.cost(analysis),
         setup=tuple(setup.setup(analysis, manifest)),
         recipe=tuple(setup.recipe(analysis)),
@@ -156,7 +160,7 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
         interactions=tuple(claims.interactions(analysis)),
         trends=tuple(claims.trends(analysis)),
         methods=methods(analysis),
-        interpretation=interpretation,
+        interpretation=to_markdown(interpretation),
         interpretation_html=to_html(interpretation),
         forest=forest,
         sweeps=sweeps,
@@ -171,6 +175,8 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
 
 def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
     yield "effects", "What each change does"
+    if analysis.test:
+        yield "test", "Test set"
     if analysis.facts.done:
         yield "warnings", "Warnings and threats to validity"
     for key, title in _OPTIONAL:
@@ -194,7 +200,8 @@ def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
 def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
     facts = analysis.facts
     yield Fact("Variants", f"{facts.variants:,}", "and the baseline")
-    yield Fact("Seeds", f"{len(facts.seeds):,}", captions.seeds(facts.seeds))
+    later = f", {len(facts.added_seeds)} added later" if facts.added_seeds else ""
+    yield Fact("Seeds", f"{len(facts.seeds):,}", captions.seeds(facts.seeds) + later, alert=bool(later))
     yield Fact("Runs finished", f"{facts.finished:,}", f"of {facts.runs:,}")
     yield Fact("Diverged", f"{facts.diverged:,}", alert=facts.diverged > 0)
     if facts.crashed:
@@ -205,9 +212,9 @@ def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
     if facts.done:
         kinds = len({own.code for own in analysis.warnings})
         note = f"of {words.plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
-        opened = {0: "shut", 1: "opened once"}.get(facts.openings, f"opened {facts.openings} times")
+        used = {0: "not used", 1: "evaluated once"}.get(facts.openings, f"evaluated {facts.openings} times")
         if analysis.setup.recipe:
-            yield Fact("Test set", opened, alert=facts.openings > 1)
+            yield Fact("Test set", used, alert=facts.openings > 1)
         yield Fact("Warnings", f"{len(analysis.warnings):,}", note, alert=kinds > 0)
     if facts.devices:
         yield Fact("Training time", words.duration(facts.seconds), "all runs added up")

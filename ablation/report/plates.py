@@ -60,7 +60,7 @@ def forest(analysis: Analysis) -> Plate | None:
     effects = analysis.variants
     if not any(effect.differences for effect in effects):
         return None
-    measure, zone = analysis.measure, analysis.design.detectable
+    measure = analysis.measure
     limits = figures.forest_range(effects, measure)
     outside = sum(
         e.difference is not None and not limits[0] <= measure.scale * e.difference <= limits[1] for e in effects
@@ -69,9 +69,9 @@ def forest(analysis: Analysis) -> Plate | None:
     wide, narrow, pictures = [], [], []
     for number, part in enumerate(_parts(effects, _FOREST_ROWS), 1):
         text = captions.describe_forest(part, measure)
-        drawn = figures.forest(part, measure, zone, limits)
+        drawn = figures.forest(part, measure, limits)
         wide.append(drawing.inline_svg(drawn, f"forest-{number}", title, text))
-        phone = figures.forest(part, measure, zone, limits, narrow=True)
+        phone = figures.forest(part, measure, limits, narrow=True)
         narrow.append(drawing.inline_svg(phone, f"forest-phone-{number}", title, text))
         pictures.append(Picture(f"figures/forest-{number}.png", f"{title}. {text}", drawing.png(drawn)))
     caption = captions.forest(analysis, outside)

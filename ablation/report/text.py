@@ -11,7 +11,9 @@ from ablation import words
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
-_LIST_MARK = re.compile(r"^(?:[-+=]|\d+[.)])")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_BLOCK_MARK = re.compile(r"^(?:[-+](?=\s|$)|[-=]+$|>|\d{1,9}[.)](?=\s|$))")
 
 
 def templates_dir() -> Path:
@@ -44,9 +46,9 @@ def environment() -> jinja2.Environment:
 def markdown(text: object) -> str:
     """Any text as one line of Markdown that shows it unchanged, inside a table as well."""
     line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _TAG.sub("&lt;", _ENTITY.sub("&amp;", line))
     line = _SPECIAL.sub(r"\\\1", line).replace("://", ":&#47;&#47;").replace("www.", "www&#46;")
-    return _LIST_MARK.sub(lambda m: m[0][:-1] + "\\" + m[0][-1], line)
+    return _BLOCK_MARK.sub(lambda m: m[0][:-1] + "\\" + m[0][-1], line)
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -30,7 +30,9 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
     before = _stored(store, slug(study.name))
-    manifest = make_manifest(plan, options.command_line, before if before and _any_finished(before, store) else None)
+    seen = before if before and _any_finished(before, store) else None
+    judged = seen is not None and _could_be_judged(seen, store)
+    manifest = make_manifest(plan, options.command_line, seen, judged=judged)
     if before and not options.new_data:
         _refuse_changed_data(before, manifest, store)
     with writing(store.root):
@@ -96,6 +98,16 @@ def _stored(store: Store, folder: str) -> Manifest | None:
 def _any_finished(manifest: Manifest, store: Store) -> bool:
     """Whether there were results to be seen."""
     return any(store.run(name).finished for seeds in manifest.folders.values() for name in seeds.values())
+
+
+def _could_be_judged(manifest: Manifest, store: Store) -> bool:
+    """Whether the results allowed a verdict: a variant and the baseline had finished two common seeds."""
+    done = {
+        variant: {seed for seed, name in own.items() if store.run(name).finished}
+        for variant, own in manifest.folders.items()
+    }
+    base = done.pop(manifest.baseline.name)
+    return any(len(base & own) > 1 for own in done.values())
 
 
 def _refuse_changed_data(before: Manifest, now: Manifest, store: Store) -> None:

@@ -312,4 +312,5 @@ class Training:
                 threads=self.task.threads,
             ),
             checks=self.checks,
+            host=platform.node(),
         )

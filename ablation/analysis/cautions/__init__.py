@@ -35,6 +35,7 @@ def _study(
     results: Results, effects: Sequence[Effect], measure: Measure, y: Table, found: Comparison | None
 ) -> Iterator[Caution]:
     yield from conduct.seeds(results.manifest)
+    yield from conduct.added_seeds(results.manifest)
     yield from conduct.environments(results)
     yield from conduct.data(results)
     yield from conduct.openings(results)

@@ -61,8 +61,7 @@ CATALOGUE = {
     ),
     "unequal_time": Entry(
         "Unequal training time",
-        "Epochs were equal, time was not: at equal time the comparison may come out otherwise. Timings also depend on "
-        "what else the machine did.",
+        "The runs had equal epochs but not equal time: at equal time the comparison may come out differently.",
     ),
     "undeclared_change": Entry(
         "More changed than was declared",
@@ -98,12 +97,16 @@ CATALOGUE = {
         "Variants added after results were seen",
         "Read their verdicts as suggestions: confirm them in a new study, or under new seeds.",
     ),
+    "added_seeds": Entry(
+        "Seeds added after results were seen",
+        "Declare all seeds before the first run, or confirm the verdicts in a new study under new seeds.",
+    ),
     "test_opened_again": Entry(
-        "The test set was opened more than once",
-        "Count the first opening. What was chosen after it has seen the test set; a fresh test set would be needed.",
+        "The test set was evaluated more than once",
+        "Report the first evaluation. What was chosen after it has seen the test set; only a fresh one could judge it.",
     ),
     "trained_after_opening": Entry(
-        "Runs were trained after the test set was opened",
+        "Runs were trained after the test set was evaluated",
         "Their test accuracy is not an unbiased one: leave it out, or say so where you report it.",
     ),
     "unstable_evaluation": Entry(

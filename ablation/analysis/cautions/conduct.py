@@ -27,6 +27,21 @@ def seeds(manifest: Manifest) -> Iterator[Caution]:
         yield caution("few_seeds", None, message)
 
 
+def added_seeds(manifest: Manifest) -> Iterator[Caution]:
+    """Seeds that were added after the study could be judged: it is then tested more than once."""
+    if manifest.looks < 2:
+        return
+    alpha = float(manifest.analysis["alpha"])
+    which = ", ".join(map(str, manifest.added_seeds))
+    seeds = f"seed {which} was" if len(manifest.added_seeds) == 1 else f"seeds {which} were"
+    yield caution(
+        "added_seeds",
+        None,
+        f"{seeds} added after results had been seen: with {manifest.looks} looks at {alpha:g} each, the family-wise "
+        f"error is at most {min(1.0, manifest.looks * alpha):g}, not {alpha:g}",
+    )
+
+
 def environments(results: Results) -> Iterator[Caution]:
     """Versions or machines that changed between the runs of the study."""
     for code, fields in (("code_changed", _CODE), ("hardware_changed", _PLACE)):
@@ -86,7 +101,7 @@ def openings(results: Results) -> Iterator[Caution]:
     times = sorted(str(opening["time"]) for opening in results.openings)
     if len(times) > 1:
         when = ", ".join(time[:10] for time in times[:6]) + (", …" if len(times) > 6 else "")
-        yield caution("test_opened_again", None, f"the test set was opened {len(times)} times ({when})")
+        yield caution("test_opened_again", None, f"the test set was evaluated {len(times)} times ({when})")
     if not times:
         return
     first = datetime.fromisoformat(times[0])
@@ -94,7 +109,8 @@ def openings(results: Results) -> Iterator[Caution]:
     if later:
         names = ", ".join(dict.fromkeys(variant for variant, _ in later))
         message = (
-            f"{words.plural(len(later), 'run')} ({names}) began after the test set was first opened ({times[0][:10]})"
+            f"{words.plural(len(later), 'run')} ({names}) began after the first evaluation on the test set "
+            f"({times[0][:10]})"
         )
         yield caution("trained_after_opening", None, message)
 

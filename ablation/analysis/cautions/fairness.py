@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from ablation.analysis.compare import Table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Caution, Confound, Effect
 from ablation.manifest import Arm, Manifest
+from ablation.record import RunRecord
 from ablation.results import Results
 from ablation.stats import Comparison
 
@@ -55,9 +57,13 @@ _DECLARES: Mapping[str, tuple[str, ...]] = {
 def with_confounds(results: Results, effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """The effects, the baseline first, each variant with the quantities in which it differs beside its change."""
     arms = {arm.name: arm for arm in results.manifest.arms}
-    amounts = _amounts(results)
+    amounts, times = _amounts(results), side_by_side(results)
     base = amounts[effects[0].variant]
-    found = [replace(own, confounds=tuple(_differing(arms[own.variant], amounts, base))) for own in effects[1:]]
+    found = []
+    for own in effects[1:]:
+        arm = arms[own.variant]
+        confounds = (*_differing(arm, amounts[arm.name], base), *_slower(arm, times.get(arm.name, ())))
+        found.append(replace(own, confounds=confounds))
     return (effects[0], *found)
 
 
@@ -65,9 +71,7 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
     """Variant -> quantity -> its amount for each finished run, by seed."""
     done = results.runs[results.runs["status"] == "finished"]
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
-    last = rows.groupby(["variant", "seed"]).agg(
-        epochs=("epoch", "max"), steps=("step", "max"), time=("seconds", "mean")
-    )
+    last = rows.groupby(["variant", "seed"]).agg(epochs=("epoch", "max"), steps=("step", "max"))
     table = done.set_index(["variant", "seed"]).drop(columns="epochs").join(last, how="left").sort_index()
     batches = {arm.name: arm.recipe.get("train", {}).get("batch_size") for arm in results.manifest.arms}
     found: dict[str, dict[str, list[float]]] = {}
@@ -79,7 +83,6 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
             "images seen": _images_seen(own, batches[arm.name], arm),
             "parameters": _floats(own["parameters"]),
             "MACs": _floats(own["macs"]),
-            "time": _floats(own["time"]),
         }
     return found
 
@@ -96,19 +99,18 @@ def _images_seen(own: pd.DataFrame, batch: object, arm: Arm) -> list[float]:
 
 
 def _differing(
-    arm: Arm, amounts: Mapping[str, Mapping[str, Sequence[float]]], base: Mapping[str, Sequence[float]]
+    arm: Arm, amounts: Mapping[str, Sequence[float]], base: Mapping[str, Sequence[float]]
 ) -> Iterator[Confound]:
-    entailed = {quantity for path in arm.changes for quantity in _DECLARES.get(path, ())}
-    for quantity, own in amounts[arm.name].items():
+    for quantity, own in amounts.items():
         first, second = _typical(own), _typical(base[quantity])
-        if not (first > 0 and second > 0):
-            continue
-        if quantity == "time":
-            differs = _all_beyond(own, base[quantity])
-        else:
-            differs = abs(first / second - 1) > (0.0 if quantity in _BUDGET else TOLERANCE)
-        if differs:
-            yield Confound(quantity, first, second, quantity in entailed)
+        tolerance = 0.0 if quantity in _BUDGET else TOLERANCE
+        if first > 0 and second > 0 and abs(first / second - 1) > tolerance:
+            yield Confound(quantity, first, second, quantity in _entailed(arm))
+
+
+def _entailed(arm: Arm) -> frozenset[str]:
+    """The quantities that the change of a variant is, or plainly entails."""
+    return frozenset(quantity for path in arm.changes for quantity in _DECLARES.get(path, ()))
 
 
 def _typical(amounts: Sequence[float]) -> float:
@@ -116,11 +118,43 @@ def _typical(amounts: Sequence[float]) -> float:
     return known[len(known) // 2] if known else math.nan
 
 
-def _all_beyond(own: Sequence[float], base: Sequence[float]) -> bool:
-    """Whether every run took 10 % more, or every run 10 % less, than every run of the baseline."""
-    if min(len(own), len(base)) < 2:
+def _slower(arm: Arm, times: Sequence[tuple[float, float]]) -> Iterator[Confound]:
+    """The time per epoch, where every pair of runs that was trained side by side differs by 10 % in one direction."""
+    ratios = [own / base for own, base in times if own > 0 and base > 0]
+    if len(ratios) > 1 and (min(ratios) > 1 + TOLERANCE or max(ratios) < 1 - TOLERANCE):
+        own, base = (_typical(column) for column in zip(*times, strict=True))
+        yield Confound("time", own, base, "time" in _entailed(arm), len(ratios))
+
+
+def side_by_side(results: Results) -> dict[str, list[tuple[float, float]]]:
+    """Variant -> seconds per epoch of its runs and of a baseline run that was trained at the same time beside each.
+
+    Other times are not comparable: the machine may have done other work. A pair is of one seed, on one machine, device
+    and number of threads, never interrupted, and each run overlaps the other for at least half of the shorter one.
+    """
+    paces = results.epochs.groupby(["variant", "seed"], as_index=False)["seconds"].mean()
+    seconds = {(str(own.variant), int(own.seed)): float(own.seconds) for own in paces.itertuples(index=False)}
+    base = results.manifest.baseline.name
+    found: dict[str, list[tuple[float, float]]] = {}
+    for (variant, seed), record in results.records.items():
+        other = results.records.get((base, seed))
+        if variant != base and other and _beside(record, other):
+            found.setdefault(variant, []).append((seconds[variant, seed], seconds[base, seed]))
+    return found
+
+
+def _beside(first: RunRecord, second: RunRecord) -> bool:
+    places = [(own.host, own.environment.device, own.environment.threads) for own in (first, second)]
+    if not first.host or places[0] != places[1] or first.resumed or second.resumed:
         return False
-    return min(own) > (1 + TOLERANCE) * max(base) or max(own) < (1 - TOLERANCE) * min(base)
+    (start, end), (other_start, other_end) = _span(first), _span(second)
+    shorter = min(end - start, other_end - other_start)
+    overlap = min(end, other_end) - max(start, other_start)
+    return shorter > timedelta() and overlap >= shorter / 2
+
+
+def _span(record: RunRecord) -> tuple[datetime, datetime]:
+    return datetime.fromisoformat(record.started), datetime.fromisoformat(record.finished)
 
 
 def unequal(effects: Sequence[Effect]) -> Iterator[Caution]:
@@ -137,12 +171,13 @@ def unequal(effects: Sequence[Effect]) -> Iterator[Caution]:
 def in_words(confound: Confound, *, amounts: bool = True) -> str:
     """As `12 % more parameters (1,200 against 1,000)`, or without the amounts."""
     more = "more" if confound.share > 1 else "less" if confound.quantity == "time" else "fewer"
-    what = "time an epoch" if confound.quantity == "time" else confound.quantity
+    what = "time per epoch" if confound.quantity == "time" else confound.quantity
     amount = (lambda x: f"{x:.3g} s") if confound.quantity == "time" else words.count
     change = (
         f"{confound.share:.1f} times the" if confound.share >= 2 else f"{100 * abs(confound.share - 1):.2g} % {more}"
     )
-    both = f" ({amount(confound.own)} against {amount(confound.baseline)})"
+    pairs = f" in {confound.pairs} pairs of runs trained side by side" if confound.pairs else ""
+    both = f" ({amount(confound.own)} against {amount(confound.baseline)}{pairs})"
     return f"{change} {what}{both if amounts else ''}"
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from ablation import words
 from ablation.analysis.cautions.catalogue import caution
 from ablation.analysis.compare import Predicted, Run
-from ablation.analysis.measure import Measure
+from ablation.analysis.measure import Measure, same_weights
 from ablation.analysis.types import Caution, Effect
 from ablation.results import Results
 
@@ -92,18 +92,13 @@ def without_effect(
         if not pairs or own.kind == "control":
             continue
         what = ""
-        if all(_same_weights(results, a, b) for a, b in pairs):
+        if same_weights(results, own.variant, seeds):
             what = "the same weights"
         elif all(_same_predictions(predictions, a, b) for a, b in pairs):
             what = "the same prediction for every validation image"
         if what:
             where = f"in all {len(seeds)} seeds" if len(seeds) > 1 else f"under seed {seeds[0]}"
             yield caution("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")
-
-
-def _same_weights(results: Results, first: Run, second: Run) -> bool:
-    weights = [results.records[run].weights_sha256 if run in results.records else None for run in (first, second)]
-    return weights[0] is not None and weights[0] == weights[1]
 
 
 def _same_predictions(predictions: Mapping[Run, Predicted], first: Run, second: Run) -> bool:
