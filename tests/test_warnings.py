@@ -209,6 +209,7 @@ def test_an_unequal_time_at_equal_size(tmp_path: Path) -> None:
     [
         {"host": "lab-2"},
         {"started": "2026-03-02T09:00:00+00:00", "finished": "2026-03-02T10:00:00+00:00"},
+        {"started": "2026-03-01T09:30:00+00:00", "finished": "2026-03-01T09:30:05+00:00"},
         {"resumed": 1},
         {"host": ""},
     ],

@@ -22,6 +22,8 @@ from ablation.stats import Comparison
 
 TOLERANCE = 0.1
 """Sizes and times that differ by more than this share are named."""
+SHORTEST_TIMED = timedelta(seconds=10)
+"""Times of shorter runs say more about the moment than about the variant."""
 SPREAD_ALPHA = 0.05
 SPREAD_RATIO = 2.0
 MOST_SEEDS = 5
@@ -130,7 +132,7 @@ def side_by_side(results: Results) -> dict[str, list[tuple[float, float]]]:
     """Variant -> seconds per epoch of its runs and of a baseline run that was trained at the same time beside each.
 
     Other times are not comparable: the machine may have done other work. A pair is of one seed, on one machine, device
-    and number of threads, never interrupted, and each run overlaps the other for at least half of the shorter one.
+    and number of threads, never interrupted, not too short, and overlaps for at least half of the shorter run.
     """
     paces = results.epochs.groupby(["variant", "seed"], as_index=False)["seconds"].mean()
     seconds = {(str(own.variant), int(own.seed)): float(own.seconds) for own in paces.itertuples(index=False)}
@@ -150,7 +152,7 @@ def _beside(first: RunRecord, second: RunRecord) -> bool:
     (start, end), (other_start, other_end) = _span(first), _span(second)
     shorter = min(end - start, other_end - other_start)
     overlap = min(end, other_end) - max(start, other_start)
-    return shorter > timedelta() and overlap >= shorter / 2
+    return shorter >= SHORTEST_TIMED and overlap >= shorter / 2
 
 
 def _span(record: RunRecord) -> tuple[datetime, datetime]:
