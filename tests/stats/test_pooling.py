@@ -37,6 +37,13 @@ def test_constant_groups_are_not_outliers() -> None:
     assert screen(np.full((4, 3), 0.5)).all()
 
 
+def test_rounding_among_constant_groups_is_no_outlier() -> None:
+    y = np.full((4, 3), 0.3)
+    y[2, 1] = 0.1 + 0.2
+    assert y[2].var() > 0
+    assert screen(y).all()
+
+
 def test_mse_is_free_of_seed_and_variant_shifts() -> None:
     rng = np.random.default_rng(3)
     y = rng.normal(size=(5, 4))
