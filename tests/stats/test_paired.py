@@ -93,6 +93,20 @@ def test_other_than_p_values_are_refused(adjust, p) -> None:  # type: ignore[no-
         adjust(p)
 
 
+def test_a_paired_t_test_has_a_level() -> None:
+    for alpha in (0.0, 1.0):
+        with pytest.raises(ValueError, match="alpha"):
+            paired_t([0.1, 0.2], alpha)
+
+
+def test_two_seeds_have_a_paired_t_test_with_one_degree_of_freedom() -> None:
+    """t on one degree of freedom is Cauchy's: p = 1 - 2 arctan(t) / pi."""
+    result = paired_t([1.0, 3.0])
+    assert (result.n, result.difference, result.t) == (2, 2.0, pytest.approx(2.0))
+    assert result.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
+    assert result.high - 2 == pytest.approx(math.tan(math.pi * 0.475))
+
+
 def test_mcnemar_has_the_exact_p_of_the_reference_table() -> None:
     assert mcnemar_counts(121, 59).p == pytest.approx(4.43445e-06, rel=1e-6)
     first = np.repeat([True, True, False, False], [101, 121, 59, 33])
