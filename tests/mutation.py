@@ -58,32 +58,43 @@ _NAMES |= {after: before for before, after in _NAMES.items()}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: `number` counts the mutants of the module `path`, `line` is that of the original."""
+    """One change: `number` counts the mutants of the module `path`, `line` is that of the original.
+
+    `before` and `after` are the module without and with the change, as `ast.unparse` writes it.
+    """
 
     path: str
     number: int
     line: int
-    source: str
+    before: str
+    after: str
 
     @property
     def name(self) -> str:
         return f"{self.path}#{self.number}"
+
+    @property
+    def difference(self) -> str:
+        """The changed lines, as a diff without context."""
+        lines = list(difflib.unified_diff(self.before.splitlines(), self.after.splitlines(), n=0, lineterm=""))[3:]
+        return "\n".join(f"    {line[0]} {line[1:].strip()}" for line in lines)
 
 
 def mutants(path: str, text: str) -> list[Mutant]:
     """All mutants of a module."""
     tree = ast.parse(text)
     found: list[Mutant] = []
-    seen = {ast.unparse(tree)}
+    before = ast.unparse(tree)
+    seen = {before}
     for parent, field, place, line in _places(tree, 1):
         siblings = getattr(parent, field)
         original = siblings if place is None else siblings[place]
         for changed in _changes(original, parent, field):
             _put(parent, field, place, changed)
-            source = ast.unparse(tree)
-            if source not in seen:
-                found.append(Mutant(path, len(found), line, source))
-            seen.add(source)
+            after = ast.unparse(tree)
+            if after not in seen:
+                found.append(Mutant(path, len(found), line, before, after))
+            seen.add(after)
         _put(parent, field, place, original)
     return found
 
@@ -175,13 +186,6 @@ def chosen(targets: Sequence[str], sample: int | None, seed: int) -> list[Mutant
     return [found[i] for i in sorted(random.Random(seed).sample(range(len(found)), sample))]
 
 
-def difference(mutant: Mutant, original: str) -> str:
-    """The changed lines, as a diff without context."""
-    before, after = (text.splitlines() for text in (ast.unparse(ast.parse(original)), mutant.source))
-    lines = list(difflib.unified_diff(before, after, n=0, lineterm=""))[3:]
-    return "\n".join(f"    {line[0]} {line[1:].strip()}" for line in lines)
-
-
 class Bench:
     """A copy of the repository, and one warm process that tests it in forks of itself."""
 
@@ -220,7 +224,7 @@ class Bench:
         original = path.read_bytes()
         for stale in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
             stale.unlink()
-        path.write_text(mutant.source, encoding="utf-8")
+        path.write_text(mutant.after, encoding="utf-8")
         files = [f for test in self.tests for f in (sorted((self.folder / test).rglob("test_*.py")) or [Path(test)])]
         files.sort(key=lambda file: file.stem != f"test_{path.stem}")
         outcome, _ = self.run([str(file) for file in files])
@@ -285,9 +289,10 @@ def main() -> int:
             outcome = bench.test(mutant)
             counts.setdefault(mutant.path, Counter())[outcome] += 1
             if outcome != "killed":
-                original = (ROOT / mutant.path).read_text(encoding="utf-8")
-                print(f"[{place}/{len(found)}] {outcome} {mutant.name} line {mutant.line}")
-                print(difference(mutant, original), flush=True)
+                print(
+                    f"[{place}/{len(found)}] {outcome} {mutant.name} line {mutant.line}\n{mutant.difference}",
+                    flush=True,
+                )
     for path, own in counts.items():
         print(f"{path:40} killed {own['killed']:4}  survived {own['survived']:3}  timeout {own['timeout']:3}")
     total = sum(counts.values(), Counter[str]())

@@ -130,6 +130,13 @@ def test_a_baseline_without_runs_leaves_no_block() -> None:
     assert np.isnan(pool.mse)
 
 
+def test_a_single_row_without_runs_is_no_block() -> None:
+    assert pooled_error([[np.nan, np.nan]]).complete == (False,)
+    variants, seeds = complete_block(np.zeros((3, 2), dtype=np.bool_))
+    assert not variants.any()
+    assert not seeds.any()
+
+
 def test_infinite_runs_count_as_missing() -> None:
     pool = pooled_error([[1.0, 2.0, 3.0], [2.0, 2.5, 4.5], [np.inf, 1.0, 2.0]])
     assert pool.complete == (True, True, False)
