@@ -92,9 +92,9 @@ def test_seeds_for_an_effect_is_the_first_number_that_detects_it() -> None:
 
 def test_planning_is_quick_and_gives_the_same_bits() -> None:
     critical_value.cache_clear()
-    began = time.perf_counter()
+    began = time.process_time()
     first = smallest_detectable_effect(3, 9), seeds_to_halve(3, 9)
-    assert time.perf_counter() - began < 2.0
+    assert time.process_time() - began < 2.0
     critical_value.cache_clear()
     assert first == (smallest_detectable_effect(3, 9), seeds_to_halve(3, 9))
 
