@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ablation import strict_yaml
 from ablation.errors import FileError
 from ablation.strict_yaml import parse, parse_scalar
 
@@ -53,6 +54,16 @@ def test_an_alias_bomb_is_refused_quickly() -> None:
     rows += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     with pytest.raises(FileError, match="more than 20,000 values"):
         parse("\n".join(rows), "bomb.yaml")
+
+
+def test_as_many_values_as_the_limit_are_read_and_one_more_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list or mapping is a value too. Keys are none, but the parser meets them: it stops at twice the limit."""
+    monkeypatch.setattr(strict_yaml, "MAX_VALUES", 10)
+    assert len(parse_scalar(str([1] * 9))) == 9
+    assert len(parse_scalar(str(dict.fromkeys(range(9), 1)))) == 9
+    for values, why in [(10, "aliases expanded"), (19, "aliases expanded"), (20, "the file has more than 10 values")]:
+        with pytest.raises(FileError, match=why):
+            parse_scalar(str([1] * values))
 
 
 def test_an_alias_to_itself_is_refused() -> None:

@@ -249,6 +249,17 @@ def test_unequal_spread_among_few_seeds(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+def test_unequal_spread_names_its_variant_beside_one_that_is_identical_to_the_baseline(tmp_path: Path) -> None:
+    wide = spreads(0.002, 0.0072)
+    wide["dropout=0"], wide["dropout=0.5"] = wide["baseline"], wide["dropout=0"]
+    stored = write_study(tmp_path, exact=wide)
+    for variant in ("baseline", "dropout=0"):
+        for seed in range(3):
+            amend(stored, variant, seed, weights_sha256=f"{seed}" * 64)
+    found = the("unequal_spread", stored)
+    assert found.message == "unequal spread: dropout=0.5 has SD 0.6 points over 3 seeds, the others 0.2 points"
+
+
 def test_a_baseline_whose_spread_is_an_outlier(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact=spreads(0.05, 0.002))
     found = the("baseline_spread", stored)

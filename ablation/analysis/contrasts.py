@@ -120,7 +120,7 @@ def data_curve(
         return None
     try:
         law = stats.fit_power_law([value for value, _ in levels], error, alpha)
-    except (ValueError, RuntimeError):
+    except ValueError:
         return None
     fractions = np.array([value for value, _ in levels])
     fitted = law.a.value * fractions**-law.b.value + law.c.value

@@ -19,7 +19,11 @@ from ablation.stats.paired import t_critical
 MIN_FRACTIONS = 4
 MIN_SEEDS = 3
 MAX_EXTRAPOLATION = 2.0
+_MIN_EXPONENT = 1e-6
+"""Stands for 0, where a and c are one parameter."""
 _MAX_EXPONENT = 5.0
+_EXPONENTS = 60
+"""Exponents tried before the best of them is refined."""
 _BOUND_TOLERANCE = 1e-3
 
 
@@ -120,15 +124,27 @@ def _jacobian(f: FloatArray, a: float, b: float, c: float) -> FloatArray:
 
 
 def _least_squares(f: FloatArray, mean: FloatArray) -> tuple[float, float, float]:
-    """Bounded fit to the seed means, which has the minimum of the fit to all runs; started on a grid of exponents."""
-    top, scale = float(mean.min()), float(mean.max())
-    bounds = [0.0, 0.0, 0.0], [np.inf, _MAX_EXPONENT, top]
-    start = _start(f, mean, top)
-    found, _ = optimize.curve_fit(
-        _curve, f, mean, p0=start, bounds=bounds, jac=_jacobian, x_scale=[scale, 1.0, scale], max_nfev=5000,
-        ftol=1e-13, xtol=1e-13, gtol=1e-13,
-    )  # fmt: skip
-    return float(found[0]), float(found[1]), float(found[2])
+    """Bounded fit to the seed means, which has the minimum of the fit to all runs.
+
+    a and c are linear given b, so that only b is searched (Golub and Pereyra 1973, SIAM J. Numerical Analysis 10).
+    """
+
+    def loss(b: float) -> float:
+        return float(np.sum((mean - _curve(f, *_given_exponent(f, mean, b))) ** 2))
+
+    grid = np.geomspace(_MIN_EXPONENT, _MAX_EXPONENT, _EXPONENTS)
+    best = int(np.argmin([loss(b) for b in grid.tolist()]))
+    around = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _EXPONENTS - 1)])
+    found = optimize.minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-12})
+    return _given_exponent(f, mean, float(found.x))
+
+
+def _given_exponent(f: FloatArray, mean: FloatArray, b: float) -> tuple[float, float, float]:
+    """The best a and c for an exponent. With c up to the smallest mean, a is never negative."""
+    basis = f**-b
+    spread = basis - basis.mean()
+    c = float(np.clip(mean.mean() - basis.mean() * (spread @ mean) / (spread @ spread), 0.0, mean.min()))
+    return float(basis @ (mean - c) / (basis @ basis)), b, c
 
 
 def _on_bound(parameters: tuple[float, float, float], top: float) -> tuple[str, ...]:
@@ -136,20 +152,6 @@ def _on_bound(parameters: tuple[float, float, float], top: float) -> tuple[str, 
     a, b, c = parameters
     gaps = {"a": a / top, "b": min(b, _MAX_EXPONENT - b) / _MAX_EXPONENT, "c": min(c, top - c) / top}
     return tuple(name for name, gap in gaps.items() if gap <= _BOUND_TOLERANCE)
-
-
-def _start(f: FloatArray, mean: FloatArray, top: float) -> tuple[float, float, float]:
-    """The best of a grid of exponents, a and c being linear given b."""
-    best, start = np.inf, (0.5 * top, 0.5, 0.5 * top)
-    for b in np.geomspace(0.05, 3.0, 30).tolist():
-        basis = f**-b
-        spread = basis - basis.mean()
-        c = float(np.clip(mean.mean() - basis.mean() * (spread @ mean) / (spread @ spread), 0.01 * top, 0.99 * top))
-        a = max(float(basis @ (mean - c) / (basis @ basis)), 1e-6 * top)
-        loss = float(np.sum((mean - _curve(f, a, b, c)) ** 2))
-        if loss < best:
-            best, start = loss, (a, b, c)
-    return start
 
 
 def _seed_covariance(jacobian: FloatArray, residual: FloatArray) -> FloatArray:

@@ -87,7 +87,7 @@ def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
     """
     values, order, adjusted = _family(p)
     steps = values[order] * len(order) / np.arange(1, len(order) + 1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    adjusted[order] = np.minimum.accumulate(steps[::-1])[::-1]
     return adjusted
 
 

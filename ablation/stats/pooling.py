@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from ablation.stats.arrays import BoolArray, FloatArray, as_table
+from ablation.stats.arrays import BoolArray, FloatArray, as_table, negligible_variance
 
 SCREEN_ALPHA = 0.01
 
@@ -47,9 +47,11 @@ def cochran_critical_value(groups: int, n: int, alpha: float = SCREEN_ALPHA) -> 
 def screen(y: FloatArray, alpha: float = SCREEN_ALPHA) -> BoolArray:
     """Marks the rows of complete y, shape (groups, n >= 2), whose variance over seeds is no outlier.
 
-    The largest variance is dropped as long as it exceeds Cochran's critical value and at least three groups stay in.
+    As long as three groups or more are in, the largest variance is dropped where it exceeds Cochran's critical value.
+    What rounding alone can leave counts as no variance.
     """
     variance = y.var(axis=1, ddof=1)
+    variance[variance <= negligible_variance(y)] = 0.0
     kept = np.ones(len(y), dtype=np.bool_)
     groups = len(y)
     while groups >= 3:

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from ablation.stats.blocked import compare
+from ablation.stats.dunnett import critical_value, p_value
 from ablation.stats.effects import Comparison, Method, Reason
-from ablation.stats.paired import holm, paired_t
+from ablation.stats.paired import holm, paired_t, sign_flip_max_t
 
 REFERENCE = [[91.8, 92.1, 91.5], [92.4, 92.9, 92.2], [90.9, 91.0, 90.3], [91.9, 92.0, 91.6]]
 NAN = math.nan
@@ -107,6 +108,89 @@ def test_sensitivity_columns_come_with_three_and_with_ten_seeds() -> None:
     assert np.isfinite(column(ten, "sign_flip_p")).all()
     y = noise(6, 3)
     np.testing.assert_allclose(column(three, "paired_p"), holm([stats.ttest_rel(v, y[0]).pvalue for v in y[1:]]))
+
+
+@pytest.mark.parametrize(("rows", "seeds"), [(6, 2), (5, 3), (9, 10)])
+def test_every_number_is_that_of_a_recomputation(rows: int, seeds: int) -> None:
+    y = noise(rows, seeds, seed=rows)
+    y[1] += 9
+    result = compare(y, alpha=0.1)
+    residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
+    df = (rows - 1) * (seeds - 1)
+    mse = (residual**2).sum() / df
+    d = y[1:] - y[0]
+    error = np.sqrt(np.maximum(2 * mse, d.var(axis=1, ddof=1)) / seeds)
+    half = critical_value(0.1, rows - 1, df) * error
+    expected = {
+        **{"mean": y[1:].mean(axis=1), "sd": y[1:].std(axis=1, ddof=1), "difference": d.mean(axis=1)},
+        **{"low": d.mean(axis=1) - half, "high": d.mean(axis=1) + half, "t": d.mean(axis=1) / error},
+        "p": p_value(d.mean(axis=1) / error, rows - 1, df),
+        "paired_p": holm(stats.ttest_1samp(d, 0, axis=1).pvalue) if seeds > 2 else np.full(rows - 1, NAN),
+        "sign_flip_p": sign_flip_max_t(d) if seeds > 9 else np.full(rows - 1, NAN),
+    }
+    for name, values in expected.items():
+        np.testing.assert_allclose(column(result, name), values, rtol=1e-10, err_msg=name)
+    assert (result.alpha, result.k, result.critical_value) == (0.1, rows - 1, critical_value(0.1, rows - 1, df))
+    assert (result.pool.mse, result.pool.df, result.pool.n) == (pytest.approx(mse), df, seeds)
+    assert {(e.n, e.pairs, e.reason, e.screened, e.incomplete) for e in result.effects} == {
+        (seeds, seeds, None, False, False)
+    }
+
+
+def test_three_seeds_of_one_variant_are_enough_for_a_test() -> None:
+    """Two degrees of freedom: the four that two seeds need are no condition here."""
+    result = compare(noise(2, 3))
+    assert (result.effects[0].method, result.pool.df) == (Method.DUNNETT, 2)
+
+
+def test_nine_seeds_have_no_sign_flip_check() -> None:
+    assert np.isnan(column(compare(noise(5, 9)), "sign_flip_p")).all()
+
+
+def test_an_incomplete_variant_needs_three_pairs() -> None:
+    y = noise(6, 6)
+    y[4, :3], y[5, :4] = NAN, NAN
+    three, two = compare(y).effects[3:]
+    assert (three.pairs, three.method, two.pairs, two.reason) == (3, Method.BONFERRONI, 2, Reason.FEW_SEEDS)
+    assert math.isfinite(three.paired_p)
+    assert math.isnan(two.paired_p)
+    assert math.isnan(two.t)
+
+
+def test_a_variant_that_is_tested_alone_pays_for_no_family() -> None:
+    y = np.tile(noise(1, 5), (3, 1)) + np.array([[0.0], [1.0], [2.0]])
+    y[2, :2], y[2, 2:] = NAN, [92.0, 95.0, 91.0]
+    first, second = compare(y).effects
+    own = paired_t(y[2] - y[0])
+    assert (first.reason, second.method) == (Reason.NO_VARIATION, Method.BONFERRONI)
+    assert (second.low, second.high, second.p) == (own.low, own.high, own.p)
+    assert compare(y).k == 0
+
+
+def test_nothing_is_screened_where_there_is_one_seed() -> None:
+    result = compare([[90.0], [91.0], [1e9]])
+    assert not result.baseline_screened
+    assert not any(effect.screened or effect.incomplete for effect in result.effects)
+    assert [effect.pairs for effect in result.effects] == [1, 1]
+
+
+def test_a_baseline_with_a_gap_is_not_called_unstable() -> None:
+    y = noise(4, 3)
+    y[0, 1:] = NAN
+    assert not compare(y).baseline_screened
+
+
+def test_a_screened_and_an_incomplete_variant_share_alpha_with_the_pool() -> None:
+    """The outlier is an event too rare to count in the Dunnett family, the missing run is not."""
+    y = noise(8, 6)
+    y[3] = 90 + 50 * np.random.default_rng(7).normal(size=6)
+    y[7, 0] = NAN
+    result = compare(y)
+    assert (result.k, result.pool.df) == (6, 25)
+    for row in (3, 7):
+        own = paired_t(y[row] - y[0], 0.05 / 7)
+        effect = result.effects[row - 1]
+        assert (effect.low, effect.p) == (own.low, min(1.0, 7 * own.p))
 
 
 def test_an_unstable_variant_is_screened_and_tested_on_its_own() -> None:

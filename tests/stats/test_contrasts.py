@@ -64,6 +64,44 @@ def test_no_variation_at_all_makes_no_claim() -> None:
     assert math.isnan(interactions([np.full((4, 3), 0.1)], 0.0, 9)[0].p)
 
 
+def test_an_error_of_zero_leaves_the_contrasts_own_and_one_degree_of_freedom_is_enough() -> None:
+    y = cells(0.0, 5)
+    result = interactions([y], 0.0, 1, alpha=0.1)[0]
+    c = y[3] - y[1] - y[2] + y[0]
+    error = c.std(ddof=1) / 5**0.5
+    assert result.p == result.p_alone == pytest.approx(2 * stats.t.sf(abs(c.mean()) / error, 1))
+    assert result.low == pytest.approx(c.mean() - stats.t.isf(0.05, 1) * error)
+    assert interactions([cells(0.0, 3)], 0.01, 2)[0].p < 1
+
+
+def test_three_seeds_need_no_four_degrees_of_freedom() -> None:
+    assert math.isfinite(interactions([cells(0.0, 3)], 0.01, 3)[0].p)
+
+
+def test_a_seed_common_to_all_and_a_shift_of_a_row_leave_an_interaction_and_a_trend_as_they_are() -> None:
+    y = cells(1.0, 4)
+    assert interactions([y + 7], 0.01, 9)[0].p == pytest.approx(interactions([y], 0.01, 9)[0].p)
+    x = [0.0, 1.0, 3.0, 4.0]
+    shifted = y + np.array([3.0, -1.0, 2.0, 9.0])
+    for first, second in zip(trends([(x, y)], 0.01, 9), trends([(x, shifted)], 0.01, 9), strict=True):
+        assert second.linear.t == pytest.approx(first.linear.t)
+        assert second.quadratic.p == pytest.approx(first.quadratic.p)  # type: ignore[union-attr]
+
+
+def test_sweeps_of_two_and_of_more_levels_keep_their_own_tests() -> None:
+    rng = np.random.default_rng(5)
+    two, four = rng.normal(size=(2, 4)), rng.normal(size=(4, 4))
+    short, long = trends([([1, 3], two), ([0, 1, 2, 5], four)], 1.0, 12)
+    assert short.linear.estimate == pytest.approx((two[1] - two[0]).mean() / 2)
+    linear, quadratic = np.polyfit([0, 1, 2, 5], four.mean(axis=1), 1)[0], np.polyfit([0, 1, 2, 5], four.mean(1), 2)[0]
+    assert long.linear.estimate == pytest.approx(linear)
+    assert long.quadratic is not None
+    assert long.quadratic.estimate == pytest.approx(quadratic)
+    assert short.quadratic is None
+    half = stats.t.isf(0.05 / 3 / 2, 12) * math.sqrt(max(0.5, (two[1] - two[0]).var(ddof=1) / 4) / 4)
+    assert short.linear.high - short.linear.estimate == pytest.approx(half)
+
+
 def test_an_empty_family_is_empty() -> None:
     assert contrast_family([], 1.0, 5) == ()
 

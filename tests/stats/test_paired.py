@@ -24,6 +24,39 @@ def test_paired_t_is_scipys() -> None:
     assert (result.low, result.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
 
 
+DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]) / 8
+"""Heights of cross- minus self-fertilised maize in inches (Fisher 1935, "The Design of Experiments", section 17)."""
+
+
+def test_darwins_maize_has_the_t_that_fisher_gives() -> None:
+    result = paired_t(DARWIN)
+    assert (result.n, result.difference) == (15, pytest.approx(20.93 / 8, abs=5e-4))
+    assert result.t == pytest.approx(2.148, abs=5e-4)
+    assert result.p == pytest.approx(0.0497, abs=5e-5)
+    assert result.low == pytest.approx(0.0036, abs=5e-4)
+
+
+def test_darwins_maize_has_the_share_of_sign_patterns_that_fisher_counted() -> None:
+    """1,726 of the 32,768 patterns; 15 seeds are one too many to enumerate, so that the sample is within its error."""
+    (p,) = sign_flip_max_t([DARWIN])
+    assert p == pytest.approx(1726 / 2**15, abs=3 * math.sqrt(0.05 * 0.95 / 20_000))
+    assert (p * 20_000) == pytest.approx(round(p * 20_000), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [4, 9, 14])
+def test_up_to_fourteen_seeds_every_sign_pattern_is_counted_and_ties_are_kept(n: int) -> None:
+    """Integers have exact sums, tenths of them do not: rounding must not break a tie."""
+    whole = np.random.default_rng(n).integers(-4, 9, size=n)
+    patterns = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    expected = np.mean(np.abs(patterns @ whole) >= abs(whole.sum()))
+    np.testing.assert_allclose(sign_flip_max_t([0.1 * whole]), [expected], rtol=1e-12)
+
+
+def test_a_family_too_large_for_one_batch_has_the_same_p() -> None:
+    d = np.random.default_rng(4).normal(0.3, 1, size=(3, 14))
+    np.testing.assert_array_equal(sign_flip_max_t(np.tile(d, (100, 1))), np.tile(sign_flip_max_t(d), 100))
+
+
 @pytest.mark.parametrize(("d", "n", "mean"), [([], 0, math.nan), ([2.0], 1, 2.0), ([0.5, 0.5, 0.5], 3, 0.5)])
 def test_paired_t_without_spread_makes_no_claim(d: list[float], n: int, mean: float) -> None:
     result = paired_t(d)
@@ -41,6 +74,7 @@ def test_holm_rejects_three_and_benjamini_hochberg_four_of_the_1995_example() ->
 def test_holm_steps_down_and_stays_monotone() -> None:
     np.testing.assert_allclose(holm([0.04, 0.01, 0.03, 0.5]), [0.09, 0.04, 0.09, 0.5])
     np.testing.assert_allclose(holm([0.9, 0.8]), [1.0, 1.0])
+    np.testing.assert_allclose(holm([0.0, 1.0]), [0.0, 1.0])
 
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
@@ -59,12 +93,34 @@ def test_other_than_p_values_are_refused(adjust, p) -> None:  # type: ignore[no-
         adjust(p)
 
 
+def test_a_paired_t_test_has_a_level() -> None:
+    for alpha in (0.0, 1.0):
+        with pytest.raises(ValueError, match="alpha"):
+            paired_t([0.1, 0.2], alpha)
+
+
+def test_two_seeds_have_a_paired_t_test_with_one_degree_of_freedom() -> None:
+    """t on one degree of freedom is Cauchy's: p = 1 - 2 arctan(t) / pi."""
+    result = paired_t([1.0, 3.0])
+    assert (result.n, result.difference, result.t) == (2, 2.0, pytest.approx(2.0))
+    assert result.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
+    assert result.high - 2 == pytest.approx(math.tan(math.pi * 0.475))
+
+
 def test_mcnemar_has_the_exact_p_of_the_reference_table() -> None:
     assert mcnemar_counts(121, 59).p == pytest.approx(4.43445e-06, rel=1e-6)
     first = np.repeat([True, True, False, False], [101, 121, 59, 33])
     second = np.repeat([True, False, True, False], [101, 121, 59, 33])
     assert mcnemar(first, second) == mcnemar_counts(121, 59)
     assert mcnemar(second, first).p == mcnemar(first, second).p
+
+
+def test_mcnemar_is_a_sign_test() -> None:
+    for only_first, only_second in [(0, 6), (7, 2), (30, 18)]:
+        expected = stats.binomtest(only_first, only_first + only_second).pvalue
+        result = mcnemar_counts(only_first, only_second)
+        assert (result.only_first, result.only_second) == (only_first, only_second)
+        assert result.p == pytest.approx(expected)
 
 
 def test_mcnemar_without_discordance_has_p_one() -> None:

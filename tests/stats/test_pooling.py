@@ -37,12 +37,76 @@ def test_constant_groups_are_not_outliers() -> None:
     assert screen(np.full((4, 3), 0.5)).all()
 
 
+def test_rounding_among_constant_groups_is_no_outlier() -> None:
+    y = np.full((4, 3), 0.3)
+    y[2, 1] = 0.1 + 0.2
+    assert y[2].var() > 0
+    assert screen(y).all()
+
+
 def test_mse_is_free_of_seed_and_variant_shifts() -> None:
     rng = np.random.default_rng(3)
     y = rng.normal(size=(5, 4))
     shifted = y + rng.normal(size=(5, 1)) + 100 * rng.normal(size=4)
     assert block_mse(shifted)[0] == pytest.approx(block_mse(y)[0])
     assert block_mse(y)[1] == 12
+
+
+def test_mse_is_that_of_the_two_way_analysis_of_variance() -> None:
+    """Least squares on indicators of row and column, as any textbook's randomised blocks."""
+    y = np.random.default_rng(4).normal(size=(4, 3))
+    row, column = (index.ravel() for index in np.indices(y.shape))
+    design = np.column_stack([row[:, None] == np.arange(4), column[:, None] == np.arange(1, 3)]).astype(float)
+    residual = y.ravel() - design @ np.linalg.lstsq(design, y.ravel(), rcond=None)[0]
+    mse, df = block_mse(y)
+    assert (mse, df) == (pytest.approx(residual @ residual / 6), 6)
+    assert np.isnan(block_mse(y[:1])[0])
+    assert block_mse(y[:, :1])[1] == 0
+
+
+def test_one_row_or_one_seed_leaves_no_degrees_of_freedom() -> None:
+    for y in ([[1.0, 2.0, 4.0]], [[1.0], [2.0]]):
+        pool = pooled_error(y)
+        assert (pool.df, np.isnan(pool.mse)) == (0, True)
+
+
+def test_the_block_is_the_best_of_those_on_the_seeds_of_one_variant() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(100):
+        present = rng.random((5, 4)) < 0.7
+        variants, seeds = complete_block(present)
+        best = (-1, 0)
+        for own in {tuple(np.flatnonzero(row & present[0])) for row in present} - {()}:
+            sharing = sum(all(row[s] for s in own) for row in present)
+            best = max(best, ((sharing - 1) * (len(own) - 1), len(own)))
+        if best == (-1, 0):
+            assert not variants.any()
+            assert not seeds.any()
+        else:
+            assert ((variants.sum() - 1) * (seeds.sum() - 1), seeds.sum()) == best
+            np.testing.assert_array_equal(variants, present[:, seeds].all(axis=1))
+
+
+def test_a_tie_goes_to_more_seeds_and_then_to_the_earlier_variant() -> None:
+    variants, seeds = complete_block(rows("xxxxx xxxxx xxx.."))
+    assert (variants.tolist(), seeds.sum()) == ([True, True, False], 5)
+    variants, seeds = complete_block(rows("xxxx xx.. ..xx"))
+    assert variants.tolist() == [True, True, False]
+
+
+def test_two_seeds_are_screened_and_pooled() -> None:
+    pool = pooled_error([[1.0, 1.1], [2.0, 2.2], [3.0, 3.2], [4.0, 4.1], [5.0, 1e6]])
+    assert pool.kept == (True, True, True, True, False)
+    assert (pool.n, pool.df) == (2, 3)
+
+
+def test_the_screen_stops_at_its_critical_value() -> None:
+    """Cochran's C of these three groups is just under, and then just over, the value for three groups of three."""
+    limit = cochran_critical_value(3, 3)
+    share = np.sqrt(limit / (1 - limit) * 2)
+    unit = np.array([-1.0, 0.0, 1.0])
+    assert screen(np.array([unit, share * 0.9999 * unit, unit])).all()
+    np.testing.assert_array_equal(screen(np.array([unit, share * 1.0001 * unit, unit])), [True, False, True])
 
 
 def test_the_block_takes_the_most_residual_degrees_of_freedom() -> None:
@@ -64,6 +128,13 @@ def test_a_baseline_without_runs_leaves_no_block() -> None:
     pool = pooled_error([[np.nan, np.nan], [1.0, 2.0]])
     assert (pool.df, pool.n, pool.kept) == (0, 0, (False, False))
     assert np.isnan(pool.mse)
+
+
+def test_a_single_row_without_runs_is_no_block() -> None:
+    assert pooled_error([[np.nan, np.nan]]).complete == (False,)
+    variants, seeds = complete_block(np.zeros((3, 2), dtype=np.bool_))
+    assert not variants.any()
+    assert not seeds.any()
 
 
 def test_infinite_runs_count_as_missing() -> None:

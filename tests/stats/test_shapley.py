@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from ablation.stats.shapley import shapley_shares, shapley_weights
 
@@ -48,6 +49,22 @@ def test_a_seed_that_lacks_a_cell_is_left_out() -> None:
     y = np.random.default_rng(2).normal(size=(4, 5))
     y[3, 0] = np.nan
     assert shapley_shares(y, 1.0, 12) == shapley_shares(y[:, 1:], 1.0, 12)
+
+
+def test_twelve_components_are_taken() -> None:
+    on = (np.arange(2**12)[:, None] >> np.arange(12)) & 1
+    result = shapley_shares((on @ np.arange(12.0))[:, None] + np.array([0.0, 1.0, 5.0]), 1.0, 6)
+    np.testing.assert_allclose([share.estimate for share in result.shares], np.arange(12), atol=1e-9)
+
+
+def test_the_intervals_of_the_shares_are_one_family_and_that_of_the_total_is_another() -> None:
+    y = np.random.default_rng(3).normal(size=(4, 6))
+    result, strict = shapley_shares(y, 4.0, 20), shapley_shares(y, 4.0, 20, alpha=0.025)
+    widths = [c.high - c.low for c in (*result.shares, result.total)]
+    error = [np.sqrt(4.0 * 4 * 0.25 / 6)] * 2 + [np.sqrt(4.0 * 2 / 6)]
+    bars = [stats.t.isf(alpha / 2, 20) for alpha in (0.025, 0.025, 0.05)]
+    np.testing.assert_allclose(widths, [2 * bar * e for bar, e in zip(bars, error, strict=True)])
+    assert strict.total.high - strict.total.low == pytest.approx(2 * bars[0] * error[2])
 
 
 @pytest.mark.parametrize("cells", [1, 3, 6, 2**13])

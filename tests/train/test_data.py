@@ -194,6 +194,19 @@ def test_an_image_folder_is_scaled_and_labelled_by_its_folders(folder: Path, tmp
     assert images.images[2, :, 8, 8].tolist() == [255, 0, 0]
 
 
+@pytest.mark.parametrize(("long", "first"), [(8, 0), (9, 0), (12, 2), (13, 2)])
+@pytest.mark.parametrize("tall", [False, True])
+def test_the_middle_of_a_long_image_is_kept(long: int, first: int, tall: bool, tmp_path: Path) -> None:
+    """The shorter side has the size already, so that every pixel stays as it is."""
+    pixels = np.tile(10 * np.arange(long, dtype=np.uint8), (8, 1))
+    for name in ("a", "b"):
+        path = tmp_path / "images" / "train" / name / "1.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(pixels.T.copy() if tall else pixels).save(path)
+    images = prepare(ImageFolder(name="image_folder", path=str(tmp_path / "images"), size=8), tmp_path).images
+    assert images[0, 0].select(1 if tall else 0, 3).tolist() == [10 * (first + n) for n in range(8)]
+
+
 def test_the_test_part_of_a_folder_is_not_read(folder: Path, tmp_path: Path) -> None:
     (folder / "test" / "red" / "1.png").write_bytes(b"not an image at all")
     images = prepare(ImageFolder(name="image_folder", path=str(folder), size=16), tmp_path)

@@ -215,6 +215,6 @@ def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Meas
     limit = pooling.cochran_critical_value(len(kept), n, SPREAD_ALPHA)
     sd = math.sqrt(variance[widest])
     if variance[widest] > limit * variance.sum() and sd > SPREAD_RATIO * others:
-        own = effects[kept[widest]].variant
+        own = [effect.variant for effect in effects if not effect.identical][kept[widest]]
         message = f"unequal spread: {own} has SD {measure.size(sd)} over {n} seeds, the others {measure.size(others)}"
         yield caution("unequal_spread", own, message)
