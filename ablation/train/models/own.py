@@ -45,7 +45,7 @@ def own_network(
         if not isinstance(network, nn.Module):
             raise TypeError(f"{attribute} returned {type(network).__name__}, not a torch.nn.Module")
         _try_out(network, image, classes)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
         last = traceback.format_exc().rstrip()
         hint = f"mend it and run the same command again; it is called with classes, in_channels and {dict(options)}"
         raise UserError(f"{name} {_place(error, code)}: {type(error).__name__}: {error}\n{last}", hint) from error
@@ -64,10 +64,12 @@ def _try_out(network: nn.Module, image: tuple[int, int, int], classes: int) -> N
     network.train()
 
 
-def _place(error: Exception, code: Code) -> str:
-    """The innermost line of the user's file that was being run."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.file]
-    return f"fails at {Path(code.file).name}:{frames[-1].lineno}" if frames else "cannot be built"
+def _place(error: BaseException, code: Code) -> str:
+    """The innermost line of the user's file that was being run, or could not be read."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == code.file]
+    if isinstance(error, SyntaxError) and error.filename == code.file:
+        lines = [error.lineno]
+    return f"fails at {Path(code.file).name}:{lines[-1]}" if lines else "cannot be built"
 
 
 @cache
