@@ -28,7 +28,7 @@ LONGEST_FOLDER = 70
 """Bytes of a folder in which multiprocessing can still make a Unix socket (its address has 104 or 108 in all)."""
 END_SECONDS = 5.0
 """In which a process that was killed must be gone; only the kernel, or a driver, can hold it for longer."""
-MOST_STARTS = 3
+MOST_STARTS = 2
 """Of one worker: the server that starts it may be killed too."""
 
 
@@ -112,7 +112,8 @@ class Worker:
             except (EOFError, OSError) as error:
                 ours.close()
                 if attempt == MOST_STARTS:
-                    raise UserError(f"no worker process can be started: {error}", memory_hint()) from None
+                    why = "the server that starts them died" if isinstance(error, EOFError) else error
+                    raise UserError(f"no worker process can be started: {why}", memory_hint()) from None
             finally:
                 theirs.close()
         raise AssertionError

@@ -171,9 +171,10 @@ def _probe(request: Probe, channel: Channel) -> Probed:
 
 
 def _try_weights(request: TryWeights, channel: Channel) -> Tried:
+    run = request.run
     try:
-        with _watching(None if request.run.recipe.model.checkpoint else hub_folder(), channel):
-            finetune.try_weights(request.run, sources.load(request.data))
+        with _watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None, channel):
+            finetune.try_weights(run, sources.load(request.data))
     except UserError as error:
         return Tried(error)
     return Tried()
