@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import ROOT, TINY
+from .test_cluster import loopback, needs_ray, two_nodes
 
 NAMES = (
     "ablation", "concurrent", "filelock", "json", "multiprocessing", "numpy", "pickle", "pydantic", "queue", "random",
@@ -45,7 +46,7 @@ def set_traps(folder: Path, marks: Path) -> None:
 def check(command: list[str], folder: Path, **environment: str) -> None:
     """The command ends well, and none of the files was run."""
     result = subprocess.run(
-        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert {path.name for path in (folder / "run").iterdir()} == set()
     assert result.returncode == 0, result.stdout + result.stderr
@@ -106,6 +107,20 @@ def test_workers_do_not_run_the_script_that_started_them(folder: Path) -> None:
     (folder / "study.py").write_text(script, encoding="utf-8")
     check([sys.executable, "-P", "study.py"], folder)
     assert (folder / "started").read_text() == "x"
+
+
+@needs_ray
+@pytest.mark.slow
+def test_workers_of_its_own_ray_import_nothing_from_the_working_folder(folder: Path) -> None:
+    check([installed_command(folder / "bin"), *RUN, "--backend", "ray"], folder, **loopback())
+
+
+@needs_ray
+@pytest.mark.slow
+def test_workers_of_a_cluster_import_nothing_from_the_working_folder(folder: Path) -> None:
+    with two_nodes() as cluster:
+        command = [installed_command(folder / "bin"), *RUN, "--backend", "ray", "--address", cluster.address]
+        check(command, folder, **loopback())
 
 
 def test_a_module_in_a_folder_that_pythonpath_names_in_full_is_found(tmp_path: Path) -> None:
