@@ -203,7 +203,7 @@ class Done:
 
 
 FailureKind = Literal["error", "lost", "hung", "memory", "storage"]
-"""An exception; a worker that died, or said nothing for too long; no memory; results that cannot be written."""
+"""An exception; a worker that died, or made no progress for too long; no memory; results that cannot be written."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,9 +20,10 @@ from PIL import Image
 from ablation.errors import UserError
 from ablation.load import load_study
 from ablation.plan import Run
-from ablation.protocol import Prepare, Task, TryWeights, Weigh
+from ablation.protocol import Alive, Prepare, Task, TryWeights, Weigh
 from ablation.runner.local import LocalPool
 from ablation.runner.study import plan_study
+from ablation.train import worker
 
 from .conftest import ABLATE, TINY, Ablate
 
@@ -166,13 +169,13 @@ def test_a_stopped_worker_is_ended_whatever_it_was_asked(
     data = pool.prepare(Prepare(run.recipe.data, run.data_fingerprint, tmp_path / "data"), lambda _: None)
     for what, ask in requests(pool, run, data).items():
         ask()  # the worker has started
-        worker = pool._workers[0].process
-        assert worker.pid
-        os.kill(worker.pid, signal.SIGSTOP)
+        process = pool._workers[0].process
+        assert process.pid
+        os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(UserError, match=rf"no progress for 0.5 s while {re.escape(what)}") as told:
             ask()
         assert told.value.hint == "more time: --hang-after MINUTES, or never"
-        assert not worker.is_alive()
+        assert not process.is_alive()
 
 
 @pytest.mark.slow
@@ -190,6 +193,19 @@ def test_data_that_are_prepared_slowly_are_waited_for(ablate: Ablate, tmp_path: 
     (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
     result = ablate("run", "tiny.yaml", *ONE_WORKER, "--hang-after", "0.02")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_download_is_alive_for_as_long_as_its_file_grows(grows: bool, tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    with worker._watching(tmp_path, worker.Channel(theirs)), (tmp_path / "weights.pth.partial").open("wb") as file:
+        for _ in range(12):
+            time.sleep(0.25)
+            file.write(b"x" if grows else b"")
+            file.flush()
+    assert ours.poll() == grows
+    assert not grows or isinstance(ours.recv(), Alive)
 
 
 # What breaks
@@ -257,6 +273,7 @@ print(server, worker.end(), flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="stops the fork server")
 def test_a_process_that_cannot_be_ended_is_left_behind(tmp_path: Path) -> None:
     """Nobody learns that a process has ended while the server that started it is stopped, as nobody does while a driver

@@ -77,6 +77,7 @@ def test_python_m_imports_nothing_from_the_working_folder(folder: Path) -> None:
     check([sys.executable, "-m", "ablation", *RUN], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pythonpath", [os.pathsep, f".{os.pathsep}/nowhere", "bin"], ids=["empty", "dot", "relative"])
 def test_relative_folders_of_pythonpath_are_left_out(pythonpath: str, folder: Path) -> None:
     command = installed_command(folder / "bin")
@@ -85,10 +86,12 @@ def test_relative_folders_of_pythonpath_are_left_out(pythonpath: str, folder: Pa
     check([command, *RUN], folder, PYTHONPATH=pythonpath)
 
 
+@pytest.mark.slow
 def test_python_that_ignores_the_environment_imports_nothing_from_the_working_folder(folder: Path) -> None:
     check([sys.executable, "-E", installed_command(folder / "bin"), *RUN], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before",
     ["", "import multiprocessing; multiprocessing.get_all_start_methods = lambda: ['spawn']"],
@@ -123,6 +126,7 @@ def test_workers_of_a_cluster_import_nothing_from_the_working_folder(folder: Pat
         check(command, folder, **loopback())
 
 
+@pytest.mark.slow
 def test_a_module_in_a_folder_that_pythonpath_names_in_full_is_found(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "helpers.py").write_text("WIDTH = 16\n", encoding="utf-8")

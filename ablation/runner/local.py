@@ -127,7 +127,7 @@ class LocalPool:
         assert isinstance(answer, Probed)
         if answer.seconds is None:
             raise UserError(
-                f"{task.run.label} fails at its first steps:\n{answer.details}", "mend or leave out the variant"
+                f"{task.run.label} fails at its first steps:\n{answer.details}", "fix or remove the variant"
             )
         return answer.seconds
 
