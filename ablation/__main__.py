@@ -1,7 +1,15 @@
-"""`python -m ablation` is the command `ablate`."""
+"""The command `ablate`, which is `python -m ablation` too: first of all, modules are not looked for where it starts."""
 
-import sys
+from ablation import safe_path
 
-from ablation.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line of this process and return its exit code."""
+    safe_path.secure()
+    from ablation.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -79,13 +79,6 @@ def _add_run(commands: Commands) -> None:
     _results_argument(run)
     run.add_argument("--only", action="append", default=[], metavar="VARIANT", help="train this one only (repeatable)")
     _worker_arguments(run)
-    run.add_argument(
-        "--hang-after",
-        type=_minutes,
-        default=30 * 60.0,
-        metavar="MINUTES",
-        help="replace a worker that reports no step for so long (default: 30), or never",
-    )
     run.add_argument("--new-data", action="store_true", help="train on images that have changed since the study began")
     run.add_argument("--retry", choices=["failed"], help="try the runs again that have failed too often")
     cluster = run.add_argument_group("on a cluster")
@@ -103,6 +96,7 @@ def _add_plan(commands: Commands) -> None:
     plan.add_argument("--probe", action="store_true", help="time a few steps of each variant, and estimate the whole")
     plan.add_argument("--device", default="auto", help="what to time it on: auto (default), cpu, cuda, cuda:0,2")
     plan.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
+    _hang_argument(plan)
     plan.set_defaults(call=_plan)
 
 
@@ -177,6 +171,17 @@ def _worker_arguments(parser: argparse.ArgumentParser) -> None:
         help="workers that share a device: a number, or auto (default): one a core, on a GPU as many as a probe finds",
     )
     parser.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
+    _hang_argument(parser)
+
+
+def _hang_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--hang-after",
+        type=_minutes,
+        default=30 * 60.0,
+        metavar="MINUTES",
+        help="end a worker that reports no progress for so long (default: 30), or never",
+    )
 
 
 def _results_argument(parser: argparse.ArgumentParser) -> None:
@@ -237,7 +242,7 @@ def _plan(options: argparse.Namespace) -> int:
         from ablation.overview import print_estimate
         from ablation.runner.probing import estimate
 
-        print_estimate(estimate(plan, store, options.device, options.threads, lambda _: None))
+        print_estimate(estimate(plan, store, options.device, options.threads, lambda _: None, options.hang_after))
     return 0
 
 

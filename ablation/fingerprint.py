@@ -118,10 +118,17 @@ def weights_digest(model: Model) -> str:
 
 
 def hub_folder() -> Path:
-    """The folder in which torch.hub looks for weights, and into which it downloads them."""
+    """The folder in which torch.hub looks for weights, and into which it downloads them.
+
+    Raises UserError where it would be in the home folder of a user who has none.
+    """
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or f"{cache}/torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    try:
+        return Path(home).expanduser() / "hub" / "checkpoints"
+    except RuntimeError:
+        hint = "set TORCH_HOME to a folder for downloaded weights"
+        raise UserError("downloaded weights are kept in the home folder, and this user has none", hint) from None
 
 
 def weights_file(model: Model, digest: str) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.metadata
 import importlib.util
 import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +25,22 @@ _FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 @dataclass(frozen=True)
 class Code:
-    """The code of a module: its file, and the SHA-256 of that; `release` says of which distribution it is."""
+    """The code of a module: its file, and the SHA-256 of that; `release` says of which distribution it is.
+
+    `helpers` are the modules beside it that it imports, each without helpers of its own.
+    """
 
     module: str
     file: str
     sha256: str
     release: str = ""
+    helpers: tuple[Code, ...] = ()
 
     @property
     def identity(self) -> str:
         """What tells it from other code, wherever it lies."""
-        return f"{self.sha256} {self.release}".strip()
+        helpers = (f"{helper.module}:{helper.sha256}" for helper in self.helpers)
+        return " ".join([self.sha256, *filter(None, [self.release]), *helpers])
 
 
 def is_own(name: str) -> bool:
@@ -49,17 +56,53 @@ def is_well_formed(name: str) -> bool:
 def find(name: str, folder: Path) -> Code:
     """The code of `module:attribute`: `<module>.py` in the folder of the study, or else an installed module.
 
+    To the former belong the modules in the same folder that it imports, at any depth, where no module of the standard
+    library and no installed one has their name.
+
     Nothing is imported or run. Raises UserError where there is neither.
     """
     module = name.partition(":")[0]
     beside = folder / f"{module}.py"
     if beside.is_file():
-        return Code(module, str(beside.resolve()), _sha256(beside))
+        helpers = tuple(_helper(file) for file in _beside(beside.resolve()))
+        return Code(module, str(beside.resolve()), _sha256(beside), helpers=helpers)
     file = _installed(module)
     if file is None:
         hint = f"put {module}.py beside the study file, or install the package that has it"
         raise UserError(f"there is no {module}.py in {folder.resolve()}/, and no installed module {module!r}", hint)
     return Code(module, str(file), _sha256(file), _release(module))
+
+
+def _helper(file: Path) -> Code:
+    return Code(file.stem, str(file), _sha256(file))
+
+
+def _beside(file: Path) -> list[Path]:
+    """The files in the folder of `file` that its code imports, directly or through each other, sorted."""
+    found: set[Path] = set()
+    unread = [file]
+    while unread:
+        for name in _imports(unread.pop()):
+            other = file.with_name(f"{name}.py")
+            if other not in {file, *found} and other.is_file() and not _is_elsewhere(name):
+                found.add(other)
+                unread.append(other)
+    return sorted(found)
+
+
+def _imports(file: Path) -> set[str]:
+    """The outermost names of the modules that a file imports by statements; none where it is no Python."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # the worker that runs it reports that with its line
+        return set()
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and not n.level]
+    return {name.partition(".")[0] for name in names}
+
+
+def _is_elsewhere(name: str) -> bool:
+    return name in {"__main__", *sys.stdlib_module_names} or importlib.util.find_spec(name) is not None
 
 
 def _installed(module: str) -> Path | None:

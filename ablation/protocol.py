@@ -59,14 +59,37 @@ class Stop:
     """Asks a worker to end its run after the epoch under way."""
 
 
-# What a worker answers outside a run.
+# What a worker says of itself.
 
 
 @dataclass(frozen=True)
 class Hello:
-    """A worker's first words: the accelerators that it can see."""
+    """A worker is ready: the accelerators that it can use, and why it cannot use others that the machine has."""
 
     accelerators: tuple[str, ...]
+    unusable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CannotStart:
+    """A worker has loaded too little to work, and ends: the traceback."""
+
+    details: str
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A heartbeat: a worker gets on with what it was asked."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A worker's process can do no more on its device: what it answers next is its last answer."""
+
+    reason: str
+
+
+# What a worker answers outside a run.
 
 
 @dataclass(frozen=True)
@@ -180,7 +203,7 @@ class Done:
 
 
 FailureKind = Literal["error", "lost", "hung", "memory", "storage"]
-"""An exception; a worker that died, or said nothing for too long; no memory; results that cannot be written."""
+"""An exception; a worker that died, or made no progress for too long; no memory; results that cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -241,3 +264,5 @@ class Told:
 
     event: Event
     files: Mapping[str, bytes]
+    broken: bool = False
+    """Whether the process that says so can train no other run."""

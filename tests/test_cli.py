@@ -79,7 +79,7 @@ def test_an_unknown_variant_is_refused_with_the_nearest_name(ablate: Ablate, stu
 def test_a_device_that_is_not_here_is_refused(ablate: Ablate, study_file) -> None:  # type: ignore[no-untyped-def]
     result = ablate("run", study_file().name, "--device", "cuda:7")
     assert result.returncode == 1
-    assert "cuda:7 is not here" in result.stderr
+    assert "cuda:7 is not available" in result.stderr
 
 
 def test_the_tool_shows_no_traceback_for_a_results_folder_that_is_a_file(ablate: Ablate, study_file) -> None:  # type: ignore[no-untyped-def]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ import torch
 
 from ablation.errors import UserError
 from ablation.load import load_study
-from ablation.protocol import Prepare, Probed, Started, Task
+from ablation.protocol import Ending, Failed, Prepare, Probed, Started, Stopped, Task
 from ablation.runner.local import LocalPool
 from ablation.runner.places import choose_devices, default_sharing, list_places, more_pays
 from ablation.runner.study import plan_study
 from ablation.store import Store
 from ablation.train import device
+from ablation.train.worker import ending_of
 
 from .conftest import ABLATE, TINY
 from .test_run import results, same
@@ -38,7 +40,7 @@ def test_a_request_chooses_among_the_devices_that_are_there(asked: str, found: l
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UserError, match="cuda:3 is not here"):
+    with pytest.raises(UserError, match="cuda:3 is not available"):
         choose_devices("cuda:0,3", ["cuda:0"])
 
 
@@ -65,9 +67,113 @@ def test_more_workers_share_a_device_while_that_gets_more_done(
     assert more_pays(before, found) == pays
 
 
-def test_the_error_class_of_a_gpu_without_memory_is_known() -> None:
-    assert device.is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory"))
-    assert not device.is_out_of_memory(RuntimeError("CUDA error: device-side assert triggered"))
+NO_MEMORY = (
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    MemoryError(),
+)
+BREAKING = (
+    RuntimeError("CUDA error: device-side assert triggered\nCompile with `TORCH_USE_CUDA_DSA`"),
+    RuntimeError("CUDA error: an illegal memory access was encountered"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+)
+
+
+@pytest.mark.parametrize("error", NO_MEMORY, ids=str)
+def test_every_way_to_say_that_memory_is_full_is_known_and_breaks_no_process(error: Exception) -> None:
+    assert device.is_out_of_memory(error)
+    assert device.fault(error) == ""
+
+
+@pytest.mark.parametrize("error", BREAKING, ids=str)
+def test_other_errors_of_cuda_break_the_process_however_they_are_wrapped(error: Exception) -> None:
+    assert not device.is_out_of_memory(error)
+    wrapped = UserError("mine:Net fails at mine.py:5")
+    wrapped.__cause__ = error
+    assert device.fault(error) == device.fault(wrapped) == str(error).partition("\n")[0]
+
+
+def test_an_error_of_python_breaks_no_process() -> None:
+    assert device.fault(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) == ""
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with two GPUs, the second of which is older than any that this torch is built for."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80", "sm_90a", "compute_120"])
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: ("RTX 3090", "Quadro K600")[index])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda index: ((8, 6), (3, 0))[index])
+
+
+@pytest.mark.usefixtures("cuda")
+def test_a_gpu_that_this_torch_is_not_built_for_is_left_out_with_the_reason() -> None:
+    usable, unusable = device.accelerators()
+    assert usable == ("cuda:0",)
+    assert unusable == (
+        "cuda:1 (Quadro K600) has compute capability 3.0, for which this torch is not built "
+        "(sm_75, sm_80, sm_90a, compute_120)",
+    )
+    assert choose_devices("auto", usable, unusable) == ["cuda:0"]
+    with pytest.raises(
+        UserError, match=r"cuda:1 is not available\nthis machine has cuda:0; cuda:1 \(Quadro K600\) has"
+    ):
+        choose_devices("cuda:1", usable, unusable)
+
+
+@pytest.mark.parametrize(("capability", "usable"), [((9, 0), 1), ((8, 0), 1), ((12, 1), 1), ((7, 0), 0), ((10, 0), 0)])
+@pytest.mark.usefixtures("cuda")
+def test_machine_code_serves_later_minor_versions_and_ptx_any_later_device(
+    capability: tuple[int, int], usable: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert len(device.accelerators()[0]) == 2 * usable
+
+
+@pytest.mark.usefixtures("cuda")
+def test_gpus_that_cuda_cannot_use_are_left_out_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    usable, unusable = device.accelerators()
+    assert usable == ()
+    assert unusable == ("2 CUDA devices are visible, but The NVIDIA driver on your system is too old",)
+
+
+@pytest.fixture
+def broken_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA context that is broken: even to give memory back raises."""
+
+    def empty_cache() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+
+
+@pytest.mark.usefixtures("broken_cache")
+def test_what_a_run_died_of_is_kept_where_its_memory_cannot_be_given_back(study_file: Callable[..., Path]) -> None:
+    run = plan_study(load_study(study_file())).runs[0]
+
+    def work() -> Ending:
+        raise ValueError("the cause")
+
+    ending, reason = ending_of(run, work)
+    assert isinstance(ending, Failed)
+    assert ending.message == "ValueError: the cause"
+    assert "in work" in ending.details
+    assert reason == "CUDA error: device-side assert triggered"
+    stopped, reason = ending_of(run, lambda: Stopped(run))
+    assert isinstance(stopped, Stopped)
+    assert reason
 
 
 def test_a_study_runs_on_the_devices_that_were_asked_for(
@@ -84,6 +190,9 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
         assert pool.places == ["cuda:0", "cuda:2"]
         pool.settle(tasks[0])
         assert pool.places in (["cuda:0", "cuda:2"] * count for count in (1, 2, 4, 8))
+        assert {place: worker.device for place, worker in pool._workers.items()}.items() <= dict(
+            enumerate(pool.places)
+        ).items()
         for task in tasks:
             pool.submit(task)
         used = {event.device for event in pool.events() if isinstance(event, Started)}

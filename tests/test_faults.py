@@ -145,7 +145,7 @@ def test_a_worker_that_hangs_is_ended_and_its_run_goes_on(long: Path, quiet: Pat
     os.kill(workers_of(process.pid)[0], signal.SIGSTOP)
     output = ended(process)
     assert process.returncode == 0, output
-    assert "the worker said nothing for 3 s and was ended" in output
+    assert "the worker reported no progress for 3.0 s and was ended (--hang-after)" in output
     same(results(quiet, "tiny"), results(long, "tiny"))
 
 

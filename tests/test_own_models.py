@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_weights_and_changed_code_is_trained_anew(a
     with open(folder / "my_models.py", "a", encoding="utf-8") as file:
         file.write("\n# a comment that changes nothing\n")
     again = ablate(*run)
-    assert "the code of my_models:SmallNet has changed, and is trained anew" in again.stdout
+    assert "the code of my_models:SmallNet has changed, and is trained again" in again.stdout
     weights = [
         json.loads(path.read_text(encoding="utf-8"))["weights_sha256"]
         for path in (folder / "results" / "runs").glob("*/run.json")
@@ -97,13 +97,48 @@ def test_the_same_seed_gives_the_same_weights_and_changed_code_is_trained_anew(a
     assert weights[0] == weights[1]
 
 
+HELPED = CODE.replace("import torch\n", "import torch\nimport random\nfrom helpers import scale\n").replace(
+    "torch.randn(", "scale * torch.randn("
+)
+
+
+def test_modules_beside_a_custom_model_are_imported_kept_and_part_of_the_run(ablate: Ablate, folder: Path) -> None:
+    """They never replace a module of the standard library or an installed one."""
+    run = ("run", "own.yaml", "--device", "cpu", "--per-device", "1", "--only", "baseline")
+    (folder / "my_models.py").write_text(HELPED, encoding="utf-8")
+    (folder / "helpers.py").write_text("import json\nimport numbers_of_mine\nscale = numbers_of_mine.two\n", "utf-8")
+    (folder / "numbers_of_mine.py").write_text("import numpy\ntwo = 2.0\n", "utf-8")
+    for name in ("json", "numpy", "random"):
+        (folder / f"{name}.py").write_text("raise SystemExit('imported')\n", "utf-8")
+    (folder / "own.yaml").write_text(STUDY.split("vary:")[0], encoding="utf-8")
+    first = ablate(*run)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert f"and {folder / 'helpers.py'}, SHA-256" in first.stdout
+    assert f"and {folder / 'numbers_of_mine.py'}, SHA-256" in first.stdout
+    assert {path.name for path in folder.glob("*.py")} == {path.name for path in folder.iterdir() if ".py" in path.name}
+    assert "nothing left to train" in ablate(*run).stdout
+    (folder / "numbers_of_mine.py").write_text("two = 3.0\n", "utf-8")
+    assert "has changed, and is trained again" in ablate(*run).stdout
+    (folder / "helpers.py").unlink()  # the test evaluates what was kept
+    tested = ablate("test", "own", "--device", "cpu")
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
+def test_without_modules_beside_it_the_identity_of_a_custom_model_is_that_of_its_file(folder: Path) -> None:
+    code = find("my_models:SmallNet", folder)
+    assert code.helpers == ()
+    assert code.identity == code.sha256
+
+
 FAULTY = {
     "raises": ("super().__init__()", "raise KeyError('boom')", ["fails at my_models.py:10: KeyError: 'boom'"]),
     "no such attribute": ("class SmallNet", "class Other", ["cannot be built: AttributeError", "SmallNet"]),
     "an unknown option": ("width=8, ", "", ["cannot be built: TypeError", "unexpected keyword argument 'width'"]),
     "other logits": ("nn.LazyLinear(classes)", "nn.LazyLinear(7)", ["returns (2, 7), not logits of the shape (2, 10)"]),
     "no module": ("class SmallNet(nn.Module)", "class SmallNet(dict)", ["not a torch.nn.Module"]),
-    "no Python": ("class SmallNet(nn.Module):", "class SmallNet(", ["SyntaxError"]),
+    "no Python": ("class SmallNet(nn.Module):", "class SmallNet(", ["fails at my_models.py:8: SyntaxError"]),
+    "exits": ("super().__init__()", "raise SystemExit(2)", ["fails at my_models.py:10: SystemExit: 2"]),
+    "no such module": ("import torch\n", "import nowhere\n", ["fails at my_models.py:4: ModuleNotFoundError"]),
 }
 
 

@@ -5,11 +5,12 @@ An actor is asked again and again what happened; with the answer come the files 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,10 @@ from ablation.protocol import (
     WeightsFile,
 )
 from ablation.runner.local import LocalPool
-from ablation.runner.places import available_cores
+from ablation.runner.places import available_cores, check_threads
 from ablation.runner.ray_cluster import connect, count_slots, start_actor
 from ablation.store import RunFolder, writing
+from ablation.words import duration
 
 PATIENCE = 0.1
 """Seconds after which the pool looks up from its actors, and signals are noticed."""
@@ -57,20 +59,33 @@ MOST_DEATHS = 3
 
 @dataclass(eq=False)
 class _Actor:
-    """`answer` is what it was last asked, None while it is idle; it is `ready` once it has told its version."""
+    """`answer` is what it was last asked, None while it is idle; it is `ready` once it has told its version.
+
+    `heard` is when it last said something of its run.
+    """
 
     handle: Any
     answer: Any
     ready: bool = False
     task: Task | None = None
     lock: FileLock | None = None
+    heard: float = field(default_factory=time.monotonic)
 
 
 class RayPool:
-    """Actors on a Ray cluster. A context manager: leaving it ends them."""
+    """Actors on a Ray cluster. A context manager: leaving it ends them.
 
-    def __init__(self, address: str | None, device: str, per_device: int | None, threads: int) -> None:
+    One that says nothing for `hang_after` seconds of a run is ended.
+    """
+
+    def __init__(
+        self, address: str | None, device: str, per_device: int | None, threads: int, hang_after: float = math.inf
+    ) -> None:
+        if not address:
+            check_threads(threads)
         self._threads = threads
+        self._hang_after = hang_after
+        self._folder = None if address else str(Path.cwd())
         self._queue: deque[Task] = deque()
         self._busy_until: dict[str, float] = {}
         self._actors: list[_Actor] = []
@@ -81,7 +96,7 @@ class RayPool:
         self._ray = connect(address, max(available_cores(), (per_device or 1) * threads))
         try:
             self._choose(device, per_device)
-            self._local: LocalPool | None = LocalPool("cpu", 1, threads)
+            self._local: LocalPool | None = LocalPool("cpu", 1, min(threads, available_cores()), hang_after)
         except BaseException:
             self._ray.shutdown()
             raise
@@ -95,6 +110,7 @@ class RayPool:
         if device == "cuda" and not gpus:
             raise UserError("--device cuda: no node of the cluster has a GPU free to Ray", "`ray status` shows them")
         self._device = "cuda:0" if gpus else "cpu"  # Ray shows an actor no GPU but its own
+        self.unusable: tuple[str, ...] = ()  # each node says which GPUs it has; only what Ray counts is used
         self._wanted = on_gpu if gpus else {"CPU": float(self._threads)}
         self._most = None if gpus else per_device
         self.places = [self._device] * self._slots()
@@ -155,6 +171,8 @@ class RayPool:
             self._start_actors()
             for actor in self._answered():
                 yield from self._take(actor)
+            for actor in self._hanging():
+                yield from self._end_hanging(actor)
 
     def _close_local(self) -> None:
         if self._local:
@@ -173,7 +191,7 @@ class RayPool:
             self.places = [self._device] * self._slots()
         runs = len(self._queue) + sum(actor.task is not None for actor in self._actors)
         while len(self._actors) < min(runs, len(self.places)):
-            handle = start_actor(self._ray, self._wanted, self._threads)
+            handle = start_actor(self._ray, self._wanted, self._threads, self._folder)
             self._actors.append(_Actor(handle, handle.call.remote("version")))
         if any(actor.ready for actor in self._actors):
             self._alive = now
@@ -213,7 +231,7 @@ class RayPool:
             yield Done(task.run, record, folder.selected(record))
             return
         actor = idle.popleft()
-        actor.task, actor.lock = task, lock
+        actor.task, actor.lock, actor.heard = task, lock, time.monotonic()
         assert isinstance(task.data, Path)
         sent = replace(task, device=self._device)
         data, weights = self._share(task.data), self._share_weights(task.run)
@@ -264,8 +282,11 @@ class RayPool:
             self._greet(actor, answer)
             return
         for told in answer:
+            actor.heard = time.monotonic()
             yield self._keep(actor, told)
-        if actor.task:
+        if any(told.broken for told in answer):
+            self._drop(actor)
+        elif actor.task:
             actor.answer = actor.handle.call.remote("poll", self._stopping)
 
     def _greet(self, actor: _Actor, version: str) -> None:
@@ -291,6 +312,17 @@ class RayPool:
         self._actors.remove(actor)
         with suppress(self._ray.exceptions.RayError):
             self._ray.kill(actor.handle)
+
+    def _hanging(self) -> list[_Actor]:
+        now = time.monotonic()
+        return [actor for actor in self._actors if actor.task and now - actor.heard > self._hang_after]
+
+    def _end_hanging(self, actor: _Actor) -> Iterator[Event]:
+        task = actor.task
+        assert task is not None
+        self._drop(actor)
+        what = f"its worker reported no progress for {duration(self._hang_after)} and was ended (--hang-after)"
+        yield Failed(task.run, what, "", "hung")
 
     def _lost(self, actor: _Actor, error: Exception) -> Iterator[Event]:
         """An actor is gone, with its node or alone: its run goes on elsewhere from what came back."""

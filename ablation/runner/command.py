@@ -55,6 +55,8 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         console.print("nothing left to train; next: [bold]ablate report[/]")
         return 2 if resting else 0
     with _open_pool(options) as pool:
+        for reason in pool.unusable:
+            console.print(f"[yellow]not used: {escape(reason)}[/]")
         data = prepare_data(todo, store, pool, Preparer(console))
         workers = min(len(todo), len(pool.places))
         progress = StudyProgress(console, study.name, len(todo) + done, done, todo, workers)
@@ -77,7 +79,7 @@ def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
     if options.backend == "ray":
         from ablation.runner.cluster import RayPool
 
-        return RayPool(options.address, options.device, options.per_device, options.threads)
+        return RayPool(options.address, options.device, options.per_device, options.threads, options.hang_after)
     if options.address:
         raise UserError("--address names a Ray cluster", "add --backend ray")
     return LocalPool(options.device, options.per_device, options.threads, options.hang_after)

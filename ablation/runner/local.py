@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,7 +13,10 @@ from pathlib import Path
 
 from ablation.errors import UserError
 from ablation.protocol import (
+    Alive,
+    Broken,
     Busy,
+    CannotStart,
     Done,
     Evaluated,
     Event,
@@ -32,8 +36,9 @@ from ablation.protocol import (
     Weigh,
     Weighed,
 )
-from ablation.runner.places import choose_devices, default_sharing, list_places, more_pays
-from ablation.runner.processes import Worker, worker_context
+from ablation.runner.places import check_threads, choose_devices, default_sharing, list_places, more_pays
+from ablation.runner.processes import Worker, memory_hint, worker_context
+from ablation.words import duration
 
 Request = Prepare | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
@@ -42,6 +47,8 @@ MOST_SHARING = 8
 """Workers on one GPU."""
 PROBE_SECONDS = 2.0
 """That each of several workers tries a run for, so that they all do so at the same time."""
+START_SECONDS = 600.0
+"""In which a worker must have started, however short `hang_after` is."""
 PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
 
@@ -50,26 +57,32 @@ class LocalPool:
     """Workers on this machine, one at each of `places`. A context manager: leaving it ends them.
 
     `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `settle` finds.
-    One that says nothing for `hang_after` seconds of a run is replaced.
+    One that says nothing for `hang_after` seconds of a request or a run is ended. `unusable` says which devices of the
+    machine are left out, and why.
     """
 
-    def __init__(self, device: str, per_device: int | None, threads: int, hang_after: float | None = None) -> None:
+    def __init__(self, device: str, per_device: int | None, threads: int, hang_after: float = math.inf) -> None:
+        check_threads(threads)
         self._context = worker_context()
         self._threads = threads
-        self._hang_after = hang_after
+        self._hang_after = None if math.isinf(hang_after) else hang_after
         self._queue: deque[Task] = deque()
         self._stopping = False
-        self._workers = {0: Worker.start(self._context, "cpu", threads)}
+        self._workers = {0: self._start("cpu")}
         try:
             hello = self._ask(None, lambda _: None)
             assert isinstance(hello, Hello)
-            self._devices = choose_devices(device, hello.accelerators)
+            self.unusable = hello.unusable
+            self._devices = choose_devices(device, hello.accelerators, hello.unusable)
             self._open = per_device is None and self._devices != ["cpu"]
             self.places = list_places(self._devices, per_device or default_sharing(self._devices, threads))
         except BaseException:
             self.close()
             raise
         self._workers[0].device = self.places[0]
+
+    def _start(self, device: str) -> Worker:
+        return Worker.start(self._context, device, self._threads)
 
     def __enter__(self) -> LocalPool:
         return self
@@ -114,7 +127,7 @@ class LocalPool:
         assert isinstance(answer, Probed)
         if answer.seconds is None:
             raise UserError(
-                f"{task.run.label} fails at its first steps:\n{answer.details}", "mend or leave out the variant"
+                f"{task.run.label} fails at its first steps:\n{answer.details}", "fix or remove the variant"
             )
         return answer.seconds
 
@@ -129,8 +142,9 @@ class LocalPool:
         if self._open and before:
             self.places = list_places(self._devices, len(before))
             self._open = False
-        for place in [place for place in self._workers if place >= len(self.places)]:
-            self._workers.pop(place).end()
+        for place in list(self._workers):  # those that tried it together all did so on the first device
+            if place >= len(self.places) or self._workers[place].device != self.places[place]:
+                self._workers.pop(place).end()
 
     def submit(self, task: Task) -> None:
         """Queue a run; the device that its task names is replaced by that of the worker that takes it."""
@@ -158,44 +172,79 @@ class LocalPool:
             yield from [self._replace(place, "hung") for place in self._hanging()]
 
     def _ask(self, request: Request | None, progress: Callable[[Preparing], None]) -> object:
-        """The first worker's answer to a request (its first words where there is none); it may die, but not always."""
+        """The first worker's answer to a request (its first words where there is none); it may die, but not always.
+
+        Raises UserError where it cannot start, dies too often, or says nothing for too long.
+        """
         for _ in range(MOST_DEATHS):
-            worker = self._workers[0]
             try:
                 if request:
-                    worker.pipe.send(request)
-                while isinstance(answer := worker.pipe.recv(), Preparing) or (request and isinstance(answer, Hello)):
-                    if isinstance(answer, Preparing):
-                        progress(answer)
-                return answer
+                    self._workers[0].pipe.send(request)
+                return self._answer(0, request, progress)
+            except TimeoutError:
+                self._workers[0].end()
+                self._workers[0] = self._start(self._workers[0].device)
+                what = f"a worker reported no progress for {duration(self._hang_after)} while {_doing(request)}"
+                raise UserError(what, "more time: --hang-after MINUTES, or never") from None
             except (EOFError, OSError):
-                cause = worker.end()
-                self._workers[0] = Worker.start(self._context, worker.device, self._threads)
-        hint = "is there enough memory? `dmesg` tells if the system ended it"
-        raise UserError(f"{MOST_DEATHS} worker processes died ({cause}) before any run began", hint)
+                cause = self._workers[0].end()
+                self._workers[0] = self._start(self._workers[0].device)
+        what = f"{MOST_DEATHS} worker processes died ({cause}) while {_doing(request)}"
+        raise UserError(what, _remedy(cause, request))
+
+    def _answer(self, place: int, request: Request | None, progress: Callable[[Preparing], None]) -> object:
+        """What a worker answers to a request, with its heartbeats left out.
+
+        Raises TimeoutError where it falls silent, EOFError or another OSError where it dies, UserError where it says
+        that it cannot start.
+        """
+        worker = self._workers[place]
+        while True:
+            if not worker.pipe.poll(self._patience(worker)):
+                raise TimeoutError
+            message = worker.pipe.recv()
+            worker.ready = True
+            match message:
+                case CannotStart(details):
+                    worker.end()
+                    raise UserError(f"a worker cannot start: {details.strip().splitlines()[-1]}", memory_hint())
+                case Preparing() as told:
+                    progress(told)
+                case Broken():
+                    worker.broken = True
+                case Hello() if request is None:
+                    return message
+                case Hello() | Alive():
+                    pass
+                case _:
+                    return message
 
     def _probe_together(self, task: Task, count: int) -> list[Probed | None]:
-        """What each of `count` workers says of the run when all try it on the first device; None of one that died."""
-        device = self._devices[0]
+        """What each of `count` workers says of the run when all try it on the first device; None of one that failed."""
+        device, request = self._devices[0], Probe(replace(task, device=self._devices[0]), PROBE_SECONDS)
         for place in range(count):
             if place not in self._workers or self._workers[place].device != device:
                 if place in self._workers:
                     self._workers[place].end()
-                self._workers[place] = Worker.start(self._context, device, self._threads)
+                self._workers[place] = self._start(device)
             with suppress(OSError):
-                self._workers[place].pipe.send(Probe(replace(task, device=device), PROBE_SECONDS))
+                self._workers[place].pipe.send(request)
         found: list[Probed | None] = []
         for place in range(count):
-            try:
-                while isinstance(answer := self._workers[place].pipe.recv(), Hello):
-                    pass
-                assert isinstance(answer, Probed)
-                found.append(answer)
-            except (EOFError, OSError):
-                self._workers[place].end()
-                self._workers[place] = Worker.start(self._context, device, self._threads)
-                found.append(None)
+            answer = None
+            with suppress(EOFError, OSError):  # it died, or fell silent
+                answer = self._answer(place, request, lambda _: None)
+            assert answer is None or isinstance(answer, Probed)
+            found.append(answer)
+            if answer is None or self._workers[place].broken:
+                self._renew(place)
         return found
+
+    def _renew(self, place: int) -> str:
+        """A fresh worker in the place of one that is dead, silent or broken; what the old one died of."""
+        cause = self._workers[place].end()
+        self._workers[place] = self._start(self._workers[place].device)
+        return cause
 
     def _assign(self) -> None:
         """Give queued runs to idle workers, starting workers where places are still free.
@@ -218,7 +267,7 @@ class LocalPool:
 
     def _give(self, place: int, task: Task) -> None:
         if place not in self._workers:
-            self._workers[place] = Worker.start(self._context, self.places[place], self._threads)
+            self._workers[place] = self._start(self.places[place])
         worker = self._workers[place]
         worker.task, worker.heard = task, time.monotonic()
         with suppress(OSError):  # a worker that died while idle is found by the read that follows
@@ -230,38 +279,71 @@ class LocalPool:
             self._workers.pop(other).end()
 
     def _event(self, place: int) -> Event | None:
+        """What a worker says of its run; None where it only says something of itself."""
         worker = self._workers[place]
         worker.heard = time.monotonic()
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             return self._replace(place, "lost")
-        if isinstance(message, Hello):
-            return None
-        if isinstance(message, Done | Failed | Stopped | Busy | Evaluated):
-            worker.task = None
+        worker.ready = True
+        match message:
+            case CannotStart(details):
+                return self._replace(place, "lost", f"the worker cannot start: {details.strip().splitlines()[-1]}")
+            case Hello() | Alive():
+                return None
+            case Broken():
+                worker.broken = True
+                return None
+            case Done() | Failed() | Stopped() | Busy() | Evaluated():
+                worker.task = None
+                if worker.broken:
+                    self._renew(place)
         event: Event = message
         return event
 
     def _hanging(self) -> list[int]:
-        limit = self._hang_after
         now = time.monotonic()
-        return [p for p, worker in self._workers.items() if limit and worker.task and now - worker.heard > limit]
+        busy = {place: worker for place, worker in self._workers.items() if worker.task}
+        return [place for place, worker in busy.items() if now - worker.heard > (self._patience(worker) or math.inf)]
 
-    def _replace(self, place: int, kind: FailureKind) -> Failed:
+    def _patience(self, worker: Worker) -> float | None:
+        """Seconds in which a worker must say something; loading torch may take longer than any step of a run."""
+        return self._hang_after if worker.ready or not self._hang_after else max(self._hang_after, START_SECONDS)
+
+    def _replace(self, place: int, kind: FailureKind, message: str = "") -> Failed:
         """A fresh worker in the place of a dead or hanging one, whose run has failed."""
-        worker = self._workers[place]
-        task = worker.task
+        task = self._workers[place].task
         assert task is not None
-        cause = worker.end()
-        self._workers[place] = Worker.start(self._context, worker.device, self._threads)
-        message = f"the worker process died ({cause})"
+        cause = self._renew(place)
         if kind == "hung":
-            message = f"the worker said nothing for {self._hang_after:.0f} s and was ended (--hang-after)"
-        return Failed(task.run, message, "", kind)
+            message = f"the worker reported no progress for {duration(self._hang_after)} and was ended (--hang-after)"
+        return Failed(task.run, message or f"the worker process died ({cause})", "", kind)
 
     def _tell_to_stop(self) -> None:
         for worker in self._workers.values():
             if worker.task:
                 with suppress(OSError):
                     worker.pipe.send(Stop())
+
+
+def _doing(request: Request | None) -> str:
+    """What a worker does that was asked `request`."""
+    match request:
+        case Prepare(data):
+            return f"the data set {data.name} was prepared"
+        case TryWeights(run):
+            return f"the network {run.recipe.model.name} was built"
+        case Weigh():
+            return "the runs were ordered by their size"
+        case Probe(task):
+            return f"{task.run.label} was tried"
+        case None:
+            return "it started"
+
+
+def _remedy(cause: str, request: Request | None) -> str:
+    """What to do where workers died of `cause`."""
+    if isinstance(request, TryWeights) and request.run.code and cause.startswith("exit code"):
+        return f"does {request.run.code.file} end the process (os._exit)?"
+    return memory_hint()

@@ -7,15 +7,24 @@ from collections.abc import Sequence
 
 from ablation.errors import UserError
 from ablation.protocol import Probed
+from ablation.words import plural
 
 MOST_MEMORY = 0.9
 LEAST_GAIN = 1.1
 
 
-def choose_devices(request: str, accelerators: Sequence[str]) -> list[str]:
+def check_threads(threads: int) -> None:
+    """Raise UserError where a worker would have more threads than this machine has cores: each would only wait."""
+    cores = os.cpu_count() or 1
+    if threads > cores:
+        raise UserError(f"--threads {threads}: this machine has {plural(cores, 'core')}", f"use at most {cores}")
+
+
+def choose_devices(request: str, accelerators: Sequence[str], unusable: Sequence[str] = ()) -> list[str]:
     """The devices that `--device` asks for: `auto`, `cpu`, `cuda` (all), or some (`cuda:0,2`).
 
-    `accelerators` are those of this machine. Raises UserError for one that it does not have.
+    `accelerators` are those that can be used on this machine, `unusable` says why others cannot. Raises UserError for
+    a device that is not among them.
     """
     if request == "auto":
         return list(accelerators) or ["cpu"]
@@ -28,9 +37,8 @@ def choose_devices(request: str, accelerators: Sequence[str]) -> list[str]:
     missing = [name for name in wanted if name not in accelerators]
     if missing or not wanted:
         here = ", ".join(accelerators) or "no CUDA device"
-        raise UserError(
-            f"--device {request}: {', '.join(missing) or 'no CUDA device'} is not here", f"this machine has {here}"
-        )
+        what = f"{', '.join(missing) or 'no CUDA device'} is not available"
+        raise UserError(f"--device {request}: {what}", "; ".join([f"this machine has {here}", *unusable]))
     return wanted
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,13 +22,20 @@ class Estimate:
     workers: int
 
 
-def estimate(plan: Plan, store: Store, device: str, threads: int, progress: Callable[[Preparing], None]) -> Estimate:
+def estimate(
+    plan: Plan,
+    store: Store,
+    device: str,
+    threads: int,
+    progress: Callable[[Preparing], None],
+    hang_after: float = math.inf,
+) -> Estimate:
     """Time the variants that have runs to do, one after another, on the first worker."""
     todo = still_to_do(plan.runs, store)
     seconds: dict[str, float] = {}
     if not todo:
         return Estimate(seconds, 0.0, 0)
-    with LocalPool(device, None, threads) as pool:
+    with LocalPool(device, None, threads, hang_after) as pool:
         data = prepare_data(todo, store, pool, progress)
         for run in todo:
             if run.variant not in seconds:

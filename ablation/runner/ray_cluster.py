@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 from ablation.errors import UserError
 from ablation.runner.entry import Remote
+from ablation.runner.processes import safe_start, short_folder
 
 CONNECT_SECONDS = 5.0
 """In which a cluster must answer at its address."""
+
+LONGEST_FOLDER = 35
+"""Bytes of the folder below which Ray can still make its Unix sockets."""
 
 _INSTALL = "pip install 'ablation-lab[ray]'"
 
@@ -30,17 +36,29 @@ def connect(address: str | None, cpus: int) -> Any:
         raise UserError("--backend ray needs Ray, which is not installed", _INSTALL) from None
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        ray.init("local", num_cpus=cpus, _node_ip_address="127.0.0.1", include_dashboard=False, **quiet)
+        own: dict[str, Any] = {
+            "_node_ip_address": "127.0.0.1",
+            "_temp_dir": f"{short_folder(LONGEST_FOLDER)}/ray",
+            "include_dashboard": False,
+        }
+        with safe_start(), _workers_without_this_folder():
+            ray.init("local", num_cpus=cpus, **own, **quiet)
         return ray
     _knock(address)
     try:
-        ray.init(address, **quiet)
+        with _workers_without_this_folder():
+            ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         what = " ".join(str(error).split())[:300]
         raise UserError(f"--address {address}: {what}", "start one: `ray start --head`, see docs/cluster.md") from None
     except ImportError:
         raise UserError(f"--address {address} needs Ray's client, which is not installed", _INSTALL) from None
     return ray
+
+
+def _workers_without_this_folder() -> contextlib.chdir[Path]:
+    """Ray puts the working folder of the command first on the path of its workers: let it be the standard library's."""
+    return contextlib.chdir(Path(os.__file__).parent)
 
 
 def _knock(address: str) -> None:
@@ -63,9 +81,9 @@ def count_slots(ray: Any, wanted: dict[str, float]) -> int:
     return sum(min(int(own.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()) for own in nodes)
 
 
-def start_actor(ray: Any, wanted: dict[str, float], threads: int) -> Any:
-    """A handle of a new actor, which starts as soon as a node has what is `wanted`."""
+def start_actor(ray: Any, wanted: dict[str, float], threads: int, folder: str | None) -> Any:
+    """A handle of a new actor, which starts as soon as a node has what is `wanted`; `folder` is its working folder."""
     remote = ray.remote(Remote).options(
         num_cpus=wanted["CPU"], num_gpus=wanted.get("GPU", 0), scheduling_strategy="SPREAD"
     )
-    return remote.remote(threads)
+    return remote.remote(threads, folder)

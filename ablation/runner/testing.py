@@ -73,7 +73,7 @@ def _open(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
         raise _opened_before(manifest, openings, candidates)
     _refuse_unfinished(store, manifest, candidates, partial=options.partial)
     _announce(console, manifest, candidates, openings, openings_file(store, manifest.folder))
-    with LocalPool(options.device, options.per_device, options.threads) as pool:
+    with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
         parts = _prepare(candidates, store, pool, console)
         found, failed = _evaluate(candidates, parts, store, pool, options.threads, console)
     for run, message in failed:
@@ -204,7 +204,7 @@ def _evaluate(
                 case Evaluated(run):
                     found[run.folder] = event
                     status.update(f"evaluated {len(found)} of {plural(len(tasks), 'run')}")
-                case Failed(run) if event.kind == "lost" and attempts[run.folder] < MOST_ATTEMPTS:
+                case Failed(run) if event.kind in ("lost", "hung") and attempts[run.folder] < MOST_ATTEMPTS:
                     attempts[run.folder] += 1
                     pool.submit(tasks[run.folder])
                 case Failed(run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,12 +18,17 @@ PASSES = 3
 """Forward passes that a training step comes to: one forward, and two for the gradients of inputs and weights."""
 
 
-def costs(runs: Iterable[tuple[Run, Path]]) -> tuple[float, ...]:
+def costs(runs: Iterable[tuple[Run, Path]], beat: Callable[[], None] = lambda: None) -> tuple[float, ...]:
     """Multiply-accumulates of each run on its prepared data, the fixed cost of its steps among them.
+
+    `beat` is called after each of them.
 
     A network that cannot be built costs as much as the longest run: what is wrong with it shows early.
     """
-    found = [_cost(run.recipe, data) for run, data in runs]
+    found = []
+    for run, data in runs:
+        found.append(_cost(run.recipe, data))
+        beat()
     longest = max((cost for cost in found if cost is not None), default=1.0)
     return tuple(longest if cost is None else cost for cost in found)
 

@@ -6,8 +6,9 @@ import ctypes
 import gc
 import os
 import platform
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -19,6 +20,16 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE = 2**31 - 1
 _MOST_COMPILED = 256
 """Forms in which one network class is compiled: architectures, sizes of batches, frozen parts."""
+
+
+_NO_MEMORY = (
+    "can't allocate memory",  # torch's allocator on the CPU
+    "out of memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "unable to find an engine",  # cuDNN, where no algorithm fits into what is left
+)
+_OF_CUDA = ("cuda error", "cublas_status_", "cudnn_status_", "cudnn error", "cusolver error", "cufft error")
 
 
 def set_up_process(threads: int) -> None:
@@ -46,9 +57,48 @@ def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None)
 
 
-def accelerators() -> list[str]:
-    """The CUDA devices that this process can see, as torch names them, or those of the device table."""
-    return list(_table()) or [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+def accelerators() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(the CUDA devices that this process can use, as torch names them; why it cannot use each of the others).
+
+    The device table stands in for both.
+    """
+    if names := tuple(_table()):
+        return names, ()
+    count = torch.cuda.device_count()
+    if not count:
+        return (), ()
+    if not torch.cuda.is_available():
+        return (), (f"{count} CUDA devices are visible, but {_why_unavailable()}",)
+    faults = {index: _fault_of_device(index) for index in range(count)}
+    usable = tuple(f"cuda:{index}" for index, fault in faults.items() if not fault)
+    return usable, tuple(f"cuda:{index} {fault}" for index, fault in faults.items() if fault)
+
+
+def _why_unavailable() -> str:
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return " ".join(str(error).split())[:300]
+    return "torch reports that CUDA is not available"
+
+
+def _fault_of_device(index: int) -> str:
+    """Why this torch has no kernels for a device; empty where it has.
+
+    Machine code of one major version runs on its later minor ones; PTX (`compute_*`) is compiled for any later device.
+    """
+    try:
+        name, (major, minor) = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
+    except RuntimeError as error:
+        return f"cannot be used: {' '.join(str(error).split())[:300]}"
+    built = torch.cuda.get_arch_list()
+    for kind, number in (architecture.split("_", 1) for architecture in built):
+        own_major, own_minor = divmod(int(re.sub(r"\D", "", number)), 10)
+        if kind == "compute" and (own_major, own_minor) <= (major, minor):
+            return ""
+        if kind == "sm" and own_major == major and own_minor <= minor:
+            return ""
+    return f"({name}) has compute capability {major}.{minor}, for which this torch is not built ({', '.join(built)})"
 
 
 def _table() -> dict[str, str]:
@@ -134,15 +184,41 @@ def memory_taken(device: torch.device) -> float:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that a device, or the host, has no memory left."""
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's allocator on the CPU
+    """Whether an exception, or one that it was raised from, says that a device or the host has no memory left."""
+    return any(
+        isinstance(each, MemoryError | torch.cuda.OutOfMemoryError)
+        or (isinstance(each, RuntimeError) and any(text in str(each).lower() for text in _NO_MEMORY))
+        for each in _causes(error)
+    )
 
 
-def forget() -> None:
-    """Give what the last run left in caches back to its accelerator, for the other workers there."""
-    if torch.cuda.is_available():
+def fault(error: BaseException) -> str:
+    """What has broken this process for CUDA; empty where an exception leaves it usable.
+
+    After an illegal access or a failed assertion in a kernel every later call fails, whatever it is asked. What is out
+    of memory is not broken.
+    """
+    if is_out_of_memory(error):
+        return ""
+    for each in _causes(error):
+        text = str(each)
+        if isinstance(each, RuntimeError) and any(word in text.lower() for word in _OF_CUDA):
+            return text.partition("\n")[0]
+    return ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def release_cached_memory() -> None:
+    """Give what the last run left in caches back to its accelerator, for the other workers there.
+
+    Raises RuntimeError where the process is broken for its device.
+    """
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         gc.collect()
         torch.cuda.empty_cache()
 

@@ -15,6 +15,11 @@ from ablation.fingerprint import Part
 _KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 
 
+def raw_folder(name: str, root: Path) -> Path:
+    """The folder below `root` in which the files of a data set are, as they are downloaded."""
+    return root if name.startswith("cifar") else root / _KINDS[name] / "raw"
+
+
 def torchvision_arrays(name: str, root: Path, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     """Images (n, height, width, channels), labels (n,) and classes of one part of a data set that lies in `root`.
 
@@ -45,7 +50,7 @@ def _mnist(kind: Any, name: str, root: Path, part: Part) -> tuple[NDArray[np.uin
 def _packed(kind: Any, name: str, root: Path, file: str, md5: str) -> Path:
     from torchvision.datasets.utils import download_url
 
-    path: Path = root / kind.__name__ / "raw" / file
+    path = raw_folder(name, root) / file
     _refuse_other(path, md5, name)
     last: Exception = RuntimeError("there is no mirror of it")
     for mirror in kind.mirrors:

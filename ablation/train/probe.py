@@ -6,6 +6,7 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,11 +24,12 @@ STEPS = 4
 MOST_ROWS = 10_000
 
 
-def probe(task: Task, least: float = 0.0) -> float:
+def probe(task: Task, least: float = 0.0, beat: Callable[[], None] = lambda: None) -> float:
     """Estimated seconds of a run, validation included and checkpoints left out, on the device of the task.
 
     The steps have the run's own network and batch size; stages and frozen parts are not told apart. They go on for
-    `least` seconds; those of the first row are not counted. Nothing is kept.
+    `least` seconds; those of the first row are not counted. `beat` is called
+    at each sign of progress. Nothing is kept.
     """
     recipe, labels = task.run.recipe, sources.load(task.data).labels
     parts = split(labels, recipe.data, task.run.seed)
@@ -36,9 +38,14 @@ def probe(task: Task, least: float = 0.0) -> float:
     validated = len(split(labels, short.data, task.run.seed).val)
     rows: list[EpochRow] = []
     end = time.monotonic() + least
+
+    def on_epoch(row: EpochRow, _: int) -> None:
+        rows.append(row)
+        beat()
+
     hooks = Hooks(
-        on_epoch=lambda row, _: rows.append(row),
-        on_step=lambda *_: None,
+        on_epoch=on_epoch,
+        on_step=lambda *_: beat(),
         should_stop=lambda: len(rows) > 1 and time.monotonic() > end,
     )
     with tempfile.TemporaryDirectory() as folder:

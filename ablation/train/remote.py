@@ -17,12 +17,12 @@ from ablation import __version__, store
 from ablation.arrays import Arrays
 from ablation.fingerprint import hub_folder
 from ablation.mirror import Mirror, write
-from ablation.protocol import EpochDone, Event, Noticed, Stepped, Task, Told, WeightsFile
+from ablation.protocol import Ending, EpochDone, Event, Noticed, Stepped, Task, Told, WeightsFile
 from ablation.store import RunFolder
 from ablation.train import device
 from ablation.train.progress import Hooks
 from ablation.train.warmup import warm_up
-from ablation.train.worker import failure, until_end
+from ablation.train.worker import ending_of, until_end
 
 LEAD = 2
 """Things told that may wait for the driver to ask; then training waits too, so that little is lost with a machine."""
@@ -80,7 +80,7 @@ class Trainer:
             with suppress(queue.Full):  # the next one tells more
                 self._told.put_nowait(Told(Stepped(task.run, epoch, step, steps, speed), {}))
 
-        try:
+        def work() -> Ending:
             folder.path.mkdir(parents=True, exist_ok=True)
             write(folder, files)
             mirror.changes()
@@ -92,10 +92,10 @@ class Trainer:
                 should_stop=self._stopping.is_set,
                 on_notice=lambda message: tell(Noticed(task.run, message)),
             )
-            ending = until_end(task, tell, hooks)
-        except Exception as error:
-            ending = failure(task.run, error)
-        tell(ending)
+            return until_end(task, tell, hooks)
+
+        ending, reason = ending_of(task.run, work)
+        self._told.put(Told(ending, mirror.changes(), broken=bool(reason)))
         shutil.rmtree(folder.path, ignore_errors=True)
 
 

@@ -24,7 +24,7 @@ from ablation.arrays import Arrays, read_arrays
 from ablation.errors import UserError
 from ablation.fingerprint import Part, cache_folder, list_images, open_archive
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
-from ablation.train.downloads import torchvision_arrays
+from ablation.train.downloads import raw_folder, torchvision_arrays
 from ablation.train.streams import generator
 
 DEFAULT_FOLDER = "data"
@@ -85,6 +85,13 @@ def prepare(data: Data, fingerprint: str, cache: Path, progress: Progress, part:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def download_folder(data: Data) -> Path | None:
+    """The folder into which a data set is downloaded where it is not there; None for one that never is."""
+    if not isinstance(data, BuiltinData) or data.name == "digits":
+        return None
+    return raw_folder(data.name, Path(data.path or DEFAULT_FOLDER))
 
 
 def load(data: Path | Arrays) -> ImageSet:
@@ -194,8 +201,7 @@ def _decode_folder(
 
     with ThreadPoolExecutor() as pool:
         for number, _ in enumerate(pool.map(decode, range(len(files)))):
-            if number % 500 == 0:
-                progress(f"decoding {root}", number, len(files))
+            progress(f"decoding {root}", number, len(files))
     if archive:
         archive.close()
     if unreadable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,12 +15,13 @@ from ablation.study import Recipe
 from ablation.train import checkpoint, device, sources
 from ablation.train.data import Input, View
 from ablation.train.evaluation import Evaluation, evaluate
+from ablation.train.progress import ticking
 from ablation.train.sizes import build_network, network_input
 from ablation.train.sources import ImageSet
 
 
-def evaluate_run(task: Evaluate) -> Evaluated:
-    """Evaluate one run on the test part; its folder stays as it is.
+def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
+    """Evaluate one run on the test part; its folder stays as it is. `beat` is called now and then.
 
     Raises RuntimeError where the checkpoint is not the one that the run's record tells of.
     """
@@ -28,7 +30,7 @@ def evaluate_run(task: Evaluate) -> Evaluated:
     if record is None:
         raise RuntimeError(f"{folder.path} is not finished")
     where = device.open_device(task.device)
-    result = evaluate_on(test, folder, record, task.run.recipe, where, task.run.code)
+    result = evaluate_on(test, folder, record, task.run.recipe, where, task.run.code, beat)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
         "label": test.labels.numpy(),
@@ -46,6 +48,7 @@ def evaluate_on(
     recipe: Recipe,
     where: torch.device,
     code: Code | None = None,
+    beat: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """What the selected network of a finished run makes of `images`, in their order.
 
@@ -60,7 +63,7 @@ def evaluate_on(
     channels, side = network_input(recipe, record.image)
     view = View(Input(channels, side), (mean, deviation), where)
     batches = view.batches(images.images, images.labels, torch.arange(len(images.labels)))
-    return evaluate(network, batches, recipe.train.precision, where)
+    return evaluate(network, ticking(batches, lambda _: beat()), recipe.train.precision, where)
 
 
 def _selected(folder: RunFolder, record: RunRecord, recipe: Recipe) -> dict[str, Any]:

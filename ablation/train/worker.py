@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; here it is loaded once, before workers fork)
 from filelock import FileLock, Timeout
 
 from ablation.errors import StorageError, UserError
+from ablation.fingerprint import hub_folder
 from ablation.plan import Run
 from ablation.protocol import (
+    Alive,
+    Broken,
     Busy,
     Done,
     Ending,
@@ -54,32 +62,76 @@ from ablation.train.warmup import warm_up
 
 LOCK_PATIENCE = 2.0
 """Seconds to wait for a run that another process holds; one that was killed lets go within a moment."""
+BEAT_SECONDS = 0.25
+"""Between two heartbeats."""
+WATCH_SECONDS = 1.0
+"""Between two looks at how far a download is."""
 
 
-def serve(pipe: Connection, threads: int) -> None:
-    """Answer requests until the parent closes the pipe or dies."""
+class Channel:
+    """The pipe to the parent; heartbeats may be sent from any thread."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self._said = time.monotonic()
+
+    def send(self, message: object) -> None:
+        with self._lock:
+            self._pipe.send(message)
+            self._said = time.monotonic()
+
+    def beat(self) -> None:
+        """Say that the work goes on, unless something was said a moment ago."""
+        if time.monotonic() - self._said > BEAT_SECONDS:
+            self.send(Alive())
+
+    def receive(self) -> Any:
+        return self._pipe.recv()
+
+    def waiting(self) -> bool:
+        """Whether the parent has said something."""
+        return self._pipe.poll()
+
+
+def set_up(threads: int) -> None:
+    """Make this process a worker, and load what torch loads at its first step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     device.set_up_process(threads)
     warm_up(threads)
-    pipe.send(Hello(tuple(device.accelerators())))
+
+
+def serve(pipe: Connection) -> None:
+    """Answer requests until the parent closes the pipe or dies."""
+    channel = Channel(pipe)
+    channel.send(Hello(*device.accelerators()))
     while True:
         try:
-            request = pipe.recv()
+            request = channel.receive()
         except EOFError:
             return
-        if isinstance(request, Prepare):
-            pipe.send(_prepare(request, pipe))
-        elif isinstance(request, TryWeights):
-            pipe.send(_try_weights(request))
-        elif isinstance(request, Weigh):
-            pipe.send(_weigh(request))
-        elif isinstance(request, Probe):
-            pipe.send(_probe(request))
-        elif isinstance(request, Evaluate):
-            pipe.send(_evaluate(request))
-        elif isinstance(request, Task):
-            pipe.send(_train(request, pipe))
+        answer = _answer(request, channel)
+        if answer is not None:
+            channel.send(answer)
+
+
+def _answer(request: object, channel: Channel) -> object:
+    match request:
+        case Prepare():
+            return _prepare(request, channel)
+        case TryWeights():
+            return _try_weights(request, channel)
+        case Weigh():
+            return _weigh(request, channel)
+        case Probe():
+            return _probe(request, channel)
+        case Evaluate():
+            return _end(request.run, lambda: evaluate_run(request, channel.beat), channel)
+        case Task():
+            return _end(request.run, lambda: _train(request, channel), channel)
+        case _:
+            return None
 
 
 def _leave_with_parent() -> None:
@@ -89,12 +141,18 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _prepare(request: Prepare, pipe: Connection) -> Prepared:
+def _prepare(request: Prepare, channel: Channel) -> Prepared:
+    last = -math.inf
+
     def progress(what: str, done: int, total: int) -> None:
-        pipe.send(Preparing(what, done, total))
+        nonlocal last
+        if time.monotonic() - last > BEAT_SECONDS:
+            last = time.monotonic()
+            channel.send(Preparing(what, done, total))
 
     try:
-        folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part)
+        with _watching(sources.download_folder(request.data), channel):
+            folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part)
         if request.classes:
             sources.check_classes(folder, request.classes)
         return Prepared(folder)
@@ -102,49 +160,96 @@ def _prepare(request: Prepare, pipe: Connection) -> Prepared:
         return Prepared(None, error)
 
 
-def _probe(request: Probe) -> Probed:
+def _probe(request: Probe, channel: Channel) -> Probed:
     try:
-        seconds = probe(request.task, request.least)
+        seconds = probe(request.task, request.least, channel.beat)
         return Probed(seconds, memory=device.memory_taken(device.open_device(request.task.device)))
-    except Exception:
+    except (Exception, SystemExit) as error:
+        if reason := device.fault(error):
+            channel.send(Broken(reason))
         return Probed(None, traceback.format_exc())
 
 
-def _try_weights(request: TryWeights) -> Tried:
+def _try_weights(request: TryWeights, channel: Channel) -> Tried:
+    run = request.run
     try:
-        finetune.try_weights(request.run, sources.load(request.data))
+        with _watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None, channel):
+            finetune.try_weights(run, sources.load(request.data))
     except UserError as error:
         return Tried(error)
     return Tried()
 
 
-def _weigh(request: Weigh) -> Weighed:
+def _weigh(request: Weigh, channel: Channel) -> Weighed:
     try:
-        return Weighed(costs(request.runs))
+        return Weighed(costs(request.runs, channel.beat))
     except UserError as error:
         return Weighed((), error)
 
 
-def _evaluate(task: Evaluate) -> Ending:
+@contextmanager
+def _watching(folder: Path | None, channel: Channel) -> Iterator[None]:
+    """Send heartbeats for as long as the files in `folder` grow: a slow download is no hanging one."""
+    if folder is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch() -> None:
+        before = _size(folder)
+        while not ended.wait(WATCH_SECONDS):
+            now = _size(folder)
+            if now != before:
+                before = now
+                channel.beat()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
-        return evaluate_run(task)
-    except Exception as error:
-        return failure(task.run, error)
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
-def _train(task: Task, pipe: Connection) -> Ending:
+def _size(folder: Path) -> int:
+    """Bytes of the files in a folder; -1 where it is not there, or changes while it is looked at."""
+    try:
+        return sum(file.stat().st_size for file in folder.iterdir())
+    except OSError:
+        return -1
+
+
+def _train(task: Task, channel: Channel) -> Ending:
     """Train one run under its lock, so that two commands never train it at once."""
+    with writing(task.folder):
+        task.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with writing(task.folder):
-            task.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(task.folder / "lock", timeout=LOCK_PATIENCE):
-            return until_end(task, pipe.send, _hooks(task, pipe))
+            return until_end(task, channel.send, _hooks(task, channel))
     except Timeout:
         return Busy(task.run)
-    except Exception as error:
-        return failure(task.run, error)
-    finally:
-        device.forget()
+
+
+def _end(run: Run, work: Callable[[], Ending], channel: Channel) -> Ending:
+    ending, reason = ending_of(run, work)
+    if reason:
+        channel.send(Broken(reason))
+    return ending
+
+
+def ending_of(run: Run, work: Callable[[], Ending]) -> tuple[Ending, str]:
+    """How the work at a run ended, and why this process can do no other; empty where it can."""
+    reason = ""
+    try:
+        ending = work()
+    except (Exception, SystemExit) as error:
+        ending, reason = failure(run, error), device.fault(error)
+    try:
+        device.release_cached_memory()
+    except RuntimeError as error:  # the run has ended as it has; what comes next would fail
+        reason = reason or device.fault(error) or str(error)
+    return ending, reason
 
 
 def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending:
@@ -160,7 +265,7 @@ def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending
     return Stopped(run) if record is None else Done(run, record, folder.selected(record))
 
 
-def failure(run: Run, error: Exception) -> Failed:
+def failure(run: Run, error: BaseException) -> Failed:
     """What an error under way tells of a run."""
     if isinstance(error, StorageError):
         return Failed(run, error.message, "", "storage")
@@ -168,22 +273,22 @@ def failure(run: Run, error: Exception) -> Failed:
     return Failed(run, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), kind)
 
 
-def _hooks(task: Task, pipe: Connection) -> Hooks:
+def _hooks(task: Task, channel: Channel) -> Hooks:
     stopping = False
 
     def on_epoch(row: EpochRow, epochs: int) -> None:
-        pipe.send(EpochDone(task.run, row, epochs))
+        channel.send(EpochDone(task.run, row, epochs))
 
     def on_step(epoch: int, step: int, steps: int, speed: float) -> None:
-        pipe.send(Stepped(task.run, epoch, step, steps, speed))
+        channel.send(Stepped(task.run, epoch, step, steps, speed))
 
     def should_stop() -> bool:
         nonlocal stopping
-        while pipe.poll():
-            stopping = isinstance(pipe.recv(), Stop) or stopping
+        while channel.waiting():
+            stopping = isinstance(channel.receive(), Stop) or stopping
         return stopping
 
     def on_notice(message: str) -> None:
-        pipe.send(Noticed(task.run, message))
+        channel.send(Noticed(task.run, message))
 
     return Hooks(on_epoch, on_step, should_stop, on_notice)

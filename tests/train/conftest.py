@@ -23,7 +23,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="session")
 def place() -> torch.device:
     """The first accelerator, or the CPU where there is none."""
-    return device.open_device(choose_devices("auto", device.accelerators())[0])
+    return device.open_device(choose_devices("auto", device.accelerators()[0])[0])
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ablation.arrays import read_arrays
 from ablation.load import load_study
@@ -103,3 +104,20 @@ def test_weights_are_brought_to_where_the_run_finds_them(trainer: Trainer, task:
     last = follow(trainer, own, WeightsFile(f"{own.run.weights}.pt", content))[-1]
     assert isinstance(last, Done)
     assert last.record.weights_sha256 == expected
+
+
+def test_a_process_that_cuda_has_broken_says_so_with_the_end_of_its_run(
+    trainer: Trainer, task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def empty_cache() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+    run = task("elsewhere")
+    assert isinstance(run.data, Path)
+    trainer.begin(run, read_only(run.data), None, {})
+    told = []
+    while not told or not isinstance(told[-1].event, Done):
+        told += trainer.poll(False)
+    assert [each.broken for each in told] == [False] * (len(told) - 1) + [True]
