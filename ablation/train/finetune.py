@@ -167,9 +167,18 @@ def is_frozen(classifier: Classifier, name: str) -> bool:
 
 
 def freeze(classifier: Classifier, what: str) -> None:
-    """Let gradients reach the parameters that are trained, and no others (`what`: `none` or `features`)."""
+    """Let gradients reach the parameters that are trained, and no others (`what`: `none` or `features`).
+
+    The gradients of an earlier stage are cleared: a resumed run does not have them.
+    """
     for name, parameter in classifier.network.named_parameters():
         parameter.requires_grad_(what == "none" or not is_frozen(classifier, name))
+        parameter.grad = None
+
+
+def trained_parameters(classifier: Classifier) -> list[nn.Parameter]:
+    """Those that are not frozen, in the order of the network."""
+    return [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
 
 
 def train_mode(classifier: Classifier, what: str) -> None:
@@ -184,7 +193,7 @@ def parameter_groups(classifier: Classifier, head_lr_multiplier: float) -> list[
 
     There is a single group unless the head has a rate of its own.
     """
-    trained = [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
+    trained = trained_parameters(classifier)
     if head_lr_multiplier == 1:
         return [{"params": trained, "lr_multiplier": 1.0}]
     head = set(classifier.head_layer.parameters())
