@@ -63,11 +63,11 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
 
 
 def _initialise(classifier: Classifier, run: Run) -> None:
-    network, head, scheme = classifier.network, classifier.head_layer, run.recipe.model.init
+    network, head, init = classifier.network, classifier.head_layer, run.recipe.model.init
     if isinstance(network, Network) or knows(network):
-        initialise(network, run.seed, scheme, head)
+        initialise(network, run.seed, init, head)
     else:
-        initialise_head(classifier.head, head, run.seed, scheme)
+        initialise_head(classifier.head, head, run.seed, init.linear)
 
 
 def try_weights(run: Run, images: ImageSet) -> None:
