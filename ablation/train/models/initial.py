@@ -34,7 +34,7 @@ def initialise(model: nn.Module, seed: int, init: Init, head: nn.Module | None =
       (2018) show why a bounded sum of such factors is enough. Zero, as in Fixup (Zhang et al. 2019), would never
       leave zero where a ReLU ends the branch, as in ResNet-9.
     - `xavier`: Glorot & Bengio (2010), uniform with variance 2 / (fan_in + fan_out); biases 0.
-    - `normal`: normal with standard deviation 0.01, as Simonyan & Zisserman (2015) have it; biases 0.
+    - `normal`: normal with standard deviation 0.01, as Krizhevsky et al. (2012) have it; biases 0.
     - `default`: what torch's layers start with: weights and biases uniform within 1 / sqrt(fan_in).
 
     `head` is the last linear layer; a `Network` knows its own. Raises `TypeError` for a layer that it has no rule for.
