@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
+from ablation.networks import Init
 from ablation.sections import Section
 
 DesignName = Literal["leave_one_out", "add_one_in", "factorial"]
@@ -116,9 +117,11 @@ def options_of(changes: Mapping[str, object]) -> set[str]:
             found.add(path)
         else:
             found |= {f"{path}.{key}" for key in value} if isinstance(value, Mapping) else {f"{path}.name"}
+    if "model.init" in found:
+        found = found - {"model.init"} | {f"model.init.{part}" for part in Init.model_fields}
     return found
 
 
 def in_order(changes: Mapping[str, Any]) -> dict[str, Any]:
     """`changes` with the kinds of sections first, so that the options of the new kind find it in place."""
-    return dict(sorted(changes.items(), key=lambda item: "." in item[0] and not item[0].endswith(".name")))
+    return dict(sorted(changes.items(), key=lambda item: 0 if item[0].endswith(".name") else item[0].count(".")))

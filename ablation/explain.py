@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from ablation import registry, sections, study
 from ablation.designs import Component
-from ablation.networks import Model, used_options
+from ablation.networks import Init, Model, used_options
 from ablation.stages import Stage
 from ablation.study import Path
 
@@ -67,7 +67,8 @@ def option_names(section: str, name: object) -> tuple[str, ...]:
 
 def known_paths() -> list[str]:
     """Every path that `vary` and `combine` may name: sections and their options."""
-    return [*SECTIONS, *(f"{section}.{option}" for section in SECTIONS for option in option_names(section, None))]
+    options = [f"{section}.{option}" for section in SECTIONS for option in option_names(section, None)]
+    return [*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields)]
 
 
 def is_known_path(path: str) -> bool:
@@ -141,6 +142,8 @@ def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
         return tuple(Component.model_fields)
     if "augment" in parents:
         return tuple(_AUGMENTATIONS[str(name)].model_fields)
+    if parents[-2:] == ("model", "init"):
+        return tuple(Init.model_fields)
     if parents[-2:-1] == ("stages",):
         return tuple(Stage.model_fields)
     if parents and parents[-1] in SECTIONS:

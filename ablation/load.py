@@ -224,7 +224,8 @@ class _Loader:
             return Recipe.model_validate(sections)
         except ValidationError as error:
             for place, key, message, hint in explain.faults(error, sections):
-                own = places.get(".".join(map(str, place[:2])), places.get(str(place[0]), loc))
+                paths = [".".join(map(str, place[:length])) for length in (3, 2, 1)]
+                own = next((places[path] for path in paths if path in places), loc)
                 inner = list(own)
                 inner += [part for part in place[1:] if self.document.has((*inner, part))]
                 self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_serializer, model_validator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -44,6 +45,35 @@ def _plain(options: dict[str, Any]) -> Options:
     return Options(options)
 
 
+Scheme = Literal["kaiming", "xavier", "normal", "default"]
+
+
+class Init(Section):
+    """How the initial weights of the convolutions and of the linear layers are drawn.
+
+    A scheme alone, as in `init: xavier`, is meant for both; they are written and hashed like that where they agree.
+    """
+
+    conv: Scheme = "kaiming"
+    linear: Scheme = "kaiming"
+
+    @model_serializer
+    def _short(self) -> str | dict[str, str]:
+        return self.conv if self.conv == self.linear else {"conv": self.conv, "linear": self.linear}
+
+
+def init_parts(value: Any) -> Any:
+    """`model.init` as a mapping, also where a scheme alone is given."""
+    return value if isinstance(value, Mapping | Init) else dict.fromkeys(Init.model_fields, value)
+
+
+def _of_output_only(init: Init) -> Init:
+    """One of the equal forms of `init` for a network without hidden linear layers: there, kaiming is normal."""
+    if init.linear not in ("kaiming", "normal"):
+        return init
+    return init.model_copy(update={"linear": "normal" if init.conv == "normal" else "kaiming"})
+
+
 InputSize = Annotated[int, Field(ge=8, le=1024)] | Literal["none"]
 _MODEL_NAMES = [*registry.MODELS, *registry.TORCHVISION]
 _SCHEMA = {"anyOf": [{"enum": _MODEL_NAMES}, {"type": "string", "pattern": r"^[\w.]+:\w+$"}]}
@@ -72,7 +102,7 @@ class Model(Section):
     feature_dropout: Probability = 0.0
     input_dropout: Probability = 0.0
     dropconnect: Probability = 0.0
-    init: Literal["kaiming", "xavier", "default"] = "kaiming"
+    init: Annotated[Init, BeforeValidator(init_parts, json_schema_input_type=Scheme | Init)] = Init()
     stem: Literal["small", "large"] | None = None
     weights: Annotated[str, Field(min_length=1)] = "none"
     freeze: Freeze = "none"
@@ -135,6 +165,8 @@ class Model(Section):
         model["pool"] = "max" if model["stem"] == "small" else model["pool"]
         model["norm_position"] = "before" if model["norm"] == "none" else model["norm_position"]
         model["kernel_size"] = _same(model["kernel_size"])
+        if not model["hidden"]:
+            model["init"] = _of_output_only(self.init).model_dump()
         return model | {"input_size": model["input_size"] or "none"}
 
 

@@ -15,6 +15,7 @@ from ablation.console import duration, make_console, percent
 from ablation.errors import UnreadableError
 from ablation.fingerprint import class_count
 from ablation.manifest import Manifest, make_manifest
+from ablation.networks import Init
 from ablation.plan import Plan, Run
 from ablation.store import Failure, RunFolder, Store
 from ablation.study import Recipe, Variant
@@ -83,7 +84,7 @@ def print_estimate(estimate: Estimate) -> None:
     console.print(f"about {duration(estimate.total)} on {workers}, if each is as fast as the one that was timed alone")
 
 
-_NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropconnect": 0.0, "init": "default",
+_NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropconnect": 0.0, "init": Init(),
             "weights": "none", "freeze": "none"}  # fmt: skip
 """Options of a model in which two networks of the same size may differ, set to one value."""
 

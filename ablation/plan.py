@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from ablation.fixes import fixes_of
 from ablation.networks import Model
 from ablation.own_models import Code
 from ablation.plain import one_line
@@ -34,6 +35,8 @@ class Run:
     """What the weights that it starts from are (`fingerprint.weights_digest`); empty where it starts from none."""
     code: Code | None = None
     """The code of its network, where that is the user's own."""
+    earlier: tuple[str, ...] = ()
+    """The folders that it had before corrections that change its weights (`fixes`), the oldest first."""
 
     @property
     def label(self) -> str:
@@ -121,8 +124,16 @@ def _run(
     variant: Variant, fingerprint: str, weights: str, code: Code | None, name: str, configuration: str, block: int
 ) -> Run:
     seed = block + variant.seed_offset
-    key = hashlib.sha256(f"{configuration}|{seed}|{fingerprint}|{TRAINING_VERSION}".encode()).hexdigest()[:16]
-    return Run(variant.name, block, seed, variant.recipe, fingerprint, key, f"{name}-s{seed}-{key}", weights, code)
+    parts = (configuration, str(seed), fingerprint, str(TRAINING_VERSION))
+    markers = [fix.marker for fix in fixes_of(variant.recipe)]
+    keys = [_key(*parts, *markers[:count]) for count in range(len(markers) + 1)]
+    *earlier, folder = (f"{name}-s{seed}-{key}" for key in keys)
+    own = (variant.name, block, seed, variant.recipe, fingerprint)
+    return Run(*own, keys[-1], folder, weights, code, tuple(earlier))
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def canonical_json(value: Any) -> str:

@@ -113,6 +113,15 @@ SCHEDULES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+INITIALISATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "kaiming": "normal, sd sqrt(2 / fan_in) (He et al. 2015); the output layer normal with sd 0.01",
+        "xavier": "uniform, sd sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)",
+        "normal": "normal, sd 0.01 (Krizhevsky et al. 2012)",
+        "default": "torch's own: uniform, sd sqrt(1 / (3 fan_in)), and so are the biases, which are 0 otherwise",
+    }
+)
+
 AUGMENTATIONS: Mapping[str, str] = MappingProxyType(
     {
         "crop": "random crop after zero padding (padding: 4)",
@@ -131,6 +140,7 @@ CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             {name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()}
         ),
         "data": MappingProxyType({name: spec.summary for name, spec in DATA.items()} | dict(OTHER_DATA)),
+        "init": INITIALISATIONS,
         "optimizers": OPTIMIZERS,
         "schedules": SCHEDULES,
         "augmentations": AUGMENTATIONS,

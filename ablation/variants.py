@@ -8,7 +8,7 @@ from typing import Any
 
 from ablation import registry
 from ablation.explain import option_names
-from ablation.networks import Model
+from ablation.networks import Model, init_parts
 from ablation.sections import Cutout, Noise
 from ablation.study import Data, ImageFolder, Recipe, Synthetic, Variant, changed
 
@@ -60,9 +60,10 @@ def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[s
         return dict(sections)  # no section that could have options: the schema says so
     current = dict(own) if isinstance(own, Mapping) else {}
     outer, _, keyword = option.partition(".")
-    if keyword:  # of a network of the user's own
-        keywords = current.get(outer)
-        value = {**(keywords if isinstance(keywords, Mapping) else {}), keyword: value}
+    if keyword:  # a part of `init`, or a keyword of a network of the user's own
+        inner = current.get(outer, {})
+        inner = init_parts(inner) if f"{section}.{outer}" == "model.init" else inner
+        value = {**(inner if isinstance(inner, Mapping) else {}), keyword: value}
     if option and option != "name":
         return {**sections, section: {**current, outer: value}}
     new: Any = {"name": value} if option or isinstance(value, str) else value

@@ -10,6 +10,7 @@ ARROW = "\u2192"
 ABSENT = "\u2013"
 _NAMES = {"lr": "learning rate", "norm": "normalisation", "augment": "augmentation", "fraction": "data fraction"}
 _NAMES |= {"init": "initialisation", "eps": "epsilon"}
+_PARTS = {"model.init.conv": "initialisation of convolutions", "model.init.linear": "initialisation of linear layers"}
 _SECONDS = ((3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s"))
 
 
@@ -103,7 +104,7 @@ def option(path: str) -> str:
     section, _, key = path.rpartition(".")
     if key == "name" and section:
         return section
-    return _NAMES.get(key, key.replace("_", " "))
+    return _PARTS.get(path) or _NAMES.get(key, key.replace("_", " "))
 
 
 def _decimal(number: float) -> str:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ablation.analysis import describe_change
 from ablation.errors import FileError
 from ablation.load import load_study
+from ablation.manifest import make_manifest
+from ablation.plan import data_sources, make_plan
 from ablation.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -135,3 +138,58 @@ def test_an_option_that_the_network_does_not_use_is_no_variant(load) -> None:  #
 def test_a_variant_may_make_an_option_of_the_baseline_useless(load) -> None:  # type: ignore[no-untyped-def]
     study = load("vary: {model.norm: [none]}", overrides=["model.norm_position=after"])
     assert names(study) == ["baseline", "norm=none"]
+
+
+def inits(study: Study) -> dict[str, object]:
+    return {variant.name: variant.recipe.canonical()["model"]["init"] for variant in study.variants}
+
+
+def test_the_initialisation_of_convolutions_and_of_linear_layers_can_be_chosen_apart(load) -> None:  # type: ignore[no-untyped-def]
+    study = load(
+        "vary:\n"
+        "  model.init: [xavier, {conv: xavier, linear: normal}, {linear: default}]\n"
+        "  model.init.conv: [normal]\n"
+        "combine:\n"
+        "  small: {model.init.conv: normal, model.init.linear: normal}\n"
+    )
+    assert inits(study) == {
+        "baseline": "kaiming",
+        "init=xavier": "xavier",
+        "init=(conv=xavier, linear=normal)": {"conv": "xavier", "linear": "normal"},
+        "init=(linear=default)": {"conv": "kaiming", "linear": "default"},
+        "init.conv=normal": {"conv": "normal", "linear": "kaiming"},
+        "small": "normal",
+    }
+
+
+def test_a_change_of_one_kind_of_layer_keeps_the_scheme_of_the_other(load) -> None:  # type: ignore[no-untyped-def]
+    study = load("vary: {model.init.conv: [default]}", overrides=["model.init=xavier"])
+    assert inits(study) == {"baseline": "xavier", "init.conv=default": {"conv": "default", "linear": "xavier"}}
+    assert inits(load(overrides=["model.init.linear=normal"])) == {"baseline": {"conv": "kaiming", "linear": "normal"}}
+
+
+@pytest.mark.parametrize(
+    ("init", "same"),
+    [
+        ("{linear: normal}", "kaiming"),
+        ("{conv: normal}", "normal"),
+        ("{conv: xavier, linear: normal}", "{conv: xavier}"),
+    ],
+)
+def test_initialisations_that_draw_the_same_weights_are_one_training(init: str, same: str, load) -> None:  # type: ignore[no-untyped-def]
+    """A ResNet has no hidden layers, and the output layer is small with kaiming and with normal."""
+    first, second = (load(overrides=["model={name: resnet9}", f"model.init={each}"]) for each in (init, same))
+    assert first.baseline.recipe.canonical() == second.baseline.recipe.canonical()
+
+
+def test_the_report_says_a_change_of_the_initialisation_in_words(load) -> None:  # type: ignore[no-untyped-def]
+    study = load(
+        "vary:\n  model.init: [{conv: xavier, linear: normal}]\n  model.init.linear: [default]\n",
+        overrides=["model.init=xavier"],
+    )
+    manifest = make_manifest(make_plan(study, dict.fromkeys(data_sources(study), "images")), "")
+    changes = [describe_change(arm, manifest.baseline) for arm in manifest.arms[1:]]
+    assert changes == [
+        "initialisation xavier \u2192 conv xavier, linear normal",
+        "initialisation of linear layers xavier \u2192 default",
+    ]

@@ -76,6 +76,7 @@ def test_a_network_of_ones_own_is_trained_tested_and_reported(ablate: Ablate, fo
     assert "is named by this study" not in ablate("run", "own.yaml", "--device", "cpu").stdout
     (folder / "imported").unlink()
     assert ablate("status").returncode == ablate("report").returncode == 0
+    assert "width 8 \u2192 4" in (folder / "reports" / "own" / "report.md").read_text(encoding="utf-8")
     assert not (folder / "imported").exists()
     assert ablate("test", "own", "--device", "cpu").returncode == 0
 

@@ -69,6 +69,50 @@ def test_a_key_does_not_depend_on_where_the_images_lie(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+DIGITS = """\
+baseline:
+  data: {{name: digits, validation: 0.2, limit: 150}}
+  model: {{name: lenet5, norm: batch, hidden: [16]}}
+  optimizer: {{name: sgd, lr: 0.1, momentum: 0.9}}
+  train: {{{}}}
+seeds: [0]
+"""
+PHOTOS = """\
+baseline:
+  data: {{name: synthetic, shape: [3, 32, 32]}}
+  model: {{name: "{}", init: {}}}
+  optimizer: {{name: sgd}}
+  train: {{epochs: 1}}
+seeds: [3]
+"""
+WHOLE_THEN_FROZEN = "stages: [{epochs: 2}, {epochs: 1, freeze: features}]"
+STORED = {
+    DIGITS.format("epochs: 3"): "a876964598822530",
+    DIGITS.format("epochs: 3, clip_norm: 1"): "4cd44a365f756c5b",
+    DIGITS.format(WHOLE_THEN_FROZEN): "db9da12cb6a96fca",
+    DIGITS.format("clip_norm: 1, stages: [{epochs: 2, freeze: features}, {epochs: 1}]"): "a7561dfcd03ffc4d",
+    PHOTOS.format("lenet5", "kaiming"): "37298632dc480579",
+    PHOTOS.format("vgg16", "xavier"): "161926b72ba5e37d",
+    PHOTOS.format("resnet18", "default"): "f5f29edc489025bd",
+    PHOTOS.format("torchvision:resnet18", "xavier"): "c5b92b7eb5466ae9",
+}
+"""Studies, and the keys under which version 0.1.0 has stored their runs."""
+
+
+@pytest.mark.parametrize("text", STORED)
+def test_a_run_that_trains_as_before_keeps_the_key_that_it_is_stored_under(text: str, tmp_path: Path) -> None:
+    (run,) = plan(tmp_path, text).runs
+    assert run.key == STORED[text]
+    assert run.earlier == ()
+
+
+def test_a_run_whose_weights_a_correction_changes_has_a_new_key_and_knows_its_old_folder(tmp_path: Path) -> None:
+    (run,) = plan(tmp_path, DIGITS.format(f"clip_norm: 1, {WHOLE_THEN_FROZEN}")).runs
+    assert run.earlier == ("lenet5-digits-s0-fac4d8ff588f8b8c",)
+    assert run.key != "fac4d8ff588f8b8c"
+    assert run.folder == f"lenet5-digits-s0-{run.key}"
+
+
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "a/b", "<script>", "naïve ☃", "x" * 300, "", ".", "con\nline", "-"]
 )

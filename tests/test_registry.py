@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from ablation import explain, registry, study
 from ablation.explain import option_names
+from ablation.networks import Scheme
 from ablation.train.models import ModelOptions, build_model, smallest_input
 
 
@@ -55,6 +56,10 @@ def test_every_choice_is_listed_and_can_be_made(section: str) -> None:
     assert set(registry.CHOICES[LISTS[section]]) == set(explain._KINDS[section])
     for name in registry.CHOICES[LISTS[section]]:
         assert "name" in option_names(section, name)
+
+
+def test_every_initialisation_is_listed() -> None:
+    assert tuple(registry.CHOICES["init"]) == get_args(Scheme)
 
 
 @pytest.mark.parametrize(

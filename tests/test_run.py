@@ -15,8 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ablation.load import load_study
 from ablation.manifest import Manifest
 from ablation.results import TIMINGS, Results, load_results
+from ablation.runner.study import plan_study
 from ablation.store import Store
 
 from .conftest import ABLATE, ROOT, TINY, Ablate
@@ -93,6 +95,27 @@ def test_a_variant_added_later_leaves_the_others_as_they_are(ablate: Ablate, stu
     result = ablate("run", "tiny.yaml")
     assert "4 of 6 runs done" in result.stdout
     assert "2 runs trained" in result.stdout
+
+
+def test_runs_that_an_earlier_version_trained_to_other_weights_are_trained_again_and_named(
+    ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = study_file(
+        TINY.replace("{epochs: 3,", "{stages: [{epochs: 1}, {epochs: 1, freeze: features}], clip_norm: 1,")
+        .replace("seeds: [0, 1]", "seeds: [0]")
+        .replace("  model.norm: [none]", "  train.clip_norm: [null]")
+        .replace("  model.dropout: [0.0]\n", "")
+    )
+    clipped, unclipped = plan_study(load_study(path)).runs
+    for folder in (*clipped.earlier, unclipped.folder):
+        (tmp_path / "results" / "runs" / folder).mkdir(parents=True)
+        (tmp_path / "results" / "runs" / folder / "run.json").write_text("{}")
+    result = ablate("run", "tiny.yaml", "--only", "baseline")
+    why = "clip_norm no longer counts gradients of frozen layers, so their weights change"
+    assert f"1 run is trained again: {why}" in result.stdout
+    assert (tmp_path / "results" / "runs" / clipped.folder / "run.json").exists()
+    assert (tmp_path / "results" / "runs" / clipped.earlier[0] / "run.json").exists()
+    assert "trained again" not in ablate("run", "tiny.yaml", "--only", "baseline").stdout
 
 
 def test_only_and_seeds_choose_runs(ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path) -> None:

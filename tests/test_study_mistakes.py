@@ -78,6 +78,41 @@ MISTAKES = {
         ["unknown augmentation 'flop'", "'flip'"],
     ),
     "unknown norm": ("dropout: 0.2", "norm: bacth", ["baseline.model.norm is 'bacth'", "did you mean 'batch'?"]),
+    "unknown initialisation": (
+        "dropout: 0.2",
+        "init: xaver",
+        ["3:31: baseline.model.init is 'xaver'", "did you mean 'xavier'?"],
+    ),
+    "unknown initialisation of a kind of layer": (
+        "dropout: 0.2",
+        "init: {conv: xavier, linear: norml}",
+        ["baseline.model.init.linear is 'norml'", "did you mean 'normal'?"],
+    ),
+    "unknown kind of layer": (
+        "dropout: 0.2",
+        "init: {convs: xavier}",
+        ["3:32: unknown key 'convs' in baseline.model.init", "did you mean 'conv'?"],
+    ),
+    "unknown initialisation in a variant": (
+        "model.dropout: [0.5]",
+        "model.init.conv: [xaver]",
+        ["9:21: model.init.conv is 'xaver'", "did you mean 'xavier'?"],
+    ),
+    "unknown initialisation in a combination": (
+        VARY,
+        "combine:\n  a: {model.init.linear: norml, model.dropout: 0.5}\n",
+        ["9:26: model.init.linear is 'norml'", "did you mean 'normal'?"],
+    ),
+    "unknown kind of layer in a variant": (
+        "model.dropout: [0.5]",
+        "model.init.cnv: [xavier]",
+        ["9:3: unknown variable 'model.init.cnv'", "did you mean 'model.init.conv'?"],
+    ),
+    "an initialisation that is the baseline's in another form": (
+        "model.dropout: [0.5]",
+        "model.init: [{conv: kaiming}]",
+        ["9:16: this variant equals the baseline: it changes nothing"],
+    ),
     "no name": ("{name: digits}", "{validation: 0.2}", ["baseline.data has no name", "choose one: digits, mnist"]),
     "no optimizer": (
         "  optimizer: {name: sgd, lr: 0.1, momentum: 0.9}\n",
@@ -356,6 +391,11 @@ MISTAKES = {
         VARY,
         "components:\n  dropout: {off: {model.dropout: 2}}\ndesign: factorial\n",
         ["9:34: model.dropout is 2; it must be below 1"],
+    ),
+    "an initialisation in two components": (
+        VARY,
+        "components:\n  a: {on: {model.init.conv: xavier}}\n  b: {on: {model.init: default}}\ndesign: factorial\n",
+        ["10:3: model.init.conv belongs to the component 'a' and to 'b'", "give each option to one"],
     ),
     "an option in two components": (
         VARY,

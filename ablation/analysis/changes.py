@@ -29,7 +29,11 @@ def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[s
 
 
 def look_up(recipe: Mapping[str, Any], path: str) -> Any:
-    """The value of an option, or the whole part where the path names one; None where there is none."""
-    section, _, key = path.partition(".")
-    part = recipe.get(section)
-    return part.get(key) if key and isinstance(part, Mapping) else part
+    """The value of an option, or the whole part where the path names one; None where there is none.
+
+    A plain value is meant for all its parts: `model.init.conv` of `init: xavier` is `xavier`.
+    """
+    found: Any = recipe
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else found
+    return found

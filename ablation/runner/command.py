@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from ablation.console import Preparer, StudyProgress, duration, make_console
 from ablation.errors import StorageError, UnreadableError, UserError
+from ablation.fixes import fixes_of
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
@@ -51,6 +52,7 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         console.print("[yellow]smoke run: tiny subset, the figures mean nothing[/]")
     if resting:
         _tell_of_resting(list(resting.values()), console)
+    _announce_retraining(todo, store, console)
     if not todo:
         console.print("nothing left to train; next: [bold]ablate report[/]")
         return 2 if resting else 0
@@ -72,6 +74,15 @@ def _tell_of_resting(runs: list[Run], console: Console) -> None:
         f"[yellow]{what} failed {MOST_ATTEMPTS} times and {'is' if len(runs) == 1 else 'are'} left out[/] "
         f"({escape(names)}); [bold]ablate status[/] says why, and [bold]--retry failed[/] tries again"
     )
+
+
+def _announce_retraining(runs: list[Run], store: Store, console: Console) -> None:
+    """Say which runs have results of an earlier version that trained them to other weights."""
+    again = [run for run in runs if any(store.run(folder).finished for folder in run.earlier)]
+    if again:
+        what = "1 run is" if len(again) == 1 else f"{len(again)} runs are"
+        why = dict.fromkeys(fix.what for run in again for fix in fixes_of(run.recipe))
+        console.print(f"[yellow]{what} trained again[/]: {'; '.join(why)}, so their weights change")
 
 
 def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:

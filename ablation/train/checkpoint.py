@@ -41,10 +41,11 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     replace(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any] | None:
-    """The checkpoint at `path`, or None where there is none.
+def load(path: Path) -> dict[str, Any] | None:
+    """The checkpoint at `path` with its tensors on the CPU, or None where there is none.
 
-    One that cannot be read is set aside, and the answer is None: it is never trusted.
+    `load_state_dict` moves what belongs on another device there, and leaves the step counters of Adam on the CPU, where
+    a new optimizer has them. A checkpoint that cannot be read is set aside, and the answer is None.
     """
     if not path.exists():
         return None
@@ -54,7 +55,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
             if damaged := archive.testzip():
                 raise ValueError(f"{damaged} is damaged")
         data.seek(0)
-        content = torch.load(data, map_location=device, weights_only=True)
+        content = torch.load(data, map_location="cpu", weights_only=True)
         if content["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {content['schema_version']}")
     except _MALFORMED:

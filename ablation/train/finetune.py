@@ -63,11 +63,11 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
 
 
 def _initialise(classifier: Classifier, run: Run) -> None:
-    network, head, scheme = classifier.network, classifier.head_layer, run.recipe.model.init
+    network, head, init = classifier.network, classifier.head_layer, run.recipe.model.init
     if isinstance(network, Network) or knows(network):
-        initialise(network, run.seed, scheme, head)
+        initialise(network, run.seed, init, head)
     else:
-        initialise_head(classifier.head, head, run.seed, scheme)
+        initialise_head(classifier.head, head, run.seed, init.linear)
 
 
 def try_weights(run: Run, images: ImageSet) -> None:
@@ -167,9 +167,18 @@ def is_frozen(classifier: Classifier, name: str) -> bool:
 
 
 def freeze(classifier: Classifier, what: str) -> None:
-    """Let gradients reach the parameters that are trained, and no others (`what`: `none` or `features`)."""
+    """Let gradients reach the parameters that are trained, and no others (`what`: `none` or `features`).
+
+    The gradients of an earlier stage are cleared: a resumed run does not have them.
+    """
     for name, parameter in classifier.network.named_parameters():
         parameter.requires_grad_(what == "none" or not is_frozen(classifier, name))
+        parameter.grad = None
+
+
+def trained_parameters(classifier: Classifier) -> list[nn.Parameter]:
+    """Those that are not frozen, in the order of the network."""
+    return [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
 
 
 def train_mode(classifier: Classifier, what: str) -> None:
@@ -184,7 +193,7 @@ def parameter_groups(classifier: Classifier, head_lr_multiplier: float) -> list[
 
     There is a single group unless the head has a rate of its own.
     """
-    trained = [parameter for parameter in classifier.network.parameters() if parameter.requires_grad]
+    trained = trained_parameters(classifier)
     if head_lr_multiplier == 1:
         return [{"params": trained, "lr_multiplier": 1.0}]
     head = set(classifier.head_layer.parameters())

@@ -25,7 +25,7 @@ from ablation.train.models import count_macs, count_parameters
 from ablation.train.optim import build_optimizer, learning_rate, warmup_steps
 from ablation.train.progress import Hooks, Progress, ticking, trouble
 from ablation.train.sizes import input_shape
-from ablation.train.streams import seed_layers
+from ablation.train.streams import foreign_state, restore_foreign, seed_layers
 from ablation.train.targets import Mixup, Targets
 
 
@@ -71,6 +71,7 @@ class Training:
         """Freeze what the stage freezes, and give it an optimiser of its own."""
         self.stage = stage
         finetune.freeze(self.classifier, stage.freeze)
+        self.trained = finetune.trained_parameters(self.classifier)
         groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
         self.optimizer = build_optimizer(groups, stage.optimizer)
 
@@ -79,7 +80,7 @@ class Training:
 
     def _go_on_to(self, stage: ResolvedStage) -> None:
         """Begin a later stage from the weights that the last checkpoint keeps for it, resumed or not."""
-        saved = checkpoint.load(self.folder.last, self.device)
+        saved = checkpoint.load(self.folder.last)
         if saved is None or saved["epoch"] != self.progress.epoch:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
         self.model.load_state_dict(saved.get("start", saved["model"]))
@@ -102,7 +103,7 @@ class Training:
 
     def _resume(self, hooks: Hooks) -> None:
         """Go on from the last checkpoint; where it, or what belongs to it, cannot be trusted, begin anew."""
-        begun, saved = self.folder.last.exists(), checkpoint.load(self.folder.last, self.device)
+        begun, saved = self.folder.last.exists(), checkpoint.load(self.folder.last)
         if saved:
             fault = trouble(saved, self.folder, self.task.run.key)
         else:
@@ -115,6 +116,8 @@ class Training:
             self._enter(self._stage_of(saved["progress"]["epoch"]))
             if "optimizer" in saved:  # a run that was about to finish has done without it already
                 self.optimizer.load_state_dict(saved["optimizer"])
+            if "generators" in saved:
+                restore_foreign(saved["generators"])
             self.progress = Progress(**saved["progress"])
             self.progress.resumed += 1
         self.folder.keep_epochs(self.progress.epoch)
@@ -196,7 +199,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.train.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.train.clip_norm)
+            nn.utils.clip_grad_norm_(self.trained, self.recipe.train.clip_norm)
         self.optimizer.step()
         return loss.detach(), targets.hits(logits.detach())
 
@@ -209,6 +212,8 @@ class Training:
         state = self._with_predictions(weights, result)
         state |= {"optimizer": checkpoint.snapshot(self.optimizer.state_dict()), "progress": vars(progress).copy()}
         state |= self._start_of_next_stage()
+        if self.task.run.code:
+            state["generators"] = foreign_state()
         checkpoint.save(self.folder.last, state)
 
     def _start_of_next_stage(self) -> dict[str, object]:
@@ -220,7 +225,7 @@ class Training:
         following = next((stage for stage in self.stages if last and stage.number == self.stage.number + 1), None)
         if following is None or following.start == "last" or self.progress.best_epoch in (None, self.progress.epoch):
             return {}
-        best = checkpoint.load(self.folder.best, torch.device("cpu"))
+        best = checkpoint.load(self.folder.best)
         if best is None or best["epoch"] != self.progress.best_epoch:
             raise RuntimeError(f"the checkpoint of epoch {self.progress.best_epoch} is missing from {self.folder.path}")
         return {"start": best["model"]}
@@ -244,7 +249,7 @@ class Training:
         if not progress.diverged:
             use_best = self.recipe.train.select == "best"
             selected = progress.best_epoch if use_best else progress.epoch
-            chosen = checkpoint.load(self.folder.best if use_best else self.folder.last, torch.device("cpu"))
+            chosen = checkpoint.load(self.folder.best if use_best else self.folder.last)
             if chosen is None or chosen["epoch"] != selected:
                 raise RuntimeError(f"the checkpoint of epoch {selected} is missing from {self.folder.path}")
             digest = checkpoint.sha256(chosen["model"])
@@ -256,10 +261,10 @@ class Training:
 
     def _drop_optimizer_state(self) -> None:
         """Nobody trains on from the last checkpoint of a finished run: keep its weights, once where it is the best."""
-        saved = checkpoint.load(self.folder.last, torch.device("cpu"))
+        saved = checkpoint.load(self.folder.last)
         if saved is None:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
-        for key in ("optimizer", "start"):
+        for key in ("optimizer", "start", "generators"):
             saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-import torch
-
 from ablation.errors import UnreadableError
 from ablation.record import EpochRow
 from ablation.store import RunFolder
@@ -73,6 +71,6 @@ def trouble(saved: dict[str, Any], folder: RunFolder, key: str) -> str:
         return "its epochs.jsonl lacks epochs"
     if best is None:
         return ""
-    chosen = checkpoint.load(folder.best, torch.device("cpu"))
+    chosen = checkpoint.load(folder.best)
     found = chosen["epoch"] if chosen else None  # a crash may have come between the best and the last checkpoint
     return "" if found in (best, epoch + 1) else "its best checkpoint is not the one that it tells of"

@@ -5,7 +5,10 @@ every other part as they were. That is what makes two variants of one seed a pai
 """
 
 import hashlib
+import random
+from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -23,3 +26,18 @@ def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") 
 def seed_layers(seed: int, *names: str | int) -> None:
     """Point torch's global generators at a stream: dropout layers draw from these, and nothing else here does."""
     torch.manual_seed(derive(seed, *names))
+
+
+def foreign_state() -> dict[str, Any]:
+    """The state of Python's and NumPy's global generators, as plain values.
+
+    Nothing here draws from them, but a network of the user's own may.
+    """
+    kind, keys, *rest = np.random.get_state()
+    return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
+
+
+def restore_foreign(state: dict[str, Any]) -> None:
+    """Set Python's and NumPy's global generators to a `foreign_state`."""
+    random.setstate(state["python"])
+    np.random.set_state(tuple(state["numpy"]))

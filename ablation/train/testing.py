@@ -69,7 +69,7 @@ def evaluate_on(
 def _selected(folder: RunFolder, record: RunRecord, recipe: Recipe) -> dict[str, Any]:
     """The checkpoint of the selected epoch, held against the record."""
     path = folder.best if recipe.train.select == "best" else folder.last
-    saved = checkpoint.load(path, torch.device("cpu"))
+    saved = checkpoint.load(path)
     if saved is None or saved["epoch"] != record.selected_epoch:
         raise RuntimeError(f"{path} does not hold epoch {record.selected_epoch}, which was selected")
     if checkpoint.sha256(saved["model"]) != record.weights_sha256:

@@ -58,7 +58,7 @@ def run(task: Task, stop_after: int | None = None) -> tuple[RunRecord | None, li
 
 
 def last(task: Task) -> dict[str, Any]:
-    saved = checkpoint.load(RunFolder(task.folder).last, torch.device("cpu"))
+    saved = checkpoint.load(RunFolder(task.folder).last)
     assert saved is not None
     return saved
 

@@ -167,7 +167,7 @@ def test_best_is_the_earliest_epoch_of_the_highest_validation_accuracy(study, ta
     assert record is not None
     accuracies = [row.val_accuracy for row in rows]
     assert record.best_epoch == record.selected_epoch == accuracies.index(max(accuracies)) + 1
-    best = checkpoint.load(RunFolder(task.folder).best, torch.device("cpu"))
+    best = checkpoint.load(RunFolder(task.folder).best)
     assert best is not None
     assert checkpoint.sha256(best["model"]) == record.weights_sha256
 
@@ -177,7 +177,7 @@ def test_the_last_epoch_can_be_selected(study, tasks) -> None:  # type: ignore[n
     record, _ = run(task)
     assert record is not None
     assert record.selected_epoch == 8
-    last = checkpoint.load(RunFolder(task.folder).last, torch.device("cpu"))
+    last = checkpoint.load(RunFolder(task.folder).last)
     assert last is not None
     assert checkpoint.sha256(last["model"]) == record.weights_sha256
     assert "optimizer" not in last

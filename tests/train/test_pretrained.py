@@ -258,7 +258,7 @@ def test_frozen_pretrained_features_keep_every_bit(
     assert again is not None
     assert record.weights_sha256 == again.weights_sha256
     assert record.trainable_parameters == 1024 * 3 + 3
-    after = checkpoint.load(RunFolder(whole.folder).last, torch.device("cpu"))
+    after = checkpoint.load(RunFolder(whole.folder).last)
     assert after is not None
     for key, value in after["model"].items():
         assert key.startswith("fc.") or torch.equal(value, saved[key]), key

@@ -59,7 +59,7 @@ def run(task: Task, stop_after: int | None = None) -> tuple[RunRecord | None, li
 
 
 def weights(path: Path) -> dict[str, Any]:
-    saved = checkpoint.load(path, torch.device("cpu"))
+    saved = checkpoint.load(path)
     assert saved is not None
     return dict(saved["model"])
 

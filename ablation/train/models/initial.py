@@ -8,25 +8,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ablation.errors import UserError
+from ablation.networks import Init
 from ablation.train.models.layers import Network
 from ablation.train.models.resnet import BasicBlock, Residual
 from ablation.train.streams import generator
 
-SCHEMES = ("kaiming", "xavier", "default")
-
-HEAD_DEVIATION = 0.01
+SMALL_DEVIATION = 0.01
 BRANCH_SCALE = 0.1
 
 _Weighted = nn.Conv2d | nn.Linear
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int, scheme: str, head: nn.Module | None = None) -> None:
+def initialise(model: nn.Module, seed: int, init: Init, head: nn.Module | None = None) -> None:
     """Set every parameter in place, each from (seed, its own name), and forget running statistics.
 
     Models that differ in some layers therefore agree in all others. The numbers are drawn on the CPU, whatever the
-    device of the model, and do not depend on the activation.
+    device of the model, and do not depend on the activation. `init` has a scheme for convolutions and one for linear
+    layers, the head included:
 
     - `kaiming`: He et al. (2015), normal with variance 2 / fan_in; the head normal with standard deviation 0.01, as
       Goyal et al. (2017) have it; biases 0. Without normalisation, the last convolution of each residual branch
@@ -35,23 +34,21 @@ def initialise(model: nn.Module, seed: int, scheme: str, head: nn.Module | None 
       (2018) show why a bounded sum of such factors is enough. Zero, as in Fixup (Zhang et al. 2019), would never
       leave zero where a ReLU ends the branch, as in ResNet-9.
     - `xavier`: Glorot & Bengio (2010), uniform with variance 2 / (fan_in + fan_out); biases 0.
+    - `normal`: normal with standard deviation 0.01, as Krizhevsky et al. (2012) have it; biases 0.
     - `default`: what torch's layers start with: weights and biases uniform within 1 / sqrt(fan_in).
 
-    `head` is the last linear layer; a `Network` knows its own.
-
-    Raises `UserError` for an unknown scheme, `TypeError` for a layer that it has no rule for.
+    `head` is the last linear layer; a `Network` knows its own. Raises `TypeError` for a layer that it has no rule for.
     """
-    if scheme not in SCHEMES:
-        raise UserError(f"there is no initialisation {scheme!r}", f"choose one of {', '.join(SCHEMES)}")
     head = model.head if isinstance(model, Network) else head
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
+            scheme = init.conv if isinstance(module, nn.Conv2d) else init.linear
             _initialise_weighted(name, module, seed, scheme, head=module is head)
         elif isinstance(module, nn.GroupNorm | nn.LayerNorm | _NormBase):
             _reset_norm(module)
         elif not _has_rule(module):
             raise TypeError(f"no rule for the initial weights of {name} ({type(module).__name__})")
-    if scheme == "kaiming":
+    if init.conv == "kaiming":
         _shrink_branches_without_norm(model)
 
 
@@ -76,8 +73,10 @@ def _initialise_weighted(name: str, module: _Weighted, seed: int, scheme: str, *
     fan_out = module.weight.numel() // max(1, module.weight.shape[1])
     weight = torch.empty(module.weight.shape, device="cpu")
     stream = generator(seed, "init", f"{name}.weight")
-    if scheme == "kaiming":
-        weight.normal_(0, HEAD_DEVIATION if head else math.sqrt(2 / fan_in), generator=stream)
+    if scheme == "normal" or (scheme == "kaiming" and head):
+        weight.normal_(0, SMALL_DEVIATION, generator=stream)
+    elif scheme == "kaiming":
+        weight.normal_(0, math.sqrt(2 / fan_in), generator=stream)
     else:
         bound = math.sqrt(6 / (fan_in + fan_out)) if scheme == "xavier" else 1 / math.sqrt(fan_in)
         weight.uniform_(-bound, bound, generator=stream)
