@@ -1,4 +1,4 @@
-"""What a study will be able to tell, before it is trained: its smallest detectable effect, and what halves it."""
+"""What a study can detect, before it is trained: its smallest detectable effect, and how many seeds halve it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablation import stats
 from ablation.study import Study
+from ablation.words import plural
 
 if TYPE_CHECKING:
     from ablation.results import Results
@@ -63,8 +64,9 @@ def sentences(plan: Precision, metric: str) -> list[str]:
     if plan.seeds == 1:
         return ["One seed allows no claim about the recipe: give at least 3 seeds."]
     if not math.isfinite(plan.smallest):
-        return [f"{plan.seeds} seeds of {plan.variants} variants allow no claim: give at least 3 seeds."]
-    level = f"{100 * plan.alpha:g} % family-wise error, {plan.variants} comparisons"
+        size = f"{plan.seeds} seeds of {plural(plan.variants, 'variant')}"
+        return [f"{size} allow no claim: give at least 3 seeds."]
+    level = f"{100 * plan.alpha:g} % family-wise error, {plural(plan.variants, 'comparison')}"
     found = [
         f"{plan.seeds} seeds detect a difference of {plan.smallest:.1f} residual SDs in 4 of 5 studies ({level}); "
         f"{plan.seeds_to_halve} seeds would halve that."
@@ -72,12 +74,15 @@ def sentences(plan: Precision, metric: str) -> list[str]:
     if plan.smallest_in_units is not None and plan.residual_sd is not None:
         sd, smallest = (_in_words(value, metric) for value in (plan.residual_sd, plan.smallest_in_units))
         found.append(
-            f"The runs so far have a residual SD of {sd} ({plan.df} degrees of freedom): that makes {smallest}."
+            f"The runs so far have a residual SD of {sd} ({plural(plan.df, 'degree')} of freedom): that is {smallest}."
         )
     else:
-        found.append("The residual SD is told here once two seeds of two variants are finished.")
+        found.append("The residual SD is shown here once two seeds of two variants are finished.")
     return found
 
 
 def _in_words(value: float, metric: str) -> str:
-    return f"{100 * value:.2g} points" if metric.endswith("accuracy") else f"{value:.2g}"
+    number = f"{100 * value:.2g}"
+    if not metric.endswith("accuracy"):
+        return f"{value:.2g}"
+    return f"{number} point" if number == "1" else f"{number} points"

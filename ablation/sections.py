@@ -48,7 +48,8 @@ Kernels = Annotated[
 """One kernel size for all convolutions, or one for each."""
 
 
-def _named(value: object) -> object:
+def named(value: object) -> object:
+    """`crop` as `{name: crop}`: a part that is given by its name alone has the defaults of its other options."""
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -124,7 +125,7 @@ _Augmentations = Crop | Flip | Cutout | RandomResizedCrop | ColorJitter | Noise
 _AugmentationName = Literal["crop", "flip", "cutout", "random_resized_crop", "color_jitter", "noise"]
 Augmentation = Annotated[
     Annotated[_Augmentations, Field(discriminator="name")],
-    BeforeValidator(_named, json_schema_input_type=_Augmentations | _AugmentationName),
+    BeforeValidator(named, json_schema_input_type=_Augmentations | _AugmentationName),
 ]
 
 
@@ -176,7 +177,12 @@ class RmsProp(_Optimizer):
     momentum: Probability = 0.0
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
+_Optimizers = Sgd | Adam | AdamW | RmsProp
+_OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
+Optimizer = Annotated[
+    Annotated[_Optimizers, Field(discriminator="name")],
+    BeforeValidator(named, json_schema_input_type=_Optimizers | _OptimizerName),
+]
 
 
 class _Schedule(Section):
@@ -255,6 +261,9 @@ class Plateau(_WithWarmup):
     min_lr: NotNegative = 0.0
 
 
+_Schedules = Constant | Step | MultiStep | Cosine | Exponential | OneCycle | Plateau
+_ScheduleName = Literal["constant", "step", "multistep", "cosine", "exponential", "one_cycle", "plateau"]
 Schedule = Annotated[
-    Constant | Step | MultiStep | Cosine | Exponential | OneCycle | Plateau, Field(discriminator="name")
+    Annotated[_Schedules, Field(discriminator="name")],
+    BeforeValidator(named, json_schema_input_type=_Schedules | _ScheduleName),
 ]

@@ -81,7 +81,7 @@ def many(line: str, count: int = 2000) -> str:
 HUGE = {
     "more seeds than memory": (TINY.replace("[0, 1]", "99999999999"), "seeds is too long"),
     "a long list of seeds": (TINY.replace("[0, 1]", f"[{many('{n}, ', 15_000)}]"), None),
-    "one seed, many times": (TINY.replace("[0, 1]", f"[{many('1, ', 15_000)}]"), "seed 1 stands twice"),
+    "one seed, many times": (TINY.replace("[0, 1]", f"[{many('1, ', 15_000)}]"), "seed 1 is listed twice"),
     "many values": (TINY.replace("[0.0]", f"[{many('{share}, ', 450)}]"), None),
     "many wrong values": (TINY.replace("[0.0]", f"[{many('{n}, ')}]"), "there are more faults"),
     "many combinations": (

@@ -139,7 +139,7 @@ MISTAKES = {
     "not a number": ("{width: 8}", "{width: .nan}", ["nan is no finite number"]),
     "an option that is no keyword": ("{width: 8}", "{a b: 1}", ["'a b' is no name of a keyword"]),
     "options of a network of ours": ('"my_models:SmallNet"', "lenet5", ["lenet5 has no option 'options'"]),
-    "a rate for a head": ("lr: 0.05", "lr: 0.05, head_lr_multiplier: 2", ["5:56: which is the last layer"]),
+    "a rate for a head": ("lr: 0.05", "lr: 0.05, head_lr_multiplier: 2", ["5:56: the last layer"]),
     "an equal option": ("width: [4]", "width: [8]", ["this variant equals the baseline"]),
     "two options in one change": (
         "model.options.width: [4]",

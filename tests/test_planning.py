@@ -47,7 +47,7 @@ def test_plan_prints_it_before_any_training(ablate: Ablate, study_file) -> None:
     printed = ablate("plan", "tiny.yaml").stdout
     assert "3 seeds detect a difference of 3.9" in printed
     assert "seeds would halve that." in printed
-    assert "The residual SD is told here once" in printed
+    assert "The residual SD is shown here once" in printed
 
 
 def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
 def test_a_probe_estimates_the_time_of_what_is_still_to_do(ablate: Ablate, study_file, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     study_file()
     printed = ablate("plan", "tiny.yaml", "--probe").stdout
-    assert "a run takes about" in printed
-    timed = printed.partition("a run takes about")[2].splitlines()[1:4]
+    assert "time per run" in printed
+    timed = printed.partition("time per run")[2].splitlines()[1:4]
     assert [line.split()[0] for line in timed] == ["baseline", "dropout=0", "norm=none"]
     assert all(float(line.split()[1]) >= 0 and line.split()[2] == "s" for line in timed)
     assert "if each is as fast as the one that was timed alone" in printed

@@ -62,7 +62,7 @@ MISTAKES = {
     "duplicate key": (
         "  train: {epochs: 5}",
         "  train: {epochs: 5}\n  train: {epochs: 6}",
-        ["7:3: the key 'train' stands twice"],
+        ["7:3: duplicate key 'train'"],
     ),
     "unknown model": (
         "lenet5",
@@ -87,7 +87,7 @@ MISTAKES = {
     "no baseline": (re.compile(r"baseline:.*?(?=seeds)", re.S), "", ["the study has no 'baseline'"]),
     "no seeds": ("seeds: [0, 1]\n", "", ["the study has no 'seeds'", "for example seeds: [0, 1, 2]"]),
     "empty seeds": ("[0, 1]", "[]", ["7:8: seeds is empty", "at least one"]),
-    "the same seed twice": ("[0, 1]", "[0, 0]", ["seed 0 stands twice", "list each seed once"]),
+    "the same seed twice": ("[0, 1]", "[0, 0]", ["seed 0 is listed twice", "list each seed once"]),
     "negative seed": ("[0, 1]", "[0, -1]", ["7:12: seeds[1] is -1; it must be at least 0"]),
     "negative learning rate": ("lr: 0.1", "lr: -0.1", ["4:30: baseline.optimizer.lr is -0.1; it must be above 0"]),
     "infinite learning rate": ("lr: 0.1", "lr: .inf", ["baseline.optimizer.lr is inf; it must be a finite number"]),
@@ -191,7 +191,7 @@ MISTAKES = {
     "channels of another network": (
         "dropout: 0.2",
         "channels: [64, 128, 256, 512]",
-        ["3:35: lenet5 has 2 stages of convolutions, not 4", "its own are [6, 16]"],
+        ["3:35: lenet5 has 2 stages of convolutions, not 4", "the default is [6, 16]"],
     ),
     "kernels of another network": (
         "model.dropout: [0.5]",
@@ -213,8 +213,12 @@ MISTAKES = {
         "vgg16",
         ["3:17: vgg16 needs images of at least 32x32 pixels; digits has 8x8"],
     ),
-    "a stem for a network without": ("dropout: 0.2", "stem: large", ["lenet5 has no choice of stem"]),
-    "a norm's place without a norm": ("dropout: 0.2", "norm_position: after", ["3:40: there is no norm to place"]),
+    "a stem for a network without": ("dropout: 0.2", "stem: large", ["lenet5 has no option stem"]),
+    "a norm's place without a norm": (
+        "dropout: 0.2",
+        "norm_position: after",
+        ["3:40: norm_position has no effect without a norm"],
+    ),
     "unknown variable": (
         "model.dropout: [0.5]",
         "model.droput: [0.5]",
@@ -230,7 +234,7 @@ MISTAKES = {
         "model.dropout: 0.5",
         ["vary.model.dropout is 0.5; it must be a list"],
     ),
-    "no value at all": ("model.dropout: [0.5]", "model.dropout: []", ["9:18: vary.model.dropout lists no value"]),
+    "no value at all": ("model.dropout: [0.5]", "model.dropout: []", ["9:18: vary.model.dropout has no values"]),
     "delta equal to the baseline": (
         "[0.5]",
         "[0.5, 0.2]",
@@ -241,7 +245,7 @@ MISTAKES = {
         "model.kernel_size: [5]",
         ["this variant equals the baseline"],
     ),
-    "the same delta twice": ("[0.5]", "[0.5, 0.5]", ["9:24: this variant repeats 'dropout=0.5'"]),
+    "the same delta twice": ("[0.5]", "[0.5, 0.5]", ["9:24: this variant is the same as 'dropout=0.5'"]),
     "two variables in one delta": (
         "model.dropout: [0.5]",
         "model: [{dropout: 0.5, norm: batch}]",
@@ -273,8 +277,8 @@ MISTAKES = {
         ["2:36: no folder or zip file at 'no/such/place'", "relative to where you start"],
     ),
     "no path for the images": ("{name: digits}", "{name: image_folder}", ["baseline.data has no 'path'"]),
-    "tabs": ("  model:", "\tmodel:", ["3:1: a tab stands in the indentation", "indent with spaces"]),
-    "unclosed bracket": ("[0, 1]", "[0, 1", ["not valid YAML"]),
+    "tabs": ("  model:", "\tmodel:", ["3:1: a tab in the indentation", "indent with spaces"]),
+    "unclosed bracket": ("[0, 1]", "[0, 1", ["7:8: this [ is not closed", "add the closing bracket"]),
     "a tag": ("seeds: [0, 1]", "seeds: !!python/object:os.system [0]", ["7:8: the tag", "is not allowed"]),
     "a list at the top": (re.compile(".*", re.S), "- a\n- b\n", ["1:1: a study file is a mapping"]),
     "an empty file": (re.compile(".*", re.S), "", ["1:1: the file is empty"]),
@@ -293,7 +297,7 @@ MISTAKES = {
     "a design twice": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0}}\ndesign: [factorial, factorial]\n",
-        ["10:9: design: 'factorial' stands twice", "name each once"],
+        ["10:9: design: 'factorial' is listed twice", "name each once"],
     ),
     "a component without options": (
         VARY,
@@ -313,7 +317,7 @@ MISTAKES = {
     "a component whose off is the baseline": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0.2}}\ndesign: leave_one_out\n",
-        ["9:18: 'dropout' off is the same training as the baseline", "give options that differ"],
+        ["9:18: 'dropout' off is the same training as the baseline", "give other options"],
     ),
     "a component whose on is its off": (
         VARY,
@@ -323,14 +327,14 @@ MISTAKES = {
     "a component that the baseline has neither on nor off": (
         VARY,
         "components:\n  dropout: {on: {model.dropout: 0.5}, off: {model.dropout: 0}}\ndesign: leave_one_out\n",
-        ["9:3: the baseline has the component 'dropout' neither on nor off", "model.dropout: 0.5 or 0"],
+        ["9:3: in the baseline, the component 'dropout' is neither on nor off", "model.dropout: 0.5 or 0"],
     ),
     "a component whose sides name different options": (
         VARY,
         "components:\n"
         "  dropout: {on: {model.dropout: 0.2, model.norm: none}, off: {model.dropout: 0}}\n"
         "design: leave_one_out\n",
-        ["9:3: on and off of 'dropout' name different options: model.norm", "give each in both"],
+        ["9:3: on and off of 'dropout' name different options: model.norm", "give the same options in both"],
     ),
     "a design without components": (
         VARY,
@@ -340,12 +344,12 @@ MISTAKES = {
     "components without a design": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0}}\n",
-        ["8:1: no design says which arms", "add design: leave_one_out or"],
+        ["8:1: the components have no design", "add design: leave_one_out or"],
     ),
     "a component twice": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0}}\n  dropout: {off: {model.norm: batch}}\ndesign: factorial\n",
-        ["10:3: the key 'dropout' stands twice", "the first stands in line 9"],
+        ["10:3: duplicate key 'dropout'", "the first one is in line 9"],
     ),
     "an unknown variable in a component": (
         VARY,
@@ -372,14 +376,14 @@ MISTAKES = {
         "  e: {on: {model.init: xavier}}\n"
         "  f: {on: {model.width: 2}}\n"
         "design: factorial\n",
-        ["15:9: a factorial design of 6 components has 64 arms, x 2 seeds = 128 runs", "at most 5"],
+        ["15:9: a factorial design of 6 components has 64 variants, x 2 seeds = 128 runs", "at most 5"],
     ),
     "leaving one out where not all is there": (
         VARY,
         "components:\n  a: {off: {model.dropout: 0}}\n  b: {on: {model.norm: batch}}\ndesign: leave_one_out\n",
         [
-            "11:9: leave_one_out compares with everything on, but the baseline is without b",
-            "write model.norm: batch into the baseline",
+            "11:9: leave_one_out needs every component on in the baseline, but these are off: b",
+            "set model.norm: batch in the baseline",
         ],
     ),
     "a need that is no component": (
@@ -404,7 +408,7 @@ MISTAKES = {
         "  a: {off: {model.dropout: 0}, needs: norm}\n"
         "  norm: {on: {model.norm: batch}}\n"
         "design: add_one_in\n",
-        ["9:39: in the baseline 'a' is on, but not 'norm', which it needs", "switch both on"],
+        ["9:39: in the baseline 'a' is on, but 'norm', which it needs, is off", "switch both on"],
     ),
     "a need that is not told": (
         VARY,
@@ -412,7 +416,7 @@ MISTAKES = {
         "  norm: {on: {model.norm: batch}}\n"
         "  place: {on: {model.norm_position: after}}\n"
         "design: add_one_in\n",
-        ["10:15: 'place' on is the same training as the baseline", "say so: needs"],
+        ["10:15: 'place' on is the same training as the baseline", "declare that: needs"],
     ),
     "a combination named like an arm of the design": (
         VARY,
@@ -422,7 +426,7 @@ MISTAKES = {
         "design: factorial\n"
         "combine:\n"
         "  everything: {model.dropout: 0.5, model.norm: layer}\n",
-        ["11:9: the name 'everything' is taken", "rename"],
+        ["11:9: the name 'everything' is already used", "rename"],
     ),
     "an arm of a design that cannot be": (
         VARY,
@@ -515,7 +519,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="can't be read"):
+    with pytest.raises(UserError, match="is a folder, not a file"):
         load_study(tmp_path)
 
 

@@ -27,10 +27,10 @@ def choose_devices(request: str, accelerators: Sequence[str]) -> list[str]:
         raise UserError(f"unknown device {request!r}", "use auto, cpu, cuda, or cuda:0,2")
     missing = [name for name in wanted if name not in accelerators]
     if missing or not wanted:
-        here = ", ".join(accelerators) or "no CUDA device"
-        raise UserError(
-            f"--device {request}: {', '.join(missing) or 'no CUDA device'} is not here", f"this machine has {here}"
-        )
+        available = ", ".join(accelerators)
+        hint = f"this machine has {available}" if available else "use --device cpu"
+        what = f"this machine has no {', '.join(missing)}" if missing else "this machine has no CUDA device"
+        raise UserError(f"--device {request}: {what}", hint)
     return wanted
 
 
