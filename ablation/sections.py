@@ -17,10 +17,19 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+
+def _single_precision(value: float) -> float:
+    if value and not 1e-38 <= value <= 1e38:
+        context = {"value": f"{value:g}", "hint": "use a number from 1e-38 to 1e+38"}
+        raise PydanticCustomError("precision", "{value} is too large or too small for single precision", context)
+    return value
+
+
+Probability = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_single_precision)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_single_precision)]
+Share = Annotated[float, Field(gt=0, le=1), AfterValidator(_single_precision)]
+Factor = Annotated[float, Field(ge=1, allow_inf_nan=False), AfterValidator(_single_precision)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -244,8 +253,8 @@ class OneCycle(_Schedule):
 
     name: Literal["one_cycle"]
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    div_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 25.0
-    final_div_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1e4
+    div_factor: Factor = 25.0
+    final_div_factor: Factor = 1e4
 
 
 class Plateau(_WithWarmup):

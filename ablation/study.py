@@ -26,6 +26,7 @@ from ablation.sections import (
     Probability,
     Schedule,
     Section,
+    Share,
     named,
 )
 from ablation.stages import ResolvedStage, Stage, check_stages, resolve_stages
@@ -56,7 +57,7 @@ Side = Annotated[int, Field(ge=8, le=224)]
 class _Data(Section):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     augment: Annotated[tuple[Augmentation, ...], Strict(False)] = ()
-    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fraction: Share = 1.0
     limit: Annotated[int | None, Field(ge=20)] = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -453,6 +454,86 @@ MISTAKES = {
         "grid:\n  g: {model.dropout: [0.1, 0.1], model.norm: [batch]}\n",
         ["two points of grid.g are the same training: 'dropout=0.1, norm=batch' again", "list each value once"],
     ),
+    "another name of weight decay": (
+        "momentum: 0.9",
+        "l2: 0.1",
+        ["4:35: unknown key 'l2'", "did you mean 'weight_decay'?"],
+    ),
+    "the learning rate spelt out": ("lr: 0.1", "learning_rate: 0.1", ["4:26: unknown key", "did you mean 'lr'?"]),
+    "epochs in the wrong section": (
+        "dropout: 0.2",
+        "epochs: 5",
+        ["3:25: unknown key 'epochs'", "write it in the baseline, as train: {epochs: ...}"],
+    ),
+    "the learning rate outside of its section": (
+        "seeds: [0, 1]",
+        "seeds: [0, 1]\nlr: 0.1",
+        ["8:1: unknown key 'lr'", "write it in the baseline, as optimizer: {lr: ...}"],
+    ),
+    "a section outside of the baseline": (
+        "seeds: [0, 1]",
+        "seeds: [0, 1]\nmodel: lenet5",
+        ["8:1: unknown key 'model'", "it is a key of the baseline"],
+    ),
+    "seeds inside the baseline": (
+        "  train:",
+        "  seeds: 3\n  train:",
+        ["6:3: unknown key 'seeds'", "of the whole file"],
+    ),
+    "batchsize": ("epochs: 5", "epochs: 5, batchsize: 8", ["unknown key 'batchsize'", "did you mean 'batch_size'?"]),
+    "bs": ("epochs: 5", "epochs: 5, bs: 8", ["unknown key 'bs'", "did you mean 'batch_size'?"]),
+    "wd under vary": (
+        "model.dropout: [0.5]",
+        "wd: [0.1]",
+        ["9:3: unknown variable 'wd'", "write optimizer.weight_decay"],
+    ),
+    "dropout_rate": ("dropout: 0.2", "dropout_rate: 0.2", ["unknown key 'dropout_rate'", "did you mean 'dropout'?"]),
+    "no space after a colon": ("epochs: 5", "epochs:5", ["6:11: unknown key 'epochs:5'", "with a colon and a space"]),
+    "seeds without brackets": (
+        "[0, 1]",
+        "0,1,2",
+        ["7:8: seeds is '0,1,2'; it must be a list", "write seeds: [0, 1, 2]"],
+    ),
+    "seeds as a range": ("[0, 1]", "2-4", ["seeds is '2-4'", "write seeds: [2, 3, 4]"]),
+    "values without brackets": (
+        "[0.5]",
+        "0.1, 0.5",
+        ["9:18: vary.model.dropout is", "write model.dropout: [0.1, 0.5]"],
+    ),
+    "a short form that is misspelt": ("{name: cosine}", "cosin", ["5:13: unknown schedule 'cosin'", "'cosine'"]),
+    "a short form that lacks an option": ("{name: cosine}", "step", ["5:3: baseline.schedule has no 'step_size'"]),
+    "a key indented too far": ("  train:", "     train:", ["6:6: wrong indentation: 5 spaces, where 2 or 0 would fit"]),
+    "a key indented too little": ("  train:", " train:", ["6:2: wrong indentation: 1 space, where 2 or 0 would fit"]),
+    "a line without a colon": (
+        "  schedule: {name: cosine}",
+        "  schedule",
+        ["5:3: this line has no colon", "key: value"],
+    ),
+    "a comma left out": ("digits}", "digits limit: 90}", ["2:28: a comma is missing before this"]),
+    "a bracket of the wrong kind": ("digits}", "digits]", ["2:22: ] does not close the {"]),
+    "a quote never closed": ("digits}", "'digits}", ["2:16: this quote is never closed"]),
+    "a colon in a title": (
+        "baseline:",
+        "title: What: this\nbaseline:",
+        ["1:12: a colon inside a value", "into quotes"],
+    ),
+    "a name with a line break": (
+        VARY,
+        'combine:\n  "a\\nb": {model.dropout: 0.5, model.norm: layer}\n',
+        ["9:3: the name 'a\\nb' has a line break"],
+    ),
+    "a control that repeats the baseline": (
+        re.compile(r"seeds: .*", re.S),
+        "seeds: [0, 1000000]\ncontrols: [a/a]\n",
+        ["7:12: the control of seed 0 would be the baseline of seed 1000000"],
+    ),
+    "too many runs": (
+        re.compile(r"seeds: .*", re.S),
+        f"seeds: 100000\nvary: {{optimizer.lr: {[n / 1000 for n in range(1, 100)]}}}\n",
+        ["7:8: 100 variants x 100,000 seeds = 10,000,000 runs", "the limit is 100,000 runs"],
+    ),
+    "a number beyond single precision": ("lr: 0.1", "lr: 1e300", ["4:30:", "1e+300 is too large or too small"]),
+    "a number below single precision": ("[0.5]", "[1e-300]", ["9:19:", "1e-300 is too large or too small"]),
     "a grid too large": (
         VARY,
         "grid:\n  g: {optimizer.lr: [1,2,3,4,5,6,7,8,9,10,11], optimizer.weight_decay: [1,2,3,4,5,6,7,8,9,10]}\n",
@@ -511,6 +592,47 @@ def test_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
         load_study(tmp_path / "dropuot.yaml")
 
 
+def test_a_missing_file_is_not_taken_for_one_that_is_named_quite_differently(tmp_path: Path) -> None:
+    (tmp_path / "zh.yaml").write_text(SOUND)
+    with pytest.raises(UserError, match=r"study files nearby: .*zh\.yaml") as caught:
+        load_study(tmp_path / "nosuch.yaml")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_pipe_is_refused_without_being_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(UserError, match="is a pipe or device, not a file"):
+        load_study(tmp_path / "pipe.yaml")
+
+
+def test_a_file_of_20_gigabytes_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    with path.open("wb") as file:
+        file.truncate(20 * 10**9)
+    with pytest.raises(UserError, match="has 20,000,000,000 bytes; the limit is 1,000,000"):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("images", "images/inner"),
+        ("images/inner/train", "images/inner"),
+        ("images/inner/train/cat", "images/inner"),
+    ],
+)
+def test_an_image_folder_of_another_level_is_named(
+    named: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images/inner/train/cat").mkdir(parents=True)
+    Path("study.yaml").write_text(SOUND.replace("{name: digits}", f"{{name: image_folder, path: {named}}}"))
+    with pytest.raises(FileError) as caught:
+        load_study(Path("study.yaml"))
+    assert f"2:36: {named} has no folder train/" in str(caught.value)
+    assert f"write path: {meant}, the folder that contains train/" in str(caught.value)
+
+
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_bytes(b"baseline: \xff\xfe")
@@ -531,6 +653,8 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         ("model.dropout=2", "--set model.dropout=2: baseline.model.dropout is 2; it must be below 1"),
         ("data.name=digitz", "--set data.name=digitz: unknown data set 'digitz'"),
         ("seeds=[]", "--set seeds=[]: seeds is empty"),
+        ("lr=0.1", "write optimizer.lr"),
+        ("learning_rate=0.1", "write optimizer.lr"),
     ],
 )
 def test_a_wrong_setting_of_the_command_line_is_named(setting: str, message: str, tmp_path: Path) -> None:
