@@ -408,7 +408,9 @@ def find_study(store: Store, wanted: str | None) -> Manifest:
         name = load_study(Path(wanted), need_data=False).name
     found = next((study for study in studies if name in (study.name, study.folder)), None)
     if found is None:
-        raise UserError(f"no study {name!r} in {store.root}/", suggestion(name, [study.name for study in studies]))
+        names = [study.name for study in studies]
+        hint = f"only its smoke run is here: {name}-smoke" if f"{name}-smoke" in names else suggestion(name, names)
+        raise UserError(f"no study {name!r} in {store.root}/", hint)
     return found
 
 

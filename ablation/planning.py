@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ablation.results import Results
 
 POWER = 0.8
+MOST_TO_HALVE = 10_000
+"""Seeds of a study from which on no practical number of seeds halves its smallest detectable effect."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ def precision(study: Study, so_far: Results | None = None) -> Precision:
     if variants == 0:
         return Precision(seeds, 0, alpha, math.inf, None)
     smallest = stats.smallest_detectable_effect(seeds, variants, alpha, POWER)
-    halving = stats.seeds_to_halve(seeds, variants, alpha, POWER) if math.isfinite(smallest) else None
+    small = math.isfinite(smallest) and seeds <= MOST_TO_HALVE
+    halving = stats.seeds_to_halve(seeds, variants, alpha, POWER) if small else None
     sd, df = _residual(study, so_far) if so_far is not None else (None, 0)
     return Precision(seeds, variants, alpha, smallest, halving, sd, df)
 
@@ -67,10 +70,10 @@ def sentences(plan: Precision, metric: str) -> list[str]:
         size = f"{plan.seeds} seeds of {plural(plan.variants, 'variant')}"
         return [f"{size} allow no claim: give at least 3 seeds."]
     level = f"{100 * plan.alpha:g} % family-wise error, {plural(plan.variants, 'comparison')}"
-    found = [
-        f"{plan.seeds} seeds detect a difference of {plan.smallest:.1f} residual SDs in 4 of 5 studies ({level}); "
-        f"{plan.seeds_to_halve} seeds would halve that."
-    ]
+    detected = (
+        f"{plan.seeds:,} seeds detect a difference of {plan.smallest:.2g} residual SDs in 4 of 5 studies ({level})"
+    )
+    found = [f"{detected}; {plan.seeds_to_halve:,} seeds would halve that." if plan.seeds_to_halve else f"{detected}."]
     if plan.smallest_in_units is not None and plan.residual_sd is not None:
         sd, smallest = (_in_words(value, metric) for value in (plan.residual_sd, plan.smallest_in_units))
         found.append(
