@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import codecs
 import io
-import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ablation import __version__
+from ablation.arguments import Parser, minutes, positive, seeds, workers
 from ablation.errors import UserError
 from ablation.plain import clean
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ablation.store import Store
     from ablation.study import Study
 
-    Commands = argparse._SubParsersAction["_Parser"]
+    Commands = argparse._SubParsersAction[Parser]
 
 EPILOG = """\
 A study file declares a baseline and single changes to it.
@@ -34,7 +34,6 @@ A study file declares a baseline and single changes to it.
   ablate run STUDY.yaml     train every variant with every seed; run it again to resume
   ablate report             write reports/<study>/report.html for the most recent study
 """
-MOST_SEEDS = 100_000
 _ASCII = str.maketrans("\u00b7\u2013\u2014\u2212\u2192\u00d7\u2026\u2501\u2578\u257a", "---->x.---")
 """What is printed for typographic characters where the terminal has ASCII only."""
 
@@ -81,29 +80,6 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
     return text.encode("ascii", "replace").decode("ascii"), error.end
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises UserError with a hint instead of printing its usage and exiting."""
-
-    def error(self, message: str) -> NoReturn:
-        message = re.sub(r"^argument ([^:]+): ", r"\1: ", message)
-        message = re.sub(r"^the following arguments are required: (.*)", r"\1 is missing", message)
-        message = re.sub(r": expected (one|at least one) argument$", " needs a value", message)
-        raise UserError(message, f"see {self.prog} --help")
-
-    def _check_value(self, action: argparse.Action, value: object) -> None:
-        if action.choices is not None and value not in action.choices:
-            known = list(map(str, action.choices))
-            name = "/".join(action.option_strings)
-            what = f"{name} {value}: not one of its values" if name else f"unknown command {value!r}"
-            raise UserError(what, _command_hint(str(value), known))
-
-
-def _command_hint(value: str, known: list[str]) -> str:
-    from ablation.registry import suggestion
-
-    return f"did you mean: ablate run {value}" if value.endswith((".yaml", ".yml")) else suggestion(value, known)
-
-
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Raises UserError where it is wrong."""
     from ablation.registry import suggestion
@@ -121,7 +97,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="ablate",
         description="Ablation studies of image classifiers.",
         epilog=EPILOG,
@@ -144,7 +120,7 @@ def _add_run(commands: Commands) -> None:
     _worker_arguments(run)
     run.add_argument(
         "--hang-after",
-        type=_minutes,
+        type=minutes,
         default=30 * 60.0,
         metavar="MINUTES",
         help="replace a worker that reports no progress for this long (default: 30), or never",
@@ -168,7 +144,7 @@ def _add_plan(commands: Commands) -> None:
     _results_argument(plan)
     plan.add_argument("--probe", action="store_true", help="time a few steps of each variant and estimate the total")
     plan.add_argument("--device", default="auto", help="device to time on: auto (default), cpu, cuda, cuda:0,2")
-    plan.add_argument("--threads", type=_positive, default=1, help="CPU threads per worker (default: 1)")
+    plan.add_argument("--threads", type=positive, default=1, help="CPU threads per worker (default: 1)")
     plan.set_defaults(call=_plan)
 
 
@@ -235,65 +211,24 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override the baseline: model.dropout=0.5"
     )
-    parser.add_argument("--seeds", type=_seeds, metavar="LIST", help="use these seeds: 0,1,2 or 0-4")
+    parser.add_argument("--seeds", type=seeds, metavar="LIST", help="use these seeds: 0,1,2 or 0-4")
 
 
 def _worker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
     parser.add_argument(
         "--per-device",
-        type=_workers,
+        type=workers,
         metavar="N",
         help="workers per device, or auto (default): one per CPU core; per GPU as many as a short probe finds useful",
     )
-    parser.add_argument("--threads", type=_positive, default=1, help="CPU threads per worker (default: 1)")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads per worker (default: 1)")
 
 
 def _results_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are stored (default: results)"
     )
-
-
-def _positive(text: str) -> int:
-    if not text.strip().isdecimal() or not 0 < int(text) < 10**9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def _workers(text: str) -> int | None:
-    """A number of workers, or None for `auto`."""
-    try:
-        return None if text == "auto" else _positive(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}; write a number, or auto") from None
-
-
-def _minutes(text: str) -> float:
-    """Seconds."""
-    try:
-        minutes = float("inf") if text == "never" else float(text)
-    except ValueError:
-        minutes = 0.0
-    if not minutes > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0; write one, or never")
-    return 60 * minutes
-
-
-def _seeds(text: str) -> list[int]:
-    """`0,1,2` or `0-4` as a list."""
-    ranges: list[range] = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,16})\s*(?:-\s*([0-9]{1,16})\s*)?", part)
-        if not match:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a list of seeds; write 0,1,2 or 0-4")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise argparse.ArgumentTypeError(f"the range {part.strip()} ends before it starts; write {last}-{first}")
-        ranges.append(range(first, last + 1))
-    if sum(map(len, ranges)) > MOST_SEEDS:
-        raise argparse.ArgumentTypeError(f"{text} are {sum(map(len, ranges)):,} seeds; the limit is {MOST_SEEDS:,}")
-    return [seed for seeds in ranges for seed in seeds]
 
 
 def _load(options: argparse.Namespace, *, need_data: bool = True) -> Study:
