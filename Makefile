@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands are enough on a fresh machine: `make demo` and `make test`. The first one installs, which takes minutes.
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := .venv-bench
@@ -10,13 +10,16 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 .PHONY: demo test slow bench lint format clean
 
 demo: $(VENV)/installed  ## train the smoke study on the embedded digits and write its report
+	@echo "== training 39 small networks on digits (about 1 minute on 2 cores), then writing reports/smoke/"
 	$(BIN)/ablate run studies/smoke.yaml
 	$(BIN)/ablate report smoke
 
 test: $(VENV)/installed  ## run the tests (under 5 minutes on 2 cores)
+	@echo "== running the tests (under 5 minutes on 2 cores)"
 	$(BIN)/python -m pytest -n 2
 
 slow: $(VENV)/installed  ## run the longer tests
+	@echo "== running the longer tests"
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/installed $(BENCH)/installed  ## measure speed and memory against others, write benchmarks/RESULTS.md
@@ -34,10 +37,12 @@ format: $(VENV)/installed
 clean:
 	rm -rf $(VENV) $(BENCH) dist build
 
-# An interrupted installation leaves no stamp and is begun again.
+# An interrupted installation leaves no stamp and is repeated.
 $(VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "== creating $(VENV) with $(PYTHON) (some seconds)"
 	$(PYTHON) -m venv $(VENV)
+	@echo "== installing ablation, PyTorch and the development tools into $(VENV) (several minutes, once; pip prints errors only)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Components and grids -> arms: each set of components, and each point of a grid, as a recipe, or what is wrong."""
+"""Components and grids -> variants: each set of components, and each point of a grid, as a recipe, or what is wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Switches:
 
 
 class DesignArms:
-    """Adds the arms of the designs of a file to those that it declares one by one."""
+    """Adds the variants of the designs of a file to those that it declares one by one."""
 
     def __init__(self, file: StudyFile, checker: Checker) -> None:
         self.file = file
@@ -63,7 +63,7 @@ class DesignArms:
         self.circle = designs.circle(file.components)
 
     def add(self, arms: Arms) -> None:
-        """Append the arms of every design; an arm that stands in `arms` already is told which components it has on."""
+        """Append the variants of every design; a variant that is in `arms` already gets its components."""
         if not self._declared():
             return
         switches = self._switches()
@@ -88,12 +88,12 @@ class DesignArms:
         components = {component: component in on for component in switches.base}
         twin = arms.twin(recipe)
         if twin and twin.components:
-            hint = "where a component has an effect only together with another, say so: needs"
-            self.checker.problem(loc, f"the arms {twin.name!r} and {name!r} are the same training", hint)
+            hint = "if a component has an effect only together with another, declare that: needs"
+            self.checker.problem(loc, f"the variants {twin.name!r} and {name!r} are the same training", hint)
         elif twin:
             arms.put(replace(twin, components=components))
         elif name in arms.names:
-            self.checker.problem(loc, f"the name {name!r} is taken", "rename the component or the other variant")
+            self.checker.problem(loc, f"the name {name!r} is already used", "rename the component or the other variant")
         else:
             self.checker.check_recipe(recipe, loc)
             arms.put(Variant(name, changes, recipe, design, loc, components=components))
@@ -105,11 +105,11 @@ class DesignArms:
             problem(("design",), "there are no components for the design", "declare them under components", key=True)
         if components and not design:
             hint = f"add design: {' or '.join(get_args(DesignName))}"
-            problem(("components",), "no design says which arms the components make", hint, key=True)
+            problem(("components",), "the components have no design", hint, key=True)
         if "factorial" in design and len(components) > MOST_FACTORIAL:
             arms, seeds = 2 ** len(components), len(self.file.seeds)
-            message = f"a factorial design of {len(components)} components has {arms} arms"
-            hint = f"at most {MOST_FACTORIAL} components; leave_one_out and add_one_in need one arm for each"
+            message = f"a factorial design of {len(components)} components has {arms} variants"
+            hint = f"at most {MOST_FACTORIAL} components; leave_one_out and add_one_in need one variant per component"
             problem(("design",), f"{message}, x {seeds} seeds = {arms * seeds} runs", hint)
             return False
         sound = [self._sound(name, component) for name, component in components.items()]
@@ -120,17 +120,21 @@ class DesignArms:
         problem = self.checker.problem
         unknown = [need for need in component.needs if need not in self.file.components]
         if not component.on and not component.off:
-            hint = "say what on or off takes, for example off: {model.dropout: 0}"
+            hint = "give its options when on or off, for example off: {model.dropout: 0}"
             problem(loc, f"the component {name!r} has no options", hint, key=True)
         elif component.on and component.off and component.on.keys() != component.off.keys():
             lone = ", ".join(sorted(component.on.keys() ^ component.off.keys()))
-            problem(loc, f"on and off of {name!r} name different options: {lone}", "give each in both", key=True)
+            problem(
+                loc, f"on and off of {name!r} name different options: {lone}", "give the same options in both", key=True
+            )
         elif unknown:
             others = [other for other in self.file.components if other != name]
             hint = registry.suggestion(unknown[0], others)
             problem((*loc, "needs"), f"{name!r} needs an unknown component {unknown[0]!r}", hint)
         elif name == self.circle:
-            problem((*loc, "needs"), f"the component {name!r} needs itself", "let each need only what it builds on")
+            problem(
+                (*loc, "needs"), f"the component {name!r} needs itself, directly or through others", "remove the cycle"
+            )
         else:
             return True
         return False
@@ -147,7 +151,7 @@ class DesignArms:
         return sound
 
     def _switches(self) -> Switches | None:
-        """What switches each component, or None where that is not sound."""
+        """What switches each component, or None where that is not valid."""
         found = {name: self._switch(name, component) for name, component in self.file.components.items()}
         sound = {name: switch for name, switch in found.items() if switch}
         if len(sound) < len(found):
@@ -159,7 +163,7 @@ class DesignArms:
         )
 
     def _switch(self, name: str, component: Component) -> tuple[bool, dict[str, Any], dict[str, Loc]] | None:
-        """(whether it is on in the baseline, the options that switch it the other way, where these stand)."""
+        """(whether it is on in the baseline, the options that switch it the other way, where these are)."""
         on = self._state(name, component) if component.on and component.off else bool(component.off)
         if on is None:
             return None
@@ -181,8 +185,8 @@ class DesignArms:
             if any(states):
                 return states[0]
         sides = (f"{path}: {_show(value)} or {_show(component.off[path])}" for path, value in component.on.items())
-        hint = f"write its options into the baseline, as when on or as when off: {', '.join(sides)}"
-        message = f"the baseline has the component {name!r} neither on nor off"
+        hint = f"give its options in the baseline the values of on or of off: {', '.join(sides)}"
+        message = f"in the baseline, the component {name!r} is neither on nor off"
         self.checker.problem(("components", name), message, hint, key=True)
         return None
 
@@ -192,7 +196,7 @@ class DesignArms:
         for name in switches.on:
             missing = sorted(self.needs[name] - switches.on)
             if missing:
-                message = f"in the baseline {name!r} is on, but not {missing[0]!r}, which it needs"
+                message = f"in the baseline {name!r} is on, but {missing[0]!r}, which it needs, is off"
                 hint = "switch both on in the baseline, or both off"
                 self.checker.problem(("components", name, "needs"), message, hint)
                 sound.append(False)
@@ -203,9 +207,9 @@ class DesignArms:
         lacking = [name for name, on in switches.base.items() if not on]
         if "leave_one_out" not in self.file.design or not lacking:
             return True
-        message = f"leave_one_out compares with everything on, but the baseline is without {', '.join(lacking)}"
+        message = f"leave_one_out needs every component on in the baseline, but these are off: {', '.join(lacking)}"
         options = (f"{path}: {_show(value)}" for name in lacking for path, value in switches.options[name].items())
-        hint = f"write {', '.join(options)} into the baseline, or use add_one_in or factorial"
+        hint = f"set {', '.join(options)} in the baseline, or use add_one_in or factorial"
         self.checker.problem(("design",), message, hint)
         return False
 
@@ -228,13 +232,13 @@ class DesignArms:
         if not (component.on and component.off):
             side = "on" if component.on else "off"
             loc, message = (*loc, side), f"{name!r} {side} is the same training as the baseline"
-        hint = "give options that differ; where it has an effect only with another component, say so: needs"
+        hint = "give other options; if it has an effect only with another component, declare that: needs"
         self.checker.problem(loc, message, hint)
         return False
 
 
 class GridArms:
-    """Adds the points of the grids of a file to the arms that it declares otherwise."""
+    """Adds the points of the grids of a file to the variants that it declares otherwise."""
 
     def __init__(self, file: StudyFile, checker: Checker) -> None:
         self.file = file
@@ -274,13 +278,15 @@ class GridArms:
         return points
 
     def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: Arms) -> Variant:
-        """The arm of a point, appended to `arms`."""
+        """The variant of a point, appended to `arms`."""
         self.checker.check_recipe(recipe, ("grid", grid))
         before, after = self.file.baseline.model_dump(), recipe.model_dump()
         moved = {path: value for path, value in values.items() if _part(before, path) != _part(after, path)}
         name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), arms)
         if name in arms.names:
-            self.checker.problem(("grid", grid), f"the name {name!r} is taken", "rename the other variant", key=True)
+            self.checker.problem(
+                ("grid", grid), f"the name {name!r} is already used", "rename the other variant", key=True
+            )
         arm = Variant(name, moved, recipe, "grid", ("grid", grid))
         arms.put(arm)
         return arm

@@ -1,11 +1,14 @@
-"""The command `ablate`: arguments -> calls -> exit code. Heavy imports stand inside the command that needs them.
+"""The command `ablate`: arguments -> calls -> exit code. Heavy imports are inside the command that needs them.
 
-Exit codes: 0 all is well; 1 something that the user can mend; 2 some runs failed.
+Exit codes: 0 success; 1 an error that the user can fix, such as a wrong argument, or an interrupted command; 2 some
+runs failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablation import __version__
+from ablation.arguments import Parser, minutes, positive, seeds, workers
 from ablation.errors import UserError
 from ablation.plain import clean
 
@@ -22,22 +26,25 @@ if TYPE_CHECKING:
     from ablation.store import Store
     from ablation.study import Study
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    Commands = argparse._SubParsersAction[Parser]
 
 EPILOG = """\
-A study file declares a baseline and single changes to it; see studies/smoke.yaml.
+A study file declares a baseline and single changes to it.
 
-  ablate run studies/smoke.yaml     train every variant under every seed; run it again to go on
-  ablate report                     write reports/<study>/report.html of the study run last
+  ablate run STUDY.yaml     train every variant with every seed; run it again to resume
+  ablate report             write reports/<study>/report.html for the most recent study
 """
+_ASCII = str.maketrans("\u00b7\u2013\u2014\u2212\u2192\u00d7\u2026\u2501\u2578\u257a", "---->x.---")
+"""What is printed for typographic characters where the terminal has ASCII only."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options = build_parser().parse_args(words)
-    options.command_line = clean(shlex.join(["ablate", *words]))
+    _print_anything()
     try:
+        options = parse(words)
+        options.command_line = clean(shlex.join(["ablate", *words]))
         return int(options.call(options))
     except UserError as error:
         from ablation.console import print_error
@@ -51,16 +58,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from ablation.console import print_error
 
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print_error(UserError(what, "what is trained is kept; mend this and run the same command again"))
+        print_error(UserError(what, "finished work is kept; fix this and run the same command again"))
         return 1
     except KeyboardInterrupt:
-        print("left at once; the same command goes on from the last whole epoch of each run", file=sys.stderr)
+        print("stopped immediately; the same command resumes each run from its last complete epoch", file=sys.stderr)
         return 1
+
+
+def _print_anything() -> None:
+    """Let no character that the terminal's encoding lacks end a command that may have trained for days."""
+    codecs.register_error("ablation", _substitute)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="ablation")
+
+
+def _substitute(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_ASCII)
+    return text.encode("ascii", "replace").decode("ascii"), error.end
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line. Raises UserError where it is wrong."""
+    from ablation.registry import suggestion
+
+    options, unknown = build_parser().parse_known_args(words)
+    if unknown:
+        known = [name for name in options.parser._option_string_actions if name.startswith("--")]
+        word = unknown[0].partition("=")[0]
+        if word.startswith("-"):
+            raise UserError(f"{options.parser.prog} has no option {word}", suggestion(word, known))
+        hint = f"quote a name that has spaces; see {options.parser.prog} --help"
+        raise UserError(f"{options.parser.prog}: unexpected argument {unknown[0]!r}", hint)
+    return options
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ablate",
         description="Ablation studies of image classifiers.",
         epilog=EPILOG,
@@ -70,56 +107,61 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in (_add_run, _add_plan, _add_validate, _add_status, _add_test, _add_report, _add_list, _add_schema):
         add(commands)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 
 def _add_run(commands: Commands) -> None:
-    run = commands.add_parser("run", help="train what is still to be trained of a study")
+    run = commands.add_parser("run", help="train the runs of a study that are not finished yet")
     _study_arguments(run)
     _results_argument(run)
-    run.add_argument("--only", action="append", default=[], metavar="VARIANT", help="train this one only (repeatable)")
+    run.add_argument("--only", action="append", default=[], metavar="VARIANT", help="train only this one (repeatable)")
     _worker_arguments(run)
-    run.add_argument("--new-data", action="store_true", help="train on images that have changed since the study began")
-    run.add_argument("--retry", choices=["failed"], help="try the runs again that have failed too often")
+    run.add_argument(
+        "--new-data", action="store_true", help="train on images that have changed since the study started"
+    )
+    run.add_argument("--retry", choices=["failed"], help="retry the runs that have failed too often")
     cluster = run.add_argument_group("on a cluster")
     cluster.add_argument("--backend", choices=("local", "ray"), default="local", help="where to train (default: local)")
     cluster.add_argument(
-        "--address", help="of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT (default: one of this machine)"
+        "--address",
+        help="address of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT (default: start Ray on this machine)",
     )
     run.set_defaults(call=_run)
 
 
 def _add_plan(commands: Commands) -> None:
-    plan = commands.add_parser("plan", help="show the runs of a study, their sizes, and what is done")
+    plan = commands.add_parser("plan", help="show the runs of a study, model sizes, and what is finished")
     _study_arguments(plan)
     _results_argument(plan)
-    plan.add_argument("--probe", action="store_true", help="time a few steps of each variant, and estimate the whole")
-    plan.add_argument("--device", default="auto", help="what to time it on: auto (default), cpu, cuda, cuda:0,2")
-    plan.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
+    plan.add_argument("--probe", action="store_true", help="time a few steps of each variant and estimate the total")
+    plan.add_argument("--device", default="auto", help="device to time on: auto (default), cpu, cuda, cuda:0,2")
+    plan.add_argument("--threads", type=positive, default=1, help="CPU threads per worker (default: 1)")
     _hang_argument(plan)
     plan.set_defaults(call=_plan)
 
 
 def _add_validate(commands: Commands) -> None:
-    validate = commands.add_parser("validate", help="check a study file and show every problem in it")
+    validate = commands.add_parser("validate", help="check a study file and show every error in it")
     _study_arguments(validate)
     validate.set_defaults(call=_validate)
 
 
 def _add_status(commands: Commands) -> None:
-    status = commands.add_parser("status", help="show how far a study is")
+    status = commands.add_parser("status", help="show the progress of a study")
     _results_argument(status)
     _stored_study_argument(status)
     status.set_defaults(call=_status)
 
 
 def _add_test(commands: Commands) -> None:
-    test = commands.add_parser("test", help="open the test set: evaluate the networks that validation chose, once")
+    test = commands.add_parser("test", help="evaluate the selected checkpoints on the test set, once")
     test.add_argument("study", metavar="STUDY", help="name or file of a study that was run")
     _results_argument(test)
     _worker_arguments(test)
-    test.add_argument("--partial", action="store_true", help="open it although some runs are not finished")
-    test.add_argument("--again", action="store_true", help="open it although it was opened before")
+    test.add_argument("--partial", action="store_true", help="evaluate even if some runs are not finished")
+    test.add_argument("--again", action="store_true", help="evaluate even if the test set was used before")
     test.set_defaults(call=_test)
 
 
@@ -139,8 +181,10 @@ def _add_report(commands: Commands) -> None:
 
 
 def _add_list(commands: Commands) -> None:
-    listing = commands.add_parser("list", help="list what a study may name")
-    listing.add_argument("what", nargs="?", help="models, data, optimizers, schedules or augmentations (default: all)")
+    listing = commands.add_parser("list", help="list models, data sets, optimizers, schedules and augmentations")
+    listing.add_argument(
+        "what", nargs="?", help="models, torchvision, data, optimizers, schedules or augmentations (default: all)"
+    )
     listing.set_defaults(call=_list)
 
 
@@ -150,79 +194,54 @@ def _add_schema(commands: Commands) -> None:
 
 
 def _stored_study_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", help="name or file of a study (default: the one run last)")
+    parser.add_argument("study", nargs="?", help="name or file of a study (default: the most recent one)")
 
 
 def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file")
-    parser.add_argument("--smoke", action="store_true", help="cut every run to a tiny subset, under a name of its own")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change the baseline: model.dropout=0.5"
+        "--smoke", action="store_true", help="try it on a tiny subset of the data, as a separate study NAME-smoke"
     )
-    parser.add_argument("--seeds", type=_seeds, metavar="LIST", help="use these seeds: 0,1,2 or 0-4")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override the baseline: model.dropout=0.5"
+    )
+    parser.add_argument("--seeds", type=seeds, metavar="LIST", help="use these seeds: 0,1,2 or 0-4")
 
 
 def _worker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
     parser.add_argument(
         "--per-device",
-        type=_sharing,
+        type=workers,
         metavar="N",
-        help="workers that share a device: a number, or auto (default): one a core, on a GPU as many as a probe finds",
+        help="workers per device, or auto (default): one per CPU core; per GPU as many as a short probe finds useful",
     )
-    parser.add_argument("--threads", type=_positive, default=1, help="threads of each worker on the CPU (default: 1)")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads per worker (default: 1)")
     _hang_argument(parser)
 
 
 def _hang_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hang-after",
-        type=_minutes,
+        type=minutes,
         default=30 * 60.0,
         metavar="MINUTES",
-        help="end a worker that reports no progress for so long (default: 30), or never",
+        help="end a worker that reports no progress for this long (default: 30), or never",
     )
 
 
 def _results_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are kept (default: results)"
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are stored (default: results)"
     )
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
-def _sharing(text: str) -> int | None:
-    return None if text == "auto" else _positive(text)
-
-
-def _minutes(text: str) -> float:
-    """Seconds."""
-    minutes = float("inf") if text == "never" else float(text)
-    if not minutes > 0:
-        raise argparse.ArgumentTypeError("must be more than 0")
-    return 60 * minutes
-
-
-def _seeds(text: str) -> list[int]:
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.strip().isdigit() or (last and not last.strip().isdigit()):
-            raise argparse.ArgumentTypeError(f"{text!r}: write 0,1,2 or 0-4")
-        seeds.extend(range(int(first), int(last or first) + 1))
-    return seeds
-
-
-def _load(options: argparse.Namespace) -> Study:
+def _load(options: argparse.Namespace, *, need_data: bool = True) -> Study:
     from ablation.load import load_study
 
-    return load_study(options.study, overrides=options.set, seeds=options.seeds, smoke=options.smoke)
+    return load_study(
+        options.study, overrides=options.set, seeds=options.seeds, smoke=options.smoke, need_data=need_data
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -236,9 +255,10 @@ def _plan(options: argparse.Namespace) -> int:
     from ablation.runner.study import plan_study
     from ablation.store import Store
 
-    plan, store = plan_study(_load(options)), Store(options.results)
-    print_plan(plan, store)
-    if options.probe:
+    study, store = _load(options, need_data=options.probe), Store(options.results)
+    plan = None if study.missing else plan_study(study)
+    print_plan(study, plan, store)
+    if options.probe and plan:
         from ablation.overview import print_estimate
         from ablation.runner.probing import estimate
 
@@ -247,9 +267,15 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    study = _load(options)
-    arms, seeds = len(study.variants), len(study.seeds)
-    print(f"{clean(str(options.study))}: sound; {arms} variants x {seeds} seeds = {arms * seeds} runs")
+    from ablation.console import study_size
+    from ablation.words import plural
+
+    study = _load(options, need_data=False)
+    variants, seeds = len(study.variants), len(study.seeds)
+    size = f"{study_size(variants, seeds)} = {plural(variants * seeds, 'run')}"
+    print(f"{clean(str(options.study))}: valid; {size}{' (smoke run)' if study.smoke else ''}")
+    for what in study.missing:
+        print(clean(f"but its data are not here: {what}"))
     return 0
 
 
@@ -258,7 +284,7 @@ def _status(options: argparse.Namespace) -> int:
     from ablation.store import Store
 
     store = Store(options.results)
-    print_status(find_study(store, options.study), store)
+    print_status(_stored_study(store, options), store)
     return 0
 
 
@@ -279,7 +305,7 @@ def _report(options: argparse.Namespace) -> int:
         results = _foreign_results(options)
         files = report_on(results, store, options.out / results.manifest.folder)
     else:
-        manifest = find_study(store, options.study)
+        manifest = _stored_study(store, options)
         files = write_report(store, manifest, options.out / manifest.folder)
     for path in (files.html, files.markdown):
         print(clean(str(path)))
@@ -290,30 +316,41 @@ def _foreign_results(options: argparse.Namespace) -> Results:
     from ablation.tables import read_results
 
     if options.study:
-        raise UserError("a report is of a study or of a table, not of both", "leave out the study, or --from")
+        raise UserError("a report is on a study or on a table, not on both", "leave out the study, or --from")
     if not options.baseline:
         raise UserError("--from needs --baseline", "name the variant that the others are compared with")
     return read_results(options.table, options.baseline, epochs=options.epochs, metric=options.metric)
 
 
+def _stored_study(store: Store, options: argparse.Namespace) -> Manifest:
+    """The study that the command line names; where it names none, the most recent one, and stderr says which."""
+    manifest = find_study(store, options.study)
+    if options.study is None:
+        smoke = " (smoke run: its numbers are meaningless)" if manifest.smoke else ""
+        print(clean(f"most recent study: {manifest.name}{smoke}"), file=sys.stderr)
+    return manifest
+
+
 def find_study(store: Store, wanted: str | None) -> Manifest:
-    """The manifest of the study that was asked for, by name or by its file; the one run last by default."""
+    """The manifest of the study with this name or study file; of the most recent one where none is given."""
     from ablation.manifest import Manifest
     from ablation.registry import suggestion
 
     studies = [Manifest.from_json(values) for _, values in store.studies()]
     if not studies:
-        raise UserError(f"no study was run into {store.root}/", "start with: ablate run studies/smoke.yaml")
+        raise UserError(f"no study has been run in {store.root}/", "start with: ablate run STUDY.yaml")
     if wanted is None:
         return studies[0]
     name = wanted
     if wanted.endswith((".yaml", ".yml")):
         from ablation.load import load_study
 
-        name = load_study(Path(wanted)).name
+        name = load_study(Path(wanted), need_data=False).name
     found = next((study for study in studies if name in (study.name, study.folder)), None)
     if found is None:
-        raise UserError(f"no study {name!r} in {store.root}/", suggestion(name, [study.name for study in studies]))
+        names = [study.name for study in studies]
+        hint = f"only its smoke run is here: {name}-smoke" if f"{name}-smoke" in names else suggestion(name, names)
+        raise UserError(f"no study {name!r} in {store.root}/", hint)
     return found
 
 

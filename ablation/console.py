@@ -1,4 +1,4 @@
-"""What the terminal shows: live progress of a study, tables, and errors in one place."""
+"""What the terminal shows: live progress of a study, tables, and errors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from ablation.plain import clean
 from ablation.plan import Run
 from ablation.protocol import Busy, Done, EpochDone, Event, Failed, Noticed, Preparing, Started, Stepped, Stopped
 from ablation.record import EpochRow, RunRecord
+from ablation.words import ABSENT, plural
 
+SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
 QUIET_SECONDS = 30.0
-"""Without a terminal, a run under way prints a line at most this often."""
+"""Without a terminal, a run in progress prints a line at most this often."""
 
 
 class PlainConsole(Console):
@@ -45,12 +47,17 @@ def make_console(*, stderr: bool = False) -> Console:
 
 
 def print_error(error: UserError) -> None:
-    """One red heading, the problems, and how to mend them."""
+    """One red heading, what is wrong, and how to fix it."""
     console = make_console(stderr=True)
     console.print(Text("error", style="bold red"), end=": ")
     console.print(Text(error.message), soft_wrap=True)
     if error.hint:
         console.print(Text(error.hint, style="cyan"), soft_wrap=True)
+
+
+def study_size(variants: int, seeds: int) -> str:
+    """`3 variants x 1 seed`."""
+    return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
 
 
 def duration(seconds: float) -> str:
@@ -65,12 +72,12 @@ def duration(seconds: float) -> str:
 
 def percent(fraction: float) -> str:
     """An accuracy as `91.2 %`; a dash where there is none."""
-    return f"{100 * fraction:.1f} %" if math.isfinite(fraction) else "–"
+    return f"{100 * fraction:.1f} %" if math.isfinite(fraction) else ABSENT
 
 
 @dataclass
 class _Active:
-    """What is known of a run under way."""
+    """What is known of a run in progress."""
 
     run: Run
     device: str
@@ -119,7 +126,7 @@ class StudyProgress:
         """The user asked to stop."""
         self._stopping = True
         self.console.print(
-            "[yellow]stopping after the epochs under way; what is trained is kept (Ctrl-C again: leave at once)[/]"
+            "[yellow]stopping after the current epochs; finished work is kept (Ctrl-C again to stop immediately)[/]"
         )
 
     def __call__(self, event: Event) -> None:
@@ -127,7 +134,8 @@ class StudyProgress:
         run = event.run
         match event:
             case Started(device=device):
-                self._active[run.key] = _Active(run, device, time.monotonic(), printed=time.monotonic())
+                now = time.monotonic()
+                self._active[run.key] = _Active(run, device, now, epochs=_planned_epochs(run), printed=now)
             case Stepped() if run.key in self._active:
                 active = self._active[run.key]
                 active.epoch, active.share, active.speed = event.epoch, event.step / event.steps, event.speed
@@ -142,7 +150,7 @@ class StudyProgress:
                 self.console.print(f"[yellow]notice[/]   {escape(run.label)}: {escape(message)}", soft_wrap=True)
             case Stopped():
                 self._active.pop(run.key, None)
-                self.console.print(f"[yellow]stopped[/]  {escape(run.label)}: saved, goes on with the same command")
+                self.console.print(f"[yellow]stopped[/]  {escape(run.label)}: saved; the same command resumes it")
             case Busy():
                 self.console.print(f"[dim]waiting  {escape(run.label)}: another process is training it[/]")
             case _:
@@ -208,10 +216,10 @@ class StudyProgress:
             table.add_row(
                 Text(active.run.label, overflow="ellipsis", no_wrap=True),
                 ProgressBar(total=1.0, completed=complete, width=24),
-                f"{active.epoch}/{active.epochs or '?'}",
-                "–" if math.isnan(active.loss) else f"{active.loss:.3f}",
+                f"{active.epoch}/{active.epochs}" if active.epochs else ABSENT,
+                ABSENT if math.isnan(active.loss) else f"{active.loss:.3f}",
                 percent(active.accuracy),
-                f"{active.speed:,.0f}" if active.speed else "–",
+                f"{active.speed:,.0f}" if active.speed else ABSENT,
             )
         done = self.done_before + self.finished
         left = self.time_left()
@@ -220,11 +228,18 @@ class StudyProgress:
             Text(self.name, style="bold"),
             ProgressBar(total=max(1, self.total), completed=done, width=30),
             f"{done}/{self.total} runs",
-            f"{duration(self.elapsed)} so far",
+            f"{duration(self.elapsed)} elapsed",
             f"about {duration(left)} left" if left is not None else "",
             Text("stopping", style="yellow") if self._stopping else "",
         )
         return Group("", head, table)
+
+
+def _planned_epochs(run: Run) -> int:
+    """The epochs that a run will have, 0 where only its worker knows: with a budget in steps, or steps held equal."""
+    recipe = run.recipe
+    held = recipe.train.hold == "steps" and recipe.data.fraction < 1
+    return 0 if held else recipe.train.epochs or 0
 
 
 @dataclass

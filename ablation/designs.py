@@ -1,4 +1,4 @@
-"""Designs: which components are on in which arms. What a study file may say of them, and the sets that follow."""
+"""Designs: which components are on in which variants. Their schema, and the sets of components."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablation.sections import Section
 
 DesignName = Literal["leave_one_out", "add_one_in", "factorial"]
 MOST_FACTORIAL = 5
-"""Components of a factorial design: 32 arms."""
+"""Components of a factorial design: 32 variants."""
 MOST_COMPONENTS = 50
 MOST_POINTS = 100
 """Arms of one grid."""
@@ -31,7 +31,7 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
         context = {"name": twice[0], "hint": "name each once"}
-        raise PydanticCustomError("distinct", "'{name}' stands twice", context)
+        raise PydanticCustomError("distinct", "'{name}' is listed twice", context)
     return values
 
 
@@ -77,7 +77,7 @@ def circle(components: Mapping[str, Component]) -> str | None:
 
 
 def on_sets(design: DesignName, needs: Needs) -> dict[frozenset[str], str]:
-    """The arms of a design: the set of components that are on -> the name of the arm, in the order of the report.
+    """The variants of a design: the set of components that are on -> the name of the variant, in report order.
 
     No set has a component without what it needs: leaving one out leaves out those that need it, adding one adds what
     it needs, and a factorial design has only the combinations that can be.
@@ -101,7 +101,7 @@ def on_sets(design: DesignName, needs: Needs) -> dict[frozenset[str], str]:
 
 
 def _joined(on: frozenset[str], needs: Needs) -> str:
-    """The name of an arm by what is on in it."""
+    """The name of a variant by what is on in it."""
     if not on:
         return "nothing"
     if len(on) == len(needs):

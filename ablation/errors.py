@@ -1,4 +1,4 @@
-"""Errors that the user can mend. Anything else that is raised is a fault of ours and shows its traceback."""
+"""Errors that the user can fix. Any other exception is a bug of ours and shows its traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 class UserError(Exception):
-    """Something that the user can mend: what is wrong in one line, and a hint that says how to mend it."""
+    """Something that the user can fix: what is wrong in one line, and a hint that says how to fix it."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -26,12 +26,12 @@ class StorageError(UserError):
 
 
 class UnreadableError(UserError):
-    """A file of ours that was cut off or garbled. A run with such a file is trained again, never trusted."""
+    """A file of ours that is truncated or corrupted. A run with such a file is trained again, never trusted."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of a file: where it stands (line and column from 1), what is wrong, and how to mend it."""
+    """One error of a file: where it is (line and column from 1), what is wrong, and how to fix it."""
 
     line: int
     column: int
@@ -40,7 +40,7 @@ class Problem:
 
 
 class FileError(UserError):
-    """All the faults of one text file, each located, with the source lines to show beside them."""
+    """All errors of one text file, each with its place, and the source lines to show with them."""
 
     def __init__(self, path: str, problems: Sequence[Problem], source: Sequence[str] = ()) -> None:
         self.path = path

@@ -1,7 +1,8 @@
-"""pydantic's validation errors in the words of the study file: what is wrong, where, and how to mend it."""
+"""pydantic's validation errors in terms of the study file: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -51,7 +52,39 @@ _TYPES = {
 
 
 _ELSEWHERE = {"mixup": "mixup changes the labels too: it is the option train.mixup, for example mixup: 0.2"}
-"""Names that are looked for where they are not."""
+"""Names that people write in another place."""
+
+_ALIASES = {
+    "data": "dataset",
+    "data.augment": "augmentation augmentations aug transform transforms",
+    "data.path": "root folder directory",
+    "data.size": "image_size img_size resize",
+    "data.validation": "val val_split val_fraction valid validation_split",
+    "model": "net network arch architecture",
+    "model.activation": "act activation_fn nonlinearity",
+    "model.dropout": "drop drop_rate dropout_rate p_dropout",
+    "model.init": "initialization initialisation weight_init",
+    "model.kernel_size": "kernel kernels filter_size",
+    "model.norm": "batch_norm bn norm_layer normalization normalisation",
+    "model.weights": "checkpoint pretrained",
+    "optimizer": "opt optim optimiser",
+    "optimizer.lr": "base_lr initial_lr learning_rate",
+    "optimizer.weight_decay": "l2 l2_lambda l2_reg lambda regularization regularisation wd",
+    "schedule": "lr_schedule lr_scheduler scheduler",
+    "schedule.warmup_epochs": "warmup warm_up",
+    "train.batch_size": "batch bs mini_batch",
+    "train.clip_norm": "clip clip_grad_norm grad_clip gradient_clipping max_grad_norm max_norm",
+    "train.epochs": "epoch max_epochs n_epochs num_epochs",
+    "train.label_smoothing": "label_smooth smoothing",
+    "train.patience": "early_stopping",
+    "train.precision": "amp fp16 mixed_precision",
+    "train.steps": "iterations iters max_steps n_steps num_steps",
+    "seeds": "n_seeds num_seeds seed",
+    "vary": "ablate ablations sweep variants",
+}
+"""Path -> other names that people give it."""
+_BY_ALIAS = {alias.replace("_", ""): path for path, aliases in _ALIASES.items() for alias in aliases.split()}
+_BY_ALIAS |= {path.rpartition(".")[2].replace("_", ""): path for path in _ALIASES}
 
 
 def option_names(section: str, name: object) -> tuple[str, ...]:
@@ -72,12 +105,19 @@ def known_paths() -> list[str]:
 
 
 def is_known_path(path: str) -> bool:
-    """Whether `vary` and `combine` may name it; a network of the user's own has keywords of any name."""
+    """Whether `vary` and `combine` may name it; a custom model has keywords of any name."""
     return path in known_paths() or (path.startswith(OWN_KEYWORDS) and len(path) > len(OWN_KEYWORDS))
 
 
+def meant_paths(word: object) -> list[str]:
+    """The paths that a wrong key was meant to be: those of an option with this name, or what it is an alias of."""
+    plain = re.sub(r"[^a-z0-9.]", "", str(word).lower())
+    alias = _BY_ALIAS.get(plain.rpartition(".")[2])
+    return [path for path in known_paths() if path.endswith(f".{word}")] or ([alias] if alias else [])
+
+
 def faults(error: ValidationError, raw: Any) -> list[tuple[Path, bool, str, str | None]]:
-    """Each fault as (place in `raw`, whether its key is meant rather than its value, message, hint)."""
+    """Each error as (place in `raw`, whether its key is meant rather than its value, message, hint)."""
     found = [_fault(dict(item), raw) for item in error.errors(include_url=False)]
     return list(dict.fromkeys(found))
 
@@ -99,7 +139,7 @@ def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]
     what = dotted(path) or "the study"
     value = item["input"]
     if kind == "extra_forbidden":
-        hint = _other_kinds(path) or registry.suggestion(path[-1], _siblings(path, raw))
+        hint = _other_kinds(path) or _key_hint(path, _siblings(path, raw))
         return path, True, f"unknown key {path[-1]!r}{_inside(path[:-1], raw)}", hint
     if kind == "missing":
         return path, bool(path), f"{what} has no {item['loc'][-1]!r}", _missing_hint(path, str(item["loc"][-1]))
@@ -112,7 +152,7 @@ def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]
         limit = next(ctx[key] for key in ("gt", "ge", "lt", "le") if key in ctx)
         return path, False, f"{what} is {_show(value)}; it must be {_BOUNDS[kind]} {limit:g}", None
     if kind in _TYPES:
-        return path, False, f"{what} is {_show(value)}; it must be {_TYPES[kind]}", _type_hint(kind, value)
+        return path, False, f"{what} is {_show(value)}; it must be {_TYPES[kind]}", _type_hint(kind, path, value)
     if kind in ("too_short", "string_too_short"):
         return path, False, f"{what} is empty", "give at least one value"
     if kind in ("too_long", "string_too_long"):
@@ -125,15 +165,41 @@ def _tag_fault(kind: str, path: Path, value: Any) -> tuple[Path, bool, str, str 
     known = _AUGMENTATIONS if section == "augment" else _KINDS[section]
     singular = {"augment": "augmentation", "data": "data set"}.get(section, section)
     if kind == "union_tag_not_found" or not isinstance(value, Mapping):
-        what = "has no name" if isinstance(value, Mapping) else f"is {_show(value)}; it must be a mapping with a name"
+        what = (
+            "has no name"
+            if isinstance(value, Mapping)
+            else f"is {_show(value)}; it must be a name, or a mapping with one"
+        )
         return path, True, f"{dotted(path)} {what}", f"choose one: {', '.join(known)}"
     name = value["name"]
     hint = _ELSEWHERE.get(str(name)) or registry.suggestion(name, known)
     return (*path, "name"), False, f"unknown {singular} {_show(name)}", hint
 
 
+def _key_hint(path: Path, siblings: Sequence[str]) -> str:
+    """What an unknown key was probably meant to be, among its siblings or elsewhere in the file."""
+    key = str(path[-1])
+    if re.match(r"[\w.]+\s*[:{[]", key) and "." not in siblings:
+        return "write it as key: value, with a colon and a space"
+    if registry.nearest(key, siblings) or path[:1] == ("components",):
+        return registry.suggestion(key, siblings)
+    meant = meant_paths(key)
+    sections = [own.partition(".")[0] for own in meant]
+    here = [own.rpartition(".")[2] for own in meant if own.rpartition(".")[2] in siblings]
+    if not meant:
+        return registry.suggestion(key, siblings)
+    if here and (len(path) < 2 or path[-2] in sections or "." not in meant[0]):
+        return f"did you mean {here[0]!r}?"
+    if "." not in meant[0]:
+        return (
+            f"did you mean {meant[0]!r}? it is a key of {'the baseline' if meant[0] in SECTIONS else 'the whole file'}"
+        )
+    where = "" if "stages" in path else "in the baseline, "
+    return f"write it {where}as " + " or ".join("{}: {{{}: ...}}".format(*own.split(".", 1)) for own in meant)
+
+
 def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
-    """The keys that may stand where `path` stands."""
+    """The keys that are allowed where `path` is."""
     parents, node = path[:-1], raw
     for part in parents:
         node = node[part]
@@ -179,12 +245,22 @@ def _missing_hint(path: Path, key: str) -> str | None:
     return hints.get(key)
 
 
-def _type_hint(kind: str, value: object) -> str | None:
+def _type_hint(kind: str, path: Path, value: object) -> str | None:
     if kind == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
         return "write true or false"
     if kind in ("float_type", "int_type") and isinstance(value, str):
         return "write the number without quotes or units"
+    if kind in ("list_type", "tuple_type") and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return f"write {path[-1] if path else 'it'}: [{_list_of(str(value))}]"
     return None
+
+
+def _list_of(text: str) -> str:
+    """The entries that a value without brackets was meant to have: `0, 1`, or a range such as `0-4`."""
+    ends = re.fullmatch(r"([0-9]{1,4})\s*(?:-|\.\.|to)\s*([0-9]{1,4})", text.strip())
+    if ends and 0 <= int(ends[2]) - int(ends[1]) < 20:
+        return ", ".join(map(str, range(int(ends[1]), int(ends[2]) + 1)))
+    return ", ".join(part for part in re.split(r"[\s,;]+", text.strip("[]() ")) if part)
 
 
 def dotted(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Study file -> Study, or every problem of the file at once, each with its place and its mend."""
+"""Study file -> Study, or all errors of the file together, each with its place and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ablation import explain, own_models, registry, strict_yaml, variants
 from ablation.arms import DesignArms, GridArms
 from ablation.errors import FileError, Problem, UserError
-from ablation.plain import clean
+from ablation.plain import clean, read_file
 from ablation.strict_yaml import Document, Loc
 from ablation.study import ImageFolder, Recipe, Study, StudyFile, Train, Variant
 from ablation.variants import Arms
@@ -20,35 +20,53 @@ from ablation.variants import Arms
 CONTROL_OFFSET = 1_000_000
 """From the seeds of a study to those of its A/A control."""
 SMOKE_IMAGES, SMOKE_EPOCHS, SMOKE_SEEDS, SMOKE_BATCH = 40, 1, 2, 16
+MOST_RUNS = 100_000
+MOST_FILES_LISTED = 10
 
 
 def load_study(
-    path: Path, *, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, smoke: bool = False
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    smoke: bool = False,
+    need_data: bool = True,
 ) -> Study:
     """Read and check a study file.
 
-    `overrides` are `KEY=VALUE` settings above the baseline (`model.dropout=0.5`) or the file (`seeds=[0, 1]`); `smoke`
-    cuts every run to a tiny subset. Raises FileError with all problems of the file, or UserError.
+    `overrides` are `KEY=VALUE` settings that replace those of the baseline (`model.dropout=0.5`) or of the file
+    (`seeds=[0, 1]`); `smoke` cuts every run to a tiny subset. Data and weights that are not on this machine are an
+    error if `need_data`, and are listed in `Study.missing` otherwise. Raises FileError with all errors of the file, or
+    UserError.
     """
-    return study_of(_read(path), path, overrides=overrides, seeds=seeds, smoke=smoke)
+    return study_of(_read(path), path, overrides=overrides, seeds=seeds, smoke=smoke, need_data=need_data)
 
 
 def study_of(
-    text: str, path: Path, *, overrides: Sequence[str] = (), seeds: Sequence[int] | None = None, smoke: bool = False
+    text: str,
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    smoke: bool = False,
+    need_data: bool = True,
 ) -> Study:
-    """`load_study` for a text at hand; `path` is what errors call it, and its stem the name of a study without one."""
+    """`load_study` for the text of a file; errors name `path`, and its stem is the name of a study without one."""
     document = strict_yaml.parse(text, str(path))
     if not isinstance(document.value, dict):
         document.add((), "a study file is a mapping of keys to values", "start with baseline:")
         document.check()
-    overrides = [*overrides, *([f"seeds={list(seeds)}"] if seeds is not None else [])]
     raw, overridden = _override(document.value, overrides)
-    loader = _Loader(document, raw, overridden)
+    if seeds is not None:
+        raw, overridden["seeds"] = {**raw, "seeds": list(seeds)}, "--seeds"
+        overrides = [*overrides, f"seeds={list(seeds)}"]
+    loader = _Loader(document, raw, overridden, need_data=need_data)
     file = loader.file()
     arms = loader.arms(file)
     study = Study(
         name=file.study or clean(path.stem),
-        folder=str(path.parent),
+        file=str(path),
+        missing=tuple(loader.missing),
         title=file.title or file.study or clean(path.stem),
         question=file.question,
         variants=tuple(arms),
@@ -65,22 +83,28 @@ def study_of(
 
 def _read(path: Path) -> str:
     if not path.exists():
-        nearby = [str(p) for folder in (path.parent, Path("studies")) for p in sorted(folder.glob("*.y*ml"))]
-        close = registry.nearest(str(path), nearby)
-        hint = f"did you mean {close}?" if close else f"study files here: {', '.join(nearby) or 'none'}"
-        raise UserError(f"no study file at {path}", hint)
+        raise UserError(f"no study file at {path}", _nearby(path))
+    content = read_file(path, strict_yaml.MAX_BYTES)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        place = strict_yaml.place_in(bytes(error.object[: error.start]).decode("utf-8", "replace"))
+        place = strict_yaml.place_in(content[: error.start].decode("utf-8", "replace"))
         problem = Problem(*place, "this is not UTF-8 text", "save the file as UTF-8")
-        raise FileError(str(path), [problem], bytes(error.object).decode("utf-8", "replace").splitlines()) from None
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}", "name a study file") from None
+        raise FileError(str(path), [problem], content.decode("utf-8", "replace").splitlines()) from None
+
+
+def _nearby(path: Path) -> str:
+    """Which study file was probably meant, or which there are."""
+    files = [file for folder in (path.parent, Path("studies")) for file in sorted(folder.glob("*.y*ml"))]
+    close = registry.nearest(path.stem, [file.stem for file in files])
+    if close:
+        return f"did you mean {next(file for file in files if file.stem == close)}?"
+    names = [str(file) for file in files[:MOST_FILES_LISTED]] + ["..."] * (len(files) > MOST_FILES_LISTED)
+    return f"study files nearby: {', '.join(names)}" if files else "no study file is in that folder or in studies/"
 
 
 def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """`raw` with the settings of the command line in it, and which paths these are (path -> setting)."""
+    """`raw` with the overrides of the command line, and which paths these are (path -> what was typed)."""
     overridden: dict[str, str] = {}
     for setting in overrides:
         key, equals, text = setting.partition("=")
@@ -88,7 +112,7 @@ def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, 
         top = [name for name in StudyFile.model_fields if name != "baseline"]
         known = [*top, *explain.known_paths()]
         if not equals or not (key in top or explain.is_known_path(key)):
-            hint = registry.suggestion(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
+            hint = _path_hint(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
             raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
         value = strict_yaml.parse_scalar(text)
         if key in top:
@@ -96,26 +120,44 @@ def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, 
         else:
             baseline = raw.get("baseline")
             raw = {**raw, "baseline": variants.with_change(baseline if isinstance(baseline, dict) else {}, key, value)}
-        overridden[key if key in top else f"baseline.{key}"] = setting
+        overridden[key if key in top else f"baseline.{key}"] = f"--set {setting}"
     return raw, overridden
 
 
-class _Loader:
-    """Checks one document step by step, collecting problems; a step starts only when what it needs is sound."""
+def _path_hint(key: str, known: Sequence[str]) -> str:
+    """What an unknown path was probably meant to be."""
+    meant = explain.meant_paths(key)
+    hint = f"write {' or '.join(meant)}" if meant else registry.suggestion(key, known)
+    if len(hint) <= 200:
+        return hint
+    return f"name an option of the baseline, for example {registry.nearest(key, known) or 'model.dropout'}"
 
-    def __init__(self, document: Document, raw: dict[str, Any], overridden: dict[str, str]) -> None:
+
+class _Loader:
+    """Checks one document step by step, collecting errors; a step starts only when what it needs is valid."""
+
+    def __init__(self, document: Document, raw: dict[str, Any], overridden: dict[str, str], *, need_data: bool) -> None:
         self.document = document
         self.raw = raw
         self.overridden = overridden
+        self.need_data = need_data
+        self.missing: list[str] = []
         self.grids: dict[str, dict[str, dict[str, object]]] = {}
 
     def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None:
-        """Note a fault of the file; a fault of a `--set` is raised at once, since it has no place in the file."""
+        """Note an error of the file; one of the command line is raised, since it has no place in the file."""
         dotted = explain.dotted(loc)
         for path, setting in self.overridden.items():
             if dotted == path or dotted.startswith((f"{path}.", f"{path}[")):
-                raise UserError(f"--set {setting}: {message}", hint)
+                raise UserError(f"{setting}: {message}", hint)
         self.document.add(loc, message, hint, key=key)
+
+    def absent(self, loc: Loc, message: str, hint: str) -> None:
+        """Note data or weights that are not on this machine."""
+        if self.need_data:
+            self.problem(loc, message, hint)
+        elif message not in self.missing:
+            self.missing.append(message)
 
     def file(self) -> StudyFile:
         """The file as its schema reads it."""
@@ -138,11 +180,7 @@ class _Loader:
         known = explain.known_paths()
         for loc, key in named:
             if not explain.is_known_path(key):
-                close = [path for path in known if path.endswith(f".{key}")]
-                hint = f"write {' or '.join(close)}" if close else registry.suggestion(key, known)
-                if len(hint) > 200:
-                    hint = f"an option of the baseline, for example {registry.nearest(key, known) or 'model.dropout'}"
-                self.problem(loc, f"unknown variable {key!r}", hint, key=True)
+                self.problem(loc, f"unknown variable {key!r}", _path_hint(key, known), key=True)
 
     def check_recipe(self, recipe: Recipe, loc: Loc) -> None:
         """Note what a schema cannot see of a recipe."""
@@ -158,24 +196,23 @@ class _Loader:
         if weights and not Path(weights).is_file():
             place = (*loc, "model", "weights") if loc == ("baseline",) else loc
             hint = "name a best.pt or last.pt; a path is relative to where you start `ablate`"
-            self.problem(place, f"no checkpoint at {weights!r}", hint)
+            self.absent(place, f"no checkpoint at {weights!r}", hint)
         data = recipe.data
         if isinstance(data, ImageFolder):
             folder = Path(data.path)
             place = (*loc, "data", "path") if loc == ("baseline",) else loc
             if not folder.exists():
-                self.problem(
-                    place, f"no folder or zip file at {data.path!r}", "a path is relative to where you start `ablate`"
-                )
+                hint = "a path is relative to where you start `ablate`"
+                self.absent(place, f"no folder or zip file at {data.path!r}", hint)
             elif folder.is_dir() and not (folder / "train").is_dir():
-                self.problem(place, f"{data.path} has no folder train/", "put the images into train/<class>/")
+                self.problem(place, f"{data.path} has no folder train/", _image_root_hint(folder))
 
     def arms(self, file: StudyFile) -> list[Variant]:
-        """The baseline and every declared variant. Raises FileError with the problems of all of them."""
+        """The baseline and every declared variant. Raises FileError with the errors of all of them."""
         arms = Arms(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
         for path, values in file.vary.items():
             if not values:
-                self.problem(("vary", path), f"vary.{path} lists no value", "give at least one, for example [0.5]")
+                self.problem(("vary", path), f"vary.{path} has no values", "give at least one, for example [0.5]")
             for index, value in enumerate(values):
                 self._add(arms, file.baseline, {path: value}, ("vary", path, index), "vary", None)
         for name, changes in file.combine.items():
@@ -186,8 +223,24 @@ class _Loader:
                 self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
         DesignArms(file, self).add(arms)
         self.grids = GridArms(file, self).add(arms)
+        self._check_size(len(list(arms)) + len(file.controls), file)
+        for arm in arms:
+            if len(arm.name.splitlines()) > 1:
+                self.problem(arm.where, f"the name {arm.name!r} has a line break", "write it on one line", key=True)
         self.document.check()
         return [*arms, *(_control(name, file.baseline, index) for index, name in enumerate(file.controls))]
+
+    def _check_size(self, variants: int, file: StudyFile) -> None:
+        """Note more runs than any study can have, and a control that would repeat runs of the study."""
+        runs = variants * len(file.seeds)
+        if runs > MOST_RUNS:
+            size = f"{variants:,} variants x {len(file.seeds):,} seeds = {runs:,} runs"
+            self.problem(("seeds",), size, f"the limit is {MOST_RUNS:,} runs: use fewer seeds or variants")
+        shared = sorted({seed + CONTROL_OFFSET for seed in file.seeds} & set(file.seeds))
+        if file.controls and shared:
+            message = f"the control of seed {shared[0] - CONTROL_OFFSET} would be the baseline of seed {shared[0]}"
+            hint = f"use seeds that are not {CONTROL_OFFSET:,} apart, or leave out controls"
+            self.problem(("seeds", file.seeds.index(shared[0])), message, hint)
 
     def _add(
         self,
@@ -198,7 +251,7 @@ class _Loader:
         kind: Literal["vary", "combine"],
         name: str | None,
     ) -> None:
-        """Append the arm of `changes` to `arms`, or note what is wrong with it."""
+        """Append the variant of `changes` to `arms`, or note what is wrong with it."""
         recipe = self.resolve(baseline, changes, loc)
         if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
             return
@@ -208,14 +261,14 @@ class _Loader:
             name = variants.label(path, value, recipe)
             name = variants.long_label(path, value) if name in arms.names else name
         if name in arms.names:
-            self.problem(loc, f"the name {name!r} is taken", "choose another name", key=True)
+            self.problem(loc, f"the name {name!r} is already used", "choose another name", key=True)
         else:
             arms.put(Variant(name, changes, recipe, kind, loc))
 
     def resolve(
         self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
     ) -> Recipe | None:
-        """The baseline with `changes`, or None, with what is wrong noted where `places` says that an option stands."""
+        """The baseline with `changes`, or None, with errors noted where `places` says that an option is."""
         places = places or {path: (*loc, path) if loc[0] == "combine" else loc for path in changes}
         sections: dict[str, Any] = baseline.model_dump()
         for path, value in changes.items():
@@ -232,10 +285,14 @@ class _Loader:
             return None
 
     def _sound(self, arms: Arms, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
-        """Whether the arm differs from all others, and from the baseline in what it declares only."""
+        """Whether the variant differs from all others, and from the baseline only in what it declares."""
         same = arms.twin(recipe)
         if same:
-            twin = "equals the baseline: it changes nothing" if same.kind == "baseline" else f"repeats {same.name!r}"
+            twin = (
+                "equals the baseline: it changes nothing"
+                if same.kind == "baseline"
+                else f"is the same as {same.name!r}"
+            )
             self.problem(loc, f"this variant {twin}", "remove it, or give another value")
             return False
         if len(changes) == 1:
@@ -247,8 +304,17 @@ class _Loader:
         return True
 
 
+def _image_root_hint(folder: Path) -> str:
+    """Where the folder with train/ is, if it is one level below or if a folder inside it was named."""
+    above = next((path for path in folder.parents if path / "train" in (folder, *folder.parents)), None)
+    below = sorted(path for path in folder.iterdir() if (path / "train").is_dir())
+    if above or below:
+        return f"write path: {above or below[0]}, the folder that contains train/"
+    return "put the images into train/<class>/"
+
+
 def _declared_variables(raw: Mapping[str, Any]) -> Iterator[Loc]:
-    """Where the file names an option that is changed, whatever else is wrong with it."""
+    """Where the file names an option that is changed, whatever other errors it has."""
 
     def keys(*loc: str) -> list[Loc]:
         node: Any = raw
@@ -271,7 +337,7 @@ def _control(name: str, baseline: Recipe, index: int) -> Variant:
 
 
 def _smoke(study: Study) -> Study:
-    """The study cut to a tiny subset: few images, one epoch, two seeds; under a name of its own."""
+    """The study cut to a tiny subset: few images, one epoch, two seeds; with a separate name."""
     arms = tuple(replace(arm, recipe=_smoke_recipe(arm.recipe)) for arm in study.variants)
     return replace(study, name=f"{study.name}-smoke", variants=arms, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
 

@@ -54,6 +54,8 @@ class Manifest:
     """Seeds that were added after results of the study had been seen."""
     looks: int = 1
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
+    file: str = ""
+    """The path of the study file, relative to the results folder; empty where it was not recorded."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -82,8 +84,10 @@ class Manifest:
             raise UserError(what, "run the study again") from None
 
 
-def make_manifest(plan: Plan, command: str, seen: Manifest | None = None, *, judged: bool = False) -> Manifest:
-    """The manifest of a plan; `command` is what the user typed, for the reader who wants to do it again.
+def make_manifest(
+    plan: Plan, command: str, seen: Manifest | None = None, *, judged: bool = False, file: str = ""
+) -> Manifest:
+    """The manifest of a plan; `command` is what the user typed, and `file` the path of the study file.
 
     `seen` is the manifest that the study had when results of it were there to be seen: variants that it does not have
     are marked as exploratory. `judged` says whether these allowed a verdict: seeds added after that are marked, and
@@ -114,6 +118,7 @@ def make_manifest(plan: Plan, command: str, seen: Manifest | None = None, *, jud
         fingerprints={source_key(run.recipe.data): run.data_fingerprint for run in plan.runs},
         added_seeds=before + new,
         looks=(seen.looks if seen else 1) + bool(new),
+        file=file,
     )
 
 

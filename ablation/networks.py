@@ -18,8 +18,8 @@ from ablation.stages import Freeze
 def _known_model(name: str) -> str:
     if own_models.is_own(name):
         if not own_models.is_well_formed(name):
-            hint = "for example my_models:SmallNet, where my_models.py lies beside the study file"
-            raise PydanticCustomError("own_name", "a network of your own is named module:attribute", {"hint": hint})
+            hint = "for example my_models:SmallNet, with my_models.py next to the study file"
+            raise PydanticCustomError("own_name", "a custom model is named module:attribute", {"hint": hint})
     elif name not in registry.MODELS and name not in registry.TORCHVISION:
         hint = registry.model_suggestion(name)
         raise PydanticCustomError("unknown_name", "unknown model '{name}'", {"name": name, "hint": hint})
@@ -134,7 +134,7 @@ class Model(Section):
             if key not in self.used and getattr(self, key) != default:
                 hint = f"it has: {', '.join(self.used)}"
                 if self.is_own:
-                    hint += f"; give what your code takes as options: {{{key}: ...}}"
+                    hint += f"; pass keywords of your code as options: {{{key}: ...}}"
                 context = {"name": self.name, "key": key, "hint": hint}
                 raise PydanticCustomError("option", "{name} has no option '{key}'", context)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,15 +12,16 @@ from rich.text import Text
 if TYPE_CHECKING:
     from ablation.runner.probing import Estimate
 
-from ablation.console import duration, make_console, percent
+from ablation.console import SMOKE, duration, make_console, percent, study_size
 from ablation.errors import UnreadableError
 from ablation.fingerprint import class_count
 from ablation.manifest import Manifest, make_manifest
 from ablation.networks import Init
 from ablation.plan import Plan, Run
 from ablation.store import Failure, RunFolder, Store
-from ablation.study import Recipe, Variant
+from ablation.study import ImageFolder, Recipe, Study, Variant
 from ablation.variants import image_shape, show
+from ablation.words import ABSENT, plural
 
 
 def _table(*columns: tuple[str, str]) -> Table:
@@ -29,34 +31,45 @@ def _table(*columns: tuple[str, str]) -> Table:
     return table
 
 
-def print_plan(plan: Plan, store: Store) -> None:
-    """Every variant with its change, size, and how many of its runs are finished."""
-    study = plan.study
+def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
+    """Every variant with its change, size, and number of finished runs.
+
+    Without a plan, since data of the study are missing, nothing is known of its runs, nor of sizes that depend on them.
+    """
     table = _table(("variant", "left"), ("change", "left"), ("parameters", "right"), ("MACs", "right"),
-                   ("budget", "right"), ("done", "right"))  # fmt: skip
+                   ("budget", "right"), ("finished", "right"))  # fmt: skip
     runs: dict[str, list[Run]] = {}
-    for run in plan.runs:
+    for run in plan.runs if plan else ():
         runs.setdefault(run.variant, []).append(run)
     sizes = _Sizes()
-    finished = store.finished(run.folder for run in plan.runs)
+    finished = store.finished(run.folder for run in plan.runs) if plan else set()
     total = 0
     for variant in study.variants:
-        own = runs[variant.name]
+        own = runs.get(variant.name, [])
         done = sum(run.folder in finished for run in own)
         total += done
-        parameters, macs = "–", "–"  # to count what is the user's own would run it
-        if not variant.recipe.model.is_own:
-            own_size = sizes.of(variant.recipe)
-            parameters, macs = f"{own_size[0]:,}", _short(own_size[1])
-        row = (parameters, macs, _budget(variant), f"{done}/{len(own)}")
+        size = sizes.of(variant.recipe)
+        parameters, macs = (f"{size[0]:,}", _short(size[1])) if size else (ABSENT, ABSENT)
+        row = (parameters, macs, _budget(variant), f"{done}/{len(own)}" if plan else ABSENT)
         table.add_row(Text(variant.name), Text(_change(variant)), *row)
     console = make_console()
+    _print_heading(console, study.name, study.title, smoke=study.smoke)
     console.print(table)
+    number = len(study.variants) * len(study.seeds)
+    size_of_study = f"{study_size(len(study.variants), len(study.seeds))} = {plural(number, 'run')}"
+    if plan is None:
+        console.print(Text(f"{size_of_study}; the data are not here: {'; '.join(study.missing)}"))
+        return
     distinct = len({run.key for run in plan.runs})
-    shared = f" ({len(plan.runs) - distinct} of them shared)" if distinct < len(plan.runs) else ""
-    size = f"{len(study.variants)} variants x {len(study.seeds)} seeds = {len(plan.runs)} runs"
-    console.print(f"{size}{shared}, {total} done")
+    shared = f" ({number - distinct} of them shared)" if distinct < number else ""
+    console.print(f"{size_of_study}{shared}, {total} finished")
     _print_precision(plan, store, console, begun=total > 0)
+
+
+def _print_heading(console: Console, name: str, title: str, *, smoke: bool) -> None:
+    console.print(Text(name if title == name else f"{name}: {title}", style="bold"))
+    if smoke:
+        console.print(SMOKE, style="yellow")
 
 
 def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool) -> None:
@@ -71,17 +84,19 @@ def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool)
 
 
 def print_estimate(estimate: Estimate) -> None:
-    """How long the runs that are still to do would take, by variant and in all."""
+    """How long the unfinished runs would take, by variant and in total."""
     console = make_console()
-    table = _table(("variant", "left"), ("a run takes about", "right"))
+    table = _table(("variant", "left"), ("time per run", "right"))
     for variant, seconds in estimate.seconds.items():
         table.add_row(Text(variant), duration(seconds))
     if estimate.workers == 0:
         console.print("nothing left to train")
         return
     console.print(table)
-    workers = "1 worker" if estimate.workers == 1 else f"{estimate.workers} workers"
-    console.print(f"about {duration(estimate.total)} on {workers}, if each is as fast as the one that was timed alone")
+    workers = plural(estimate.workers, "worker")
+    console.print(
+        f"about {duration(estimate.total)} with {workers}, if each is as fast as the one that was timed alone"
+    )
 
 
 _NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropconnect": 0.0, "init": Init(),
@@ -90,13 +105,17 @@ _NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropc
 
 
 class _Sizes:
-    """Parameters and MACs of recipes; networks of the same size are built once, without memory."""
+    """Parameters and MACs of recipes; models of the same size are built once, without memory."""
 
     def __init__(self) -> None:
         self._known: dict[object, tuple[int, int]] = {}
         self._classes: dict[object, int] = {}
 
-    def of(self, recipe: Recipe) -> tuple[int, int]:
+    def of(self, recipe: Recipe) -> tuple[int, int] | None:
+        """None for a custom model, whose code would have to run, and where the classes are not known."""
+        data = recipe.data
+        if recipe.model.is_own or (isinstance(data, ImageFolder) and not Path(data.path).exists()):
+            return None
         from ablation.train.sizes import model_size
 
         key = (recipe.model.model_copy(update=_NO_SIZE), image_shape(recipe.data), self.classes(recipe))
@@ -116,7 +135,7 @@ def _change(variant: Variant) -> str:
 
 def _budget(variant: Variant) -> str:
     train = variant.recipe.train
-    return f"{train.epochs} epochs" if train.epochs else f"{train.steps} steps"
+    return plural(train.epochs, "epoch") if train.epochs else plural(train.steps or 0, "step")
 
 
 def _short(count: int) -> str:
@@ -130,7 +149,7 @@ def _short(count: int) -> str:
 
 
 def print_status(manifest: Manifest, store: Store) -> None:
-    """Every run of a study: finished, diverged, crashed, interrupted after how many epochs, or not begun."""
+    """Every run of a study: finished, diverged, crashed, interrupted after how many epochs, or not started."""
     console = make_console()
     table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
     counts: dict[str, int] = {}
@@ -145,7 +164,7 @@ def print_status(manifest: Manifest, store: Store) -> None:
             if state == "crashed" and (failure := folder.failure()):
                 crashes.append((f"{arm.name} · seed {seed}", failure))
         table.add_row(Text(arm.name), *cells)
-    console.print(Text(manifest.title, style="bold"))
+    _print_heading(console, manifest.name, manifest.title, smoke=manifest.smoke)
     console.print(table)
     console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
     for name, failure in crashes:
@@ -173,4 +192,4 @@ def _sound_state(folder: RunFolder) -> tuple[str, Text]:
     epochs = len(folder.epoch_lines())
     if epochs:
         return "interrupted", Text(f"epoch {epochs}", style="yellow")
-    return "not begun", Text("–", style="dim")
+    return "not started", Text(ABSENT, style="dim")

@@ -68,7 +68,7 @@ def find(name: str, folder: Path) -> Code:
         return Code(module, str(beside.resolve()), _sha256(beside), helpers=helpers)
     file = _installed(module)
     if file is None:
-        hint = f"put {module}.py beside the study file, or install the package that has it"
+        hint = f"put {module}.py next to the study file, or install its package"
         raise UserError(f"there is no {module}.py in {folder.resolve()}/, and no installed module {module!r}", hint)
     return Code(module, str(file), _sha256(file), _release(module))
 
@@ -132,13 +132,13 @@ def fault_of_options(options: object) -> str | None:
     if isinstance(options, dict):
         bad = next((key for key in options if not str(key).isidentifier() or key in GIVEN), None)
         if bad is not None:
-            return f"{bad!r} is given by ablate" if bad in GIVEN else f"{bad!r} is no name of a keyword"
+            return f"{bad!r} is passed by ablate" if bad in GIVEN else f"{bad!r} is not a keyword name"
         return next((fault for value in options.values() if (fault := _fault_of_value(value))), None)
-    return "they are a mapping of keywords to values"
+    return "options must be a mapping of keywords to values"
 
 
 def _fault_of_value(value: object) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is no finite number"
+        return f"{value} is not a finite number"
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
     return next((fault for part in parts if (fault := _fault_of_value(part))), None)

@@ -1,4 +1,4 @@
-"""What a study will be able to tell, before it is trained: its smallest detectable effect, and what halves it."""
+"""What a study can detect, before it is trained: its smallest detectable effect, and how many seeds halve it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from ablation import stats
 from ablation.study import Study
+from ablation.words import plural
 
 if TYPE_CHECKING:
     from ablation.results import Results
 
 POWER = 0.8
+MOST_TO_HALVE = 10_000
+"""Seeds of a study from which on no practical number of seeds halves its smallest detectable effect."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def precision(study: Study, so_far: Results | None = None) -> Precision:
     if variants == 0:
         return Precision(seeds, 0, alpha, math.inf, None)
     smallest = stats.smallest_detectable_effect(seeds, variants, alpha, POWER)
-    halving = stats.seeds_to_halve(seeds, variants, alpha, POWER) if math.isfinite(smallest) else None
+    small = math.isfinite(smallest) and seeds <= MOST_TO_HALVE
+    halving = stats.seeds_to_halve(seeds, variants, alpha, POWER) if small else None
     sd, df = _residual(study, so_far) if so_far is not None else (None, 0)
     return Precision(seeds, variants, alpha, smallest, halving, sd, df)
 
@@ -63,21 +67,25 @@ def sentences(plan: Precision, metric: str) -> list[str]:
     if plan.seeds == 1:
         return ["One seed allows no claim about the recipe: give at least 3 seeds."]
     if not math.isfinite(plan.smallest):
-        return [f"{plan.seeds} seeds of {plan.variants} variants allow no claim: give at least 3 seeds."]
-    level = f"{100 * plan.alpha:g} % family-wise error, {plan.variants} comparisons"
-    found = [
-        f"{plan.seeds} seeds detect a difference of {plan.smallest:.1f} residual SDs in 4 of 5 studies ({level}); "
-        f"{plan.seeds_to_halve} seeds would halve that."
-    ]
+        size = f"{plan.seeds} seeds of {plural(plan.variants, 'variant')}"
+        return [f"{size} allow no claim: give at least 3 seeds."]
+    level = f"{100 * plan.alpha:g} % family-wise error, {plural(plan.variants, 'comparison')}"
+    detected = (
+        f"{plan.seeds:,} seeds detect a difference of {plan.smallest:.2g} residual SDs in 4 of 5 studies ({level})"
+    )
+    found = [f"{detected}; {plan.seeds_to_halve:,} seeds would halve that." if plan.seeds_to_halve else f"{detected}."]
     if plan.smallest_in_units is not None and plan.residual_sd is not None:
         sd, smallest = (_in_words(value, metric) for value in (plan.residual_sd, plan.smallest_in_units))
         found.append(
-            f"The runs so far have a residual SD of {sd} ({plan.df} degrees of freedom): that makes {smallest}."
+            f"The runs so far have a residual SD of {sd} ({plural(plan.df, 'degree')} of freedom): that is {smallest}."
         )
     else:
-        found.append("The residual SD is told here once two seeds of two variants are finished.")
+        found.append("The residual SD is shown here once two seeds of two variants are finished.")
     return found
 
 
 def _in_words(value: float, metric: str) -> str:
-    return f"{100 * value:.2g} points" if metric.endswith("accuracy") else f"{value:.2g}"
+    number = f"{100 * value:.2g}"
+    if not metric.endswith("accuracy"):
+        return f"{value:.2g}"
+    return f"{number} point" if number == "1" else f"{number} points"

@@ -1,6 +1,6 @@
-"""What a study may name: plain tables that list the choices without importing the code behind them.
+"""Models, data sets, optimizers and so on by name: plain tables, without importing the code behind them.
 
-Everything that validation must know of a model or data set stands here as data, so that `ablate validate` needs no
+Everything that validation needs to know about a model or data set is here as data, so that `ablate validate` needs no
 torch.
 """
 
@@ -88,7 +88,7 @@ DATA: Mapping[str, DataSpec] = MappingProxyType(
 OTHER_DATA: Mapping[str, str] = MappingProxyType(
     {
         "image_folder": "your own images: train/<class>/*.jpg and test/<class>/*.jpg in a folder or a zip file",
-        "synthetic": "random patterns of any shape that can be learned; for tests",
+        "synthetic": "learnable random patterns of any shape, for tests",
     }
 )
 
@@ -170,19 +170,22 @@ def model_suggestion(name: str) -> str:
     if name == plain:
         return suggestion(name, MODELS)
     close = nearest(plain, torchvision_names.SPECS)
-    return f"did you mean '{torchvision_names.PREFIX}{close}'?" if close else "`ablate list torchvision` names them all"
+    return f"did you mean '{torchvision_names.PREFIX}{close}'?" if close else "`ablate list torchvision` lists them all"
 
 
 SHORT_LIST = 16
-"""Up to so many names are all shown beside the nearest one."""
+"""Up to this many names are listed with the nearest one."""
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
     """The known name that `word` was probably meant to be, or None where nothing comes close."""
-    by_folded = {name.lower(): name for name in known}
-    folded = str(word).lower().replace("-", "_").replace(" ", "_")
-    found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    by_folded = {_folded(name): name for name in known}
+    found = difflib.get_close_matches(_folded(str(word)), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
 
 
 def suggestion(word: object, known: Iterable[str]) -> str:

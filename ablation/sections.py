@@ -17,10 +17,19 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1)]
+
+def _single_precision(value: float) -> float:
+    if value and not 1e-38 <= value <= 1e38:
+        context = {"value": f"{value:g}", "hint": "use a number from 1e-38 to 1e+38"}
+        raise PydanticCustomError("precision", "{value} is too large or too small for single precision", context)
+    return value
+
+
+Probability = Annotated[float, Field(ge=0, lt=1), AfterValidator(_single_precision)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), AfterValidator(_single_precision)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), AfterValidator(_single_precision)]
+Share = Annotated[float, Field(gt=0, le=1), AfterValidator(_single_precision)]
+Factor = Annotated[float, Field(ge=1, allow_inf_nan=False), AfterValidator(_single_precision)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -48,7 +57,8 @@ Kernels = Annotated[
 """One kernel size for all convolutions, or one for each."""
 
 
-def _named(value: object) -> object:
+def named(value: object) -> object:
+    """`crop` as `{name: crop}`: a part that is given by its name alone has the defaults of its other options."""
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -124,7 +134,7 @@ _Augmentations = Crop | Flip | Cutout | RandomResizedCrop | ColorJitter | Noise
 _AugmentationName = Literal["crop", "flip", "cutout", "random_resized_crop", "color_jitter", "noise"]
 Augmentation = Annotated[
     Annotated[_Augmentations, Field(discriminator="name")],
-    BeforeValidator(_named, json_schema_input_type=_Augmentations | _AugmentationName),
+    BeforeValidator(named, json_schema_input_type=_Augmentations | _AugmentationName),
 ]
 
 
@@ -176,7 +186,12 @@ class RmsProp(_Optimizer):
     momentum: Probability = 0.0
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
+_Optimizers = Sgd | Adam | AdamW | RmsProp
+_OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
+Optimizer = Annotated[
+    Annotated[_Optimizers, Field(discriminator="name")],
+    BeforeValidator(named, json_schema_input_type=_Optimizers | _OptimizerName),
+]
 
 
 class _Schedule(Section):
@@ -238,8 +253,8 @@ class OneCycle(_Schedule):
 
     name: Literal["one_cycle"]
     pct_start: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    div_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 25.0
-    final_div_factor: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1e4
+    div_factor: Factor = 25.0
+    final_div_factor: Factor = 1e4
 
 
 class Plateau(_WithWarmup):
@@ -255,6 +270,9 @@ class Plateau(_WithWarmup):
     min_lr: NotNegative = 0.0
 
 
+_Schedules = Constant | Step | MultiStep | Cosine | Exponential | OneCycle | Plateau
+_ScheduleName = Literal["constant", "step", "multistep", "cosine", "exponential", "one_cycle", "plateau"]
 Schedule = Annotated[
-    Constant | Step | MultiStep | Cosine | Exponential | OneCycle | Plateau, Field(discriminator="name")
+    Annotated[_Schedules, Field(discriminator="name")],
+    BeforeValidator(named, json_schema_input_type=_Schedules | _ScheduleName),
 ]

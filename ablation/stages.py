@@ -6,9 +6,9 @@ Each stage has its own budget, learning rate, schedule and frozen parts, and sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ablation.sections import Count, Optimizer, Schedule, Section
@@ -17,14 +17,10 @@ Freeze = Literal["none", "features"]
 _OPTIMIZER: TypeAdapter[Any] = TypeAdapter(Optimizer)
 
 
-def _named(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
 class Stage(Section):
     """A stage as written. What it does not say is as in the recipe.
 
-    `optimizer` names the options that differ from the recipe's; `schedule` replaces the recipe's, and begins anew in
+    `optimizer` names the options that differ from the recipe's; `schedule` replaces the recipe's, and restarts in
     each stage. It starts from the `best` weights of all epochs before it, or from the `last` ones; the first stage
     from the weights of the model.
     """
@@ -32,7 +28,7 @@ class Stage(Section):
     epochs: Count
     freeze: Freeze | None = None
     optimizer: dict[str, Any] = Field(default_factory=dict)
-    schedule: Annotated[Schedule, BeforeValidator(_named)] | None = None
+    schedule: Schedule | None = None
     start: Literal["best", "last"] = "best"
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_valid
 from pydantic_core import PydanticCustomError
 
 from ablation.designs import Component, Components, Designs, Grids
-from ablation.networks import Model
+from ablation.networks import Choice, Model
 from ablation.sections import (
     Augmentation,
     Constant,
@@ -26,6 +26,8 @@ from ablation.sections import (
     Probability,
     Schedule,
     Section,
+    Share,
+    named,
 )
 from ablation.stages import ResolvedStage, Stage, check_stages, resolve_stages
 
@@ -43,7 +45,7 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
     twice = sorted(value for value, number in Counter(values).items() if number > 1)
     if twice:
         raise PydanticCustomError(
-            "distinct", "seed {seed} stands twice", {"seed": twice[0], "hint": "list each seed once"}
+            "distinct", "seed {seed} is listed twice", {"seed": twice[0], "hint": "list each seed once"}
         )
     return values
 
@@ -55,7 +57,7 @@ Side = Annotated[int, Field(ge=8, le=224)]
 class _Data(Section):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     augment: Annotated[tuple[Augmentation, ...], Strict(False)] = ()
-    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fraction: Share = 1.0
     limit: Annotated[int | None, Field(ge=20)] = None
 
 
@@ -83,7 +85,12 @@ class Synthetic(_Data):
     samples: Annotated[int, Field(ge=20, le=1_000_000)] = 1000
 
 
-Data = Annotated[BuiltinData | ImageFolder | Synthetic, Field(discriminator="name")]
+_AnyData = BuiltinData | ImageFolder | Synthetic
+_DataName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
+Data = Annotated[
+    Annotated[_AnyData, Field(discriminator="name")],
+    BeforeValidator(named, json_schema_input_type=_AnyData | _DataName),
+]
 
 
 class Train(Section):
@@ -121,11 +128,11 @@ class Train(Section):
     def _whole_stages(self) -> Self:
         total = sum(stage.epochs for stage in self.stages)
         if self.stages and (self.steps is not None or self.epochs != total):
-            hint = f"leave epochs and steps out: the stages have {total} epochs together"
-            raise PydanticCustomError("stages", "the budget is not that of the stages", {"hint": hint})
+            hint = f"leave out epochs and steps: the stages have {total} epochs in total"
+            raise PydanticCustomError("stages", "the budget differs from the sum of the stages", {"hint": hint})
         if self.stages and self.patience is not None:
             hint = "remove one of them"
-            raise PydanticCustomError("stages", "patience does not go with stages", {"hint": hint})
+            raise PydanticCustomError("stages", "patience cannot be combined with stages", {"hint": hint})
         return self
 
     @model_validator(mode="after")
@@ -137,15 +144,15 @@ class Train(Section):
             )
         if self.eval_every and self.steps is None:
             hint = "remove it, or give the budget as steps"
-            raise PydanticCustomError("budget", "eval_every goes with a budget in steps", {"hint": hint})
+            raise PydanticCustomError("budget", "eval_every needs a budget in steps", {"hint": hint})
         return self
 
 
 class Recipe(Section):
-    """One complete configuration of a training, without its seed."""
+    """One complete training configuration, without its seed. A section is given by its name alone, or with options."""
 
     data: Data
-    model: Model
+    model: Annotated[Model, BeforeValidator(named, json_schema_input_type=Model | Choice)]
     optimizer: Optimizer
     schedule: Schedule = Constant()
     train: Train
@@ -228,7 +235,7 @@ ArmKind = Literal["baseline", "vary", "combine", "leave_one_out", "add_one_in", 
 
 @dataclass(frozen=True)
 class Variant:
-    """One arm of the study: its name, the options that it changes (path -> value), and the recipe that results."""
+    """One variant of the study: its name, the options that it changes (path -> value), and the recipe that results."""
 
     name: str
     changes: Mapping[str, object]
@@ -239,7 +246,7 @@ class Variant:
     seed_offset: int = 0
     """Added to each seed of the study to get the seed that is trained under; not 0 only for a control."""
     components: Mapping[str, bool] = field(default_factory=dict)
-    """Which components of the study are on in it; empty for an arm that no design has."""
+    """Which components of the study are on in it; empty for a variant that no design has."""
 
 
 @dataclass(frozen=True)
@@ -254,15 +261,17 @@ class Study:
     source: str
     """The text of the study file."""
     overrides: tuple[str, ...] = ()
-    """Settings of the command line that stand above the file (`--set`)."""
+    """Command-line overrides of the file (`--set`, `--seeds`)."""
     smoke: bool = False
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
     components: Mapping[str, Component] = field(default_factory=dict)
     design: tuple[str, ...] = ()
     grids: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
     """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
-    folder: str = "."
-    """Where the study file lies, and the code that it names beside it."""
+    file: str = "study.yaml"
+    """The path of the study file; the code that it names is next to it."""
+    missing: tuple[str, ...] = ()
+    """The data and weights that are not on this machine, each in words."""
 
     @property
     def baseline(self) -> Variant:

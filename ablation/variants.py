@@ -1,4 +1,4 @@
-"""The arms of a study: each declared change applied to the baseline, held to the single-variable rule, and named."""
+"""The variants of a study: each declared change applied to the baseline, checked to be a single one, and named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ablation import registry
 from ablation.explain import option_names
 from ablation.networks import Model, init_parts
-from ablation.sections import Cutout, Noise
+from ablation.sections import Cutout, Noise, named
 from ablation.study import Data, ImageFolder, Recipe, Synthetic, Variant, changed
 
 _OWN_PARAMETERS = ("optimizer", "schedule")
@@ -17,7 +17,7 @@ _OWN_PARAMETERS = ("optimizer", "schedule")
 
 
 class Arms:
-    """The arms of a study in their order, found by their name and by what they train; no two train the same."""
+    """The variants of a study in their order, found by their name and by what they train; no two train the same."""
 
     def __init__(self, baseline: Variant) -> None:
         self.names: set[str] = set()
@@ -32,12 +32,12 @@ class Arms:
         return next(iter(self))
 
     def put(self, arm: Variant) -> None:
-        """Add an arm, or put it in the place of the one that trains the same."""
+        """Add a variant, or put it in the place of the one that trains the same."""
         self.names.add(arm.name)
         self._by_training[_frozen(arm.recipe.canonical())] = arm
 
     def twin(self, recipe: Recipe) -> Variant | None:
-        """The arm that trains what `recipe` does, if there is one."""
+        """The variant that trains what `recipe` does, if there is one."""
         return self._by_training.get(_frozen(recipe.canonical()))
 
 
@@ -55,7 +55,7 @@ def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[s
     old one keep their values unless `value` names them.
     """
     section, _, option = path.partition(".")
-    own = sections.get(section) or {}
+    own = named(sections.get(section) or {})
     if not isinstance(own, Mapping) and option:
         return dict(sections)  # no section that could have options: the schema says so
     current = dict(own) if isinstance(own, Mapping) else {}
@@ -134,11 +134,13 @@ def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     if name not in registry.MODELS:
         return found
     if asked.stem and not used["stem"]:
-        found.append(("model.stem", f"{name} has no choice of stem", "remove it; resnet18 and resnet34 have one"))
+        found.append(("model.stem", f"{name} has no option stem", "remove it; only resnet18 and resnet34 have one"))
     if asked.pool != used["pool"]:
-        found.append(("model.pool", f"{name} with a small stem has no such pool", "remove it, or set stem: large"))
+        found.append(("model.pool", f"{name} with stem: small has no pool", "remove it, or set stem: large"))
     if asked.norm_position != used["norm_position"]:
-        found.append(("model.norm_position", "there is no norm to place", "remove it, or choose a norm"))
+        found.append(
+            ("model.norm_position", "norm_position has no effect without a norm", "remove it, or choose a norm")
+        )
     return found
 
 
@@ -152,7 +154,7 @@ def _contradictions_of_size(recipe: Recipe, side: int) -> list[tuple[str, str, s
     network = registry.TORCHVISION.get(recipe.model.name)
     if network and network.one_size and side != network.size:
         message = f"{recipe.model.name} takes images of {network.size}x{network.size} pixels only, not {side}x{side}"
-        return [("model.input_size", message, "leave input_size out")]
+        return [("model.input_size", message, "remove input_size")]
     return []
 
 
@@ -183,11 +185,11 @@ def _unknown_head(recipe: Recipe) -> list[tuple[str, str, str]]:
     if not recipe.model.is_own:
         return []
     found = []
-    message = f"which is the last layer of {recipe.model.name} is not known"
+    message = f"the last layer of {recipe.model.name}, which is custom code, is not known"
     if recipe.optimizer.head_lr_multiplier != 1:
-        found.append(("optimizer.head_lr_multiplier", message, "leave head_lr_multiplier out"))
+        found.append(("optimizer.head_lr_multiplier", message, "remove head_lr_multiplier"))
     if any(stage.freeze == "features" for stage in recipe.train.stages):
-        found.append(("train.stages", message, "leave freeze out"))
+        found.append(("train.stages", message, "remove freeze"))
     return found
 
 
@@ -201,7 +203,7 @@ def _wrong_layers(model: Model) -> list[tuple[str, str, str]]:
     assert isinstance(own, list)
     if model.channels is not None and len(model.channels) != len(own):
         message = f"{model.name} has {len(own)} stages of convolutions, not {len(model.channels)}"
-        found.append(("model.channels", message, f"give {len(own)} numbers; its own are {own}"))
+        found.append(("model.channels", message, f"give {len(own)} numbers; the default is {own}"))
     kernels = model.kernel_size
     if isinstance(kernels, tuple) and len(kernels) != spec.kernels:
         message = f"{model.name} takes {spec.kernels} kernel sizes, not {len(kernels)}"

@@ -29,7 +29,7 @@ NAMES = (
     "\"' onmouseover='console.log(1)' x=\"",
     "[click](javascript:console.log(1)) ![x](http://127.0.0.1/x.png) `code` | cell | **b**",
     "\\end{tabular}\\input{/etc/passwd} % $x^2$ #1 & ~",
-    "line\nbreak\r\n\n| new | row |\n# heading",
+    "| new | row | # heading",
     f"\N{GRINNING FACE} {ESCAPES}",
     MARKUP,
     "a" * 320,

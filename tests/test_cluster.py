@@ -179,7 +179,7 @@ def test_what_a_cluster_began_this_machine_ends_with_the_same_bits(start: Start,
     assert exposed(descendants(process.pid)) == []
     wait_for(lambda: under_way(tmp_path) > 0)
     os.killpg(process.pid, signal.SIGINT)
-    assert "the same command goes on from here" in end(process, code=1)
+    assert "the same command resumes from here" in end(process, code=1)
     assert finished(tmp_path) < 12
     end(start(tmp_path))
     found = results(tmp_path, "tiny")
@@ -230,7 +230,7 @@ def test_nothing_of_its_ray_outlives_a_command(signals: list[signal.Signals], st
         os.killpg(process.pid, number)
         time.sleep(0.4)
     output = process.communicate(timeout=30)[0]
-    assert ("left at once" in output) == (len(signals) == 2)
+    assert ("stopped immediately" in output) == (len(signals) == 2)
     wait_for(lambda: not any(alive(pid) for pid in below), seconds=90)
 
 

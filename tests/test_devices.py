@@ -40,8 +40,10 @@ def test_a_request_chooses_among_the_devices_that_are_there(asked: str, found: l
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UserError, match="cuda:3 is not available"):
+    with pytest.raises(UserError, match="this machine has no cuda:3"):
         choose_devices("cuda:0,3", ["cuda:0"])
+    with pytest.raises(UserError, match=r"^--device cuda: this machine has no CUDA device\nuse --device cpu$"):
+        choose_devices("cuda", [])
 
 
 def test_workers_are_spread_over_the_devices_in_turn() -> None:

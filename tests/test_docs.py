@@ -1,18 +1,66 @@
-"""What the documents say of this repository is so."""
+"""What the documentation says of this repository is true: its commands are commands, its studies are valid."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT
+from ablation import explain, registry
+from ablation.cli import main, parse
+from ablation.errors import FileError
+from ablation.load import load_study
+from ablation.strict_yaml import parse as parse_yaml
+from ablation.study import AnalysisOptions, Recipe, StudyFile
+
+from .conftest import ROOT, Ablate
+from .test_cli import COMMANDS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BASE = """\
+baseline:
+  data: {name: cifar10, augment: [crop, flip]}
+  model: {name: vgg13, norm: batch, dropout: 0.5}
+  optimizer: {name: sgd, lr: 0.05, momentum: 0.9, weight_decay: 0.05}
+  schedule: {name: cosine, warmup_epochs: 1}
+  train: {epochs: 30}
+seeds: [0, 1, 2]
+"""
+"""What a snippet of the documentation that is no whole study is put into."""
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text(page), re.DOTALL | re.MULTILINE)
+    return [block for own, block in fenced if own == language]
+
+
+def snippets() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for number, block in enumerate(blocks(page, "yaml"), start=1):
+            yield f"{page.name} {number}", block
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        lines = [
+            line for block in blocks(page, "") for line in block.splitlines() if line.lstrip().startswith("ablate ")
+        ]
+        written = [*lines, *re.findall(r"`(ablate [^`]+)`", text(page))]
+        for line in dict.fromkeys(re.sub(r"^.*?(?=\bablate )|#.*|[\[\]]| > .*", "", line).strip() for line in written):
+            yield f"{page.name}: {line}", line
 
 
 def test_every_test_in_the_table_of_faults_exists() -> None:
-    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")))
+    named = set(re.findall(r"`(test_\w+)`", text(ROOT / "docs" / "faults.md")))
     defined = {
         name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
@@ -21,6 +69,118 @@ def test_every_test_in_the_table_of_faults_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_that_are_there(page) -> None:  # type: ignore[no-untyped-def]
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text(page))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(("name", "line"), [*commands()])
+def test_every_command_line_of_the_documentation_is_accepted(name: str, line: str) -> None:
+    _, command, *rest = shlex.split(line)
+    if rest or command == "schema":
+        assert parse([command, *rest]), name
+    else:  # a command that is only mentioned
+        assert command in (*COMMANDS, "--help")
+
+
+@pytest.mark.parametrize(("name", "block"), [*snippets()], ids=[name for name, _ in snippets()])
+def test_every_study_of_the_documentation_is_valid(
+    name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_models.py").touch()
+    monkeypatch.chdir(tmp_path)
+    study = parse_yaml(BASE, "base").value
+    for key, value in parse_yaml(block, name).value.items():
+        if key in Recipe.model_fields:
+            study["baseline"][key] = value
+        elif key == "baseline":
+            study["baseline"] = value
+        else:
+            study[key] = value
+    path = tmp_path / "study.yaml"
+    path.write_text(json.dumps(study))
+    assert load_study(path, need_data=False).variants, name
+
+
+def test_the_error_that_the_readme_shows_is_the_one_that_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = (block for block in blocks(ROOT / "README.md", "") if block.startswith("error: "))
+    (study,) = blocks(ROOT / "README.md", "yaml")
+    monkeypatch.chdir(tmp_path)
+    Path("studies").mkdir()
+    Path("studies/vgg.yaml").write_text(
+        study.replace("{name: vgg16, norm: batch, dropout:", "{name: vgg16, norm: batch, droput:")
+    )
+    assert main(["validate", "studies/vgg.yaml"]) == 1
+    assert capsys.readouterr().err == shown
+
+
+def table(section: str) -> dict[str, str]:
+    """The first table of a section of study-files.md: the names of its first column -> the rest of the row."""
+    page = text(ROOT / "docs" / "study-files.md")
+    part = page if not section else re.split(rf"^## `{section}`", page, flags=re.MULTILINE)[1]
+    rows: dict[str, str] = {}
+    for row in re.search(r"^\| key .*?(?=\n\n)", part, re.DOTALL | re.MULTILINE)[0].splitlines()[2:]:  # type: ignore[index]
+        first, _, rest = row.removeprefix("|").partition("|")
+        rows |= dict.fromkeys(re.findall(r"`(\w+)`", first), rest)
+    return rows
+
+
+@pytest.mark.parametrize("section", explain.SECTIONS)
+def test_the_tables_of_study_files_name_every_option(section: str) -> None:
+    assert set(table(section)) == set(explain.option_names(section, None))
+
+
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [
+        ("data", [*registry.DATA, *registry.OTHER_DATA]),
+        ("model", list(registry.MODELS)),
+        ("optimizer", list(registry.OPTIMIZERS)),
+        ("schedule", list(registry.SCHEDULES)),
+    ],
+)
+def test_the_tables_of_study_files_name_every_choice(section: str, names: list[str]) -> None:
+    assert set(names) <= set(re.findall(r"`(\w+)`", table(section)["name"]))
+
+
+def test_the_tables_of_study_files_name_every_key_of_the_file() -> None:
+    assert set(table("")) == set(StudyFile.model_fields)
+    assert set(table("analysis")) == set(AnalysisOptions.model_fields)
+
+
+def test_the_page_on_files_names_all_that_is_written(trained: Path, ablate: Ablate, tmp_path: Path) -> None:
+    page = text(ROOT / "docs" / "results.md")
+    result = ablate("report", "--results", str(trained / "results"))
+    assert result.returncode == 0, result.stderr
+    roots = (trained / "results" / "runs", trained / "results" / "studies", tmp_path / "reports")
+    names = {path.name for root in roots for path in root.rglob("*") if path.is_file() and path.suffix != ".png"}
+    assert {"run.json", "study.json", "report.html"} <= names
+    assert [name for name in sorted(names) if name not in page] == []
+
+
+def test_the_custom_model_of_the_documentation_can_be_trained(ablate: Ablate, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "own-models.md"
+    (code,), (study,) = blocks(page, "python"), blocks(page, "yaml")
+    (tmp_path / "my_models.py").write_text(code)
+    (tmp_path / "small.yaml").write_text(study)
+    result = ablate("run", "small.yaml", "--smoke", "--seeds", "0")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "3 runs trained" in result.stdout
+
+
+def test_make_says_what_it_does_before_it_takes_minutes() -> None:
+    command = ["make", "--dry-run", "--always-make", "PYTHON=python3", "demo", "test"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    steps = re.findall(r'echo "== (.*)"', printed)
+    assert [step.split()[0] for step in steps] == ["creating", "installing", "training", "running"]
+    assert "several minutes" in steps[1]
+    assert printed.index("several minutes") < printed.index("pip install")
+
+
+def test_a_wrong_study_of_the_documentation_would_be_found(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(BASE.replace("dropout", "droput"))
+    with pytest.raises(FileError):
+        load_study(path)

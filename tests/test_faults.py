@@ -103,7 +103,7 @@ def test_a_signal_ends_the_epochs_under_way_and_saves_them(number: signal.Signal
     os.killpg(process.pid, number)
     output = ended(process)
     assert process.returncode == 1
-    assert "the same command goes on from here" in output
+    assert "the same command resumes from here" in output
     go_on(long, quiet)
 
 
@@ -115,7 +115,7 @@ def test_ctrl_c_twice_leaves_at_once(long: Path, quiet: Path) -> None:
     process.send_signal(signal.SIGINT)
     wait_for(lambda: "stopping after" in (process.stdout.readline() if process.stdout else ""))
     process.send_signal(signal.SIGINT)
-    assert "left at once; the same command goes on from the last whole epoch" in ended(process)
+    assert "stopped immediately; the same command resumes each run from its last complete epoch" in ended(process)
     assert process.returncode == 1
 
 
@@ -367,7 +367,7 @@ def test_images_that_changed_under_a_study_are_refused(ablate: Ablate, tmp_path:
     before = sorted((tmp_path / "results" / "runs").iterdir())
     refused = ablate("run", "tiny.yaml", "--seeds", "0")
     assert refused.returncode == 1
-    assert "the images of tiny have changed since 3 of its runs were begun" in refused.stderr
+    assert "the images of tiny have changed since 3 runs started" in refused.stderr
     assert sorted((tmp_path / "results" / "runs").iterdir()) == before
     assert ablate("run", "tiny.yaml", "--seeds", "0", "--new-data").returncode == 0
     assert len(list(Store(tmp_path / "results").root.glob("runs/*/run.json"))) == 6

@@ -67,7 +67,7 @@ def test_a_study_file_may_have_any_name_that_a_disk_can_hold(ablate: Ablate, tmp
     name = os.fsdecode(os.path.basename(path))  # noqa: PTH119 (bytes that are no text)
     result = ablate("validate", name)
     assert "\x1b" not in result.stdout
-    assert result.stdout.startswith("\ufffd\ufffd[2J.yaml: sound")
+    assert result.stdout.startswith("\ufffd\ufffd[2J.yaml: valid")
     assert load_study(Path(os.fsdecode(path))).name.encode() == "\ufffd\ufffd[2J".encode()
 
 

@@ -11,6 +11,7 @@ from ablation.errors import FileError
 from ablation.load import load_study
 from ablation.manifest import make_manifest
 from ablation.plan import data_sources, make_plan
+from ablation.runner.study import plan_study
 from ablation.study import Study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,6 +110,30 @@ def test_settings_of_the_command_line_stand_above_the_file(load) -> None:  # typ
 
 def test_seeds_of_the_command_line_replace_those_of_the_file(load) -> None:  # type: ignore[no-untyped-def]
     assert load("", seeds=[4, 5]).seeds == (4, 5)
+
+
+def test_a_section_may_be_given_by_its_name_alone(tmp_path: Path) -> None:
+    path = tmp_path / "short.yaml"
+    path.write_text(
+        "baseline: {data: digits, model: lenet5, optimizer: sgd, schedule: constant, train: {epochs: 2}}\nseeds: 2\n"
+    )
+    written_out = tmp_path / "long.yaml"
+    written_out.write_text(
+        "baseline: {data: {name: digits}, model: {name: lenet5}, optimizer: {name: sgd}, schedule: {name: constant}, "
+        "train: {epochs: 2}}\nseeds: 2\n"
+    )
+    short, long = (plan_study(load_study(file)) for file in (path, written_out))
+    assert [run.key for run in short.runs] == [run.key for run in long.runs]
+    warm = load_study(path, overrides=["schedule.warmup_epochs=1", "optimizer.lr=0.5"]).baseline.recipe
+    assert (warm.schedule.name, warm.schedule.warmup, warm.optimizer.lr) == ("constant", 1, 0.5)
+
+
+def test_data_that_are_not_here_are_listed_where_they_are_not_needed(tmp_path: Path) -> None:
+    path = tmp_path / "images.yaml"
+    path.write_text(BASE.replace("{name: cifar10, augment: [crop]}", "{name: image_folder, path: no/such/place}"))
+    assert load_study(path, need_data=False).missing == ("no folder or zip file at 'no/such/place'",)
+    with pytest.raises(FileError, match="no folder or zip file at 'no/such/place'"):
+        load_study(path)
 
 
 def test_smoke_cuts_every_run_and_changes_the_name(load) -> None:  # type: ignore[no-untyped-def]

@@ -166,16 +166,16 @@ def test_a_fault_of_the_code_ends_the_command_before_anything_is_trained(ablate:
 
 
 MISTAKES = {
-    "no such file": ("my_models:", "my_modles:", ["4:17: there is no my_modles.py in", "beside the study file"]),
+    "no such file": ("my_models:", "my_modles:", ["4:17: there is no my_modles.py in", "next to the study file"]),
     "no form": ("my_models:SmallNet", "my models:Net", ["4:17", "is named module:attribute", "my_models:SmallNet"]),
     "a path": ("my_models:SmallNet", "../x.py:Net", ["is named module:attribute"]),
     "an option of ours": ("options: {width: 8}", "norm: batch", ["has no option 'norm'", "as options: {norm: ...}"]),
     "two options of ours": ("options: {width: 8}", "kernel_size: 3", ["has no option 'kernel_size'"]),
-    "what is given": ("{width: 8}", "{classes: 3}", ["'classes' is given by ablate"]),
-    "not a number": ("{width: 8}", "{width: .nan}", ["nan is no finite number"]),
-    "an option that is no keyword": ("{width: 8}", "{a b: 1}", ["'a b' is no name of a keyword"]),
+    "what is given": ("{width: 8}", "{classes: 3}", ["'classes' is passed by ablate"]),
+    "not a number": ("{width: 8}", "{width: .nan}", ["nan is not a finite number"]),
+    "an option that is no keyword": ("{width: 8}", "{a b: 1}", ["'a b' is not a keyword name"]),
     "options of a network of ours": ('"my_models:SmallNet"', "lenet5", ["lenet5 has no option 'options'"]),
-    "a rate for a head": ("lr: 0.05", "lr: 0.05, head_lr_multiplier: 2", ["5:56: which is the last layer"]),
+    "a rate for a head": ("lr: 0.05", "lr: 0.05, head_lr_multiplier: 2", ["5:56: the last layer"]),
     "an equal option": ("width: [4]", "width: [8]", ["this variant equals the baseline"]),
     "two options in one change": (
         "model.options.width: [4]",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablation.load import load_study
-from ablation.planning import precision, sentences
+from ablation.planning import Precision, precision, sentences
 from ablation.tables import read_results
 
 from .conftest import TINY, Ablate
@@ -42,12 +42,25 @@ def test_one_seed_is_told_to_claim_nothing(tmp_path: Path) -> None:
     assert sentences(found, "val_accuracy") == ["One seed allows no claim about the recipe: give at least 3 seeds."]
 
 
+def test_of_very_many_seeds_no_larger_number_is_asked_for(tmp_path: Path) -> None:
+    (first, _) = sentences(precision(study(tmp_path, "20000")), "val_accuracy")
+    assert first.startswith("20,000 seeds detect a difference of 0.0")
+    assert "halve" not in first
+
+
+def test_one_point_and_one_comparison_are_not_told_as_many() -> None:
+    own = Precision(seeds=3, variants=1, alpha=0.05, smallest=4.0, seeds_to_halve=9, residual_sd=0.01, df=1)
+    first, second = sentences(own, "val_accuracy")
+    assert "(5 % family-wise error, 1 comparison)" in first
+    assert second == "The runs so far have a residual SD of 1 point (1 degree of freedom): that is 4 points."
+
+
 def test_plan_prints_it_before_any_training(ablate: Ablate, study_file) -> None:  # type: ignore[no-untyped-def]
     study_file(TINY.replace("seeds: [0, 1]", "seeds: 3"))
     printed = ablate("plan", "tiny.yaml").stdout
     assert "3 seeds detect a difference of 3.9" in printed
     assert "seeds would halve that." in printed
-    assert "The residual SD is told here once" in printed
+    assert "The residual SD is shown here once" in printed
 
 
 def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
@@ -71,8 +84,8 @@ def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
 def test_a_probe_estimates_the_time_of_what_is_still_to_do(ablate: Ablate, study_file, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     study_file()
     printed = ablate("plan", "tiny.yaml", "--probe").stdout
-    assert "a run takes about" in printed
-    timed = printed.partition("a run takes about")[2].splitlines()[1:4]
+    assert "time per run" in printed
+    timed = printed.partition("time per run")[2].splitlines()[1:4]
     assert [line.split()[0] for line in timed] == ["baseline", "dropout=0", "norm=none"]
     assert all(float(line.split()[1]) >= 0 and line.split()[2] == "s" for line in timed)
     assert "if each is as fast as the one that was timed alone" in printed

@@ -83,7 +83,7 @@ def test_variants_of_one_seed_are_validated_on_the_same_images(trained: Path) ->
 def test_a_second_run_trains_nothing(trained: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in trained.glob("results/runs/*/run.json")}
     result = subprocess.run([*ABLATE, "run", "tiny.yaml"], cwd=trained, capture_output=True, text=True, check=True)
-    assert "6 of 6 runs done" in result.stdout
+    assert "6 of 6 runs finished" in result.stdout
     assert "nothing left to train" in result.stdout
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -93,7 +93,7 @@ def test_a_variant_added_later_leaves_the_others_as_they_are(ablate: Ablate, stu
     assert ablate("run", "tiny.yaml").returncode == 0
     study_file()
     result = ablate("run", "tiny.yaml")
-    assert "4 of 6 runs done" in result.stdout
+    assert "4 of 6 runs finished" in result.stdout
     assert "2 runs trained" in result.stdout
 
 
@@ -162,7 +162,7 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(trained: Path, tmp_
     os.killpg(process.pid, signal.SIGINT)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 1
-    assert "the same command goes on from here" in output
+    assert "the same command resumes from here" in output
     assert "Traceback" not in output
     subprocess.run([*ABLATE, "run", "tiny.yaml"], cwd=tmp_path, check=True, capture_output=True)
     same(results(trained, "tiny"), results(tmp_path, "tiny"))

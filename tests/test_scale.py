@@ -92,9 +92,10 @@ def test_a_plan_builds_a_network_for_each_size_only(
     tmp_path: Path, count: Callable[..., list[Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     built = count(sizes, "model_size")
-    print_plan(plan_study(load_study(large(tmp_path, 30, 2))), Store(tmp_path / "results"))
+    plan = plan_study(load_study(large(tmp_path, 30, 2)))
+    print_plan(plan.study, plan, Store(tmp_path / "results"))
     assert len(built) == 1
-    assert "30 variants x 2 seeds = 60 runs, 0 done" in capsys.readouterr().out
+    assert "30 variants x 2 seeds = 60 runs, 0 finished" in capsys.readouterr().out
 
 
 def test_status_reads_two_values_a_run_however_long_it_was(

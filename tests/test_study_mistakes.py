@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -62,7 +63,7 @@ MISTAKES = {
     "duplicate key": (
         "  train: {epochs: 5}",
         "  train: {epochs: 5}\n  train: {epochs: 6}",
-        ["7:3: the key 'train' stands twice"],
+        ["7:3: duplicate key 'train'"],
     ),
     "unknown model": (
         "lenet5",
@@ -122,7 +123,7 @@ MISTAKES = {
     "no baseline": (re.compile(r"baseline:.*?(?=seeds)", re.S), "", ["the study has no 'baseline'"]),
     "no seeds": ("seeds: [0, 1]\n", "", ["the study has no 'seeds'", "for example seeds: [0, 1, 2]"]),
     "empty seeds": ("[0, 1]", "[]", ["7:8: seeds is empty", "at least one"]),
-    "the same seed twice": ("[0, 1]", "[0, 0]", ["seed 0 stands twice", "list each seed once"]),
+    "the same seed twice": ("[0, 1]", "[0, 0]", ["seed 0 is listed twice", "list each seed once"]),
     "negative seed": ("[0, 1]", "[0, -1]", ["7:12: seeds[1] is -1; it must be at least 0"]),
     "negative learning rate": ("lr: 0.1", "lr: -0.1", ["4:30: baseline.optimizer.lr is -0.1; it must be above 0"]),
     "infinite learning rate": ("lr: 0.1", "lr: .inf", ["baseline.optimizer.lr is inf; it must be a finite number"]),
@@ -226,7 +227,7 @@ MISTAKES = {
     "channels of another network": (
         "dropout: 0.2",
         "channels: [64, 128, 256, 512]",
-        ["3:35: lenet5 has 2 stages of convolutions, not 4", "its own are [6, 16]"],
+        ["3:35: lenet5 has 2 stages of convolutions, not 4", "the default is [6, 16]"],
     ),
     "kernels of another network": (
         "model.dropout: [0.5]",
@@ -248,8 +249,12 @@ MISTAKES = {
         "vgg16",
         ["3:17: vgg16 needs images of at least 32x32 pixels; digits has 8x8"],
     ),
-    "a stem for a network without": ("dropout: 0.2", "stem: large", ["lenet5 has no choice of stem"]),
-    "a norm's place without a norm": ("dropout: 0.2", "norm_position: after", ["3:40: there is no norm to place"]),
+    "a stem for a network without": ("dropout: 0.2", "stem: large", ["lenet5 has no option stem"]),
+    "a norm's place without a norm": (
+        "dropout: 0.2",
+        "norm_position: after",
+        ["3:40: norm_position has no effect without a norm"],
+    ),
     "unknown variable": (
         "model.dropout: [0.5]",
         "model.droput: [0.5]",
@@ -265,7 +270,7 @@ MISTAKES = {
         "model.dropout: 0.5",
         ["vary.model.dropout is 0.5; it must be a list"],
     ),
-    "no value at all": ("model.dropout: [0.5]", "model.dropout: []", ["9:18: vary.model.dropout lists no value"]),
+    "no value at all": ("model.dropout: [0.5]", "model.dropout: []", ["9:18: vary.model.dropout has no values"]),
     "delta equal to the baseline": (
         "[0.5]",
         "[0.5, 0.2]",
@@ -276,7 +281,7 @@ MISTAKES = {
         "model.kernel_size: [5]",
         ["this variant equals the baseline"],
     ),
-    "the same delta twice": ("[0.5]", "[0.5, 0.5]", ["9:24: this variant repeats 'dropout=0.5'"]),
+    "the same delta twice": ("[0.5]", "[0.5, 0.5]", ["9:24: this variant is the same as 'dropout=0.5'"]),
     "two variables in one delta": (
         "model.dropout: [0.5]",
         "model: [{dropout: 0.5, norm: batch}]",
@@ -308,8 +313,8 @@ MISTAKES = {
         ["2:36: no folder or zip file at 'no/such/place'", "relative to where you start"],
     ),
     "no path for the images": ("{name: digits}", "{name: image_folder}", ["baseline.data has no 'path'"]),
-    "tabs": ("  model:", "\tmodel:", ["3:1: a tab stands in the indentation", "indent with spaces"]),
-    "unclosed bracket": ("[0, 1]", "[0, 1", ["not valid YAML"]),
+    "tabs": ("  model:", "\tmodel:", ["3:1: a tab in the indentation", "indent with spaces"]),
+    "unclosed bracket": ("[0, 1]", "[0, 1", ["7:8: this [ is not closed", "add the closing bracket"]),
     "a tag": ("seeds: [0, 1]", "seeds: !!python/object:os.system [0]", ["7:8: the tag", "is not allowed"]),
     "a list at the top": (re.compile(".*", re.S), "- a\n- b\n", ["1:1: a study file is a mapping"]),
     "an empty file": (re.compile(".*", re.S), "", ["1:1: the file is empty"]),
@@ -328,7 +333,7 @@ MISTAKES = {
     "a design twice": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0}}\ndesign: [factorial, factorial]\n",
-        ["10:9: design: 'factorial' stands twice", "name each once"],
+        ["10:9: design: 'factorial' is listed twice", "name each once"],
     ),
     "a component without options": (
         VARY,
@@ -348,7 +353,7 @@ MISTAKES = {
     "a component whose off is the baseline": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0.2}}\ndesign: leave_one_out\n",
-        ["9:18: 'dropout' off is the same training as the baseline", "give options that differ"],
+        ["9:18: 'dropout' off is the same training as the baseline", "give other options"],
     ),
     "a component whose on is its off": (
         VARY,
@@ -358,14 +363,14 @@ MISTAKES = {
     "a component that the baseline has neither on nor off": (
         VARY,
         "components:\n  dropout: {on: {model.dropout: 0.5}, off: {model.dropout: 0}}\ndesign: leave_one_out\n",
-        ["9:3: the baseline has the component 'dropout' neither on nor off", "model.dropout: 0.5 or 0"],
+        ["9:3: in the baseline, the component 'dropout' is neither on nor off", "model.dropout: 0.5 or 0"],
     ),
     "a component whose sides name different options": (
         VARY,
         "components:\n"
         "  dropout: {on: {model.dropout: 0.2, model.norm: none}, off: {model.dropout: 0}}\n"
         "design: leave_one_out\n",
-        ["9:3: on and off of 'dropout' name different options: model.norm", "give each in both"],
+        ["9:3: on and off of 'dropout' name different options: model.norm", "give the same options in both"],
     ),
     "a design without components": (
         VARY,
@@ -375,12 +380,12 @@ MISTAKES = {
     "components without a design": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0}}\n",
-        ["8:1: no design says which arms", "add design: leave_one_out or"],
+        ["8:1: the components have no design", "add design: leave_one_out or"],
     ),
     "a component twice": (
         VARY,
         "components:\n  dropout: {off: {model.dropout: 0}}\n  dropout: {off: {model.norm: batch}}\ndesign: factorial\n",
-        ["10:3: the key 'dropout' stands twice", "the first stands in line 9"],
+        ["10:3: duplicate key 'dropout'", "the first one is in line 9"],
     ),
     "an unknown variable in a component": (
         VARY,
@@ -412,14 +417,14 @@ MISTAKES = {
         "  e: {on: {model.init: xavier}}\n"
         "  f: {on: {model.width: 2}}\n"
         "design: factorial\n",
-        ["15:9: a factorial design of 6 components has 64 arms, x 2 seeds = 128 runs", "at most 5"],
+        ["15:9: a factorial design of 6 components has 64 variants, x 2 seeds = 128 runs", "at most 5"],
     ),
     "leaving one out where not all is there": (
         VARY,
         "components:\n  a: {off: {model.dropout: 0}}\n  b: {on: {model.norm: batch}}\ndesign: leave_one_out\n",
         [
-            "11:9: leave_one_out compares with everything on, but the baseline is without b",
-            "write model.norm: batch into the baseline",
+            "11:9: leave_one_out needs every component on in the baseline, but these are off: b",
+            "set model.norm: batch in the baseline",
         ],
     ),
     "a need that is no component": (
@@ -444,7 +449,7 @@ MISTAKES = {
         "  a: {off: {model.dropout: 0}, needs: norm}\n"
         "  norm: {on: {model.norm: batch}}\n"
         "design: add_one_in\n",
-        ["9:39: in the baseline 'a' is on, but not 'norm', which it needs", "switch both on"],
+        ["9:39: in the baseline 'a' is on, but 'norm', which it needs, is off", "switch both on"],
     ),
     "a need that is not told": (
         VARY,
@@ -452,7 +457,7 @@ MISTAKES = {
         "  norm: {on: {model.norm: batch}}\n"
         "  place: {on: {model.norm_position: after}}\n"
         "design: add_one_in\n",
-        ["10:15: 'place' on is the same training as the baseline", "say so: needs"],
+        ["10:15: 'place' on is the same training as the baseline", "declare that: needs"],
     ),
     "a combination named like an arm of the design": (
         VARY,
@@ -462,7 +467,7 @@ MISTAKES = {
         "design: factorial\n"
         "combine:\n"
         "  everything: {model.dropout: 0.5, model.norm: layer}\n",
-        ["11:9: the name 'everything' is taken", "rename"],
+        ["11:9: the name 'everything' is already used", "rename"],
     ),
     "an arm of a design that cannot be": (
         VARY,
@@ -489,6 +494,86 @@ MISTAKES = {
         "grid:\n  g: {model.dropout: [0.1, 0.1], model.norm: [batch]}\n",
         ["two points of grid.g are the same training: 'dropout=0.1, norm=batch' again", "list each value once"],
     ),
+    "another name of weight decay": (
+        "momentum: 0.9",
+        "l2: 0.1",
+        ["4:35: unknown key 'l2'", "did you mean 'weight_decay'?"],
+    ),
+    "the learning rate spelt out": ("lr: 0.1", "learning_rate: 0.1", ["4:26: unknown key", "did you mean 'lr'?"]),
+    "epochs in the wrong section": (
+        "dropout: 0.2",
+        "epochs: 5",
+        ["3:25: unknown key 'epochs'", "write it in the baseline, as train: {epochs: ...}"],
+    ),
+    "the learning rate outside of its section": (
+        "seeds: [0, 1]",
+        "seeds: [0, 1]\nlr: 0.1",
+        ["8:1: unknown key 'lr'", "write it in the baseline, as optimizer: {lr: ...}"],
+    ),
+    "a section outside of the baseline": (
+        "seeds: [0, 1]",
+        "seeds: [0, 1]\nmodel: lenet5",
+        ["8:1: unknown key 'model'", "it is a key of the baseline"],
+    ),
+    "seeds inside the baseline": (
+        "  train:",
+        "  seeds: 3\n  train:",
+        ["6:3: unknown key 'seeds'", "of the whole file"],
+    ),
+    "batchsize": ("epochs: 5", "epochs: 5, batchsize: 8", ["unknown key 'batchsize'", "did you mean 'batch_size'?"]),
+    "bs": ("epochs: 5", "epochs: 5, bs: 8", ["unknown key 'bs'", "did you mean 'batch_size'?"]),
+    "wd under vary": (
+        "model.dropout: [0.5]",
+        "wd: [0.1]",
+        ["9:3: unknown variable 'wd'", "write optimizer.weight_decay"],
+    ),
+    "dropout_rate": ("dropout: 0.2", "dropout_rate: 0.2", ["unknown key 'dropout_rate'", "did you mean 'dropout'?"]),
+    "no space after a colon": ("epochs: 5", "epochs:5", ["6:11: unknown key 'epochs:5'", "with a colon and a space"]),
+    "seeds without brackets": (
+        "[0, 1]",
+        "0,1,2",
+        ["7:8: seeds is '0,1,2'; it must be a list", "write seeds: [0, 1, 2]"],
+    ),
+    "seeds as a range": ("[0, 1]", "2-4", ["seeds is '2-4'", "write seeds: [2, 3, 4]"]),
+    "values without brackets": (
+        "[0.5]",
+        "0.1, 0.5",
+        ["9:18: vary.model.dropout is", "write model.dropout: [0.1, 0.5]"],
+    ),
+    "a short form that is misspelt": ("{name: cosine}", "cosin", ["5:13: unknown schedule 'cosin'", "'cosine'"]),
+    "a short form that lacks an option": ("{name: cosine}", "step", ["5:3: baseline.schedule has no 'step_size'"]),
+    "a key indented too far": ("  train:", "     train:", ["6:6: wrong indentation: 5 spaces, where 2 or 0 would fit"]),
+    "a key indented too little": ("  train:", " train:", ["6:2: wrong indentation: 1 space, where 2 or 0 would fit"]),
+    "a line without a colon": (
+        "  schedule: {name: cosine}",
+        "  schedule",
+        ["5:3: this line has no colon", "key: value"],
+    ),
+    "a comma left out": ("digits}", "digits limit: 90}", ["2:28: a comma is missing before this"]),
+    "a bracket of the wrong kind": ("digits}", "digits]", ["2:22: ] does not close the {"]),
+    "a quote never closed": ("digits}", "'digits}", ["2:16: this quote is never closed"]),
+    "a colon in a title": (
+        "baseline:",
+        "title: What: this\nbaseline:",
+        ["1:12: a colon inside a value", "into quotes"],
+    ),
+    "a name with a line break": (
+        VARY,
+        'combine:\n  "a\\nb": {model.dropout: 0.5, model.norm: layer}\n',
+        ["9:3: the name 'a\\nb' has a line break"],
+    ),
+    "a control that repeats the baseline": (
+        re.compile(r"seeds: .*", re.S),
+        "seeds: [0, 1000000]\ncontrols: [a/a]\n",
+        ["7:12: the control of seed 0 would be the baseline of seed 1000000"],
+    ),
+    "too many runs": (
+        re.compile(r"seeds: .*", re.S),
+        f"seeds: 100000\nvary: {{optimizer.lr: {[n / 1000 for n in range(1, 100)]}}}\n",
+        ["7:8: 100 variants x 100,000 seeds = 10,000,000 runs", "the limit is 100,000 runs"],
+    ),
+    "a number beyond single precision": ("lr: 0.1", "lr: 1e300", ["4:30:", "1e+300 is too large or too small"]),
+    "a number below single precision": ("[0.5]", "[1e-300]", ["9:19:", "1e-300 is too large or too small"]),
     "a grid too large": (
         VARY,
         "grid:\n  g: {optimizer.lr: [1,2,3,4,5,6,7,8,9,10,11], optimizer.weight_decay: [1,2,3,4,5,6,7,8,9,10]}\n",
@@ -547,6 +632,47 @@ def test_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
         load_study(tmp_path / "dropuot.yaml")
 
 
+def test_a_missing_file_is_not_taken_for_one_that_is_named_quite_differently(tmp_path: Path) -> None:
+    (tmp_path / "zh.yaml").write_text(SOUND)
+    with pytest.raises(UserError, match=r"study files nearby: .*zh\.yaml") as caught:
+        load_study(tmp_path / "nosuch.yaml")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_a_pipe_is_refused_without_being_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(UserError, match="is a pipe or device, not a file"):
+        load_study(tmp_path / "pipe.yaml")
+
+
+def test_a_file_of_20_gigabytes_is_refused_without_being_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    with path.open("wb") as file:
+        file.truncate(20 * 10**9)
+    with pytest.raises(UserError, match="has 20,000,000,000 bytes; the limit is 1,000,000"):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("images", "images/inner"),
+        ("images/inner/train", "images/inner"),
+        ("images/inner/train/cat", "images/inner"),
+    ],
+)
+def test_an_image_folder_of_another_level_is_named(
+    named: str, meant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("images/inner/train/cat").mkdir(parents=True)
+    Path("study.yaml").write_text(SOUND.replace("{name: digits}", f"{{name: image_folder, path: {named}}}"))
+    with pytest.raises(FileError) as caught:
+        load_study(Path("study.yaml"))
+    assert f"2:36: {named} has no folder train/" in str(caught.value)
+    assert f"write path: {meant}, the folder that contains train/" in str(caught.value)
+
+
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_bytes(b"baseline: \xff\xfe")
@@ -555,7 +681,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="can't be read"):
+    with pytest.raises(UserError, match="is a folder, not a file"):
         load_study(tmp_path)
 
 
@@ -567,6 +693,8 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
         ("model.dropout=2", "--set model.dropout=2: baseline.model.dropout is 2; it must be below 1"),
         ("data.name=digitz", "--set data.name=digitz: unknown data set 'digitz'"),
         ("seeds=[]", "--set seeds=[]: seeds is empty"),
+        ("lr=0.1", "write optimizer.lr"),
+        ("learning_rate=0.1", "write optimizer.lr"),
     ],
 )
 def test_a_wrong_setting_of_the_command_line_is_named(setting: str, message: str, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_what_a_new_choice_shares_with_the_old_one_keeps_its_value(tmp_path: Pat
 
 
 def test_a_kernel_for_each_convolution_may_be_the_same_kernel(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="repeats 'kernel_size=3'"):
+    with pytest.raises(FileError, match="is the same as 'kernel_size=3'"):
         load(tmp_path, "  model.kernel_size: [3, [3, 3]]\n")
 
 

@@ -11,18 +11,22 @@ from markupsafe import Markup, escape
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
-from ablation.plain import clean
+from ablation.plain import clean, read_file
 
 FILE = "interpretation.md"
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
+MOST_BYTES = 1_000_000
 _DEEPER = 2
 """The headings of the author stand below that of the section."""
 
 
 def read_interpretation(folder: Path) -> str:
-    """The text of the author's file in the folder of the report; empty where there is none."""
+    """The text of the author's file in the folder of the report; empty where there is none.
+
+    Raises UserError for what is not a file, or is larger than `MOST_BYTES`.
+    """
     path = folder / FILE
-    return clean(path.read_text(encoding="utf-8", errors="replace")).strip() if path.is_file() else ""
+    return clean(read_file(path, MOST_BYTES).decode("utf-8", "replace")).strip() if path.exists() else ""
 
 
 def to_html(text: str) -> Markup:

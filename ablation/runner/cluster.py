@@ -197,7 +197,7 @@ class RayPool:
             self._alive = now
         elif now - self._alive > NODE_SECONDS:
             what = f"no node of the cluster has started a worker for {NODE_SECONDS / 60:.0f} min"
-            raise UserError(what, "`ray status` shows what it has free; the same command goes on from here")
+            raise UserError(what, "`ray status` shows what it has free; the same command resumes from here")
 
     def _assign(self) -> Iterator[Event]:
         """Give queued runs to idle actors."""

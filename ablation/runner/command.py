@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from ablation.console import Preparer, StudyProgress, duration, make_console
+from ablation.console import SMOKE, Preparer, StudyProgress, duration, make_console, study_size
 from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.fixes import fixes_of
+from ablation.load import load_study
 from ablation.manifest import Manifest, make_manifest
+from ablation.plain import clean
 from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
 from ablation.runner.code import announce_code
@@ -19,21 +24,25 @@ from ablation.runner.local import LocalPool
 from ablation.runner.study import MOST_ATTEMPTS, Outcome, given_up, plan_study, prepare_data, still_to_do, train_runs
 from ablation.store import Store, read_json, set_aside, write_json, writing
 from ablation.study import Study
+from ablation.words import plural
 
 if TYPE_CHECKING:
     from ablation.runner.cluster import RayPool
 
 
 def run_study(study: Study, options: argparse.Namespace) -> int:
-    """Train what is still to be trained of `study` and return the exit code."""
+    """Train the runs of `study` that are not finished and return the exit code."""
     console = make_console()
     store = Store(options.results)
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
     before = _stored(store, slug(study.name))
+    if before:
+        _refuse_other_study(before, study, store)
     seen = before if before and _any_finished(before, store) else None
     judged = seen is not None and _could_be_judged(seen, store)
-    manifest = make_manifest(plan, options.command_line, seen, judged=judged)
+    file = os.path.relpath(Path(study.file).resolve(), store.root.resolve())
+    manifest = make_manifest(plan, options.command_line, seen, judged=judged, file=clean(file))
     if before and not options.new_data:
         _refuse_changed_data(before, manifest, store)
     with writing(store.root):
@@ -45,16 +54,16 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     done = distinct - len(todo)
     resting = {} if options.retry else {run.key: run for run in given_up(todo, store)}
     todo = [run for run in todo if run.key not in resting]
-    arms = len({run.variant for run in runs})
-    size = f"{arms} variants x {len(study.seeds)} seeds"
-    console.print(f"[bold]{escape(study.name)}[/]: {size}, {done} of {distinct} runs done")
+    size = study_size(len({run.variant for run in runs}), len(study.seeds))
+    console.print(f"[bold]{escape(study.name)}[/]: {size}, {done} of {plural(distinct, 'run')} finished")
     if study.smoke:
-        console.print("[yellow]smoke run: tiny subset, the figures mean nothing[/]")
+        console.print(SMOKE, style="yellow")
     if resting:
-        _tell_of_resting(list(resting.values()), console)
+        _print_given_up(list(resting.values()), console)
     _announce_retraining(todo, store, console)
+    following = _what_follows(plan, runs, store, options)
     if not todo:
-        console.print("nothing left to train; next: [bold]ablate report[/]")
+        console.print(f"nothing left to train; {following}")
         return 2 if resting else 0
     with _open_pool(options) as pool:
         for reason in pool.unusable:
@@ -64,15 +73,43 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         progress = StudyProgress(console, study.name, len(todo) + done, done, todo, workers)
         with progress.showing():
             outcome = train_runs(todo, data, store, pool, options.threads, progress, progress.stopping)
-    return _conclude(console, outcome, duration(progress.elapsed))
+    return _conclude(console, outcome, duration(progress.elapsed), following)
 
 
-def _tell_of_resting(runs: list[Run], console: Console) -> None:
+def _what_follows(plan: Plan, runs: list[Run], store: Store, options: argparse.Namespace) -> str:
+    """What to do once `runs` are finished: the report, or the runs that `--only` left out."""
+    chosen = {run.key for run in runs}
+    others = still_to_do([run for run in plan.runs if run.key not in chosen], store)
+    if others:
+        verb = "is" if len(others) == 1 else "are"
+        return f"{plural(len(others), 'run')} of the study {verb} not finished: leave out --only to train the rest"
+    place = "" if options.results == Path("results") else f" --results {shlex.quote(str(options.results))}"
+    return f"next: [bold]ablate report{escape(place)}[/]"
+
+
+def _refuse_other_study(before: Manifest, study: Study, store: Store) -> None:
+    """Raise UserError where another study has the same name or folder, so that its study.json would be replaced."""
+    hint = "give one of them another name (study: NAME)"
+    if before.name != study.name:
+        message = f"the study {study.name!r} would replace {before.name!r}: both have the folder {before.folder}/"
+        raise UserError(message, hint)
+    other = Path(os.path.normpath(store.root.resolve() / before.file))
+    try:
+        if not before.file or other.samefile(study.file):
+            return
+        known = load_study(other, overrides=before.overrides, smoke=before.smoke, need_data=False)
+    except (UserError, OSError):  # the study was moved here, or is no longer there
+        return
+    if known.name == study.name and known.source != study.source:
+        raise UserError(f"two study files are named {study.name!r}: {other} was run before {study.file}", hint)
+
+
+def _print_given_up(runs: list[Run], console: Console) -> None:
     names = ", ".join(run.label for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
     what = "1 run has" if len(runs) == 1 else f"{len(runs)} runs have"
     console.print(
         f"[yellow]{what} failed {MOST_ATTEMPTS} times and {'is' if len(runs) == 1 else 'are'} left out[/] "
-        f"({escape(names)}); [bold]ablate status[/] says why, and [bold]--retry failed[/] tries again"
+        f"({escape(names)}); [bold]ablate status[/] shows why, and [bold]--retry failed[/] tries again"
     )
 
 
@@ -97,7 +134,7 @@ def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
 
 
 def _stored(store: Store, folder: str) -> Manifest | None:
-    """The study's manifest so far; one that cannot be read is set aside, since this command writes it anew."""
+    """The study's manifest so far; one that cannot be read is set aside, since this command writes a new one."""
     path = store.study_file(folder)
     if not path.exists():
         return None
@@ -124,14 +161,14 @@ def _could_be_judged(manifest: Manifest, store: Store) -> bool:
 
 
 def _refuse_changed_data(before: Manifest, now: Manifest, store: Store) -> None:
-    """Raise UserError where runs were begun on other images than those that are there now under the same name."""
+    """Raise UserError where runs were started on other images than those that have the same name now."""
     begun = sum(store.run(name).started for seeds in before.folders.values() for name in seeds.values())
     changed = [key for key, mark in now.fingerprints.items() if before.fingerprints.get(key, mark) != mark]
     if begun and changed:
         was, is_now = before.fingerprints[changed[0]], now.fingerprints[changed[0]]
         raise UserError(
-            f"the images of {now.name} have changed since {begun} of its runs were begun (from {was} to {is_now})",
-            "put the old images back, give the study another name, or train all its runs again with --new-data",
+            f"the images of {now.name} have changed since {plural(begun, 'run')} started (from {was} to {is_now})",
+            "restore the old images, give the study another name, or train all its runs again with --new-data",
         )
 
 
@@ -144,20 +181,20 @@ def _chosen(plan: Plan, only: list[str]) -> list[Run]:
     return [run for run in plan.runs if not only or run.variant in only]
 
 
-def _conclude(console: Console, outcome: Outcome, elapsed: str) -> int:
-    """Say what came of it, and what to do next. Raises StorageError where results could not be written."""
+def _conclude(console: Console, outcome: Outcome, elapsed: str, following: str) -> int:
+    """Print the outcome, and what to do next. Raises StorageError where results could not be written."""
     if outcome.storage:
-        hint = "what is trained is kept, each run up to its last whole epoch; mend this and run the same command again"
+        hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
         raise StorageError(outcome.storage, hint)
     finished = len(outcome.done) + len(outcome.diverged)
-    parts = [f"{finished} runs trained"]
+    parts = [f"{plural(finished, 'run')} trained"]
     parts += [f"{len(outcome.diverged)} of them diverged"] if outcome.diverged else []
     parts += [f"[red]{len(outcome.failed)} failed[/]"] if outcome.failed else []
     console.print(f"{', '.join(parts)} in {elapsed}")
     for run, message in outcome.failed:
         console.print(f"  [red]{escape(run.label)}[/]: {escape(message)}")
     if outcome.stopped:
-        console.print("stopped before the end; the same command goes on from here")
+        console.print("stopped; the same command resumes from here")
     else:
-        console.print("next: [bold]ablate report[/]")
+        console.print(following)
     return 2 if outcome.failed else 1 if outcome.stopped else 0

@@ -36,9 +36,11 @@ def choose_devices(request: str, accelerators: Sequence[str], unusable: Sequence
         raise UserError(f"unknown device {request!r}", "use auto, cpu, cuda, or cuda:0,2")
     missing = [name for name in wanted if name not in accelerators]
     if missing or not wanted:
-        here = ", ".join(accelerators) or "no CUDA device"
-        what = f"{', '.join(missing) or 'no CUDA device'} is not available"
-        raise UserError(f"--device {request}: {what}", "; ".join([f"this machine has {here}", *unusable]))
+        available = ", ".join(accelerators)
+        hint = f"this machine has {available}" if available else "use --device cpu"
+        hint = "; ".join([hint, *unusable])
+        what = f"this machine has no {', '.join(missing)}" if missing else "this machine has no CUDA device"
+        raise UserError(f"--device {request}: {what}", hint)
     return wanted
 
 

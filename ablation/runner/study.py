@@ -59,7 +59,7 @@ def plan_study(study: Study) -> Plan:
     """The plan of a study, with its data sets and weights looked at for their fingerprints."""
     fingerprints = {key: fingerprint(data) for key, data in data_sources(study).items()}
     weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
-    code = {name: find(name, Path(study.folder)) for name in code_sources(study)}
+    code = {name: find(name, Path(study.file).parent) for name in code_sources(study)}
     return make_plan(study, fingerprints, weights, code)
 
 

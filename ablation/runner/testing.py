@@ -138,7 +138,8 @@ def _refuse_unfinished(store: Store, manifest: Manifest, candidates: dict[str, C
     names = {manifest.run_folder(arm.name, seed) for arm in manifest.arms for seed in manifest.seeds}
     unfinished = [name for name in names if not store.run(name).finished]
     if unfinished and not partial:
-        message = f"{len(unfinished)} of {plural(len(names), 'run')} of {manifest.name!r} are not finished"
+        verb = "is" if len(unfinished) == 1 else "are"
+        message = f"{len(unfinished)} of {plural(len(names), 'run')} of {manifest.name!r} {verb} not finished"
         hint = "finish them first with ablate run; --partial opens the test set for the others now"
         raise UserError(message, hint)
     if not candidates:

@@ -124,6 +124,7 @@ def trends(
 def orthogonal_weights(levels: npt.ArrayLike) -> FloatArray:
     """Weights of the linear and, from three levels, the quadratic coefficient; shape (1 or 2, L).
 
+    Levels that differ by no more than rounding errors of their range count as one, since no curve fits through them.
     Orthogonal polynomials for arbitrary spacing (Robson 1959, Biometrics 15), scaled so that the weights applied to
     u + v x + w x^2 give the slope of its least-squares line and w. Raises ValueError for fewer than two levels,
     repeated or non-finite ones.
@@ -134,7 +135,7 @@ def orthogonal_weights(levels: npt.ArrayLike) -> FloatArray:
     span = float(np.ptp(x))
     linear = (x - x.mean()) / span
     rows = [linear / (linear @ linear) / span]
-    if len(x) > 2:
+    if len(np.unique(linear.round(12))) > 2:
         square = linear**2 - np.mean(linear**2)
         square -= (square @ linear) / (linear @ linear) * linear
         rows.append(square / (square @ square) / span**2)

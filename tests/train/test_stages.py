@@ -202,8 +202,8 @@ def test_another_optimiser_keeps_what_it_shares_with_that_of_the_recipe(study) -
 
 
 MISTAKES = {
-    "the stages have 5 epochs together": staged("{epochs: 2}", "{epochs: 3}", more="    epochs: 9\n"),
-    "patience does not go with stages": staged("{epochs: 2}", "{epochs: 3}", more="    patience: 3\n"),
+    "the stages have 5 epochs in total": staged("{epochs: 2}", "{epochs: 3}", more="    epochs: 9\n"),
+    "patience cannot be combined with stages": staged("{epochs: 2}", "{epochs: 3}", more="    patience: 3\n"),
     "stage 2: sgd has no option 'momentun'": staged("{epochs: 2}", "{epochs: 3, optimizer: {momentun: 0.5}}"),
     "stage 1: lr: ": staged("{epochs: 2, optimizer: {lr: -1}}"),
     "unknown key 'epoch'": staged("{epoch: 2}"),
