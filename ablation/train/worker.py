@@ -93,8 +93,11 @@ def _prepare(request: Prepare, pipe: Connection) -> Prepared:
     def progress(what: str, done: int, total: int) -> None:
         pipe.send(Preparing(what, done, total))
 
+    def notice(line: str) -> None:
+        pipe.send(Preparing("", 0, 0, line))
+
     try:
-        folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part)
+        folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part, notice)
         if request.classes:
             sources.check_classes(folder, request.classes)
         return Prepared(folder)
