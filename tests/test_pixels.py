@@ -249,6 +249,18 @@ def test_the_fingerprint_says_that_images_are_decoded_by_their_meaning(tmp_path:
     assert deep.endswith("-8px-d2")
 
 
+def test_a_study_whose_images_were_decoded_otherwise_is_told_so(tmp_path: Path, ablate: Ablate) -> None:
+    write_folder(tmp_path, {"cat/x.png": encoded(ramp(65_535, np.uint16))})
+    (tmp_path / "odd.yaml").write_text(STUDY)
+    assert ablate("run", "odd.yaml", "--device", "cpu").returncode == 0
+    path = tmp_path / "results" / "studies" / "odd" / "study.json"
+    path.write_text(path.read_text().replace("8px-d2", "8px"))  # as an earlier version wrote it
+    answer = ablate("run", "odd.yaml", "--device", "cpu")
+    assert answer.returncode == 1
+    assert "some images of odd are decoded differently now than when 1 of its runs were begun" in answer.stderr
+    assert "--new-data" in answer.stderr
+
+
 def _png(width: int, height: int) -> bytes:
     """The head of a PNG and no more: whoever decodes it first has an empty image of this size in memory."""
 
