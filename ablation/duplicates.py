@@ -104,7 +104,8 @@ def _at(sums: Floats, axis: int, cells: int) -> Floats:
     below = np.floor(edges).astype(np.int64)
     share = (edges - below).reshape([-1 if own == axis else 1 for own in range(3)])
     low, high = np.take(sums, below, axis), np.take(sums, np.minimum(below + 1, last), axis)
-    return low + (high - low) * share
+    between: Floats = low + (high - low) * share
+    return between
 
 
 def compare_folders(train: Path, test: Path) -> dict[str, Any] | None:
