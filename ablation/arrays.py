@@ -1,17 +1,31 @@
-"""A prepared data set as arrays, in the folder where it lies or on its way to another machine. No torch here."""
+"""A prepared data set as arrays, in its folder or on its way to another machine, and never other than it was written.
+
+The folder holds a file for each array, the names of the images, and `meta.json` with the length and SHA-256 of each.
+No torch here.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ablation.errors import UserError
+from ablation.data_summary import DataSummary
+from ablation.errors import StorageError, UserError
+from ablation.fingerprint import file_sha256
+from ablation.plan import canonical_json
+from ablation.store import replace, write_json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_ARRAYS = ("images", "labels", "sums", "twins")
+_META, _NAMES, _VERIFIED = "meta.json", "names.json", "verified.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +33,7 @@ class Arrays:
     """Images (n, height, width, channels) as uint8, labels (n,) as int64, the names of the classes.
 
     And of each image the sums of its pixels and their squares (n, channels, 2), and the first that is the same (n,).
+    `summary` says what was read of an image folder.
     """
 
     images: NDArray[np.uint8]
@@ -26,19 +41,123 @@ class Arrays:
     classes: tuple[str, ...]
     sums: NDArray[np.int64]
     twins: NDArray[np.int64]
+    summary: DataSummary | None = None
+
+
+class DamagedError(UserError):
+    """Prepared data that are not what was written; they are prepared again from their source.
+
+    `earlier`: nothing says what was written, since a version without digests wrote them.
+    """
+
+    def __init__(self, folder: Path, fault: str, *, earlier: bool = False) -> None:
+        super().__init__(f"the decoded images in {folder} are damaged: {fault}", "run again: they are decoded again")
+        self.folder, self.fault, self.earlier = folder, fault, earlier
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.folder, self.fault)
+
+
+def write_arrays(folder: Path, arrays: Arrays, names: Sequence[str]) -> None:
+    """Write a data set into an empty folder, so that it survives a loss of power; `names` are those of its images.
+
+    Raises StorageError.
+    """
+    import numpy as np
+
+    for name in _ARRAYS:
+        array = getattr(arrays, name)
+        replace(folder / f"{name}.npy", lambda file, a=array: np.save(file, a, allow_pickle=False), durable=True)  # type: ignore[misc]
+    replace(folder / _NAMES, lambda file: file.write(json.dumps(list(names)).encode()), durable=True)
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in _files()}
+    summary = asdict(arrays.summary) if arrays.summary else None
+    meta: dict[str, Any] = {"classes": list(arrays.classes), "summary": summary, "files": files}
+    write_json(folder / _META, {**meta, "digest": _digest(meta)}, durable=True)
+    _remember(folder, _stamps(folder))
 
 
 def read_arrays(folder: Path) -> Arrays:
     """Map the arrays of a prepared data set into memory: its pages are shared by all processes that do so.
 
-    Raises UserError where a file of it is damaged, or holds more than numbers, which would have to be run to be read.
+    Raises DamagedError where they are not what was written.
     """
     import numpy as np
 
+    meta = verify(folder)
     try:
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-        labels, sums, twins = (np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("labels", "sums", "twins"))
-        classes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["classes"]
-    except (OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"the decoded images in {folder} are damaged: {error}", "remove that folder") from None
-    return Arrays(np.asarray(images), labels, tuple(classes), sums, twins)
+        labels, sums, twins = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS[1:])
+        summary = DataSummary.from_json(meta["summary"]) if meta["summary"] else None
+        return Arrays(np.asarray(images), labels, tuple(meta["classes"]), sums, twins, summary)
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(folder, str(error)) from None
+
+
+def read_names(folder: Path) -> list[str]:
+    """The names of the images of a prepared data set, in their order. Raises DamagedError."""
+    verify(folder)
+    names: list[str] = json.loads((folder / _NAMES).read_bytes())
+    return names
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The meta data of a prepared data set whose files are those that were written.
+
+    Their digests are computed once, and again where the system says that a file was touched since. Raises
+    DamagedError.
+    """
+    meta = _read_meta(folder)
+    try:
+        stamps = _stamps(folder)
+        if _remembered(folder) == stamps:
+            return meta
+        for name in _files():
+            known, path = meta["files"][name], folder / name
+            if path.stat().st_size != known["bytes"]:
+                raise DamagedError(folder, f"{name} has {path.stat().st_size:,} bytes instead of {known['bytes']:,}")
+            if file_sha256(path) != known["sha256"]:
+                raise DamagedError(folder, f"{name} is not what was written")
+    except (OSError, KeyError, TypeError) as error:
+        raise DamagedError(folder, str(error)) from None
+    with suppress(StorageError):  # where nothing can be written, the next process verifies the files again
+        _remember(folder, stamps)
+    return meta
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    try:
+        meta = json.loads((folder / _META).read_bytes())
+        digest = meta.pop("digest", None)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DamagedError(folder, f"{_META} cannot be read ({error})") from None
+    if digest is None:
+        raise DamagedError(folder, "they have no digests to verify them by", earlier=True)
+    if digest != _digest(meta):
+        raise DamagedError(folder, f"{_META} is not what was written")
+    return dict(meta)
+
+
+def _files() -> list[str]:
+    return [*(f"{name}.npy" for name in _ARRAYS), _NAMES]
+
+
+def _digest(meta: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(meta).encode()).hexdigest()
+
+
+def _stamps(folder: Path) -> dict[str, list[int]]:
+    """What the system says of each file; any write changes it, whatever the time of modification is set to."""
+    stats = {name: (folder / name).stat() for name in _files()}
+    return {name: [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for name, s in stats.items()}
+
+
+def _remembered(folder: Path) -> object:
+    """The stamps of the files when their digests were last computed; None where that is not known."""
+    try:
+        return json.loads((folder / _VERIFIED).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _remember(folder: Path, stamps: Mapping[str, list[int]]) -> None:
+    replace(folder / _VERIFIED, lambda file: file.write(json.dumps(stamps).encode()))

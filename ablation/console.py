@@ -250,6 +250,8 @@ class Preparer:
     _last: float = field(default_factory=time.monotonic)
 
     def __call__(self, event: Preparing) -> None:
-        if time.monotonic() - self._last > 2.0:
+        if event.notice:
+            self.console.print(f"[dim]data[/]     {escape(event.notice)}", soft_wrap=True)
+        elif time.monotonic() - self._last > 2.0:
             self._last = time.monotonic()
             self.console.print(f"[dim]{escape(event.what)}: {event.done:,} of {event.total:,} images[/]")

@@ -5,78 +5,27 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import Path
 
-from ablation import archives
 from ablation.errors import UserError
+from ablation.image_folder import Part, list_images, open_archive
 from ablation.networks import Model
 from ablation.plan import canonical_json, slug
 from ablation.registry import DATA, TORCHVISION
 from ablation.study import Data, ImageFolder, Synthetic
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm"})
-Part = Literal["train", "test"]
 BUILTIN_VERSION = 1
 """Raised when the images of a built-in data set would be read differently."""
 CACHE_VERSION = 2
 """Raised when the files of decoded images change their form."""
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """One image: its name below the root (`train/<class>/...`), where it lies, and the class that its folder names."""
-
-    name: str
-    location: Path | str
-    """The file itself, or its name inside the zip file."""
-    label: str
-
-    def read(self, archive: zipfile.ZipFile | None) -> bytes:
-        """The bytes of the file."""
-        return archives.read(archive, str(self.location)) if archive else Path(self.location).read_bytes()
-
-
-def list_images(root: Path, part: str) -> list[ImageFile]:
-    """The images below `<part>/<class>/` of a folder or zip file, in a fixed order. Other files are left alone.
-
-    A zip file may hold everything inside one folder. Raises UserError where there are not at least two classes.
-    """
-    if root.is_dir():
-        files: dict[str, Path | str] = {
-            path.relative_to(root).as_posix(): path for path in (root / part).rglob("*") if path.is_file()
-        }
-    elif zipfile.is_zipfile(root):
-        files = dict(archives.members(root))
-    else:
-        raise UserError(f"{root} is neither a folder nor a zip file", "data.path names the folder that holds train/")
-    found = []
-    for name in sorted(files):
-        path = PurePosixPath(name)
-        if path.parts[:1] == (part,) and len(path.parts) >= 3 and path.suffix.lower() in SUFFIXES:
-            found.append(ImageFile(name, files[name], _label(path.parts[1])))
-    if len({image.label for image in found}) < 2:
-        hint = f"put the images of each class into {part}/<class>/ below it"
-        raise UserError(f"{root} holds images of fewer than two classes below {part}/", hint)
-    return found
-
-
-def _label(folder: str) -> str:
-    """The name of a folder as text that JSON can hold; bytes that are no UTF-8 are spelt out."""
-    return os.fsencode(folder).decode("utf-8", "backslashreplace")
-
-
-def open_archive(root: Path) -> zipfile.ZipFile | None:
-    """The zip file at `root`, open for reading; None for a folder."""
-    return None if root.is_dir() else archives.open_archive(root)
+DECODED = "-d2"
+"""Ends the fingerprint of images some of which `pixels` converts: versions before had decoded them to other pixels."""
 
 
 def class_count(data: Data) -> int:
     """How many classes a data set has. Raises UserError where an image folder has none."""
     if isinstance(data, ImageFolder):
-        return len({image.label for image in list_images(Path(data.path), "train")})
+        return len(list_images(Path(data.path), "train").classes)
     return data.classes if isinstance(data, Synthetic) else DATA[data.name].classes
 
 
@@ -88,7 +37,8 @@ def cache_folder(name: str, fingerprint: str, part: str) -> str:
 def fingerprint(data: Data, part: Part = "train") -> str:
     """The fingerprint of one part of a data set. Raises UserError where an image folder does not have it."""
     if isinstance(data, ImageFolder):
-        return f"{_folder_digest(Path(data.path), part)}-{data.size}px"
+        digest, converted = _folder_digest(Path(data.path), part)
+        return f"{digest}-{data.size}px{DECODED if converted else ''}"
     version = f"v{BUILTIN_VERSION}" if part == "train" else f"{part}-v{BUILTIN_VERSION}"
     if isinstance(data, Synthetic):
         own = {"shape": data.shape, "classes": data.classes, "samples": data.samples}
@@ -148,15 +98,19 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folder_digest(root: Path, part: Part) -> str:
-    digest = hashlib.sha256()
-    images = list_images(root, part)
+def _folder_digest(root: Path, part: Part) -> tuple[str, bool]:
+    """(digest of the names and bytes of all images, whether the pixels of any are converted by their meaning)."""
+    from ablation import pixels  # Pillow and numpy, which light commands do without
+
+    digest, converted = hashlib.sha256(), False
+    images = list_images(root, part).images
     archive = open_archive(root)
     try:
         for image in images:
-            content = hashlib.sha256(image.read(archive)).digest()
-            digest.update(os.fsencode(image.name) + b"\0" + content)
+            content = image.read(archive)
+            digest.update(os.fsencode(image.name) + b"\0" + hashlib.sha256(content).digest())
+            converted = converted or pixels.is_converted(content)
     finally:
         if archive:
             archive.close()
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16], converted

@@ -94,11 +94,12 @@ class Broken:
 
 @dataclass(frozen=True)
 class Preparing:
-    """Data are being decoded: what, how many images so far, and of how many."""
+    """Data are being decoded: what, how many images so far, and of how many; or a `notice`, a line to be shown."""
 
     what: str
     done: int
     total: int
+    notice: str = ""
 
 
 @dataclass(frozen=True)

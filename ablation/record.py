@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
+from ablation.data_summary import DataSummary
 from ablation.errors import UnreadableError
 
 SCHEMA_VERSION = 1
 TRAINING_VERSION = 3
 """Raised whenever the same configuration and seed would train to other weights; it is part of each run's hash."""
+
+
+_TUPLES = ("image", "classes", "train_per_class", "val_per_class")
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,11 @@ class RunRecord:
     """Those that are not frozen in every stage; None in a record from before there was any freezing."""
     host: str = ""
     """The machine's name; empty where unknown, as in records of earlier versions."""
+    data_summary: DataSummary | None = None
+    """What was read of an image folder; None for other data, and in a record from before it was kept."""
+    train_per_class: tuple[int, ...] = ()
+    val_per_class: tuple[int, ...] = ()
+    """Images of each class, in the order of `classes`; empty in a record from before they were kept."""
     schema_version: int = SCHEMA_VERSION
     training_version: int = TRAINING_VERSION
 
@@ -101,10 +110,12 @@ class RunRecord:
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`. Raises UnreadableError for a record of another shape."""
         try:
-            values = {"trainable_parameters": None, "host": "", **values}
+            values = {"trainable_parameters": None, "host": "", "data_summary": None, **values}
+            values = {"train_per_class": (), "val_per_class": (), **values}
             own = {f.name: values[f.name] for f in fields(cls)}
             own["environment"] = Environment(**values["environment"])
-            return cls(**own | {"image": tuple(values["image"]), "classes": tuple(values["classes"])})
+            own["data_summary"] = DataSummary.from_json(values["data_summary"]) if values["data_summary"] else None
+            return cls(**own | {name: tuple(values[name]) for name in _TUPLES})
         except (KeyError, TypeError, ValueError) as error:
             what = f"the run.json of {values.get('key')!r} is of another shape ({error})"
             raise UnreadableError(what, "`ablate run` sets it aside and trains the run again") from None

@@ -36,7 +36,7 @@ NAMES = (
     "NUL \x00 {{7*7}} ${7*7} %s %(x)s {0}",
     "\u200f\u202eright to left\u2069 \ufeff",
 )
-CLASSES = (f"{SCRIPT.replace('/', chr(0x2215))}", "{{7*7}} | `b` [red]\x1b]0;owned\x07", "..' \"\\|$&%", "d" * 200)
+CLASSES = (f"{SCRIPT.replace('/', chr(0x2215))}", "{{7*7}} | `b` [red]\x1b]0;owned\x07", "'.. \"\\|$&%", "d" * 200)
 SIDE = 8
 
 

@@ -311,8 +311,8 @@ def test_torchvision_is_asked_for_its_own_test_part(monkeypatch: pytest.MonkeyPa
         filename, tgz_md5 = "no-such-file", ""
 
         def __init__(self, _root: str, train: bool, download: bool) -> None:
-            self.data = np.full((2, 4, 4, 3), 1 if train else 2, np.uint8)
-            self.targets, self.classes = [0, 1], ["a", "b"]
+            self.data = np.full((4, 4, 4, 3), 1 if train else 2, np.uint8)
+            self.targets, self.classes = [0, 1, 0, 1], ["a", "b"]
 
     monkeypatch.setattr(datasets, "CIFAR10", Fake)
     for part, value in (("train", 1), ("test", 2)):

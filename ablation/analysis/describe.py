@@ -233,6 +233,7 @@ def _setup(results: Results) -> Setup:
         environments=tuple(sorted(environments.items(), key=lambda item: (-item[1], repr(item[0])))),
         started=min((record.started for record in records), default=None),
         finished=max((record.finished for record in records), default=None),
+        data_summary=like.data_summary if like else None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ablation.analysis.measure import Measure
+from ablation.data_summary import DataSummary
 from ablation.record import Environment
 
 Verdict = Literal["better", "worse", "not_detected", "equivalent", "identical", "unstable", "no_claim"]
@@ -311,6 +312,7 @@ class Setup:
     environments: tuple[tuple[Environment, int], ...]
     started: str | None
     finished: str | None
+    data_summary: DataSummary | None = None
 
 
 @dataclass(frozen=True)

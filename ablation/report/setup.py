@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import ablation.report.captions as captions
-from ablation import words
+from ablation import data_summary, words
 from ablation.analysis import Analysis, Setup
+from ablation.data_summary import DataSummary
 from ablation.manifest import Manifest
 from ablation.record import Environment
 
@@ -33,8 +34,20 @@ def _data(setup: Setup, recipe: Mapping[str, Mapping[str, Any]]) -> list[tuple[s
         data.append(("Classes", _classes(setup.classes)))
         data.append(("Training images", f"{setup.train_images:,}"))
         data.append(("Validation images", f"{setup.val_images:,}"))
+    if setup.data_summary:
+        data += _files(setup.data_summary, setup.classes)
     data.append(("Augmentation", words.value(recipe["data"]["augment"])))
     return data
+
+
+def _files(summary: DataSummary, classes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """What was read of an image folder; what was skipped or converted only where anything was."""
+    rows = (
+        ("Files read", data_summary.read_line(summary, classes)),
+        ("Files skipped", data_summary.skipped_line(summary)),
+        ("Pixels converted", data_summary.converted_line(summary)),
+    )
+    return ((title, text) for title, text in rows if text)
 
 
 def _classes(names: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from ablation.console import SMOKE, Preparer, StudyProgress, duration, make_console, study_size
 from ablation.errors import StorageError, UnreadableError, UserError
+from ablation.fingerprint import DECODED
 from ablation.fixes import fixes_of
 from ablation.load import load_study
 from ablation.manifest import Manifest, make_manifest
@@ -166,6 +167,12 @@ def _refuse_changed_data(before: Manifest, now: Manifest, store: Store) -> None:
     changed = [key for key, mark in now.fingerprints.items() if before.fingerprints.get(key, mark) != mark]
     if begun and changed:
         was, is_now = before.fingerprints[changed[0]], now.fingerprints[changed[0]]
+        if is_now == was + DECODED:
+            raise UserError(
+                f"some images of {now.name} are decoded differently now than when {begun} of its runs were begun: "
+                "they have transparent pixels, more than 8 bits of grey, or an EXIF orientation",
+                "give the study another name, or train all its runs again with --new-data",
+            )
         raise UserError(
             f"the images of {now.name} have changed since {plural(begun, 'run')} started (from {was} to {is_now})",
             "restore the old images, give the study another name, or train all its runs again with --new-data",

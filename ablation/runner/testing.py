@@ -7,15 +7,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.markup import escape
 
+from ablation.arrays import DamagedError, read_names
 from ablation.console import Preparer, make_console, percent
+from ablation.duplicates import compare_folders, in_words
 from ablation.errors import UserError
-from ablation.fingerprint import fingerprint
+from ablation.fingerprint import cache_folder, fingerprint
 from ablation.load import study_of
 from ablation.manifest import Manifest
 from ablation.openings import append_opening, make_opening, openings_file, outcome_file, read_openings
@@ -27,7 +30,7 @@ from ablation.record import SCHEMA_VERSION, RunRecord
 from ablation.runner.local import LocalPool
 from ablation.runner.study import MOST_ATTEMPTS
 from ablation.store import RunFolder, Store, replace, write_json
-from ablation.study import Variant
+from ablation.study import ImageFolder, Variant
 from ablation.words import plural
 
 LOCK_PATIENCE = 2.0
@@ -50,6 +53,8 @@ class TestPart:
     fingerprint: str
     folder: Path
     images: int
+    overlap: dict[str, Any] | None = None
+    """Which of them are training images too (`duplicates.compare_folders`), of an image folder."""
 
 
 def test_study(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
@@ -177,8 +182,23 @@ def _prepare(candidates: dict[str, Candidate], store: Store, pool: LocalPool, co
             own = fingerprint(data, "test")
             folder = pool.prepare(Prepare(data, own, store.data.resolve(), "test", classes), Preparer(console))
             images = len(np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False))
-            parts[key] = TestPart(own, folder, images)
+            overlap = _compared(store, candidate.run, folder, console) if isinstance(data, ImageFolder) else None
+            parts[key] = TestPart(own, folder, images, overlap)
     return parts
+
+
+def _compared(store: Store, run: Run, test: Path, console: Console) -> dict[str, Any] | None:
+    """Which test images are training images too; the user is warned of them."""
+    train = store.data / cache_folder(run.recipe.data.name, run.data_fingerprint, "train")
+    try:
+        found = compare_folders(train, test)
+    except DamagedError:  # `ablate run` says so, and decodes them again
+        found = None
+    if found is None:
+        console.print("[dim]the decoded training images are not here: they were not compared with the test images[/]")
+    elif shared := in_words(found, len(read_names(test))):
+        console.print(f"[yellow]warning[/]: {escape(shared)}", soft_wrap=True)
+    return found
 
 
 def _evaluate(
@@ -222,7 +242,10 @@ def _write(
     used = {key: parts[key] for key in dict.fromkeys(source_key(own.run.recipe.data) for own in found.values())}
     prints = " + ".join(part.fingerprint for part in used.values())
     opening = make_opening(sorted(found), prints, sum(part.images for part in used.values()), command)
-    append_opening(store, manifest.folder, opening)
+    shared = [
+        part.overlap for part in used.values() if part.overlap and (part.overlap["copies"] or part.overlap["near"])
+    ]
+    append_opening(store, manifest.folder, opening | ({"overlap": shared} if shared else {}))
     for name, own in found.items():
         part = parts[source_key(own.run.recipe.data)]
         _write_outcome(store.run(name), own, part, opening["time"])

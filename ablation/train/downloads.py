@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablation.errors import UserError
-from ablation.fingerprint import Part
+from ablation.image_folder import Part
 
 _KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
 

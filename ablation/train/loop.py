@@ -61,6 +61,11 @@ class Training:
         self.model = self.classifier.network
         self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, start.input)
         self.labels = images.labels[self.loader.split.val]
+        self.data_summary = images.summary
+        self.per_class = [
+            tuple(torch.bincount(images.labels[part], minlength=len(self.classes)).tolist())
+            for part in (self.loader.split.train, self.loader.split.val)
+        ]
         self.budget = make_budget(recipe.train, len(self.loader.split.train), self.loader.split.available)
         self.stages = recipe.stages(self.budget.rows)
         self.progress = Progress()
@@ -318,4 +323,7 @@ class Training:
             ),
             checks=self.checks,
             host=platform.node(),
+            data_summary=self.data_summary,
+            train_per_class=self.per_class[0],
+            val_per_class=self.per_class[1],
         )

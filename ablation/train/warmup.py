@@ -26,6 +26,5 @@ def warm_up(threads: int) -> None:
     """Train a tiny network on a few random images on the CPU, in a folder that is gone afterwards."""
     run = Run("warm-up", 0, 0, _RECIPE, "none", "none", "none")
     with tempfile.TemporaryDirectory() as folder:
-        data = sources.prepare(_RECIPE.data, "none", Path(folder), lambda *_: None)
-        task = Task(run, Path(folder) / "run", data, "cpu", threads)
+        task = Task(run, Path(folder) / "run", sources.arrays_of(_RECIPE.data), "cpu", threads)
         train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))

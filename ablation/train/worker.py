@@ -150,9 +150,12 @@ def _prepare(request: Prepare, channel: Channel) -> Prepared:
             last = time.monotonic()
             channel.send(Preparing(what, done, total))
 
+    def notice(line: str) -> None:
+        pipe.send(Preparing("", 0, 0, line))
+
     try:
         with _watching(sources.download_folder(request.data), channel):
-            folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part)
+            folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part, notice)
         if request.classes:
             sources.check_classes(folder, request.classes)
         return Prepared(folder)

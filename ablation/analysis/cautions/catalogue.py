@@ -105,6 +105,10 @@ CATALOGUE = {
         "The test set was evaluated more than once",
         "Report the first evaluation. What was chosen after it has seen the test set; only a fresh one could judge it.",
     ),
+    "test_overlap": Entry(
+        "Test images that are training images",
+        "Take them out of test/ and evaluate again, or leave them out of your count: accuracy on them measures memory.",
+    ),
     "trained_after_opening": Entry(
         "Runs were trained after the test set was evaluated",
         "Their test accuracy is not an unbiased one: leave it out, or say so where you report it.",

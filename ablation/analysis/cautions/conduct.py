@@ -10,6 +10,7 @@ from ablation import words
 from ablation.analysis.cautions.catalogue import caution
 from ablation.analysis.compare import Run
 from ablation.analysis.types import Caution, Effect
+from ablation.duplicates import in_words
 from ablation.manifest import Manifest
 from ablation.record import RunRecord
 from ablation.results import Results
@@ -104,6 +105,9 @@ def openings(results: Results) -> Iterator[Caution]:
         yield caution("test_opened_again", None, f"the test set was evaluated {len(times)} times ({when})")
     if not times:
         return
+    last = max(results.openings, key=lambda opening: str(opening["time"]))
+    for shared in last.get("overlap", ()):
+        yield caution("test_overlap", None, in_words(shared, int(last["images"])))
     first = datetime.fromisoformat(times[0])
     later = [run for run, record in results.records.items() if datetime.fromisoformat(record.started) > first]
     if later:
