@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablation import stats
+from ablation.metrics import is_share
 from ablation.study import Study
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def sentences(plan: Precision, metric: str) -> list[str]:
 
 
 def _in_words(value: float, metric: str) -> str:
-    return f"{100 * value:.2g} points" if metric.endswith("accuracy") else f"{value:.2g}"
+    return f"{100 * value:.2g} points" if is_share(metric) else f"{value:.2g}"

@@ -77,8 +77,9 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
     table = done.set_index(["variant", "seed"]).drop(columns="epochs").join(last, how="left").sort_index()
     batches = {arm.name: arm.recipe.get("train", {}).get("batch_size") for arm in results.manifest.arms}
     found: dict[str, dict[str, list[float]]] = {}
+    parts = {str(name): part for name, part in table.groupby(level="variant", sort=False)}
     for arm in results.manifest.arms:
-        own = table.loc[[arm.name]] if arm.name in table.index.get_level_values(0) else table.iloc[:0]
+        own = parts.get(arm.name, table.iloc[:0])
         found[arm.name] = {
             "epochs": _floats(own["epochs"]),
             "steps": _floats(own["steps"]),
