@@ -283,9 +283,9 @@ def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(
     limits = figures.loss_limits(list(every.values()))
     assert limits.cut
     assert limits.high < 10
-    axes = only(figures.CurvePanels("loss", every["baseline"], "epoch", limits).draw(every["lr=50"]))
+    axes = only(figures.CurvePanels(figures.LOSS, every["baseline"], "epoch", limits).draw(every["lr=50"]))
     assert "up to 140, off scale" in texts(axes)
-    axes = only(figures.CurvePanels("loss", every["baseline"], "epoch", limits).draw(every["constant"]))
+    axes = only(figures.CurvePanels(figures.LOSS, every["baseline"], "epoch", limits).draw(every["constant"]))
     assert not any("off scale" in text for text in texts(axes))
 
 
