@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 import random
 import re
 import shlex
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from ablation import metrics
+from ablation.analysis import describe, to_json
 from ablation.cli import main
-from tests.conftest import Ablate
+from ablation.csv_files import disarmed, rearmed
+from ablation.tables import read_results
+from tests.conftest import ROOT, Ablate
 from tests.stored import ARMS, Arm, write_study
 from tests.test_report import Element, Page, section, sections
 
@@ -520,3 +528,101 @@ def test_the_command_reports_a_table_and_refuses_another(ablate: Ablate, tmp_pat
 )  # fmt: skip
 def test_the_name_of_a_metric_is_read_by_whole_words(name: str, direction: str | None, share: bool) -> None:
     assert (metrics.direction(name), metrics.is_share(name)) == (direction, share)
+
+
+def test_the_example_of_the_documentation_runs_as_it_is(tmp_path: Path, ablate: Ablate) -> None:
+    page = (ROOT / "docs" / "results-from-elsewhere.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"`([a-z]+\.csv)`[^`]*:\n\n```csv\n(.*?)```", page, flags=re.DOTALL):
+        write(tmp_path / name, text)
+    (command,) = re.findall(r"```sh\n(.*?)\n```", page)
+    done = ablate(*shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "reports" / "runs" / "analysis.json").read_text(encoding="utf-8"))
+    assert {effect["variant"]: effect["verdict"] for effect in found["effects"]} == {
+        "no-dropout": "worse",
+        "wider": "not_detected",
+    }
+    curves = section(Page(tmp_path / "reports" / "runs" / "report.html").root, "curves")
+    assert [title.words for title in curves.all("h3")] == ["Acc", "Loss"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A table that was made up, with what it says of each run."""
+
+    text: str
+    values: dict[tuple[str, int], float | None]
+
+
+@st.composite
+def made_tables(draw: st.DrawFn, most_variants: int = 5, most_seeds: int = 5) -> Made:
+    """Tables of every size, spelling and separator, with gaps and diverged runs, whose metric is a loss."""
+    separator = draw(st.sampled_from([",", ";", "\t"]))
+    names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=30)
+    variants = ["base", *draw(st.lists(names.filter(lambda name: name != "base"), max_size=most_variants, unique=True))]
+    seeds = draw(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=most_seeds, unique=True))
+    number = st.floats(-1e9, 1e9) | st.floats(-1e-9, 1e-9) | st.integers(0, 3).map(float)
+    cell = st.one_of(number, number, number, st.none(), st.just(math.nan), st.just(math.inf))
+    values = {(variant, seed): draw(cell) for variant in variants for seed in seeds}
+    values["base", seeds[0]] = draw(number)
+    shown = draw(st.sampled_from([repr, "{:.17e}".format]))
+    comma = separator != "," and draw(st.booleans())
+    stream = io.StringIO()
+    rows = csv.writer(stream, delimiter=separator, lineterminator=draw(st.sampled_from(["\n", "\r\n"])))
+    rows.writerow(["variant", "seed", "loss"])
+    order = draw(st.permutations(list(values)))
+    for variant, seed in order:
+        value = values[variant, seed]
+        text = "" if value is None else shown(value)
+        rows.writerow([variant, seed, text.replace(".", ",") if comma else text])
+    return Made(stream.getvalue(), values)
+
+
+def check_made(made: Made, folder: Path) -> None:
+    """What was read is what was written, and every number of the analysis is a number."""
+    path = folder / "made.csv"
+    path.write_bytes(made.text.encode())
+    results = read_results(path, "base")
+    names = {rearmed(name) for name, _ in made.values}
+    assert set(results.runs["variant"]) == names
+    for row in results.runs[["variant", "seed", "status", "loss"]].itertuples(index=False):
+        value = made.values[next(name for name, _ in made.values if rearmed(name) == row.variant), row.seed]
+        expected = "missing" if value is None else "finished" if math.isfinite(value) else "diverged"
+        assert row.status == expected
+        assert row.loss == value if expected == "finished" else math.isnan(row.loss)
+    text = json.dumps(to_json(describe(results), "made"), allow_nan=False)
+    assert not re.search(r"\bnan\b", re.sub(r'"(?:variant|message|words|verdict)": "[^"]*"', "", text), re.IGNORECASE)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(made=made_tables())
+def test_any_table_is_read_as_it_was_written(made: Made, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assume(len({rearmed(name) for name, _ in made.values}) == len({name for name, _ in made.values}))
+    check_made(made, tmp_path_factory.getbasetemp())
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(made=made_tables(12, 30))
+def test_thousands_of_tables_are_read_as_they_were_written(
+    made: Made, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assume(len({rearmed(name) for name, _ in made.values}) == len({name for name, _ in made.values}))
+    check_made(made, tmp_path_factory.getbasetemp())
+
+
+@given(text=st.text(st.sampled_from("'=+-@\t\rx"), max_size=6))
+def test_text_that_was_disarmed_comes_back_as_it_was(text: str) -> None:
+    assert rearmed(disarmed(text)) == text
+    assert not disarmed(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("variants", "seeds"), [(1000, 3), (2, 50_000)])
+def test_large_tables_are_reported_within_seconds(report: Report, variants: int, seeds: int) -> None:
+    names = ("base", *(f"v{i}" for i in range(1, variants)))
+    text = table(values=[0.9] * variants, seeds=range(seeds), names=names)
+    start = time.process_time()
+    found = report(text)
+    assert len(found.analysis["effects"]) == variants - 1
+    assert time.process_time() - start < 10
