@@ -219,6 +219,11 @@ CASES = {
         table("val_loss", (0.5, 0.4)), "val_loss", "lower", "raw",
         epochs=epochs_of("loss,val_loss,lr", lambda v, s, n: (1 / n, 1.1 / n, 0.1)), says=("loss dashed",),
     ),
+    "epochs like ours": Case(
+        table(),
+        epochs=epochs_of("train_loss,val_loss,train_accuracy,val_accuracy", lambda v, s, n: (2 / n, 3 / n, 0.6, 0.5)),
+        says=("train_loss dashed", "train_accuracy dashed"),
+    ),
     "one epoch": Case(table(), epochs=epochs_of("accuracy", lambda v, s, n: (0.4,), last=1)),
     "epochs in per cent": Case(
         table(values=(90, 93), noise=0.2), epochs=epochs_of("accuracy,train_accuracy", lambda v, s, n: (n / 2, 20 * n))

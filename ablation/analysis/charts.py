@@ -34,6 +34,8 @@ class Chart:
     dashed: str | None = None
     kind: Literal["loss", "share", "rate", "other"] = "other"
     dots: bool = False
+    ours: bool = False
+    """Whether it is of a study that was run here, so that it is known how the values were measured."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,9 +46,9 @@ class Chart:
         return 100.0 if self.kind == "share" else 1.0
 
 
-LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss")
-ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", dots=True)
-RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate")
+LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss", ours=True)
+ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", dots=True, ours=True)
+RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate", ours=True)
 OWN = (LOSS, ACCURACY, RATE)
 
 
@@ -70,7 +72,7 @@ def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
     wanted = [stem for stem, own in found.items() if _worth_drawing(own, measure.column)] or list(found)
     wanted.sort(key=lambda stem: measure.column not in found[stem].values())
     charts = [_chart(n, stem, found[stem], results, measure) for n, stem in enumerate(wanted[:MOST_CHARTS], 1)]
-    return (*charts, *(replace(RATE, line=name) for name in rates[:1]))
+    return (*charts, *(replace(RATE, line=name, ours=False) for name in rates[:1]))
 
 
 def _measured(epochs: pd.DataFrame, name: str) -> bool:

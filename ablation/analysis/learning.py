@@ -87,6 +87,11 @@ class Learning:
     lessons: tuple[Lesson, ...]
 
     @property
+    def ours(self) -> bool:
+        """Whether the runs were trained here."""
+        return any(chart.ours for chart in (self.accuracy, self.loss) if chart)
+
+    @property
     def baseline(self) -> Lesson:
         return self.lessons[0]
 

@@ -73,7 +73,7 @@ def _measured(chart: Chart, shown: Sequence[Curves], cut: bool) -> list[str]:
     if chart.dots and any(len(own.selected[chart.line]) for own in shown):
         parts.append("Dots: the epoch that each seed reports.")
     if cut:
-        parts.append("The highest values lie above the scale.")
+        parts.append("Values above the scale are not drawn; the panel names the highest.")
     return parts
 
 
@@ -81,8 +81,7 @@ def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
     baseline = ("line grey", "baseline")
     if chart.kind == "rate":
         return (("line", "variant"), baseline)
-    own = chart in (figures.LOSS, figures.ACCURACY)
-    solid, dashed = ("validation", "training") if own else (chart.line, chart.dashed)
+    solid, dashed = ("validation", "training") if chart.ours else (chart.line, chart.dashed)
     second = (("line dashed", dashed),) if dashed else ()
     return (("line", solid), *second, ("band", "range over seeds"), baseline)
 

@@ -62,15 +62,15 @@ def learning_tables(results: Results, digits: int) -> tuple[Table, ...]:
         return ()
     planned = len(results.manifest.seeds)
     speed = _table("milestones", "On the way", found, planned, tuple(_speed(found, digits)))
-    trained_here = bool(results.manifest.baseline.recipe)
-    fit = _table("fit", "Training against validation", found, planned, tuple(_fit(found, digits, trained_here)))
+    fit = _table("fit", "Training against validation", found, planned, tuple(_fit(found, digits)))
     tables = (replace(speed, sentences=tuple(_compared(found))), replace(fit, sentences=tuple(_long_after(found))))
     return tuple(table for table in tables if table.heads)
 
 
 def _table(key: str, title: str, found: Learning, planned: int, columns: Sequence[_Column]) -> Table:
     kept = [column for column in columns if any(cell.text != words.ABSENT or cell.note for cell in column.cells)]
-    rows = tuple(_row(own, planned, [column.cells[i] for column in kept]) for i, own in enumerate(found.lessons))
+    shown = [i for i, own in enumerate(found.lessons) if own.n or found.ours or i == 0]
+    rows = tuple(_row(found.lessons[i], planned, [column.cells[i] for column in kept]) for i in shown)
     caption = " ".join(dict.fromkeys(column.about for column in kept))
     return Table(key, title, tuple(column.head for column in kept), rows, caption, ())
 
@@ -183,7 +183,7 @@ def _listing(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _fit(found: Learning, digits: int, trained_here: bool) -> Iterator[_Column]:
+def _fit(found: Learning, digits: int) -> Iterator[_Column]:
     score, train, _ = _names(found)
     each = "epoch" if found.unit == "epoch" else "evaluation"
 
@@ -193,7 +193,7 @@ def _fit(found: Learning, digits: int, trained_here: bool) -> Iterator[_Column]:
     about = "Means over the finished seeds, at the epoch that each run reports."
     yield column(f"{_first_up(train)},\u00a0%", lambda own: _percent(own.train, digits), about)
     yield column(f"{_first_up(score)},\u00a0%", lambda own: _percent(own.val, digits), about)
-    yield column("Gap, points", lambda own: _points(own.gap, digits), _gap(score, train, trained_here))
+    yield column("Gap, points", lambda own: _points(own.gap, digits), _gap(score, train, found.ours))
     about = (
         f"Best {each}: that with the highest {score} (mean, and range over seeds), and how much longer training went "
         f"on, also as a share of the whole run; last minus best is the {score} at the end of training minus that of "
@@ -204,9 +204,9 @@ def _fit(found: Learning, digits: int, trained_here: bool) -> Iterator[_Column]:
     yield column("Last minus best, points", lambda own: _points(own.fall, digits), about)
 
 
-def _gap(score: str, train: str, trained_here: bool) -> str:
+def _gap(score: str, train: str, ours: bool) -> str:
     text = f"The gap is {train.removesuffix(' accuracy')} minus {score}"
-    if not trained_here:
+    if not ours:
         return f"{text}."
     return (
         f"{text}; training accuracy is that of the batches as they were met, with augmentation and dropout and with "
