@@ -224,6 +224,10 @@ CASES = {
         epochs=epochs_of("train_loss,val_loss,train_accuracy,val_accuracy", lambda v, s, n: (2 / n, 3 / n, 0.6, 0.5)),
         says=("train_loss dashed", "train_accuracy dashed"),
     ),
+    "columns called as ours": Case(
+        re.sub(r"(?m)$", ",3,4", table().strip()).replace("accuracy,3,4", "accuracy,time,steps"),
+        epochs=epochs_of("selected_epoch,time,status,steps", lambda v, s, n: (1, n, 2, 3)),
+    ),
     "one epoch": Case(table(), epochs=epochs_of("accuracy", lambda v, s, n: (0.4,), last=1)),
     "epochs in per cent": Case(
         table(values=(90, 93), noise=0.2), epochs=epochs_of("accuracy,train_accuracy", lambda v, s, n: (n / 2, 20 * n))

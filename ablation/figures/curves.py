@@ -21,6 +21,8 @@ from ablation.results import Results
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 _FARTHEST = 4.0
 """A variant whose loss is more than this many times that of the median variant may leave the axis."""
+_STATE, _SELECTED = "\0state", "\0selected"
+"""Columns beside those of the study, whatever these are called."""
 MOST_STRAYS = 8
 """Runs without a result that a panel draws as lines of their own."""
 PANEL = (300, 190)
@@ -60,18 +62,13 @@ def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, C
     """Aggregate the epochs of every variant; its keys are in the order of the study."""
     unit = "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
     columns = list(dict.fromkeys(column for chart in charts for column in chart.columns))
-    runs = results.runs.assign(selected_epoch=pd.to_numeric(results.runs["selected_epoch"]))
-    lost = at_chance(results)
-    keys = zip(runs["variant"], runs["seed"], runs["status"], strict=True)
-    runs["status"] = ["at chance" if (str(v), int(seed)) in lost else status for v, seed, status in keys]
-    rows = results.epochs.merge(runs[["variant", "seed", "status", "selected_epoch"]], on=["variant", "seed"])
-    rows = rows.astype(dict.fromkeys([*columns, "step", "epoch"], float))
-    done = rows[rows["status"] == "finished"]
+    rows = _with_states(results, columns)
+    done = rows[rows[_STATE] == "finished"]
     reached = done.groupby(["variant", "seed"])["epoch"].max().groupby("variant").min()
     table = done[done["epoch"] <= done["variant"].map(reached)].groupby(["variant", "epoch"])
     mean = table[[*columns, "step"]].mean()
-    parts = _Parts(mean, table[columns].min(), table[columns].max(), done[done["epoch"] == done["selected_epoch"]])
-    others = {str(name): own for name, own in rows[rows["status"] != "finished"].groupby("variant", sort=False)}
+    parts = _Parts(mean, table[columns].min(), table[columns].max(), done[done["epoch"] == done[_SELECTED]])
+    others = {str(name): own for name, own in rows[rows[_STATE] != "finished"].groupby("variant", sort=False)}
     places = mean.groupby("variant", sort=False).indices
     chosen = parts.chosen.groupby("variant", sort=False).indices
     none = np.zeros(0, dtype=np.intp)
@@ -81,6 +78,16 @@ def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, C
         )
         for arm in results.manifest.arms
     }
+
+
+def _with_states(results: Results, columns: Sequence[str]) -> pd.DataFrame:
+    """The epochs with what became of their run, and the epoch that it reports."""
+    runs, lost = results.runs[["variant", "seed"]].copy(), at_chance(results)
+    keys = zip(runs["variant"], runs["seed"], results.runs["status"], strict=True)
+    runs[_STATE] = ["at chance" if (str(v), int(seed)) in lost else status for v, seed, status in keys]
+    runs[_SELECTED] = pd.to_numeric(results.runs["selected_epoch"])
+    epochs = results.epochs[["variant", "seed", "epoch", "step", *columns]]
+    return epochs.merge(runs, on=["variant", "seed"]).astype(dict.fromkeys([*columns, "step", "epoch"], float))
 
 
 class _Parts(NamedTuple):
@@ -121,7 +128,7 @@ def _columns(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, Array]:
 
 def _strays(rows: pd.DataFrame, columns: Sequence[str], unit: str) -> tuple[tuple[str, Array, dict[str, Array]], ...]:
     tables = [table for _, table in rows.groupby("seed")][:MOST_STRAYS]
-    return tuple((str(t["status"].iloc[0]), t[unit].to_numpy(dtype=float), _columns(t, columns)) for t in tables)
+    return tuple((str(t[_STATE].iloc[0]), t[unit].to_numpy(dtype=float), _columns(t, columns)) for t in tables)
 
 
 def limits(chart: Chart, curves: Sequence[Curves]) -> Limits | None:
