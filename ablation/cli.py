@@ -177,6 +177,15 @@ def _add_report(commands: Commands) -> None:
     elsewhere.add_argument("--baseline", metavar="NAME", help="the variant that the others are compared with")
     elsewhere.add_argument("--epochs", type=Path, metavar="EPOCHS.csv", help="columns variant, seed, epoch, metrics")
     elsewhere.add_argument("--metric", metavar="COLUMN", help="the primary metric (default: the first one)")
+    elsewhere.add_argument(
+        "--direction", choices=["higher", "lower"], help="which way is better (default: by its name)"
+    )
+    elsewhere.add_argument(
+        "--unit",
+        choices=["percent", "share", "raw"],
+        help="values from 0 to 100, fractions of 1, or neither (default: by its name and values)",
+    )
+    elsewhere.add_argument("--title", metavar="TEXT", help="of the report, and of its folder (default: RUNS)")
     report.set_defaults(call=_report)
 
 
@@ -298,13 +307,16 @@ def _test(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from ablation.report import report_on, write_report
+    from ablation.report.source import TableSource
     from ablation.store import Store
 
     store = Store(options.results)
     if options.table:
         results = _foreign_results(options)
-        files = report_on(results, store, options.out / results.manifest.folder)
+        source = TableSource(options.table, options.epochs)
+        files = report_on(results, store, options.out / results.manifest.folder, source)
     else:
+        _refuse_table_options(options)
         manifest = _stored_study(store, options)
         files = write_report(store, manifest, options.out / manifest.folder)
     for path in (files.html, files.markdown):
@@ -319,7 +331,22 @@ def _foreign_results(options: argparse.Namespace) -> Results:
         raise UserError("a report is on a study or on a table, not on both", "leave out the study, or --from")
     if not options.baseline:
         raise UserError("--from needs --baseline", "name the variant that the others are compared with")
-    return read_results(options.table, options.baseline, epochs=options.epochs, metric=options.metric)
+    return read_results(
+        options.table,
+        options.baseline,
+        epochs=options.epochs,
+        metric=options.metric,
+        direction=options.direction,
+        unit=options.unit,
+        title=options.title or "",
+        command=options.command_line,
+    )
+
+
+def _refuse_table_options(options: argparse.Namespace) -> None:
+    for name in ("baseline", "epochs", "metric", "direction", "unit", "title"):
+        if getattr(options, name) is not None:
+            raise UserError(f"--{name} is for a table", "add --from RUNS.csv; a study says this in its own file")
 
 
 def _stored_study(store: Store, options: argparse.Namespace) -> Manifest:

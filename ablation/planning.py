@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablation import stats
+from ablation.metrics import is_share
 from ablation.study import Study
 from ablation.words import plural
 
@@ -86,6 +87,6 @@ def sentences(plan: Precision, metric: str) -> list[str]:
 
 def _in_words(value: float, metric: str) -> str:
     number = f"{100 * value:.2g}"
-    if not metric.endswith("accuracy"):
+    if not is_share(metric):
         return f"{value:.2g}"
     return f"{number} point" if number == "1" else f"{number} points"

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
+from ablation import metrics
 from ablation.designs import Component, Components, Designs, Grids
 from ablation.networks import Choice, Model
 from ablation.sections import (
@@ -198,10 +199,9 @@ class AnalysisOptions(Section):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
     def resolved(self) -> dict[str, Any]:
-        """The options as plain values; without a direction, losses are better lower and accuracies higher."""
-        lower = self.metric is not None and self.metric.endswith("loss")
-        direction = self.direction or ("lower" if lower else "higher")
+        """The options as plain values; a direction that is not given is that of the name of the metric."""
         metric = self.metric or "val_accuracy"
+        direction = self.direction or metrics.direction(metric)
         stated = self.metric is not None
         own = {"metric": metric, "metric_stated": stated, "direction": direction}
         return own | {"margin": self.margin, "alpha": self.alpha}

@@ -94,7 +94,7 @@ def test_a_forest_row_without_a_difference_says_why(tmp_path: Path) -> None:
     _, analysis = study(tmp_path, fates=fates)
     shown = texts(only(figures.forest(analysis.variants, analysis.measure)))
     assert "3 of 3 diverged" in shown
-    assert "not finished yet" in shown
+    assert "no result" in shown
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -112,7 +112,7 @@ def test_curves_are_the_mean_and_the_range_over_the_finished_seeds(tmp_path: Pat
     results, _ = study(tmp_path)
     curves = figures.study_curves(results)
     table = results.epochs[results.epochs["variant"] == "norm=batch"].groupby("epoch")
-    axes = only(figures.CurvePanels("accuracy", curves["baseline"], "epoch").draw(curves["norm=batch"]))
+    axes = only(figures.CurvePanels(figures.ACCURACY, curves["baseline"], "epoch").draw(curves["norm=batch"]))
     assert list(line(axes, style.MARK).get_xdata()) == [1, 2, 3, 4, 5, 6]
     assert line(axes, style.MARK).get_ydata() == pytest.approx(100 * table["val_accuracy"].mean())
     assert line(axes, style.MARK, dashed=True).get_ydata() == pytest.approx(100 * table["train_accuracy"].mean())
@@ -126,16 +126,16 @@ def test_the_baseline_stands_in_grey_behind_every_other_variant(tmp_path: Path) 
     results, _ = study(tmp_path)
     curves = figures.study_curves(results)
     base = results.epochs[results.epochs["variant"] == "baseline"].groupby("epoch")["val_loss"].mean()
-    axes = only(figures.CurvePanels("loss", curves["baseline"], "epoch").draw(curves["constant"]))
+    axes = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["constant"]))
     assert line(axes, style.BASELINE).get_ydata() == pytest.approx(base)
-    alone = only(figures.CurvePanels("loss", curves["baseline"], "epoch").draw(curves["baseline"]))
+    alone = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["baseline"]))
     assert not [own for own in alone.lines if own.get_color() == style.BASELINE]
 
 
 def test_the_reported_epochs_are_dots_on_the_accuracy_curve(tmp_path: Path) -> None:
     results, analysis = study(tmp_path)
     curves = figures.study_curves(results)
-    axes = only(figures.CurvePanels("accuracy", curves["baseline"], "epoch").draw(curves["constant"]))
+    axes = only(figures.CurvePanels(figures.ACCURACY, curves["baseline"], "epoch").draw(curves["constant"]))
     found = np.asarray(axes.collections[-1].get_offsets())
     expected = [[run.selected_epoch, 100 * run.accuracy] for run in analysis.effect("constant").runs]
     assert found == pytest.approx(np.array(expected))
@@ -144,7 +144,7 @@ def test_the_reported_epochs_are_dots_on_the_accuracy_curve(tmp_path: Path) -> N
 def test_a_diverged_run_ends_in_a_cross_at_its_last_finite_loss(tmp_path: Path) -> None:
     results, _ = study(tmp_path, fates={("dropout=0", 1): "diverged"})
     curves = figures.study_curves(results)
-    axes = only(figures.CurvePanels("loss", curves["baseline"], "epoch").draw(curves["dropout=0"]))
+    axes = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["dropout=0"]))
     (cross,) = [own for own in axes.lines if own.get_marker() == "x"]
     assert list(cross.get_xdata()) == [2]
     assert len(line(axes, style.MARK).get_xdata()) == 6
@@ -182,11 +182,11 @@ def test_a_few_huge_losses_do_not_flatten_the_loss_panels(tmp_path: Path) -> Non
 def test_a_panel_shows_nothing_of_the_one_that_was_drawn_before_it(tmp_path: Path) -> None:
     results, _ = study(tmp_path, fates={("dropout=0", 1): "diverged", ("norm=batch", 0): "missing"})
     curves = figures.study_curves(results)
-    for quantity in ("loss", "accuracy", "lr"):
-        panels = figures.CurvePanels(quantity, curves["baseline"], "epoch")
+    for chart in (figures.LOSS, figures.ACCURACY, figures.RATE):
+        panels = figures.CurvePanels(chart, curves["baseline"], "epoch")
         for own in curves.values():
             again = drawing.inline_svg(panels.draw(own), "panel", "", "")
-            alone = figures.CurvePanels(quantity, curves["baseline"], "epoch").draw(own)
+            alone = figures.CurvePanels(chart, curves["baseline"], "epoch").draw(own)
             assert again == drawing.inline_svg(alone, "panel", "", "")
 
 
@@ -199,7 +199,9 @@ def test_variants_with_the_same_learning_rates_share_a_panel(tmp_path: Path) -> 
 def test_a_grid_holds_a_titled_panel_for_each_variant(tmp_path: Path) -> None:
     results, _ = study(tmp_path)
     curves = figures.study_curves(results)
-    figure = figures.curve_grid("lr", [(name, own) for name, own in curves.items()], curves["baseline"], "epoch")
+    figure = figures.curve_grid(
+        figures.RATE, [(name, own) for name, own in curves.items()], curves["baseline"], "epoch"
+    )
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(curves)
     boxes = [axes.get_position() for axes in figure.axes]
     assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
@@ -281,9 +283,9 @@ def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(
     limits = figures.loss_limits(list(every.values()))
     assert limits.cut
     assert limits.high < 10
-    axes = only(figures.CurvePanels("loss", every["baseline"], "epoch", limits).draw(every["lr=50"]))
+    axes = only(figures.CurvePanels(figures.LOSS, every["baseline"], "epoch", limits).draw(every["lr=50"]))
     assert "up to 140, off scale" in texts(axes)
-    axes = only(figures.CurvePanels("loss", every["baseline"], "epoch", limits).draw(every["constant"]))
+    axes = only(figures.CurvePanels(figures.LOSS, every["baseline"], "epoch", limits).draw(every["constant"]))
     assert not any("off scale" in text for text in texts(axes))
 
 

@@ -372,7 +372,7 @@ def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
 def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablation.report.plates.MOST_PANELS", 3)
+    monkeypatch.setattr("ablation.report.curves.MOST_PANELS", 3)
     arms = [Arm(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
     root = page(tmp_path, arms, seeds=[0])
     (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]

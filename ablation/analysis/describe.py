@@ -23,6 +23,23 @@ from ablation.analysis.types import Analysis, Effect, Facts, SeedResult, Setup, 
 from ablation.manifest import Arm, Manifest
 from ablation.results import Results
 
+Row = Mapping[Any, Any]
+_READ = (
+    "variant",
+    "seed",
+    "status",
+    "epochs",
+    "selected_epoch",
+    "val_accuracy",
+    "parameters",
+    "macs",
+    "train_images",
+    "train_seconds",
+    "images_per_second",
+    "peak_memory_mb",
+)
+"""The columns of the table of runs that an effect is made of."""
+
 
 def describe(results: Results, predictions: Mapping[Run, Predicted] | None = None) -> Analysis:
     """Say what a study has measured so far, and what can be claimed from it.
@@ -49,7 +66,7 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         measure=measure,
         alpha=alpha,
         margin=options["margin"],
-        headline=verdicts.headline(effects, measure, design, alpha, facts.open > 0),
+        headline=verdicts.headline(effects, measure, design, alpha, facts.open > 0 and bool(manifest.baseline.recipe)),
         effects=effects,
         design=design,
         selection=contrasts.selection(results, y, found, measure),
@@ -69,15 +86,20 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
 def _effects(results: Results, measure: Measure, values: Mapping[Run, float]) -> list[Effect]:
     """Every variant as it was measured, without a claim."""
     manifest = results.manifest
-    runs = {str(name): table for name, table in results.runs.groupby("variant", sort=False)}
-    paces, lost = _epoch_seconds(results), at_chance(results)
+    runs: dict[str, list[Row]] = {arm.name: [] for arm in manifest.arms}
+    for row in results.runs[list(_READ)].to_dict("records"):
+        runs[str(row["variant"])].append(row)
+    paces = _epoch_seconds(results)
+    lost: dict[str, set[int]] = {}
+    for variant, seed in at_chance(results):
+        lost.setdefault(variant, set()).add(seed)
     own_values: dict[str, dict[int, float]] = {arm.name: {} for arm in manifest.arms}
     for (variant, seed), value in values.items():
         own_values[variant][seed] = value
     reference = own_values[manifest.baseline.name]
     effects = []
     for arm in manifest.arms:
-        chance = frozenset(seed for variant, seed in lost if variant == arm.name)
+        chance = frozenset(lost.get(arm.name, ()))
         own = own_values[arm.name]
         shared = [seed for seed in own if seed in reference]
         same = arm.kind not in ("baseline", "control") and same_weights(results, arm.name, shared)
@@ -89,13 +111,14 @@ def _epoch_seconds(results: Results) -> dict[str, float]:
     """Mean seconds of a training epoch, validation left out, for each variant with finished runs."""
     done = results.runs.loc[results.runs["status"] == "finished", ["variant", "seed"]]
     rows = results.epochs.merge(done, on=["variant", "seed"])
-    return {str(name): float(mean) for name, mean in rows.groupby("variant")["seconds"].mean().items()}
+    means = rows.groupby("variant")["seconds"].mean()
+    return {str(name): float(mean) for name, mean in means.items() if pd.notna(mean)}
 
 
 def _effect(
     arm: Arm,
     baseline: Arm,
-    runs: pd.DataFrame,
+    runs: Sequence[Row],
     values: Mapping[int, float],
     reference: Mapping[int, float],
     chance: frozenset[int],
@@ -103,13 +126,13 @@ def _effect(
     identical: bool,
 ) -> Effect:
     differences = {} if arm is baseline else {s: a - reference[s] for s, a in values.items() if s in reference}
-    status = Counter(runs["status"])
-    finished = runs[runs["status"] == "finished"]
+    status = Counter(row["status"] for row in runs)
+    finished = [row for row in runs if row["status"] == "finished"]
     return Effect(
         variant=arm.name,
         kind=arm.kind,
         change=describe_change(arm, baseline),
-        runs=tuple(_seed_result(row, values, differences, chance) for row in runs.to_dict("records")),
+        runs=tuple(_seed_result(row, values, differences, chance) for row in runs),
         n=len(values),
         diverged=status["diverged"],
         crashed=status["crashed"],
@@ -118,13 +141,13 @@ def _effect(
         sd=statistics.stdev(values.values()) if len(values) > 1 else None,
         difference=statistics.fmean(differences.values()) if differences else None,
         pairs=len(differences),
-        parameters=_whole(runs["parameters"]),
-        macs=_whole(runs["macs"]),
-        train_images=_whole(runs["train_images"]),
-        train_seconds=_mean(finished["train_seconds"]),
+        parameters=_whole(runs, "parameters"),
+        macs=_whole(runs, "macs"),
+        train_images=_whole(runs, "train_images"),
+        train_seconds=_mean(finished, "train_seconds"),
         epoch_seconds=paces.get(arm.name),
-        images_per_second=_mean(finished["images_per_second"]),
-        peak_memory_mb=_mean(finished["peak_memory_mb"]),
+        images_per_second=_mean(finished, "images_per_second"),
+        peak_memory_mb=_mean(finished, "peak_memory_mb"),
         at_chance=len(chance),
         exploratory=arm.exploratory,
         identical=identical,
@@ -148,14 +171,13 @@ def _seed_result(
     )
 
 
-def _mean(column: pd.Series[Any]) -> float | None:
-    known = [float(x) for x in column.dropna()]
+def _mean(runs: Sequence[Row], column: str) -> float | None:
+    known = [float(row[column]) for row in runs if not pd.isna(row[column])]
     return statistics.fmean(known) if known else None
 
 
-def _whole(column: pd.Series[Any]) -> int | None:
-    known = column.dropna()
-    return int(known.iloc[0]) if len(known) else None
+def _whole(runs: Sequence[Row], column: str) -> int | None:
+    return next((int(row[column]) for row in runs if not pd.isna(row[column])), None)
 
 
 def _facts(results: Results) -> Facts:
@@ -190,6 +212,8 @@ def _trouble(row: Mapping[Any, Any], results: Results) -> Trouble:
         "interrupted": f"stopped after epoch {epoch}",
         "missing": "not started yet",
     }
+    if not results.manifest.baseline.recipe:
+        reasons |= dict.fromkeys(("crashed", "interrupted"), "as the table says") | {"missing": "no value in the table"}
     details = failure.details if failure and row["status"] == "crashed" else ""
     return Trouble(*run, str(row["status"]), epoch, reasons[str(row["status"])], str(row["folder"]), details)
 

@@ -20,6 +20,7 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
         "study": study,
         "metric": measure.column,
         "direction": measure.direction,
+        "unit": "share" if measure.accuracy else "raw",
         "baseline": analysis.baseline.variant,
         "method": analysis.method,
         "alpha": analysis.alpha,

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablation.analysis.measure import successful
+from ablation.analysis.charts import Chart, study_charts
+from ablation.analysis.measure import primary_measure, successful
+from ablation.metrics import is_share, split_part
 from ablation.results import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 LONG_AFTER = 1 / 3
 """Training that goes on for more than this share of its epochs after the best one is named in the report."""
 _ROUND = tuple(digit * 10**power for power in range(9) for digit in (1, 5))
-_COLUMNS = ("epoch", "step", "train_accuracy", "val_accuracy", "val_loss")
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,22 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Learning:
-    """The courses of a study: `milestones` in its `unit` (epoch or step), the `target` accuracy as a fraction of 1."""
+    """The courses of a study: `milestones` in its `unit` (epoch or step), the `target` accuracy as a fraction of 1.
 
+    `accuracy` and `loss` say which columns were taken for these; None where results from elsewhere have none.
+    """
+
+    accuracy: Chart | None
+    loss: Chart | None
     unit: str
     milestones: tuple[int, ...]
     target: float | None
     lessons: tuple[Lesson, ...]
+
+    @property
+    def ours(self) -> bool:
+        """Whether the runs were trained here."""
+        return any(chart.ours for chart in (self.accuracy, self.loss) if chart)
 
     @property
     def baseline(self) -> Lesson:
@@ -87,7 +98,8 @@ class Learning:
 
 def learning(results: Results) -> Learning | None:
     """What every variant's courses come to; None before a run has finished. Without a baseline there is no target."""
-    found = courses(results)
+    accuracy, loss = columns_of(results)
+    found = courses(results, accuracy, loss) if accuracy or loss else {}
     if not found:
         return None
     manifest = results.manifest
@@ -100,17 +112,33 @@ def learning(results: Results) -> Learning | None:
     points = tuple(int(x) for x in _axis(longest, unit)[where])
     goal = target(mean_accuracy(own)) if own else None
     lessons = tuple(_lesson(arm.name, found.get(arm.name, ()), chosen, goal, unit) for arm in manifest.arms)
-    return Learning(unit, points, goal, lessons)
+    return Learning(accuracy, loss, unit, points, goal, lessons)
 
 
-def courses(results: Results) -> dict[str, tuple[Course, ...]]:
-    """Variant -> its successful runs, by seed; variants without one are left out."""
+def columns_of(results: Results) -> tuple[Chart | None, Chart | None]:
+    """What stands for the accuracy and the loss: of results from elsewhere, the first share and the first loss.
+
+    Neither may be of the training data alone.
+    """
+    measure = primary_measure(results)
+    charts = [chart for chart in study_charts(results, measure) if split_part(chart.line)[0] != "train"]
+    rising = (c for c in charts if c.kind == "share" and (measure.higher if c.dots else is_share(c.line)))
+    return next(rising, None), next((chart for chart in charts if chart.kind == "loss"), None)
+
+
+def courses(results: Results, accuracy: Chart | None, loss: Chart | None) -> dict[str, tuple[Course, ...]]:
+    """Variant -> its successful runs, by seed; variants without one are left out. What is not measured is NaN."""
     kept = set(successful(results))
     runs = results.runs[["variant", "seed", "selected_epoch", "best_epoch"]].itertuples(index=False)
     marks = {(str(v), int(s)): (_whole(own), _whole(best)) for v, s, own, best in runs if (str(v), int(s)) in kept}
     epochs = results.epochs
     names, seeds = epochs["variant"].to_numpy(), epochs["seed"].to_numpy(dtype=int)
-    columns = {column: epochs[column].to_numpy(dtype=float) for column in _COLUMNS}
+    sources = {"epoch": "epoch", "step": "step", "val_loss": loss and loss.line}
+    sources |= {"val_accuracy": accuracy and accuracy.line, "train_accuracy": accuracy and accuracy.dashed}
+    columns = {
+        role: epochs[name].to_numpy(dtype=float) if name else np.full(len(epochs), np.nan)
+        for role, name in sources.items()
+    }
     found: dict[str, list[Course]] = {}
     for places in epochs.groupby(["variant", "seed"], sort=False).indices.values():
         run = str(names[places[0]]), int(seeds[places[0]])

@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablation import words
+from ablation import metrics, words
 from ablation.results import Results
 
 _PARTS = {"val": "validation", "train": "training"}
+AT_CHANCE = "at_chance"
+_MOST_DIGITS = 12
+_LARGE = 1e15
 
 
 @dataclass(frozen=True)
 class Measure:
     """A metric: its column in `results.runs`, its name in words, whether higher is better, and its decimals as shown.
 
-    Accuracies are stored as fractions of 1 and shown in per cent, their differences in percentage points; any other
-    metric is shown as it is stored.
+    Accuracies and other shares (`accuracy`) are stored as fractions of 1 and shown in per cent, their differences in
+    percentage points; any other metric is shown as it is stored.
     """
 
     column: str
     higher: bool
     digits: int
-
-    @property
-    def accuracy(self) -> bool:
-        return "acc" in self.column.lower()
+    accuracy: bool
 
     @property
     def direction(self) -> str:
@@ -56,7 +56,9 @@ class Measure:
     @property
     def heading(self) -> str:
         """The head of its column in a table."""
-        return "Accuracy, %" if self.accuracy else self.name.capitalize()
+        own = self.name.removeprefix("validation ") if self.accuracy else self.name
+        shown = own if any(map(str.isupper, own)) else own[:1].upper() + own[1:]
+        return f"{shown}, %" if self.accuracy else shown
 
     @property
     def axis(self) -> str:
@@ -69,19 +71,22 @@ class Measure:
 
     def value(self, value: float | None) -> str:
         """A value, without its unit."""
-        return words.ABSENT if value is None else f"{self.scale * value:.{self.digits}f}"
+        return words.ABSENT if value is None else _fixed(self.scale * value, self.digits)
 
     def difference(self, value: float | None, more: int = 0) -> str:
         """A difference with its sign, unless it rounds to zero; `more` decimals than usual."""
-        return words.points(None if value is None else value * self.scale / 100, self.digits + more)
+        if value is None:
+            return words.ABSENT
+        text = _fixed(abs(self.scale * value), self.digits + more)
+        return text if float(text) == 0 else f"{'+' if value > 0 else words.MINUS}{text}"
 
     def size(self, value: float) -> str:
         """The size of a difference with its unit, as `0.9 points`; never a zero for what is not one."""
         size = abs(value) * self.scale
         digits = self.digits
-        while size > 0 and digits < self.digits + 3 and float(f"{size:.{digits}f}") == 0:
+        while size > 0 and digits < self.digits + 3 and float(_fixed(size, digits)) == 0:
             digits += 1
-        return f"{size:.{digits}f}{self.unit}"
+        return f"{_fixed(size, digits)}{self.unit}"
 
     def interval(self, low: float | None, high: float | None) -> str:
         """As `[−0.2, +1.4]`; one decimal more where an end would round to the zero that the interval does not hold."""
@@ -92,11 +97,23 @@ class Measure:
         return f"[{self.difference(low, more)}, {self.difference(high, more)}]"
 
 
+def _fixed(number: float, digits: int) -> str:
+    """With so many decimals; what has more figures before the point than a float is written with an exponent."""
+    return f"{number:.{digits}f}" if abs(number) < _LARGE else f"{number:.4g}"
+
+
 def primary_measure(results: Results) -> Measure:
     """What the study names, validation accuracy by default; evaluating the test set does not change it."""
     options = results.manifest.analysis
-    plain = Measure(str(options["metric"]), options["direction"] == "higher", 1)
+    column = str(options["metric"])
+    plain = Measure(column, options["direction"] == "higher", 1, unit_of(results, column) == "share")
     return replace(plain, digits=_digits(plain, results))
+
+
+def unit_of(results: Results, column: str) -> metrics.Unit:
+    """What a metric is stored in: as the table that it comes from was read, else as its name says."""
+    units: Mapping[str, metrics.Unit] = results.manifest.analysis.get("units", {})
+    return units.get(column) or metrics.stored_unit(column)
 
 
 def _digits(measure: Measure, results: Results) -> int:
@@ -105,8 +122,13 @@ def _digits(measure: Measure, results: Results) -> int:
     if measure.accuracy:
         images = done["val_images"].dropna()
         return words.accuracy_digits(int(images.max()) if len(images) else None)
-    spread = done.groupby("variant")[measure.column].std().median() if measure.column in done else math.nan
-    return 3 if not spread > 0 else min(6, max(0, 1 - math.floor(math.log10(spread))))
+    if measure.column not in done:
+        return 3
+    spread = done.groupby("variant")[measure.column].std().median()
+    if spread > 0:
+        return min(_MOST_DIGITS, max(0, 1 - math.floor(math.log10(spread))))
+    size = done[measure.column].abs().max()
+    return min(_MOST_DIGITS, max(3, 2 - math.floor(math.log10(size)))) if size > 0 else 3
 
 
 def measured(results: Results, measure: Measure) -> dict[tuple[str, int], float]:
@@ -126,9 +148,17 @@ def successful(results: Results) -> tuple[tuple[str, int], ...]:
 
 
 def at_chance(results: Results) -> frozenset[tuple[str, int]]:
-    """The finished runs whose validation accuracy is not above that of guessing: they count as diverged."""
+    """The finished runs whose validation accuracy is not above that of guessing: they count as diverged.
+
+    A table from elsewhere may say so in a column `at_chance`, as our own runs.csv does.
+    """
+    done = results.runs[results.runs["status"] == "finished"]
     lost = set()
-    for row in results.runs[results.runs["status"] == "finished"].to_dict("records"):
+    if AT_CHANCE in done:
+        lost = {
+            (str(v), int(s)) for v, s in done.loc[done[AT_CHANCE] == 1, ["variant", "seed"]].itertuples(index=False)
+        }
+    for row in done.to_dict("records") if results.records else ():
         run = (str(row["variant"]), int(row["seed"]))
         limit = chance_limit(row, len(results.records[run].classes) if run in results.records else 0)
         if limit is not None and float(row["val_accuracy"]) <= limit:

@@ -372,7 +372,7 @@ class Analysis:
 
 def method_of(variants: Sequence[Effect], design: Design) -> str:
     """How the family was compared: the commonest method of its variants, or none."""
-    if design.networks:
+    if design.networks and any(effect.networks_p is not None for effect in variants):
         return "exact McNemar test of two trained networks, Holm"
     used = [effect.method for effect in variants if effect.method]
     common = max(sorted(set(used)), key=used.count, default="none")

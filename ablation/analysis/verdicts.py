@@ -8,6 +8,7 @@ from dataclasses import replace
 from ablation import words
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Design, Effect, Verdict
+from ablation.stats import Reason
 
 _NETWORKS = "Single seed: no claim about the recipe."
 CHECKED_SEEDS = 10
@@ -151,8 +152,7 @@ def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iter
         yield f"{unclear} {'shows' if unclear == 1 else 'show'} no clear effect{power}"
     if equal := len(_with(changes, "equivalent")):
         yield f"{equal} {_is(equal)} equivalent to the baseline within the declared margin"
-    if open_ := len(_with(changes, "no_claim")):
-        yield f"{open_} {'has' if open_ == 1 else 'have'} too few runs for a claim"
+    yield from _unclaimed(_with(changes, "no_claim"))
 
 
 def _excluded(changes: Sequence[Effect], measure: Measure) -> Iterator[str]:
@@ -191,6 +191,17 @@ def _size_of_survivors(own: Effect, measure: Measure) -> Iterator[str]:
     if own.difference is not None:
         rest = " in the others" if own.failed else ""
         yield f"{measure.difference(own.difference)}{measure.unit}{rest}"
+
+
+def _unclaimed(changes: Sequence[Effect]) -> Iterator[str]:
+    """How many have no claim: because nothing varies, or because there is too little."""
+    still = [own for own in changes if own.reason == Reason.NO_VARIATION]
+    few = len(changes) - len(still)
+    if still:
+        why = "the values do not vary over seeds" if any(own.difference for own in still) else "all values are equal"
+        yield f"{len(still)} cannot be compared, since {why}"
+    if few:
+        yield f"{few} {'has' if few == 1 else 'have'} too few runs for a claim"
 
 
 def _is(number: int) -> str:

@@ -1,20 +1,27 @@
 """Tidy data -> matplotlib `Figure` objects: no pyplot, no files. One unit of a figure is one CSS pixel."""
 
+from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, study_charts
 from ablation.figures.curves import (
     CurvePanels,
     Curves,
     Limits,
     curve_grid,
     draw_curves,
+    limits,
     loss_limits,
     rate_groups,
     study_curves,
 )
-from ablation.figures.forest import forest, forest_range, verdict_label
+from ablation.figures.forest import MOST_DOTS, forest, forest_range, verdict_label
 from ablation.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
 
 __all__ = [
+    "ACCURACY",
+    "LOSS",
     "METRICS",
+    "MOST_DOTS",
+    "RATE",
+    "Chart",
     "CurvePanels",
     "Curves",
     "Limits",
@@ -23,9 +30,11 @@ __all__ = [
     "draw_sweep",
     "forest",
     "forest_range",
+    "limits",
     "loss_limits",
     "primary",
     "rate_groups",
+    "study_charts",
     "study_curves",
     "sweep_grid",
     "sweep_panel",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from ablation.analysis import Effect, Measure
 
 _FARTHEST = 3.0
 """A variant more than this many times as far from zero as most others would flatten them; it gets an arrow instead."""
+MOST_DOTS = 200
+"""Seeds of a variant that are drawn."""
 _COLOURS = {"better": style.MARK, "worse": style.MARK, "unstable": style.WARN}
 _SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
 
@@ -28,11 +30,12 @@ def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, fl
     reach = sorted(_reach(e, measure) for e in effects if e.differences)
     if not reach:
         return -1.0, 1.0
-    typical = max(reach[(2 * (len(reach) - 1)) // 3], 0.0025 * measure.scale)
+    least = 0.01 * measure.scale if measure.accuracy else 0.0
+    typical = max(reach[(2 * (len(reach) - 1)) // 3], least / 4) or reach[-1]
     shown = [e for e in effects if _reach(e, measure) <= _FARTHEST * typical]
     values = [measure.scale * x for e in shown for x in _extent(e)] or [0.0]
     low, high = min(*values, 0.0), max(*values, 0.0)
-    margin = 0.08 * max(high - low, 0.01 * measure.scale)
+    margin = 0.08 * (max(high - low, least) or 1.0)
     return low - margin, high + margin
 
 
@@ -133,7 +136,8 @@ def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[flo
     colour = _COLOURS.get(effect.verdict or "", style.MUTED)
     low, high = limits
     _interval(axes, y, effect, measure, colour)
-    seeds = measure.scale * np.array([effect.differences[seed] for seed in sorted(effect.differences)])
+    differences = effect.differences
+    seeds = measure.scale * np.array([differences[seed] for seed in _drawn(differences)])
     heights = y + (np.linspace(-0.16, 0.16, len(seeds)) if len(seeds) > 1 else np.zeros(1))
     inside = (seeds >= low) & (seeds <= high)
     axes.scatter(seeds[inside], heights[inside], s=24, facecolor=style.PAPER, edgecolor=colour, linewidth=1.1, zorder=3)
@@ -145,6 +149,14 @@ def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[flo
         axes.plot([beyond[0]], [y], beyond[1], color=colour, markersize=8, clip_on=False)
     right: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     axes.annotate(measure.difference(effect.difference), (1, y), xytext=(8, 0), va="center", color=style.INK, **right)
+
+
+def _drawn(differences: Mapping[int, float]) -> Sequence[int]:
+    """The seeds by number; of more than `MOST_DOTS`, so many at even distances when ordered by their difference."""
+    if len(differences) <= MOST_DOTS:
+        return sorted(differences)
+    ranked = sorted(differences, key=lambda seed: differences[seed])
+    return [ranked[round(place)] for place in np.linspace(0, len(ranked) - 1, MOST_DOTS)]
 
 
 def _interval(axes: Axes, y: int, effect: Effect, measure: Measure, colour: str) -> None:
@@ -162,4 +174,4 @@ def _missing(effect: Effect) -> str:
     if effect.failed:
         what = "diverged" if not effect.at_chance else "at chance" if not effect.diverged else "diverged or at chance"
         return f"{effect.failed} of {len(effect.runs)} {what}"
-    return "no seed finished in both" if effect.n else "not finished yet"
+    return "no seed finished in both" if effect.n else "no result"

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
 
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classes import class_rows
+from ablation.analysis.measure import AT_CHANCE, at_chance
+from ablation.csv_files import disarmed
 from ablation.manifest import Manifest
 from ablation.plain import clean
 from ablation.predictions import read_predictions
@@ -21,16 +24,17 @@ from ablation.report.interpretation import read_interpretation
 from ablation.report.latex import results_table
 from ablation.report.page import Page, make_page
 from ablation.report.plates import Picture
+from ablation.report.source import TableSource, check_folder
 from ablation.report.text import environment, templates_dir
 from ablation.results import Results, load_results
 from ablation.store import Store, replace, replace_text, write_json
+from ablation.tables import COUNTS
 
 __all__ = ["Report", "report_on", "templates_dir", "write_report"]
 
-_COUNTS = ("selected_epoch", "best_epoch", "parameters", "macs", "train_images", "val_images", "resumed", "threads")
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
-_OUR_PICTURES = re.compile(r"(?:forest|loss|accuracy|learning-rate|sweep|mistakes)-\d+\.png")
+_OUR_PICTURES = re.compile(r"(?:forest|loss|accuracy|learning-rate|curve-\d+|sweep|mistakes)-\d+\.png")
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,13 @@ def write_report(store: Store, manifest: Manifest, out: Path) -> Report:
     return report_on(load_results(store, manifest), store, out)
 
 
-def report_on(results: Results, store: Store, out: Path) -> Report:
-    """Write the report of results, wherever they come from; predictions and images are looked for in `store`."""
+def report_on(results: Results, store: Store, out: Path, table: TableSource | None = None) -> Report:
+    """Write the report of results, wherever they come from; predictions and images are looked for in `store`.
+
+    `table` is where results from elsewhere were read. Raises UserError where `out` holds the report of another study or
+    table.
+    """
+    check_folder(out, results.manifest.name, table)
     analysis = describe(results, _Predictions(results, store))
     for folder in (out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +77,8 @@ def report_on(results: Results, store: Store, out: Path) -> Report:
     )
     _tables(results, report)
     _class_table(page, out / "classes.csv")
-    write_json(report.analysis, to_json(analysis, results.manifest.name))
+    source = {"table": table.identity(out)} if table else {}
+    write_json(report.analysis, to_json(analysis, results.manifest.name) | source)
     replace_text(report.latex, results_table(analysis))
     jinja = environment()
     for path, template in ((report.markdown, "report.md.jinja"), (report.html, "report.html.jinja")):
@@ -123,7 +133,12 @@ def _forget_old(folder: Path, current: Iterable[str]) -> None:
 
 
 def _tables(results: Results, report: Report) -> None:
-    runs = results.runs.astype(dict.fromkeys(_COUNTS, "Float64")).astype(dict.fromkeys(_COUNTS, "Int64"))
+    counts = [name for name in COUNTS if name in results.runs]
+    runs = results.runs.astype(dict.fromkeys(counts, "Float64")).astype(dict.fromkeys(counts, "Int64"))
+    lost = at_chance(results)
+    if lost:
+        at = [run in lost for run in runs[["variant", "seed"]].itertuples(index=False, name=None)]
+        runs[AT_CHANCE] = np.array(at, dtype=int)
     for path, table in ((report.runs, runs), (report.epochs, results.epochs)):
         replace(path, _csv(table))
 
@@ -153,5 +168,6 @@ def _csv(table: pd.DataFrame) -> Callable[[IO[bytes]], None]:
 
 
 def _cells(column: pd.Series) -> list[object]:
-    """Plain values; None, which is written as nothing, for those that are missing."""
-    return [None if gap else value for value, gap in zip(column.tolist(), column.isna(), strict=True)]
+    """Plain values; None, which is written as nothing, for those that are missing; text as no formula."""
+    values = [None if gap else value for value, gap in zip(column.tolist(), column.isna(), strict=True)]
+    return [disarmed(value) if isinstance(value, str) else value for value in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import ablation.report.intervals as intervals
@@ -41,7 +42,7 @@ def summary(analysis: Analysis, manifest: Manifest) -> str:
                 else "with several changes at once, against the baseline"
             )
         what = f"{number}, {how}{base}, under {seeds}"
-    return f"{what}: {state(analysis.facts)}."
+    return f"{what}: {state(analysis.facts) if manifest.baseline.recipe else found(analysis.facts)}."
 
 
 def _base(analysis: Analysis, manifest: Manifest) -> str:
@@ -71,6 +72,25 @@ def state(facts: Facts) -> str:
     return f"{facts.done:,} of {words.plural(facts.runs, 'run')} done so far{lost}"
 
 
+def found(facts: Facts) -> str:
+    """What a table from elsewhere has."""
+    counts = ((facts.diverged, "diverged"), (facts.crashed, "crashed"))
+    lost = "".join(f", {number:,} {what}" for number, what in counts if number)
+    rest = facts.interrupted + facts.missing
+    return (
+        f"{facts.finished:,} of {words.plural(facts.runs, 'run')} have a value{lost}"
+        if rest or lost
+        else (f"{words.plural(facts.runs, 'run')}")
+    )
+
+
+def not_in_table(facts: Facts) -> str:
+    """What is missing in a table from elsewhere."""
+    counts = ((facts.missing, "without a value"), (facts.interrupted, "interrupted"), (facts.crashed, "crashed"))
+    listing = ", ".join(f"{number:,} {what}" for number, what in counts if number)
+    return f"Of {words.plural(facts.runs, 'run')}: {listing}. What follows rests on the {facts.done:,} others."
+
+
 def still_open(facts: Facts) -> str:
     """What is missing of an unfinished study."""
     counts = ((facts.missing, "not started"), (facts.interrupted, "interrupted"), (facts.crashed, "crashed"))
@@ -92,10 +112,11 @@ def not_started(analysis: Analysis) -> str:
     if not waiting:
         return ""
     number = words.plural(analysis.facts.missing, "run")
+    what = "Not started yet" if analysis.setup.recipe else "Without a value"
     if len(waiting) > _MOST_LISTED or analysis.facts.missing == analysis.facts.runs:
-        return f"Not started yet: {number}; the table of variants says how many of each."
+        return f"{what}: {number}; the table of variants says how many of each."
     each = "; ".join(f"{name} (seed {', '.join(numbers)})" for name, numbers in waiting.items())
-    return f"Not started yet: {number}: {each}."
+    return f"{what}: {number}: {each}."
 
 
 def seeds(numbers: Sequence[int]) -> str:
@@ -127,7 +148,7 @@ def forest(analysis: Analysis, outside: int) -> str:
     text = (
         f"Difference in {metric(analysis)}{images(analysis)}{unit}; the line at zero is the baseline. "
         "Each dot is one seed (the variant minus the baseline under the same seed), the thick bar is their mean; "
-        f"{_pairs(analysis)}. Lines: {intervals.interval_caption(analysis)}."
+        f"{_pairs(analysis)}. Lines: {intervals.interval_caption(analysis).removesuffix('.')}."
     )
     if any(effect.verdict == "unstable" and effect.low is not None for effect in analysis.variants):
         text += " Dashed: unstable."
@@ -153,7 +174,8 @@ def table(analysis: Analysis) -> str:
         text += " One seed has no standard deviation."
     points = ", in percentage points," if measure.accuracy else ""
     text += f" The difference{points} is the mean over the seeds that the variant and the baseline share, with "
-    text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {_p_values(analysis)}{_disagreeing(analysis)}"
+    tests = f"{_p_values(analysis)}{_disagreeing(analysis)}"
+    text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {tests}".rstrip()
     if any(effect.pairs < effect.n for effect in analysis.variants):
         text += " Where these are fewer than n, their number stands beside it."
     if any(effect.failed for effect in analysis.effects):
@@ -162,6 +184,8 @@ def table(analysis: Analysis) -> str:
 
 
 def _p_values(analysis: Analysis) -> str:
+    if all(own.p is None and own.networks_p is None for own in analysis.variants):
+        return ""
     if analysis.design.networks:
         return "p: exact McNemar test of the two trained networks, Holm-adjusted."
     return "p is adjusted for the family; paired t is the Holm-adjusted p on the variant's own variance alone."
@@ -194,7 +218,7 @@ def verdict_cell(effect: Effect) -> str:
     return effect.words
 
 
-def state_of(effect: Effect) -> str:
+def state_of(effect: Effect, trained_here: bool = True) -> str:
     """What a reader must know of the n of a variant, or nothing where all its seeds finished."""
     planned = len(effect.runs)
     parts = []
@@ -204,7 +228,8 @@ def state_of(effect: Effect) -> str:
     if effect.crashed:
         parts.append(f"{effect.crashed} crashed")
     if effect.unfinished:
-        parts.append("not finished yet" if effect.unfinished == planned else f"{effect.unfinished} not finished yet")
+        what = "not finished yet" if trained_here else "without a value"
+        parts.append(what if effect.unfinished == planned else f"{effect.unfinished} {what}")
     return "; ".join(parts)
 
 
@@ -284,6 +309,8 @@ def held_out(found: TestSet, measure: Measure) -> str:
 
 def cost(analysis: Analysis) -> str:
     """Caption of the table of time and memory."""
+    if not analysis.setup.recipe:
+        return "Means over the finished seeds, as the tables have them."
     return (
         f"Means over the finished seeds, measured on {', '.join(analysis.facts.devices)}. Seconds per epoch and images "
         "per second are of the training pass, without validation; peak memory is the highest of any epoch. Times "
@@ -291,15 +318,16 @@ def cost(analysis: Analysis) -> str:
     )
 
 
-def describe_curve(quantity: str, own: Curves, digits: int) -> str:
+def describe_curve(chart: figures.Chart, own: Curves, digits: int) -> str:
     """The curve of a panel in words, for a reader who does not see it."""
-    if not len(own.x):
-        return f"No finished run of {own.variant} yet."
-    column, scale = {"loss": ("val_loss", 1.0), "accuracy": ("val_accuracy", 100.0), "lr": ("lr", 1.0)}[quantity]
-    name = {"loss": "Validation loss", "accuracy": "Validation accuracy in per cent", "lr": "Learning rate"}[quantity]
-    first, last = scale * own.mean[column][0], scale * own.mean[column][-1]
-    shape = f".{digits}f" if quantity == "accuracy" else ".3g"
-    return f"{name} of {own.variant}: {first:{shape}} at {own.x[0]:.0f}, {last:{shape}} at {own.x[-1]:.0f}."
+    known = [(x, y) for x, y in zip(own.x, chart.scale * own.mean[chart.line], strict=True) if math.isfinite(y)]
+    if not known:
+        return f"No finished run of {own.variant} yet." if not len(own.x) else f"No {chart.line} of {own.variant}."
+    names = {figures.LOSS: "Validation loss", figures.ACCURACY: "Validation accuracy", figures.RATE: "Learning rate"}
+    name = names.get(chart, chart.line) + (" in per cent" if chart.kind == "share" else "")
+    (start, first), (end, last) = known[0], known[-1]
+    shape = f".{digits}f" if chart.kind == "share" else ".3g"
+    return f"{name} of {own.variant}: {first:{shape}} at {start:.0f}, {last:{shape}} at {end:.0f}."
 
 
 def _span(effect: Effect, measure: Measure) -> str:

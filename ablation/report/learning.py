@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ablation import words
+from ablation.analysis.charts import ACCURACY, LOSS
 from ablation.analysis.learning import Learning, Lesson, Span, learning
 from ablation.results import Results
 
@@ -42,34 +43,93 @@ class Table:
     sentences: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Column:
+    """A column of a table, with a cell for each variant, and what the caption says of it."""
+
+    head: str
+    cells: tuple[Cell, ...]
+    about: str
+
+
 def learning_tables(results: Results, digits: int) -> tuple[Table, ...]:
-    """The tables of the section; none before a run has finished. `digits` are those of an accuracy in per cent."""
+    """The tables of the section; none before a run has finished. `digits` are those of an accuracy in per cent.
+
+    Columns that have no figure for any variant are left out, and so are tables that are left with none.
+    """
     found = learning(results)
+    if not found:
+        return ()
     planned = len(results.manifest.seeds)
-    return (_speed(found, digits, planned), _fit(found, digits, planned)) if found else ()
+    speed = _table("milestones", "On the way", found, planned, tuple(_speed(found, digits)))
+    fit = _table("fit", "Training against validation", found, planned, tuple(_fit(found, digits)))
+    tables = (replace(speed, sentences=tuple(_compared(found))), replace(fit, sentences=tuple(_long_after(found))))
+    return tuple(table for table in tables if table.heads)
 
 
-def _row(own: Lesson, planned: int, cells: Iterator[Cell], columns: int) -> LearningRow:
+def _table(key: str, title: str, found: Learning, planned: int, columns: Sequence[_Column]) -> Table:
+    kept = [column for column in columns if any(cell.text != words.ABSENT or cell.note for cell in column.cells)]
+    shown = [i for i, own in enumerate(found.lessons) if own.n or found.ours or i == 0]
+    rows = tuple(_row(found.lessons[i], planned, [column.cells[i] for column in kept]) for i in shown)
+    caption = " ".join(dict.fromkeys(column.about for column in kept))
+    return Table(key, title, tuple(column.head for column in kept), rows, caption, ())
+
+
+def _row(own: Lesson, planned: int, cells: Sequence[Cell]) -> LearningRow:
     """The row of a variant; dashes where none of its seeds finished."""
     note = f"{own.n} of {words.plural(planned, 'seed')}" if own.n < planned else ""
-    return LearningRow(own.variant, note, tuple(cells) if own.n else (Cell(words.ABSENT),) * columns)
+    return LearningRow(own.variant, note, tuple(cells) if own.n else (Cell(words.ABSENT),) * len(cells))
 
 
-def _speed(found: Learning, digits: int, planned: int) -> Table:
-    places = tuple(f"{found.unit.capitalize()} {words.count(place)}" for place in found.milestones)
-    goal = (f"{found.unit.capitalize()}s to {100 * found.target:.0f}\u00a0%",) if found.target else ()
-    heads = (*places, *goal, "Swing of validation loss")
-    rows = tuple(_row(own, planned, _speed_cells(own, found, digits), len(heads)) for own in found.lessons)
-    return Table("milestones", "On the way", heads, rows, _speed_caption(found), tuple(_compared(found)))
+def _names(found: Learning) -> tuple[str, str, str]:
+    """What the tables call accuracy, training accuracy and loss: the columns of results from elsewhere as they are."""
+    accuracy, loss = found.accuracy, found.loss
+    score = "validation accuracy" if accuracy == ACCURACY else accuracy.line if accuracy else ""
+    train = "training accuracy" if accuracy == ACCURACY else (accuracy.dashed or "") if accuracy else ""
+    return score, train, "validation loss" if loss == LOSS else loss.line if loss else ""
 
 
-def _speed_cells(own: Lesson, found: Learning, digits: int) -> Iterator[Cell]:
-    for span in own.at:
-        fewer = f"{span.n} of {own.n} seeds" if span and span.n < own.n else ""
-        yield Cell(words.percent(span.mean if span else None, digits), fewer)
+def _speed(found: Learning, digits: int) -> Iterator[_Column]:
+    score, _, loss = _names(found)
+    unit = found.unit.capitalize()
+    caption = _milestones_caption(found, score)
+    for number, place in enumerate(found.milestones):
+        cells = tuple(_milestone(own, number, digits) for own in found.lessons)
+        yield _Column(f"{unit} {words.count(place)}", cells, caption)
     if found.target:
-        yield _reached(own, found.unit)
-    yield Cell(_loss(own.swing))
+        goal = f"{100 * found.target:.0f}"
+        about = (
+            f"{unit}s to {goal} %: the first {found.unit} at which a seed reaches that {score}, mean and range "
+            "where all seeds do; the target is the highest round figure that the baseline's mean curve reaches."
+        )
+        yield _Column(f"{unit}s to {goal}\u00a0%", tuple(_reached(own, found.unit) for own in found.lessons), about)
+    each = "epoch" if found.unit == "epoch" else "evaluation"
+    about = (
+        f"Swing of {'the ' if found.loss == LOSS else ''}{loss}: its mean absolute change from one {each} to the next "
+        "over the second half of a run, mean over seeds."
+    )
+    yield _Column(f"Swing of {loss}", tuple(Cell(_loss(own.swing)) for own in found.lessons), about)
+
+
+def _milestones_caption(found: Learning, score: str) -> str:
+    text = (
+        f"{_first_up(score)} in per cent at the end of chosen {found.unit}s (about each third of the baseline's "
+        "training), mean over the finished seeds."
+    )
+    if any(span and span.n < own.n for own in found.lessons for span in own.at):
+        text += " Where runs stopped earlier, the seeds that went so far."
+    return text
+
+
+def _first_up(name: str) -> str:
+    """With a capital, unless it is the name of a column."""
+    return name[:1].upper() + name[1:] if " " in name else name
+
+
+def _milestone(own: Lesson, number: int, digits: int) -> Cell:
+    span = own.at[number]
+    fewer = f"{span.n} of {own.n} seeds" if span and span.n < own.n else ""
+    return Cell(words.percent(span.mean if span else None, digits), fewer)
 
 
 def _loss(span: Span | None) -> str:
@@ -116,56 +176,50 @@ def _compared(found: Learning) -> Iterator[str]:
     if named:
         others = [f"after {_place(away[name], unit)} in {name}" for name in named]
         first = f"after {_place(start, unit)} {unit}s in the baseline"
-        yield f"Validation accuracy first reaches {100 * found.target:.0f} % {_listing([first, *others])}."
+        yield f"{_first_up(_names(found)[0])} first reaches {100 * found.target:.0f} % {_listing([first, *others])}."
 
 
 def _listing(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def _speed_caption(found: Learning) -> str:
-    text = (
-        f"Validation accuracy in per cent at the end of chosen {found.unit}s (about each third of the baseline's "
-        "training), mean over the finished seeds."
-    )
-    if any(span and span.n < own.n for own in found.lessons for span in own.at):
-        text += " Where runs stopped earlier, the seeds that went so far."
-    if found.target:
-        text += (
-            f" {found.unit.capitalize()}s to {100 * found.target:.0f} %: the first {found.unit} at which a seed "
-            "reaches that validation accuracy, mean and range where all seeds do; the target is the highest round "
-            "figure that the baseline's mean curve reaches."
-        )
+def _fit(found: Learning, digits: int) -> Iterator[_Column]:
+    score, train, _ = _names(found)
     each = "epoch" if found.unit == "epoch" else "evaluation"
+
+    def column(head: str, cell: Callable[[Lesson], str], about: str) -> _Column:
+        return _Column(head, tuple(Cell(cell(own)) for own in found.lessons), about)
+
+    about = "Means over the finished seeds, at the epoch that each run reports."
+    yield column(f"{_first_up(train)},\u00a0%", lambda own: _percent(own.train, digits), about)
+    yield column(f"{_first_up(score)},\u00a0%", lambda own: _percent(own.val, digits), about)
+    yield column("Gap, points", lambda own: _points(own.gap, digits), _gap(score, train, found.ours))
+    about = (
+        f"Best {each}: that with the highest {score} (mean, and range over seeds), and how much longer training went "
+        f"on, also as a share of the whole run; last minus best is the {score} at the end of training minus that of "
+        "the best."
+    )
+    yield column(f"Best {each}", lambda own: _places(own.best, "epoch") if own.best else words.ABSENT, about)
+    yield column("Epochs after it" if each == "epoch" else "After it", _after, about)
+    yield column("Last minus best, points", lambda own: _points(own.fall, digits), about)
+
+
+def _gap(score: str, train: str, ours: bool) -> str:
+    text = f"The gap is {train.removesuffix(' accuracy')} minus {score}"
+    if not ours:
+        return f"{text}."
     return (
-        f"{text} Swing of the validation loss: its mean absolute change from one {each} to the next over the second "
-        "half of a run, mean over seeds."
+        f"{text}; training accuracy is that of the batches as they were met, with augmentation and dropout and with "
+        "the weights of that moment, so that the gap can be negative."
     )
 
 
-_FIT_HEADS = (
-    "Training accuracy,\u00a0%",
-    "Validation accuracy,\u00a0%",
-    "Gap, points",
-    "Best epoch",
-    "Epochs after it",
-    "Last minus best, points",
-)
+def _percent(span: Span | None, digits: int) -> str:
+    return words.percent(span.mean if span else None, digits)
 
 
-def _fit(found: Learning, digits: int, planned: int) -> Table:
-    rows = tuple(_row(own, planned, _fit_cells(own, digits), len(_FIT_HEADS)) for own in found.lessons)
-    heads = _FIT_HEADS if found.unit == "epoch" else (*_FIT_HEADS[:3], "Best evaluation", "After it", _FIT_HEADS[-1])
-    return Table("fit", "Training against validation", heads, rows, _fit_caption(found), tuple(_long_after(found)))
-
-
-def _fit_cells(own: Lesson, digits: int) -> Iterator[Cell]:
-    yield Cell(words.percent(own.train.mean if own.train else None, digits))
-    yield Cell(words.percent(own.val.mean if own.val else None, digits))
-    yield Cell(words.points(own.gap.mean if own.gap else None, digits))
-    yield Cell(_places(own.best, "epoch") if own.best else words.ABSENT)
-    yield Cell(_after(own))
-    yield Cell(words.points(own.fall.mean if own.fall else None, digits))
+def _points(span: Span | None, digits: int) -> str:
+    return words.points(span.mean if span else None, digits)
 
 
 def _after(own: Lesson) -> str:
@@ -173,17 +227,6 @@ def _after(own: Lesson) -> str:
         return words.ABSENT
     text = _place(own.after.mean, "epoch")
     return f"{text} ({100 * own.share:.0f}\u00a0%)" if own.share else text
-
-
-def _fit_caption(found: Learning) -> str:
-    each = "epoch" if found.unit == "epoch" else "evaluation"
-    return (
-        "Means over the finished seeds, at the epoch that each run reports. The gap is training minus validation "
-        "accuracy; training accuracy is that of the batches as they were met, with augmentation and dropout and with "
-        f"the weights of that moment, so that the gap can be negative. Best {each}: that with the highest validation "
-        "accuracy (mean, and range over seeds), and how much longer training went on, also as a share of the whole "
-        "run; last minus best is the validation accuracy at the end of training minus that of the best."
-    )
 
 
 def _long_after(found: Learning) -> Iterator[str]:

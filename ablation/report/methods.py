@@ -20,6 +20,11 @@ def methods(analysis: Analysis) -> tuple[str, ...]:
 
 
 def _one_seed(analysis: Analysis) -> str:
+    if all(effect.networks_p is None for effect in analysis.variants):
+        return (
+            f"The primary metric is {captions.metric(analysis)}; {analysis.measure.direction} is better. One seed: "
+            "what another would give is unknown, so that nothing is tested and no verdict on a recipe is given."
+        )
     return (
         f"One seed: each variant's network was compared with the baseline's network on the same validation images by "
         f"the exact test of McNemar (1947), two-sided, adjusted by Holm (1979) over the {len(analysis.variants)} "

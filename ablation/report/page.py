@@ -10,6 +10,7 @@ from markupsafe import Markup
 import ablation.figures.style as style
 import ablation.report.captions as captions
 import ablation.report.claims as claims
+import ablation.report.curves as learning_curves
 import ablation.report.intervals as intervals
 import ablation.report.plates as plates
 import ablation.report.setup as setup
@@ -26,6 +27,7 @@ from ablation.report.plates import Plate
 from ablation.results import Results
 from ablation.store import Store
 
+COSTS = ("train_seconds", "epoch_seconds", "images_per_second", "peak_memory_mb")
 _OPTIONAL = (
     ("sweeps", "Sweeps"),
     ("curves", "Learning curves"),
@@ -123,6 +125,31 @@ class Page:
         return any(effect.parameters for effect in self.analysis.effects)
 
     @property
+    def tested(self) -> bool:
+        """Whether the table of variants has a column for p; that of a study of ours always has."""
+        return bool(self.recipe) or any(effect.p is not None for effect in self.analysis.variants)
+
+    @property
+    def paired(self) -> bool:
+        """Whether it has one for the paired t beside it."""
+        return bool(self.recipe) or any(effect.paired_p is not None for effect in self.analysis.variants)
+
+    @property
+    def trouble_epochs(self) -> bool:
+        """Whether it is known in which epoch any of the troubled runs ended."""
+        return any(run.epoch for run in self.troubles)
+
+    @property
+    def macs(self) -> bool:
+        """Whether the multiplications of any network are known."""
+        return any(effect.macs for effect in self.analysis.effects)
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The columns of the table of time and memory."""
+        return _costs(self.analysis)
+
+    @property
     def plates(self) -> tuple[Plate, ...]:
         return tuple(plate for plate in (self.forest, self.sweeps, *self.curves) if plate)
 
@@ -132,7 +159,7 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
     digits = words.accuracy_digits(analysis.setup.val_images)
     manifest = results.manifest
     forest, sweeps = plates.forest(analysis), plates.sweeps(analysis)
-    curves = tuple(plates.curves(results, analysis, digits))
+    curves = tuple(learning_curves.curves(results, analysis, digits))
     learned, classes = learning_tables(results, digits), class_views(store, results, analysis)
     mistakes = gallery(store, results)
     shown = {"sweeps": sweeps, "curves": curves, "learning": learned, "classes": classes, "mistakes": mistakes}
@@ -142,7 +169,7 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
         digits=digits,
         title=manifest.title or manifest.name,
         summary=captions.summary(analysis, manifest),
-        still_open=captions.still_open(analysis.facts) if analysis.facts.open else "",
+        still_open=_still_open(analysis),
         facts=tuple(_facts(analysis, manifest)),
         sections=tuple(_sections(analysis, {key for key, part in shown.items() if part})),
         rows=tuple(_rows(analysis)),
@@ -173,6 +200,12 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
     )
 
 
+def _still_open(analysis: Analysis) -> str:
+    if not analysis.facts.open:
+        return ""
+    return captions.still_open(analysis.facts) if analysis.setup.recipe else captions.not_in_table(analysis.facts)
+
+
 def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
     yield "effects", "What each change does"
     if analysis.test:
@@ -182,10 +215,10 @@ def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
     for key, title in _OPTIONAL:
         if key in shown:
             yield key, title
-    if any(effect.n and (effect.train_seconds or effect.epoch_seconds) for effect in analysis.effects):
+    if _costs(analysis):
         yield "cost", "Time and memory"
     if analysis.troubles:
-        yield "troubles", "Diverged and unfinished runs"
+        yield "troubles", "Diverged and unfinished runs" if analysis.setup.recipe else "Diverged and missing runs"
     if analysis.facts.done:
         yield "interpretation", "Interpretation"
     if analysis.variants and any(effect.n for effect in analysis.effects):
@@ -208,7 +241,12 @@ def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
         yield Fact("Crashed", f"{facts.crashed:,}", alert=True)
     if facts.interrupted or facts.missing:
         note = f"{facts.interrupted:,} interrupted" if facts.interrupted else ""
-        yield Fact("Unfinished", f"{facts.interrupted + facts.missing:,}", note, alert=True)
+        yield Fact(
+            "Unfinished" if analysis.setup.recipe else "Missing",
+            f"{facts.interrupted + facts.missing:,}",
+            note,
+            alert=True,
+        )
     if facts.done:
         kinds = len({own.code for own in analysis.warnings})
         note = f"of {words.plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
@@ -221,18 +259,22 @@ def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
         yield Fact("Device", ", ".join(facts.devices))
 
 
+def _costs(analysis: Analysis) -> tuple[str, ...]:
+    """What is known of the cost of the variants, as attributes of an effect."""
+    return tuple(key for key in COSTS if any(effect.n and getattr(effect, key) for effect in analysis.effects))
+
+
 def _rows(analysis: Analysis) -> Iterator[Row]:
-    costs = ("epoch_seconds", "images_per_second", "peak_memory_mb", "train_seconds")
-    largest = {key: max((getattr(e, key) or 0.0 for e in analysis.effects), default=0.0) for key in costs}
+    largest = {key: max((getattr(e, key) or 0.0 for e in analysis.effects), default=0.0) for key in COSTS}
     for effect in analysis.effects:
-        share = {key: (getattr(effect, key) or 0.0) / largest[key] if largest[key] else 0.0 for key in costs}
+        share = {key: (getattr(effect, key) or 0.0) / largest[key] if largest[key] else 0.0 for key in COSTS}
         yield _row(effect, analysis, share)
 
 
 def _row(effect: Effect, analysis: Analysis, share: dict[str, float]) -> Row:
     return Row(
         effect=effect,
-        note=captions.state_of(effect),
+        note=captions.state_of(effect, bool(analysis.setup.recipe)),
         alert=effect.failed + effect.crashed > 0,
         marks=claims.marks(analysis, effect.variant),
         beside=claims.beside(effect),

@@ -11,17 +11,11 @@ import ablation.report.captions as captions
 import ablation.report.drawing as drawing
 from ablation import figures, words
 from ablation.analysis import Analysis, Effect, Sweep
-from ablation.figures import Curves, Limits
-from ablation.figures.curves import Quantity, accuracy_limits
 from ablation.figures.sweeps import Metric
-from ablation.results import Results
 
-MOST_PANELS = 36
-"""Small multiples of one quantity; of more variants, those with the largest differences are shown."""
-MOST_RATES = 12
-"""Panels of the learning rate, whose courses differ less than what comes of them."""
 _FOREST_ROWS = 36
-_PAGE = 12
+MOST_ROWS = 4 * _FOREST_ROWS
+"""Rows of the plot of differences; of more variants, those with the largest differences are shown."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure with its caption: `wide` and `narrow` drawings of the whole, or `panels` that the page arranges."""
+    """A figure with its caption: `wide` and `narrow` drawings of the whole, or `panels` that the page arranges.
+
+    `legend` has the marks of the panels: the class of each, and what it stands for.
+    """
 
     key: str
     title: str
@@ -53,13 +50,14 @@ class Plate:
     wide: tuple[Markup, ...] = ()
     narrow: tuple[Markup, ...] = ()
     panels: tuple[Panel, ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 def forest(analysis: Analysis) -> Plate | None:
     """Differences from the baseline; None for a study without variants or before any difference is known."""
-    effects = analysis.variants
-    if not any(effect.differences for effect in effects):
+    if not any(effect.pairs for effect in analysis.variants):
         return None
+    effects = _largest(analysis.variants)
     measure = analysis.measure
     limits = figures.forest_range(effects, measure)
     outside = sum(
@@ -75,7 +73,19 @@ def forest(analysis: Analysis) -> Plate | None:
         narrow.append(drawing.inline_svg(phone, f"forest-phone-{number}", title, text))
         pictures.append(Picture(f"figures/forest-{number}.png", f"{title}. {text}", drawing.png(drawn)))
     caption = captions.forest(analysis, outside)
+    if len(effects) < len(analysis.variants):
+        caption += f" Shown: the {len(effects)} of {len(analysis.variants):,} variants with the largest differences."
+    if any(effect.pairs > figures.MOST_DOTS for effect in effects):
+        caption += f" Of more than {figures.MOST_DOTS} seeds, {figures.MOST_DOTS} are drawn, evenly by rank."
     return Plate("forest", title, caption, tuple(pictures), tuple(wide), tuple(narrow))
+
+
+def _largest(effects: Sequence[Effect]) -> Sequence[Effect]:
+    """In the order of the study; all of them where they are not too many."""
+    if len(effects) <= MOST_ROWS:
+        return effects
+    kept = sorted(range(len(effects)), key=lambda i: -abs(effects[i].difference or 0.0))[:MOST_ROWS]
+    return [effects[i] for i in sorted(kept)]
 
 
 def _parts(effects: Sequence[Effect], most: int) -> Iterator[tuple[Effect, ...]]:
@@ -84,94 +94,6 @@ def _parts(effects: Sequence[Effect], most: int) -> Iterator[tuple[Effect, ...]]
     size = -(-len(effects) // figures_needed)
     for start in range(0, len(effects), size):
         yield tuple(effects[start : start + size])
-
-
-def curves(results: Results, analysis: Analysis, digits: int) -> list[Plate]:
-    """Loss, accuracy and learning rate, a plate each; none before there is a whole epoch."""
-    every = figures.study_curves(results)
-    seen = [own for own in every.values() if len(own.x) or own.strays]
-    if not seen:
-        return []
-    shown = _most_different(seen, analysis)
-    baseline = every[analysis.baseline.variant]
-    note = captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
-    loss = figures.loss_limits(shown)
-    pairs = [(own.variant, "", own) for own in shown]
-    train = results.manifest.baseline.recipe.get("train", {})
-    unit = "step" if train.get("steps") is not None else "epoch"
-    draw = _Panels(baseline, unit, digits)
-    plates = [
-        draw.plate("loss", "Loss", captions.loss(loss.cut) + note, pairs, loss),
-        draw.plate("accuracy", "Accuracy", captions.accuracy(analysis) + note, pairs, accuracy_limits(shown)),
-    ]
-    rates = _rates(list(every.values()))
-    if rates:
-        caption = captions.learning_rate(min(len(rates), MOST_RATES), len(rates))
-        plates.append(draw.plate("lr", "Learning rate", caption, rates[:MOST_RATES], None))
-    return plates
-
-
-def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
-    """The baseline and the variants farthest from it, in the order of the study; those without a result come first."""
-    if len(seen) <= MOST_PANELS:
-        return list(seen)
-
-    def distance(own: Curves) -> float:
-        effect = analysis.effect(own.variant)
-        if own.variant == analysis.baseline.variant or effect.difference is None:
-            return -1000.0
-        return -abs(effect.difference)
-
-    kept = {own.variant for own in sorted(seen, key=distance)[:MOST_PANELS]}
-    return [own for own in seen if own.variant in kept]
-
-
-def _rates(every: Sequence[Curves]) -> list[tuple[str, str, Curves]]:
-    groups = figures.rate_groups(every)
-    if len(groups) == 1:
-        return [("all variants", "", groups[0][0])]
-    return [(_group_title(names), _also(names[1:]), own) for own, names in groups]
-
-
-def _also(names: Sequence[str], most: int = 12) -> str:
-    if not names:
-        return ""
-    return f"also {', '.join(names[:most])}" + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _group_title(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-@dataclass(frozen=True)
-class _Panels:
-    baseline: Curves
-    unit: str
-    digits: int
-
-    def plate(
-        self,
-        quantity: Quantity,
-        title: str,
-        caption: str,
-        shown: Sequence[tuple[str, str, Curves]],
-        limits: Limits | None,
-    ) -> Plate:
-        key = "learning-rate" if quantity == "lr" else quantity
-        on = figures.CurvePanels(quantity, self.baseline, self.unit, limits)
-        panels = [self._panel(on, quantity, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
-        pictures = []
-        for number, start in enumerate(range(0, len(shown), _PAGE), 1):
-            part = [(name, own) for name, _, own in shown[start : start + _PAGE]]
-            drawn = figures.curve_grid(quantity, part, self.baseline, self.unit, limits)
-            alt = f"{title} over the {self.unit}s: {', '.join(name for name, _ in part)}"
-            pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(drawn)))
-        return Plate(key, title, caption, tuple(pictures), panels=tuple(panels))
-
-    def _panel(self, on: figures.CurvePanels, quantity: Quantity, key: str, name: str, note: str, own: Curves) -> Panel:
-        text = captions.describe_curve(quantity, own, self.digits)
-        title = f"{key.rpartition('-')[0]}: {name}"
-        return Panel(name, note, drawing.inline_svg(on.draw(own), key, title, text))
 
 
 def sweeps(analysis: Analysis) -> Plate | None:

@@ -1,6 +1,7 @@
 """Paired comparisons and adjustments for many of them: t, Holm, Benjamini-Hochberg, McNemar, sign flips."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from ablation.stats.arrays import FloatArray, as_table, check_alpha, negligible_
 
 _EXACT_FLIP_SEEDS = 14
 _SAMPLED_FLIPS = 20_000
+_MOST_SIGNS = 100_000_000
+"""Signs that are drawn in all; beyond 5,000 seeds there are fewer patterns, 1,000 at least."""
 _FLIP_BATCH = 2_000_000
-"""Entries of the (flips x variants) table that are held at once."""
+"""Entries of the (flips x variants) and (flips x seeds) tables that are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +133,9 @@ def sign_flip_max_t(difference: npt.ArrayLike) -> FloatArray:
     difference has shape (variants, seeds). Under the null the differences of a seed are as likely with their signs
     turned; all variants of a seed turn together, which keeps their correlation, and the largest |t| over the variants
     is the reference (Westfall and Young 1993, "Resampling-Based Multiple Testing", single step). All sign patterns up
-    to 14 seeds, beyond that 20,000 from a fixed generator, the observed one among them (Phipson and Smyth 2010).
-    A variant with a missing seed gets NaN and stands outside. The smallest p that n seeds can reach is 2 / 2^n.
+    to 14 seeds, beyond that 20,000 from a fixed generator (fewer beyond 5,000 seeds), the observed one among them
+    (Phipson and Smyth 2010). A variant with a missing seed gets NaN and stands outside. The smallest p that n seeds can
+    reach is 2 / 2^n.
     """
     table = as_table(difference, "difference")
     complete = np.isfinite(table).all(axis=1)
@@ -146,16 +150,24 @@ def _flip_p_values(d: FloatArray) -> FloatArray:
     length = np.sqrt(np.sum(d**2, axis=1))
     unit = np.divide(d, length[:, None], out=np.zeros_like(d), where=length[:, None] > 0)
     observed = np.abs(unit.sum(axis=1))
-    signs = _sign_patterns(d.shape[1])
-    batch = max(1, _FLIP_BATCH // len(d))
-    largest = np.concatenate([np.abs(signs[i : i + batch] @ unit.T).max(axis=1) for i in range(0, len(signs), batch)])
+    largest = np.concatenate([np.abs(signs @ unit.T).max(axis=1) for signs in _sign_patterns(d.shape[1], len(d))])
     return np.asarray(np.mean(largest[:, None] >= observed - 1e-12, axis=0))
 
 
-def _sign_patterns(n: int) -> FloatArray:
-    """Sign patterns of n seeds, the first sign fixed: turning all signs leaves |t| as it is. Shape (patterns, n)."""
+def _sign_patterns(n: int, variants: int) -> Iterator[FloatArray]:
+    """Sign patterns of n seeds in batches, shape (patterns, n), the first of them all positive.
+
+    Turning all signs leaves |t| as it is, so that of the exact ones the first sign is fixed.
+    """
+    batch = max(1, _FLIP_BATCH // max(n, variants))
     if n <= _EXACT_FLIP_SEEDS:
-        return np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=n - 1)])
-    signs = np.random.default_rng(0).choice((1.0, -1.0), size=(_SAMPLED_FLIPS, n))
-    signs[0] = 1.0
-    return np.asarray(signs * signs[:, :1])
+        every = np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=n - 1)])
+        yield from (every[i : i + batch] for i in range(0, len(every), batch))
+        return
+    generator = np.random.default_rng(0)
+    flips = min(_SAMPLED_FLIPS, max(1000, _MOST_SIGNS // n))
+    for start in range(0, flips, batch):
+        signs = generator.choice((1.0, -1.0), size=(min(batch, flips - start), n))
+        if start == 0:
+            signs[0] = 1.0
+        yield signs

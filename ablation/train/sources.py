@@ -111,6 +111,8 @@ def download_folder(data: Data) -> Path | None:
     if not isinstance(data, BuiltinData) or data.name == "digits":
         return None
     return raw_folder(data.name, Path(data.path or DEFAULT_FOLDER))
+
+
 def arrays_of(data: Data, part: Part = "train") -> Arrays:
     """The arrays of one part of a data set, in memory only. Raises UserError as `prepare` does."""
     return _measured(_decode(data, part, lambda *_: None))

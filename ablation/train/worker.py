@@ -151,7 +151,7 @@ def _prepare(request: Prepare, channel: Channel) -> Prepared:
             channel.send(Preparing(what, done, total))
 
     def notice(line: str) -> None:
-        pipe.send(Preparing("", 0, 0, line))
+        channel.send(Preparing("", 0, 0, line))
 
     try:
         with _watching(sources.download_folder(request.data), channel):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import ablation.analysis.cautions.conduct as conduct
 import ablation.analysis.cautions.fairness as fairness
 import ablation.analysis.cautions.runs as runs
-from ablation.analysis.cautions.catalogue import CATALOGUE, Entry, entry
+from ablation.analysis.cautions.catalogue import CATALOGUE, ELSEWHERE, Entry, entry
 from ablation.analysis.compare import Predicted, Run, Table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Caution, Effect
@@ -27,6 +28,8 @@ def cautions(
 ) -> tuple[Caution, ...]:
     """Everything that the results and the manifest show to be amiss, by kind in the order of the catalogue."""
     every = [*_study(results, effects, measure, y, found), *_variants(results, effects, measure, predictions)]
+    if not results.manifest.baseline.recipe:
+        every = [replace(own, hint=ELSEWHERE.get(own.code, own.hint)) for own in every]
     order = {code: place for place, code in enumerate(CATALOGUE)}
     return tuple(sorted(every, key=lambda own: order.get(own.code, len(order))))
 
@@ -47,7 +50,7 @@ def _study(
 def _variants(
     results: Results, effects: Sequence[Effect], measure: Measure, predictions: Mapping[Run, Predicted]
 ) -> Iterator[Caution]:
-    yield from runs.states(effects, measure)
+    yield from runs.states(effects, bool(results.manifest.baseline.recipe))
     yield from runs.ceilings(results, effects, measure)
     yield from runs.undertrained(results, effects)
     yield from runs.without_effect(results, effects, predictions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ablation.analysis.types import Caution
@@ -131,6 +132,15 @@ CATALOGUE = {
         "Remove the duplicates before splitting: accuracy on them measures memory.",
     ),
 }
+ELSEWHERE: Mapping[str, str] = {
+    "baseline_missing_runs": "Add them to the table: without the baseline a seed cannot be compared at all.",
+    "missing_runs": "Add them to the table. Until then these rows rest on fewer seeds.",
+    "few_seeds": "Train each variant under at least three seeds.",
+    "diverged": "Find out why; or report the share of runs that diverge.",
+    "unequal_size": "The difference mixes the change with a larger or smaller network. Match the sizes, or say so.",
+    "baseline_spread": "Train more seeds: the error of the baseline enters every comparison.",
+}
+"""What to do instead where the runs are from elsewhere."""
 _OTHER = Entry("Other findings of the self-checks", "Look into this before relying on the result.")
 
 

@@ -71,14 +71,16 @@ def with_confounds(results: Results, effects: Sequence[Effect]) -> tuple[Effect,
 
 def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
     """Variant -> quantity -> its amount for each finished run, by seed."""
-    done = results.runs[results.runs["status"] == "finished"]
+    runs = results.runs[["variant", "seed", "parameters", "macs", "train_images"]]
+    done = runs[results.runs["status"] == "finished"]
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
     last = rows.groupby(["variant", "seed"]).agg(epochs=("epoch", "max"), steps=("step", "max"))
-    table = done.set_index(["variant", "seed"]).drop(columns="epochs").join(last, how="left").sort_index()
+    table = done.set_index(["variant", "seed"]).join(last, how="left").sort_index()
     batches = {arm.name: arm.recipe.get("train", {}).get("batch_size") for arm in results.manifest.arms}
     found: dict[str, dict[str, list[float]]] = {}
+    parts = {str(name): part for name, part in table.groupby(level="variant", sort=False)}
     for arm in results.manifest.arms:
-        own = table.loc[[arm.name]] if arm.name in table.index.get_level_values(0) else table.iloc[:0]
+        own = parts.get(arm.name, table.iloc[:0])
         found[arm.name] = {
             "epochs": _floats(own["epochs"]),
             "steps": _floats(own["steps"]),

@@ -19,13 +19,13 @@ _FEW_ERRORS = 5
 _STILL_FALLING = 0.01
 
 
-def states(effects: Sequence[Effect], measure: Measure) -> Iterator[Caution]:
+def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[Caution]:
     """Missing, diverged and idle runs."""
     for own in effects:
         planned, first = len(own.runs), own is effects[0]
         lacking = [run for run in own.runs if run.status in ("missing", "interrupted", "crashed")]
         if lacking:
-            which = "; ".join(f"seed {run.seed} {_why(run.status)}" for run in lacking[:6])
+            which = "; ".join(f"seed {run.seed} {_why(run.status, trained_here)}" for run in lacking[:6])
             more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
             message = f"{own.variant} lacks {len(lacking)} of {words.plural(planned, 'seed')}: {which}{more}"
             yield caution("baseline_missing_runs" if first else "missing_runs", own.variant, message)
@@ -38,8 +38,9 @@ def states(effects: Sequence[Effect], measure: Measure) -> Iterator[Caution]:
             yield caution("at_chance", own.variant, message)
 
 
-def _why(status: str) -> str:
-    return {"missing": "has not started", "interrupted": "was interrupted", "crashed": "crashed"}[status]
+def _why(status: str, trained_here: bool) -> str:
+    missing = "has not started" if trained_here else "has no value"
+    return {"missing": missing, "interrupted": "was interrupted", "crashed": "crashed"}[status]
 
 
 def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> Iterator[Caution]:
@@ -50,7 +51,10 @@ def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> I
         if not seen:
             continue
         accuracy = sum(seen) / len(seen)
-        errors = (1 - accuracy) * float(images.get(own.variant, np.nan))
+        number = float(images.get(own.variant, np.nan))
+        if not number > 0:
+            continue  # nobody knows how many errors that is
+        errors = (1 - accuracy) * number
         if accuracy >= CEILING or errors < _FEW_ERRORS:
             reached = f"{own.variant} reaches {100 * accuracy:.1f} % validation accuracy"
             yield caution("at_ceiling", own.variant, f"{reached}: {errors:.1f} errors a run on average")
@@ -75,7 +79,7 @@ def _rises(history: pd.DataFrame, best: object) -> bool:
     """Whether the last epoch is the best and its loss the lowest, by 1 % or more below that a tenth of the run ago."""
     rows = history.sort_values("epoch")
     loss = rows["val_loss"].to_numpy(dtype=np.float64)
-    if len(loss) < 3 or best != rows["epoch"].iloc[-1]:
+    if len(loss) < 3 or best != rows["epoch"].iloc[-1] or not np.isfinite(loss[-1]):
         return False
     before = loss[-1 - max(1, len(loss) // 10)]
     return bool(loss[-1] == np.nanmin(loss) and loss[-1] < (1 - _STILL_FALLING) * before)

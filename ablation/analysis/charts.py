@@ -1,0 +1,104 @@
+"""Which curves a study has: what is drawn over the epochs, and from which columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ablation import metrics
+from ablation.analysis.measure import Measure, unit_of
+from ablation.results import Results
+
+MOST_CHARTS = 6
+_NOT_DRAWN = {"variant", "seed", "epoch", "step", "seconds", "eval_seconds", "images_per_second", "peak_memory_mb"}
+_RATES = frozenset((("lr",), ("learning", "rate")))
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One quantity over the epochs, with an axis of its own.
+
+    `line` is the column that is drawn solid and with a band over the seeds, `dashed` its partner on the training data,
+    None where there is none. A `share` is stored as a fraction of 1 and drawn in per cent; `dots` marks the epochs that
+    runs report.
+    """
+
+    key: str
+    title: str
+    axis: str
+    line: str
+    dashed: str | None = None
+    kind: Literal["loss", "share", "rate", "other"] = "other"
+    dots: bool = False
+    ours: bool = False
+    """Whether it is of a study that was run here, so that it is known how the values were measured."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.line,) if self.dashed is None else (self.dashed, self.line)
+
+    @property
+    def scale(self) -> float:
+        return 100.0 if self.kind == "share" else 1.0
+
+
+LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss", ours=True)
+ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", dots=True, ours=True)
+RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate", ours=True)
+OWN = (LOSS, ACCURACY, RATE)
+
+
+def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
+    """The charts of a study; of a table from elsewhere those that the names of its columns show, measured or not.
+
+    These are the primary metric, losses, accuracies and other shares, what was measured on training and validation
+    data, and the learning rate; the first columns where there is none of these. Columns without a finite value are left
+    out.
+    """
+    if results.manifest.baseline.recipe:
+        return OWN
+    epochs = results.epochs
+    named = [str(name) for name in epochs.columns if name not in _NOT_DRAWN and _measured(epochs, str(name))]
+    groups: dict[tuple[str, ...], dict[metrics.Part, str]] = {}
+    for name in named:
+        part, stem = metrics.split_part(name)
+        groups.setdefault(stem, {}).setdefault(part, name)
+    found = {stem: own for stem, own in groups.items() if stem not in _RATES}
+    rates = [name for stem, own in groups.items() if stem in _RATES for name in own.values()]
+    wanted = [stem for stem, own in found.items() if _worth_drawing(own, measure.column)] or list(found)
+    wanted.sort(key=lambda stem: measure.column not in found[stem].values())
+    charts = [_chart(n, stem, found[stem], results, measure) for n, stem in enumerate(wanted[:MOST_CHARTS], 1)]
+    return (*charts, *(replace(RATE, line=name, ours=False) for name in rates[:1]))
+
+
+def _measured(epochs: pd.DataFrame, name: str) -> bool:
+    return bool(np.isfinite(epochs[name].to_numpy(dtype=float)).any())
+
+
+def _worth_drawing(own: Mapping[metrics.Part, str], primary: str) -> bool:
+    names = own.values()
+    return primary in names or len(own) > 1 or any(metrics.is_loss(name) or metrics.is_share(name) for name in names)
+
+
+def _chart(
+    number: int, stem: Sequence[str], own: Mapping[metrics.Part, str], results: Results, measure: Measure
+) -> Chart:
+    """The chart of columns that differ only in the part of the data; without another, training is drawn solid."""
+    order: Iterable[metrics.Part] = ("val", "", "test", "train")
+    line = measure.column if measure.column in own.values() else next(own[part] for part in order if part in own)
+    plain = own.get("train") or (own.get("") if metrics.split_part(line)[0] else None)
+    dashed = plain if plain != line else None
+    if line == measure.column:
+        kind: Literal["loss", "share", "other"] = "share" if measure.accuracy else "other"
+    else:
+        kind = "share" if unit_of(results, line) == "share" else "other"
+    if kind == "other" and metrics.is_loss(line):
+        kind = "loss"
+    title = " ".join(stem)
+    key = title if title in ("loss", "accuracy") else f"curve-{number}"
+    axis = f"{title}, %" if kind == "share" else title
+    return Chart(key, title[:1].upper() + title[1:], axis, line, dashed, kind, line == measure.column)

@@ -1,0 +1,148 @@
+"""The figures of the section on learning curves, with their captions and legends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ablation.report.captions as captions
+import ablation.report.drawing as drawing
+from ablation import figures
+from ablation.analysis import Analysis
+from ablation.figures import Chart, Curves, Limits
+from ablation.report.plates import Panel, Picture, Plate
+from ablation.results import Results
+
+MOST_PANELS = 36
+"""Small multiples of one quantity; of more variants, those with the largest differences are shown."""
+MOST_RATES = 12
+"""Panels of the learning rate, whose courses differ less than what comes of them."""
+_PAGE = 12
+Shown = Sequence[tuple[str, str, Curves]]
+"""A title, a note and the curves of each panel."""
+
+
+def curves(results: Results, analysis: Analysis, digits: int) -> list[Plate]:
+    """A plate for each quantity that was measured over the epochs; none before there is a whole epoch."""
+    if results.epochs.empty:
+        return []
+    charts = figures.study_charts(results, analysis.measure)
+    every = figures.study_curves(results, charts)
+    train = results.manifest.baseline.recipe.get("train", {})
+    unit = "step" if train.get("steps") is not None else "epoch"
+    draw = _Panels(every[analysis.baseline.variant], unit, digits)
+    plates = []
+    for chart in charts:
+        seen = [own for own in every.values() if own.shows(chart)]
+        if not seen:
+            continue
+        if chart.kind == "rate":
+            rates = _rates(seen, chart)
+            caption = captions.learning_rate(min(len(rates), MOST_RATES), len(rates))
+            plates += [draw.plate(chart, caption, rates[:MOST_RATES], None)] if rates else []
+            continue
+        shown = _most_different(seen, analysis)
+        limits = figures.limits(chart, shown)
+        caption = _caption(chart, analysis, shown, limits is not None and limits.cut)
+        caption += captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
+        plates.append(draw.plate(chart, caption, [(own.variant, "", own) for own in shown], limits))
+    return plates
+
+
+def _caption(chart: Chart, analysis: Analysis, shown: Sequence[Curves], cut: bool) -> str:
+    if chart == figures.LOSS:
+        return captions.loss(cut)
+    if chart == figures.ACCURACY:
+        return captions.accuracy(analysis)
+    return " ".join(_measured(chart, shown, cut))
+
+
+def _measured(chart: Chart, shown: Sequence[Curves], cut: bool) -> list[str]:
+    """What the curves of a table from elsewhere show, and no more than that."""
+    lines = f"{chart.line} solid, {chart.dashed} dashed" if chart.dashed else chart.line
+    parts = [f"{chart.title} of each variant (blue) and the baseline (grey): {lines}."]
+    if any(len(own.x) for own in shown):
+        spread = any((own.low[chart.line] < own.high[chart.line]).any() for own in shown)
+        band = f"; the band spans the lowest to the highest {chart.line}" if spread else ""
+        parts.append(f"Lines are means over the finished seeds{band}.")
+    if any(own.strays for own in shown):
+        parts.append("Red lines are single runs that diverged (cross) or have no result (dot).")
+    if len(shown) > 1:
+        parts.append("All panels share one scale.")
+    if chart.dots and any(len(own.selected[chart.line]) for own in shown):
+        parts.append("Dots: the epoch that each seed reports.")
+    if cut:
+        parts.append("Values above the scale are not drawn; the panel names the highest.")
+    return parts
+
+
+def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
+    baseline = ("line grey", "baseline")
+    if chart.kind == "rate":
+        return (("line", "variant"), baseline)
+    solid, dashed = ("validation", "training") if chart.ours else (chart.line, chart.dashed)
+    second = (("line dashed", dashed),) if dashed else ()
+    return (("line", solid), *second, ("band", "range over seeds"), baseline)
+
+
+def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
+    """The baseline and the variants farthest from it, in the order of the study; those without a result come first."""
+    if len(seen) <= MOST_PANELS:
+        return list(seen)
+
+    def distance(own: Curves) -> float:
+        effect = analysis.effect(own.variant)
+        if own.variant == analysis.baseline.variant or effect.difference is None:
+            return -math.inf
+        return -abs(effect.difference)
+
+    kept = {own.variant for own in sorted(seen, key=distance)[:MOST_PANELS]}
+    return [own for own in seen if own.variant in kept]
+
+
+def _rates(every: Sequence[Curves], chart: Chart) -> list[tuple[str, str, Curves]]:
+    groups = figures.rate_groups(every, chart)
+    if len(groups) == 1:
+        return [("all variants", "", groups[0][0])]
+    return [(_group_title(names), _also(names[1:]), own) for own, names in groups]
+
+
+def _also(names: Sequence[str], most: int = 12) -> str:
+    if not names:
+        return ""
+    return f"also {', '.join(names[:most])}" + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _group_title(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+@dataclass(frozen=True)
+class _Panels:
+    baseline: Curves
+    unit: str
+    digits: int
+
+    def plate(
+        self,
+        chart: Chart,
+        caption: str,
+        shown: Shown,
+        limits: Limits | None,
+    ) -> Plate:
+        key, title = chart.key, chart.title
+        on = figures.CurvePanels(chart, self.baseline, self.unit, limits)
+        panels = [self._panel(on, chart, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
+        pictures = []
+        for number, start in enumerate(range(0, len(shown), _PAGE), 1):
+            part = [(name, own) for name, _, own in shown[start : start + _PAGE]]
+            drawn = figures.curve_grid(chart, part, self.baseline, self.unit, limits)
+            alt = f"{title} over the {self.unit}s: {', '.join(name for name, _ in part)}"
+            pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(drawn)))
+        return Plate(key, title, caption, tuple(pictures), panels=tuple(panels), legend=_legend(chart))
+
+    def _panel(self, on: figures.CurvePanels, chart: Chart, key: str, name: str, note: str, own: Curves) -> Panel:
+        text = captions.describe_curve(chart, own, self.digits)
+        title = f"{key.rpartition('-')[0]}: {name}"
+        return Panel(name, note, drawing.inline_svg(on.draw(own), key, title, text))
