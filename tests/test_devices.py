@@ -124,7 +124,7 @@ def test_a_gpu_that_this_torch_is_not_built_for_is_left_out_with_the_reason() ->
     )
     assert choose_devices("auto", usable, unusable) == ["cuda:0"]
     with pytest.raises(
-        UserError, match=r"cuda:1 is not available\nthis machine has cuda:0; cuda:1 \(Quadro K600\) has"
+        UserError, match=r"this machine has no cuda:1\nthis machine has cuda:0; cuda:1 \(Quadro K600\) has"
     ):
         choose_devices("cuda:1", usable, unusable)
 

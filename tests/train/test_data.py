@@ -199,9 +199,9 @@ def test_an_image_folder_is_scaled_and_labelled_by_its_folders(folder: Path, tmp
 def test_the_middle_of_a_long_image_is_kept(long: int, first: int, tall: bool, tmp_path: Path) -> None:
     """The shorter side has the size already, so that every pixel stays as it is."""
     pixels = np.tile(10 * np.arange(long, dtype=np.uint8), (8, 1))
-    for name in ("a", "b"):
-        path = tmp_path / "images" / "train" / name / "1.png"
-        path.parent.mkdir(parents=True)
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        path = tmp_path / "images" / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.T.copy() if tall else pixels).save(path)
     images = prepare(ImageFolder(name="image_folder", path=str(tmp_path / "images"), size=8), tmp_path).images
     assert images[0, 0].select(1 if tall else 0, 3).tolist() == [10 * (first + n) for n in range(8)]

@@ -115,7 +115,7 @@ MISSPELT = {
     "torchvision:vgg-13-bn": "did you mean 'torchvision:vgg13_bn'?",
     "resnet50": "did you mean 'torchvision:resnet50'?",
     "torchvision:squeezenet1_0": "it ends in a convolution",
-    "torchvision:transformer": "`ablate list torchvision` names them all",
+    "torchvision:transformer": "`ablate list torchvision` lists them all",
 }
 
 
