@@ -50,8 +50,8 @@ def test_a_key_changes_with_the_recipe(change: tuple[str, str], tmp_path: Path) 
 def test_a_key_changes_with_the_images_of_a_folder(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "images" / "train" / name).mkdir(parents=True)
-        for image in ("1.png", "2.png"):
-            (tmp_path / "images" / "train" / name / image).write_bytes(b"first")
+        for number in (1, 2):
+            (tmp_path / "images" / "train" / name / f"{number}.png").write_bytes(b"first")
     text = TINY.replace("{name: digits,", f"{{name: image_folder, path: {tmp_path}/images,")
     before = keys(plan(tmp_path, text))
     (tmp_path / "images" / "train" / "a" / "1.png").write_bytes(b"second")
@@ -64,8 +64,8 @@ def test_a_key_does_not_depend_on_where_the_images_lie(tmp_path: Path) -> None:
     for place in ("here", "there"):
         for name in ("a", "b"):
             (tmp_path / place / "train" / name).mkdir(parents=True)
-            for image in ("1.png", "2.png"):
-                (tmp_path / place / "train" / name / image).write_bytes(name.encode())
+            for number in (1, 2):
+                (tmp_path / place / "train" / name / f"{number}.png").write_bytes(name.encode())
         text = TINY.replace("{name: digits,", f"{{name: image_folder, path: {tmp_path}/{place},")
         found.append(keys(plan(tmp_path, text)))
     assert found[0] == found[1]
