@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from ablation.errors import UserError
-from ablation.image_folder import Part, list_images, open_archive
+from ablation.image_folder import Part, is_plain, list_images, open_archive
 from ablation.networks import Model
 from ablation.plan import canonical_json, slug
 from ablation.registry import DATA, TORCHVISION
@@ -98,10 +98,14 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _is_converted(content: bytes) -> bool:
+    from ablation import pixels  # Pillow and numpy, which take longer to import than most data sets to be read
+
+    return pixels.is_converted(content)
+
+
 def _folder_digest(root: Path, part: Part) -> tuple[str, bool]:
     """(digest of the names and bytes of all images, whether the pixels of any are converted by their meaning)."""
-    from ablation import pixels  # Pillow and numpy, which light commands do without
-
     digest, converted = hashlib.sha256(), False
     images = list_images(root, part).images
     archive = open_archive(root)
@@ -109,7 +113,7 @@ def _folder_digest(root: Path, part: Part) -> tuple[str, bool]:
         for image in images:
             content = image.read(archive)
             digest.update(os.fsencode(image.name) + b"\0" + hashlib.sha256(content).digest())
-            converted = converted or pixels.is_converted(content)
+            converted = converted or (not is_plain(content) and _is_converted(content))
     finally:
         if archive:
             archive.close()

@@ -97,6 +97,20 @@ def open_archive(root: Path) -> zipfile.ZipFile | None:
     return None if root.is_dir() else archives.open_archive(root)
 
 
+def is_plain(content: bytes) -> bool:
+    """Whether an image is surely decoded as Pillow does it, without a look at its pixels (`pixels`): nearly all are.
+
+    A marker that occurs by chance only costs the longer way.
+    """
+    if content[:3] == b"\xff\xd8\xff":
+        return b"Exif\0\0" not in content and b"Orientation" not in content
+    if content[:8] != b"\x89PNG\r\n\x1a\n" or len(content) < 26:
+        return False
+    depth, colour = content[24], content[25]
+    known = colour == 2 or (colour in (0, 3) and depth <= 8)
+    return known and not any(mark in content for mark in (b"tRNS", b"eXIf", b"profile type exif", b"Orientation"))
+
+
 def _sorted_out(entries: Iterable[_Entry]) -> tuple[Listing, set[str]]:
     """The listing, and the names of the class folders, with images or without."""
     images: list[ImageFile] = []

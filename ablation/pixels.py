@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms
 
+from ablation.image_folder import is_plain
+
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 """What Pillow may take a file for, whatever its name: others, such as EPS, are handed on to other programs."""
 MOST_PIXELS = 89_478_485
@@ -68,7 +70,7 @@ def decode(content: bytes, size: int) -> Decoded:
         _check_size(image, size)
         kind, shape = (image.format or "").replace("MPO", "JPEG"), image.size
         with _large if shape[0] * shape[1] > ALONE else nullcontext():
-            if _is_plain(content):
+            if is_plain(content):
                 rgb, conversions = image.convert("RGB"), _named(image.mode)
             else:
                 rgb, conversions = _converted(image)
@@ -77,7 +79,7 @@ def decode(content: bytes, size: int) -> Decoded:
 
 def is_converted(content: bytes) -> bool:
     """Whether `decode` gives other pixels than Pillow's conversion to RGB alone. False for a file it cannot read."""
-    if _is_plain(content):
+    if is_plain(content):
         return False
     try:
         with _open(content) as image:
@@ -105,20 +107,6 @@ def _check_size(image: Image.Image, size: int) -> None:
         long = round(max(width, height) * scale)
         what = f"its {width:,} x {height:,} pixels would be scaled to {size} x {long:,}"
         raise PixelError(f"{what}; the limit is {MOST_SCALED:,} in all")
-
-
-def _is_plain(content: bytes) -> bool:
-    """Whether the first bytes already say that an image needs no care: true of nearly all, so that they lose no time.
-
-    A marker that occurs by chance only costs the longer way.
-    """
-    if content[:3] == b"\xff\xd8\xff":
-        return b"Exif\0\0" not in content and b"Orientation" not in content
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or len(content) < 26:
-        return False
-    depth, colour = content[24], content[25]
-    known = colour == 2 or (colour in (0, 3) and depth <= 8)
-    return known and not any(mark in content for mark in (b"tRNS", b"eXIf", b"profile type exif", b"Orientation"))
 
 
 def _named(mode: str) -> tuple[str, ...]:
