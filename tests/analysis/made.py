@@ -12,8 +12,8 @@ from ablation.analysis.measure import Measure
 from ablation.analysis.types import Effect, SeedResult
 from ablation.manifest import Arm, Manifest
 
-ACCURACY = Measure("val_accuracy", True, 1)
-LOSS = Measure("val_loss", False, 3)
+ACCURACY = Measure("val_accuracy", True, 1, accuracy=True)
+LOSS = Measure("val_loss", False, 3, accuracy=False)
 
 
 def effect(variant: str, differences: Mapping[int, float | None] | None = None, **fields: Any) -> Effect:
