@@ -43,4 +43,10 @@ def test_the_method_is_the_commonest_of_the_variants(methods: tuple[str | None, 
     design = compare.design(None, 3, len(methods), False)
     effects = [effect(str(place), method=method) for place, method in enumerate(methods)]
     assert method_of(effects, design) == text
-    assert method_of(effects, replace(design, networks=True)).startswith("exact McNemar")
+    assert method_of(effects, replace(design, networks=True)) == text
+
+
+def test_one_seed_is_compared_by_mcnemar_where_there_are_predictions() -> None:
+    design = compare.design(None, 1, 2, True)
+    assert method_of([effect("a"), effect("b", networks_p=0.3)], design).startswith("exact McNemar")
+    assert method_of([effect("a"), effect("b", networks_p=0.3)], replace(design, networks=False)) == "none"
