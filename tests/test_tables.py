@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
-import math
-import random
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 from ablation import metrics
-from ablation.analysis import describe, to_json
 from ablation.cli import main
-from ablation.csv_files import disarmed, rearmed
-from ablation.tables import read_results
 from tests.conftest import ROOT, Ablate
 from tests.stored import ARMS, Arm, write_study
+from tests.tables import epochs_of, table, write
 from tests.test_report import Element, Page, section, sections
 
 NOT_KNOWN = ("augment", "dropout", "batches", "validation image", "measured on", "clip_norm", "McNemar", "not started")
@@ -46,7 +39,6 @@ class Reported:
 
 
 Report = Callable[..., Reported]
-Refused = Callable[..., str]
 
 
 @pytest.fixture
@@ -70,60 +62,6 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         return Reported(folder, html, markdown, json.loads((folder / "analysis.json").read_text(encoding="utf-8")))
 
     return call
-
-
-@pytest.fixture
-def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
-    """The error of a table that is refused, with nothing written."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(table: str | bytes, *arguments: str, epochs: str = "", base: str = "base") -> str:
-        write(tmp_path / "runs.csv", table)
-        if epochs:
-            write(tmp_path / "epochs.csv", epochs)
-            arguments = (*arguments, "--epochs", "epochs.csv")
-        assert main(["report", "--from", "runs.csv", "--baseline", base, *arguments]) == 1
-        assert not (tmp_path / "reports").exists()
-        printed = capsys.readouterr()
-        assert not printed.out
-        return printed.err
-
-    return call
-
-
-def write(path: Path, text: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-
-
-def table(
-    metric: str = "accuracy",
-    values: Sequence[float] = (0.9, 0.93),
-    seeds: Iterable[int] = range(4),
-    *,
-    noise: float = 0.002,
-    names: Sequence[str] = ("base", "a", "b", "c", "d"),
-    separator: str = ",",
-    form: Callable[[float], str] = "{:.5f}".format,
-) -> str:
-    """A table with a variant for each value; the noise is a hundredth of a point for shares."""
-    draw = random.Random(1)
-    rows = [separator.join(("variant", "seed", metric))]
-    for name, value in zip(names, values, strict=False):
-        rows += [separator.join((quoted(name), str(seed), form(value + draw.gauss(0, noise)))) for seed in seeds]
-    return "\n".join(rows) + "\n"
-
-
-def quoted(name: str) -> str:
-    return f'"{name.replace(chr(34), chr(34) * 2)}"' if set(name) & set(',;\t"\n\r') else name
-
-
-def epochs_of(columns: str, rows: Callable[[str, int, int], Sequence[object]], last: int = 4) -> str:
-    lines = [f"variant,seed,epoch,{columns}"]
-    for name in ("base", "a"):
-        for seed in range(4):
-            lines += [",".join(map(str, (name, seed, n, *rows(name, seed, n)))) for n in range(1, last + 1)]
-    return "\n".join(lines)
 
 
 HIGHER, LOWER = ("--direction", "higher"), ("--direction", "lower")
@@ -261,130 +199,6 @@ def assert_no_empty_part(root: Element) -> None:
         assert coloured or red
 
 
-REFUSED = {
-    "an unknown name": (
-        table("score"), (),
-        ["whether more or less of 'score' is better", "--direction higher or --direction lower"],
-    ),
-    "an acceleration": (table("acceleration"), (), ["'acceleration'", "--direction"]),
-    "both in one name": (table("accuracy_error"), (), ["'accuracy_error'", "--direction"]),
-    "a turned direction": (table("neg_mse"), (), ["'neg_mse'", "--direction"]),
-    "one typo": (
-        table() + "b,0,95.1\nb,1,0.9\n", (),
-        ["runs.csv:10:5: accuracy is 95.1 among fractions of 1", "--unit"],
-    ),
-    "just above one": (
-        table() + "b,0,1.0000001\nb,1,0.9\n", (),
-        ["runs.csv:10:5: accuracy is 1.0000001 among fractions"],
-    ),
-    "one fraction": (table(values=(90, 93)) + "b,0,0.9\n", (), ["runs.csv:10:5: accuracy is 0.9 among percentages"]),
-    "above a hundred": (table() + "b,0,120\n", (), ["runs.csv:10:5: accuracy is 120;", "--unit raw"]),
-    "negative": (table() + "b,0,-0.1\n", (), ["runs.csv:10:5: accuracy is -0.1;"]),
-    "no fraction": (table(values=(90, 93)), ("--unit", "share"), ["accuracy is 90", "lies between 0 and 1"]),
-    "no percentage": (table(values=(90, 193)), ("--unit", "percent"), ["accuracy is 193", "lies between 0 and 100"]),
-    "signs of some": (
-        table() + "b,0,90%\n", (),
-        ["runs.csv:10:5: accuracy has a per cent sign here, but not elsewhere"],
-    ),
-    "signs and a share": (
-        table(form=lambda v: f"{v}%"), ("--unit", "share"),
-        ["per cent signs", "leave out --unit share"],
-    ),
-    "a decimal comma": (
-        'variant,seed,accuracy\nbase,0,"0,95"\nbase,1,0.9\n', (),
-        ["runs.csv:2:8: accuracy is '0,95'", "write 0.95"],
-    ),
-    "bare decimal commas": (
-        "variant,seed,accuracy\nbase,0,0,95\n", (),
-        ["runs.csv:2:1: 4 cells in this row, 3 in the header", "semicolons"],
-    ),
-    "commas and points": (
-        "variant;seed;loss\nbase;0;1,5\nbase;1;1.234\n", (),
-        ["runs.csv:3:8: loss has decimal commas, and a decimal point here"],
-    ),
-    "thousands": (
-        'variant,seed,loss\nbase,0,"1,234.5"\nbase,1,2\n', (),
-        ["runs.csv:2:8:", "without marks for thousands"],
-    ),
-    "a word among numbers": (table() + "b,0,good\n", (), ["runs.csv:10:5: accuracy is 'good'; it must be a number"]),
-    "an empty column": (
-        "variant,seed,accuracy\nbase,0,\na,0,\n", ("--metric", "accuracy"),
-        ["runs.csv:1:14: the column 'accuracy' has no value"],
-    ),
-    "no numbers": ("variant,seed,note\nbase,0,x\na,0,y\n", (), ["no column of runs.csv holds numbers", "it has: note"]),
-    "a huge number": (table("loss") + "b,0,1e308\n", (), ["runs.csv:10:5: loss is 1e+308; at most 1e+100"]),
-    "a number beyond floats": (table("loss") + "b,0,1e999\n", (), ["runs.csv:10:5: loss is beyond"]),
-    "a huge cell": (table() + f"b,0,{'9' * 140_000}\n", (), ["runs.csv:10:1: a cell has more than 131,072 characters"]),
-    "an open quote": (table() + 'b,0,"0.9\n', (), ["runs.csv:10:1: this is not valid CSV"]),
-    "a newline in a name": (table(names=("base", "a\nb")), (), ["runs.csv:6:1: the name 'a\\nb' has a line break"]),
-    "a name of 201": (table(names=("base", "x" * 201)), (), ["runs.csv:6:1: a name of 201 characters; at most 200"]),
-    "no name": (table() + ",7,0.9\n", (), ["runs.csv:10:1: variant is ''"]),
-    "no whole seed": (table() + "b,one,0.9\n", (), ["runs.csv:10:3: seed is 'one'; it must be a whole number"]),
-    "a run twice": (
-        table() + "a,0,0.9\n", (),
-        ["runs.csv:10:1: a second row of variant a, seed 0", "the first is in line 6"],
-    ),
-    "no seed column": (
-        "variant,accuracy\nbase,0.9\n", (),
-        ["the table has no column 'seed'", "the columns are: variant, accuracy"],
-    ),
-    "another spelling": ("Variant,seed,accuracy\nbase,0,0.9\n", (), ["rename 'Variant' to 'variant'"]),
-    "two columns of a name": ("variant,seed,acc,acc\nbase,0,0.9,0.9\n", (), ["runs.csv:1:18: a second column 'acc'"]),
-    "no rows": ("variant,seed,accuracy\n", (), ["the table has no rows"]),
-    "nothing": ("", (), ["the table is empty", "variant, seed, and a metric"]),
-    "a workbook": (b"PK\x03\x04 and so on", (), ["runs.csv is a workbook", "save it as CSV"]),
-    "Latin-1": ("variant,seed,accuracy\nä,0,0.9\n".encode("latin-1"), (), ["runs.csv is not UTF-8 text (byte 22)"]),
-    "UTF-16 without a mark": (table().encode("utf-16-le"), (), ["NUL bytes", "save it as CSV in UTF-8"]),
-    "another baseline": (table(names=("bass", "a")), (), ["no variant 'base'", "did you mean 'bass'?"]),
-    "another metric": (table(), ("--metric", "acuracy"), ["no column 'acuracy'", "did you mean 'accuracy'?"]),
-    "a part of a count": (
-        table().replace("accuracy", "threads"), ("--direction", "higher"),
-        ["threads is 0.9", "rename the column"],
-    ),
-    "too many runs": (
-        "variant,seed,accuracy\n" + "".join(f"{'base' if i == 0 else i},{i},0.9\n" for i in range(1100)), (),
-        ["1,100 variants and 1,100 different seeds"],
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "arguments", "says"), REFUSED.values(), ids=REFUSED)
-def test_a_table_that_cannot_be_read_is_one_located_error(
-    text: str | bytes, arguments: tuple[str, ...], says: list[str], refused: Refused
-) -> None:
-    printed = refused(text, *arguments)
-    assert [words for words in says if words not in printed] == []
-    assert printed.count("error: ") == 1
-    assert "Traceback" not in printed
-
-
-def test_of_very_many_faults_the_first_are_listed(refused: Refused) -> None:
-    printed = refused(table() + "".join(f"x,{seed},bad\n" for seed in range(8)) + "y,z,1\n" * 300)
-    assert printed.count("it must be") == 20
-    assert "and 288 more" in printed
-
-
-@pytest.mark.parametrize(
-    ("epochs", "says"),
-    [
-        (
-            "variant,seed,epoch,loss\nbase,9,1,0.5\n",
-            "epochs.csv:2:1: variant 'base', seed 9, is not in the table of runs"),
-        (
-            "variant,seed,epoch,loss\nbose,0,1,0.5\n",
-            "epochs.csv:2:1: variant 'bose', seed 0, is not in the table of runs"),
-        ("variant,seed,step,loss\nbase,0,1,0.5\n", "epochs.csv:1:1: the table has no column 'epoch'"),
-        (
-            "variant,seed,epoch,loss\nbase,0,1,0.5\nbase,0,1,0.4\n",
-            "epochs.csv:3:1: a second row of variant base, seed 0, epoch 1"),
-        ("variant,seed,epoch,loss\nbase,0,1,low\nbase,0,2,0.3\nbase,0,3,0.2\n", "epochs.csv:2:10: loss is 'low'"),
-        ("variant,seed,epoch\nbase,0,1\n", "the table has no metric"),
-    ],
-)  # fmt: skip
-def test_epochs_that_do_not_fit_the_runs_are_one_located_error(epochs: str, says: str, refused: Refused) -> None:
-    assert says in refused(table(), epochs=epochs)
-
-
 def own_verdicts(folder: Path) -> dict[str, Any]:
     found = json.loads((folder / "analysis.json").read_text(encoding="utf-8"))
     keys = ("verdict", "difference", "low", "high", "p", "n", "pairs", "diverged", "at_chance", "crashed")
@@ -392,8 +206,8 @@ def own_verdicts(folder: Path) -> dict[str, Any]:
 
 
 def test_the_tables_of_a_report_give_the_same_verdicts_again(report: Report, tmp_path: Path) -> None:
-    fates: Any = {("dropout=0", 1): "diverged", ("constant", 2): "missing", ("norm=batch", 3): "crashed"}
-    arms = [*ARMS, Arm("=lost", {"optimizer.lr": 0.1}, accuracy=0.1, noise=0), Arm("-x, @y", {"optimizer.lr": 0.2})]
+    fates: Any = {("dropout=0", 1): "diverged", ("-x, @y", 2): "missing", ("-x, @y", 3): "crashed"}
+    arms = [ARMS[0], Arm("=lost", {"optimizer.lr": 0.1}, accuracy=0.1, noise=0), Arm("-x, @y", {"optimizer.lr": 0.2})]
     write_study(tmp_path / "results", arms, range(4), fates=fates)
     assert main(["report", "--results", "results"]) == 0
     (first,) = (tmp_path / "reports").iterdir()
@@ -553,77 +367,6 @@ def test_the_example_of_the_documentation_runs_as_it_is(tmp_path: Path, ablate: 
     }
     curves = section(Page(tmp_path / "reports" / "runs" / "report.html").root, "curves")
     assert [title.words for title in curves.all("h3")] == ["Acc", "Loss"]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A table that was made up, with what it says of each run."""
-
-    text: str
-    values: dict[tuple[str, int], float | None]
-
-
-@st.composite
-def made_tables(draw: st.DrawFn, most_variants: int = 5, most_seeds: int = 5) -> Made:
-    """Tables of every size, spelling and separator, with gaps and diverged runs, whose metric is a loss."""
-    separator = draw(st.sampled_from([",", ";", "\t"]))
-    names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=30)
-    variants = ["base", *draw(st.lists(names.filter(lambda name: name != "base"), max_size=most_variants, unique=True))]
-    seeds = draw(st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=most_seeds, unique=True))
-    number = st.floats(-1e9, 1e9) | st.floats(-1e-9, 1e-9) | st.integers(0, 3).map(float)
-    cell = st.one_of(number, number, number, st.none(), st.just(math.nan), st.just(math.inf))
-    values = {(variant, seed): draw(cell) for variant in variants for seed in seeds}
-    values["base", seeds[0]] = draw(number)
-    shown = draw(st.sampled_from([repr, "{:.17e}".format]))
-    comma = separator != "," and draw(st.booleans())
-    stream = io.StringIO()
-    rows = csv.writer(stream, delimiter=separator, lineterminator=draw(st.sampled_from(["\n", "\r\n"])))
-    rows.writerow(["variant", "seed", "loss"])
-    order = draw(st.permutations(list(values)))
-    for variant, seed in order:
-        value = values[variant, seed]
-        text = "" if value is None else shown(value)
-        rows.writerow([variant, seed, text.replace(".", ",") if comma else text])
-    return Made(stream.getvalue(), values)
-
-
-def check_made(made: Made, folder: Path) -> None:
-    """What was read is what was written, and every number of the analysis is a number."""
-    path = folder / "made.csv"
-    path.write_bytes(made.text.encode())
-    results = read_results(path, "base")
-    names = {rearmed(name) for name, _ in made.values}
-    assert set(results.runs["variant"]) == names
-    for row in results.runs[["variant", "seed", "status", "loss"]].itertuples(index=False):
-        value = made.values[next(name for name, _ in made.values if rearmed(name) == row.variant), row.seed]
-        expected = "missing" if value is None else "finished" if math.isfinite(value) else "diverged"
-        assert row.status == expected
-        assert row.loss == value if expected == "finished" else math.isnan(row.loss)
-    text = json.dumps(to_json(describe(results), "made"), allow_nan=False)
-    assert not re.search(r"\bnan\b", re.sub(r'"(?:variant|message|words|verdict)": "[^"]*"', "", text), re.IGNORECASE)
-
-
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
-@given(made=made_tables())
-def test_any_table_is_read_as_it_was_written(made: Made, tmp_path_factory: pytest.TempPathFactory) -> None:
-    assume(len({rearmed(name) for name, _ in made.values}) == len({name for name, _ in made.values}))
-    check_made(made, tmp_path_factory.getbasetemp())
-
-
-@pytest.mark.slow
-@settings(max_examples=3000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@given(made=made_tables(12, 30))
-def test_thousands_of_tables_are_read_as_they_were_written(
-    made: Made, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    assume(len({rearmed(name) for name, _ in made.values}) == len({name for name, _ in made.values}))
-    check_made(made, tmp_path_factory.getbasetemp())
-
-
-@given(text=st.text(st.sampled_from("'=+-@\t\rx"), max_size=6))
-def test_text_that_was_disarmed_comes_back_as_it_was(text: str) -> None:
-    assert rearmed(disarmed(text)) == text
-    assert not disarmed(text).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def check_folder(out: Path, study: str, table: TableSource | None) -> None:
     theirs = held.get("table")
     if table is None:
         other = f"the table {_name(out, theirs)}" if theirs else f"the study {held.get('study')!r}"
-        if theirs or held.get("study") != study:
+        if theirs or held.get("study", study) != study:
             raise UserError(f"{out} holds the report of {other}", "write this one elsewhere: --out DIR")
         return
     own = table.identity(out)
