@@ -120,12 +120,12 @@ def _add_status(commands: Commands) -> None:
 
 
 def _add_test(commands: Commands) -> None:
-    test = commands.add_parser("test", help="open the test set: evaluate the networks that validation chose, once")
+    test = commands.add_parser("test", help="evaluate the networks that validation chose on the test set, once")
     test.add_argument("study", metavar="STUDY", help="name or file of a study that was run")
     _results_argument(test)
     _worker_arguments(test)
-    test.add_argument("--partial", action="store_true", help="open it although some runs are not finished")
-    test.add_argument("--again", action="store_true", help="open it although it was opened before")
+    test.add_argument("--partial", action="store_true", help="evaluate the finished runs although others are not")
+    test.add_argument("--again", action="store_true", help="evaluate them once more")
     test.set_defaults(call=_test)
 
 
@@ -293,22 +293,26 @@ def _foreign_results(options: argparse.Namespace) -> Results:
 
 def find_study(store: Store, wanted: str | None) -> Manifest:
     """The manifest of the study that was asked for, by name or by its file; the one run last by default."""
-    from ablation.manifest import Manifest
+    from ablation.console import print_notice
+    from ablation.manifest import read_studies
+    from ablation.plan import slug
     from ablation.registry import suggestion
 
-    studies = [Manifest.from_json(values) for _, values in store.studies()]
-    if not studies:
-        raise UserError(f"no study was run into {store.root}/", "start with: ablate run studies/smoke.yaml")
-    if wanted is None:
-        return studies[0]
+    studies, faults = read_studies(store)
     name = wanted
-    if wanted.endswith((".yaml", ".yml")):
+    if name is not None and name.endswith((".yaml", ".yml")):
         from ablation.load import load_study
 
-        name = load_study(Path(wanted)).name
-    found = next((study for study in studies if name in (study.name, study.folder)), None)
+        name = load_study(Path(name)).name
+    found = next((study for study in studies if name in (None, study.name, study.folder)), None)
+    for path, fault in faults.items():
+        if found is None and (name is None or path.parent.name in (name, slug(name))):
+            raise fault
+        print_notice(f"skipped: {fault.message}")
+    if not studies:
+        raise UserError(f"no study was run into {store.root}/", "start with: ablate run studies/smoke.yaml")
     if found is None:
-        raise UserError(f"no study {name!r} in {store.root}/", suggestion(name, [study.name for study in studies]))
+        raise UserError(f"no study {name!r} in {store.root}/", suggestion(str(name), [study.name for study in studies]))
     return found
 
 
