@@ -164,10 +164,10 @@ def _print_fault(console: Console, name: str, run: StoredRun) -> None:
 
 def _cell(run: StoredRun) -> Text:
     """The state of a run in a word, or the accuracy of its selected epoch."""
-    if run.record and run.selected:
-        return Text(percent(run.selected.val_accuracy), style="green")
     if run.record:
-        return Text(f"diverged at {run.record.epochs}", style="magenta")
+        epoch = run.selected
+        diverged = Text(f"diverged at {run.record.epochs}", style="magenta")
+        return Text(percent(epoch.val_accuracy), style="green") if epoch else diverged
     if run.state == "interrupted":
         return Text(f"epoch {len(run.epochs)}", style="yellow")
     return Text("–", style="dim") if run.state == "missing" else Text(run.state, style="red")

@@ -8,7 +8,7 @@ import json
 import reprlib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -98,7 +98,7 @@ def typed_lines(kind: type[T], lines: list[bytes], what: str, hint: str = RETRAI
 
 def typed_list(kind: type[T], items: list[bytes]) -> list[T]:
     """JSON texts as dataclasses of `kind`. Raises pydantic's ValidationError."""
-    found: list[T] = _adapter(kind).validate_json(b"[%s]" % b",".join(items))
+    found: list[T] = _adapter(cast(Hashable, kind)).validate_json(b"[%s]" % b",".join(items))
     return found
 
 

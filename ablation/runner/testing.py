@@ -77,7 +77,7 @@ def test_study(store: Store, manifest: Manifest, options: argparse.Namespace) ->
 
 def _evaluate_study(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
     console = make_console()
-    runs = {name: read_run(store.run(name), own) for _, _, name, own in manifest.runs()}
+    runs = stored_runs(store, manifest)
     log = read_log(store, manifest, {name: run.record for name, run in runs.items()})
     for notice in log.notices:
         print_notice(notice)
@@ -100,6 +100,11 @@ def _evaluate_study(store: Store, manifest: Manifest, options: argparse.Namespac
     _write(store, manifest, log, candidates, found, parts, options.command_line)
     _show(console, manifest, candidates, found)
     return 2 if failed else 0
+
+
+def stored_runs(store: Store, manifest: Manifest) -> dict[str, StoredRun]:
+    """Every run of a study by run folder."""
+    return {name: read_run(store.run(name), identity) for _, _, name, identity in manifest.runs()}
 
 
 def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredRun]) -> dict[str, Candidate]:
