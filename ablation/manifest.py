@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ablation.errors import UnreadableError, UserError
 from ablation.plan import Plan, canonical_json, slug, source_key
-from ablation.record import SCHEMA_VERSION
+from ablation.record import SCHEMA_VERSION, Number
 from ablation.sealed import typed
 from ablation.store import Store, is_folder_name, read_json
 from ablation.stored_run import Identity
@@ -80,7 +80,7 @@ class Manifest:
     """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
     added_seeds: tuple[int, ...] = ()
     """Seeds that were added after results of the study had been seen."""
-    looks: int = 1
+    looks: Number = 1
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
     schema_version: int = SCHEMA_VERSION
 
@@ -113,10 +113,13 @@ class Manifest:
         if not self.seeds or not names or len(set(names)) < len(names) or len(set(self.seeds)) < len(self.seeds):
             return "its variants or its seeds are missing, or are listed twice"
         for name in names:
-            for seed in self.seeds:
-                folder = self.folders.get(name, {}).get(str(seed), "")
+            lacking = [seed for seed in self.seeds if str(seed) not in self.folders.get(name, {})]
+            if lacking:
+                return f"it has no folder for {name!r}, seed {lacking[0]}"
+        for own in self.folders.values():
+            for folder in own.values():
                 if not is_folder_name(folder):
-                    return f"{folder!r} is not the folder of {name!r}, seed {seed}"
+                    return f"{folder!r} is not the name of a run folder"
         return ""
 
     def runs(self) -> Iterator[tuple[Arm, int, str, Identity]]:
