@@ -360,23 +360,28 @@ def _stored_study(store: Store, options: argparse.Namespace) -> Manifest:
 
 def find_study(store: Store, wanted: str | None) -> Manifest:
     """The manifest of the study with this name or study file; of the most recent one where none is given."""
-    from ablation.manifest import Manifest
+    from ablation.console import print_notice
+    from ablation.manifest import read_studies
+    from ablation.plan import slug
     from ablation.registry import suggestion
 
-    studies = [Manifest.from_json(values) for _, values in store.studies()]
-    if not studies:
-        raise UserError(f"no study has been run in {store.root}/", "start with: ablate run STUDY.yaml")
-    if wanted is None:
-        return studies[0]
+    studies, faults = read_studies(store)
     name = wanted
-    if wanted.endswith((".yaml", ".yml")):
+    if name is not None and name.endswith((".yaml", ".yml")):
         from ablation.load import load_study
 
-        name = load_study(Path(wanted), need_data=False).name
-    found = next((study for study in studies if name in (study.name, study.folder)), None)
+        name = load_study(Path(name), need_data=False).name
+    found = next((study for study in studies if name in (None, study.name, study.folder)), None)
+    for path, fault in faults.items():
+        if found is None and (name is None or path.parent.name in (name, slug(name))):
+            raise fault
+        print_notice(f"skipped: {fault.message}")
+    if not studies:
+        raise UserError(f"no study has been run in {store.root}/", "start with: ablate run STUDY.yaml")
     if found is None:
         names = [study.name for study in studies]
-        hint = f"only its smoke run is here: {name}-smoke" if f"{name}-smoke" in names else suggestion(name, names)
+        smoke = f"{name}-smoke"
+        hint = f"only its smoke run is here: {smoke}" if smoke in names else suggestion(str(name), names)
         raise UserError(f"no study {name!r} in {store.root}/", hint)
     return found
 

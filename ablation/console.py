@@ -60,6 +60,13 @@ def study_size(variants: int, seeds: int) -> str:
     return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
 
 
+def print_notice(message: str) -> None:
+    """One line that is no error, on standard error: what is printed there is no part of the result."""
+    console = make_console(stderr=True)
+    console.print(Text("notice", style="bold yellow"), end=": ")
+    console.print(Text(message), soft_wrap=True)
+
+
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = round(seconds)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
-from ablation.errors import UserError
-from ablation.plan import Plan, slug, source_key
-from ablation.record import SCHEMA_VERSION
+from pydantic import Field
+
+from ablation.errors import UnreadableError, UserError
+from ablation.plan import Plan, canonical_json, slug, source_key
+from ablation.record import SCHEMA_VERSION, Number
+from ablation.sealed import typed
+from ablation.store import Store, is_folder_name, read_json
+from ablation.stored_run import Identity
 from ablation.study import Variant
+
+REWRITE = "run the study again: the damaged file is set aside and written again"
+_EARLIER_CONTROL = 1_000_000
+"""The seed offset of every control in a study.json that does not say it."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,24 @@ class Arm:
     """Whether it was added after results of the study had been seen."""
     components: Mapping[str, bool] = field(default_factory=dict)
     """Which components of the study are on in it; empty for an arm that no design has."""
+    seed_offset: int | None = None
+    """Added to each seed of the study to get the seed that is trained under; None in a file that does not say it."""
+
+    def trained_seed(self, seed: int) -> int:
+        """The seed that its run of a seed of the study is trained under."""
+        earlier = _EARLIER_CONTROL if self.kind == "control" else 0
+        return seed + (earlier if self.seed_offset is None else self.seed_offset)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What `Manifest.analysis` holds on disk."""
+
+    metric: str
+    direction: Literal["higher", "lower"]
+    margin: Annotated[float, Field(gt=0)] | None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    metric_stated: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,7 +80,7 @@ class Manifest:
     """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
     added_seeds: tuple[int, ...] = ()
     """Seeds that were added after results of the study had been seen."""
-    looks: int = 1
+    looks: Number = 1
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
     file: str = ""
     """The path of the study file, relative to the results folder; empty where it was not recorded."""
@@ -73,15 +101,60 @@ class Manifest:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises UserError for a manifest of another shape."""
+    def from_json(cls, values: Mapping[str, Any], what: str = "the study.json") -> Self:
+        """The inverse of `to_json`. Raises UnreadableError for a manifest of another shape; `what` names it."""
+        manifest = typed(cls, values, what, REWRITE)
+        typed(_Settings, manifest.analysis, f"analysis in {what}", REWRITE)
+        if fault := manifest._fault():
+            raise UnreadableError(f"{what} is damaged: {fault}", REWRITE)
+        return manifest
+
+    def _fault(self) -> str:
+        """What is missing of it, or leads elsewhere."""
+        names = [arm.name for arm in self.arms]
+        if not self.seeds or not names or len(set(names)) < len(names) or len(set(self.seeds)) < len(self.seeds):
+            return "its variants or its seeds are missing, or are listed twice"
+        for name in names:
+            lacking = [seed for seed in self.seeds if str(seed) not in self.folders.get(name, {})]
+            if lacking:
+                return f"it has no folder for {name!r}, seed {lacking[0]}"
+        for own in self.folders.values():
+            for folder in own.values():
+                if not is_folder_name(folder):
+                    return f"{folder!r} is not the name of a run folder"
+        return ""
+
+    def runs(self) -> Iterator[tuple[Arm, int, str, Identity]]:
+        """Every run: its variant, its seed in the study, the name of its folder, and what must be in there."""
+        for arm in self.arms:
+            recipe = canonical_json(arm.recipe)
+            for seed in self.seeds:
+                folder = self.run_folder(arm.name, seed)
+                yield arm, seed, folder, Identity(folder.rpartition("-")[2], arm.trained_seed(seed), recipe)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a study.json.
+
+    Raises UnreadableError where it cannot be trusted, and UserError where it is of another schema version.
+    """
+    manifest = Manifest.from_json(read_json(path, REWRITE), str(path))
+    if manifest.folder != path.parent.name:
+        raise UnreadableError(f"{path} is that of another study, {manifest.name!r}", REWRITE)
+    return manifest
+
+
+def read_studies(store: Store) -> tuple[list[Manifest], dict[Path, UserError]]:
+    """Every study on disk, the one run last first, and why the study.json of others cannot be read."""
+    studies: list[Manifest] = []
+    faults: dict[Path, UserError] = {}
+    files = list((store.root / "studies").glob("*/study.json"))
+    for path in sorted(files, key=lambda p: (-p.stat().st_mtime_ns, p)):
         try:
-            own: dict[str, Any] = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            own |= {key: tuple(own[key]) for key in ("seeds", "overrides", "design", "added_seeds") if key in own}
-            return cls(**own | {"arms": tuple(Arm(**arm) for arm in values["arms"])})
-        except (KeyError, TypeError) as error:
-            what = f"the study.json of {values.get('name')!r} is of another version ({error})"
-            raise UserError(what, "run the study again") from None
+            studies.append(read_manifest(path))
+        except UserError as error:
+            faults[path] = error
+    return studies, faults
 
 
 def make_manifest(
@@ -125,4 +198,5 @@ def make_manifest(
 def _arm(variant: Variant, exploratory: bool) -> Arm:
     recipe = variant.recipe.canonical()
     components = dict(variant.components)
-    return Arm(variant.name, variant.kind, dict(variant.changes), recipe, exploratory, components)
+    changes, offset = dict(variant.changes), variant.seed_offset
+    return Arm(variant.name, variant.kind, changes, recipe, exploratory, components, offset)

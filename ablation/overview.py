@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from ablation.runner.probing import Estimate
 
 from ablation.console import SMOKE, duration, make_console, percent, study_size
-from ablation.errors import UnreadableError
 from ablation.fingerprint import class_count
 from ablation.manifest import Manifest, make_manifest
 from ablation.networks import Init
 from ablation.plan import Plan, Run
-from ablation.store import Failure, RunFolder, Store
+from ablation.store import Store
+from ablation.stored_run import StoredRun, finished_runs, read_run
 from ablation.study import ImageFolder, Recipe, Study, Variant
 from ablation.variants import image_shape, show
 from ablation.words import ABSENT, plural
@@ -42,11 +42,11 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
     for run in plan.runs if plan else ():
         runs.setdefault(run.variant, []).append(run)
     sizes = _Sizes()
-    finished = store.finished(run.folder for run in plan.runs) if plan else set()
+    finished = finished_runs(plan.runs, store) if plan else set()
     total = 0
     for variant in study.variants:
         own = runs.get(variant.name, [])
-        done = sum(run.folder in finished for run in own)
+        done = sum(run.key in finished for run in own)
         total += done
         size = sizes.of(variant.recipe)
         parameters, macs = (f"{size[0]:,}", _short(size[1])) if size else (ABSENT, ABSENT)
@@ -149,47 +149,45 @@ def _short(count: int) -> str:
 
 
 def print_status(manifest: Manifest, store: Store) -> None:
-    """Every run of a study: finished, diverged, crashed, interrupted after how many epochs, or not started."""
+    """Every run of a study: finished, diverged, crashed, damaged, interrupted after how many epochs, or not started."""
     console = make_console()
     table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
     counts: dict[str, int] = {}
-    crashes: list[tuple[str, Failure]] = []
-    for arm in manifest.arms:
-        cells = []
-        for seed in manifest.seeds:
-            folder = store.run(manifest.run_folder(arm.name, seed))
-            state, cell = _state(folder)
-            counts[state] = counts.get(state, 0) + 1
-            cells.append(cell)
-            if state == "crashed" and (failure := folder.failure()):
-                crashes.append((f"{arm.name} · seed {seed}", failure))
-        table.add_row(Text(arm.name), *cells)
+    faults: list[tuple[str, StoredRun]] = []
+    cells: dict[str, list[Text]] = {}
+    for arm, seed, folder, identity in manifest.runs():
+        run = read_run(store.run(folder), identity, every_epoch=False)
+        cells.setdefault(arm.name, []).append(_cell(run))
+        state = "not started" if run.state == "missing" else run.state
+        counts[state] = counts.get(state, 0) + 1
+        if run.failure or run.reason:
+            faults.append((f"{arm.name} · seed {seed}", run))
+    for name, row in cells.items():
+        table.add_row(Text(name), *row)
     _print_heading(console, manifest.name, manifest.title, smoke=manifest.smoke)
     console.print(table)
     console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
-    for name, failure in crashes:
-        console.print(Text(f"{name} crashed: {failure.message}", style="red"))
-        console.print(Text(failure.details.rstrip(), style="dim"), end="\n" if failure.details else "")
+    for name, run in faults:
+        _print_fault(console, name, run)
+    if counts.get("damaged"):
+        console.print("damaged runs count as not finished; the next `ablate run` sets them aside and trains them again")
 
 
-def _state(folder: RunFolder) -> tuple[str, Text]:
-    try:
-        return _sound_state(folder)
-    except UnreadableError:
-        return "unreadable: `ablate run` trains them again", Text("unreadable", style="red")
+def _print_fault(console: Console, name: str, run: StoredRun) -> None:
+    if run.reason:
+        console.print(Text(f"{name} is damaged: {run.reason}", style="red"))
+    elif run.failure:
+        console.print(Text(f"{name} crashed: {run.failure.message}", style="red"))
+        details = run.failure.details.rstrip()
+        console.print(Text(details, style="dim"), end="\n" if details else "")
 
 
-def _sound_state(folder: RunFolder) -> tuple[str, Text]:
-    """Raises UnreadableError."""
-    record = folder.record()
-    if record and record.selected_epoch is None:
-        return "diverged", Text(f"diverged at {record.epochs}", style="magenta")
-    if record and record.selected_epoch:
-        accuracy = folder.epoch(record.selected_epoch).val_accuracy
-        return "finished", Text(percent(accuracy), style="green")
-    if folder.failure() is not None:
-        return "crashed", Text("crashed", style="red")
-    epochs = len(folder.epoch_lines())
-    if epochs:
-        return "interrupted", Text(f"epoch {epochs}", style="yellow")
-    return "not started", Text(ABSENT, style="dim")
+def _cell(run: StoredRun) -> Text:
+    """The state of a run in a word, or the accuracy of its selected epoch."""
+    if run.record:
+        epoch = run.selected
+        diverged = Text(f"diverged at {run.record.epochs}", style="magenta")
+        return Text(percent(epoch.val_accuracy), style="green") if epoch else diverged
+    if run.state == "interrupted":
+        return Text(f"epoch {len(run.epochs)}", style="yellow")
+    return Text(ABSENT, style="dim") if run.state == "missing" else Text(run.state, style="red")

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, WrapValidator
 
 from ablation.data_summary import DataSummary
-from ablation.errors import UnreadableError
+from ablation.sealed import FileStamp, typed
 
 SCHEMA_VERSION = 1
 TRAINING_VERSION = 3
 """Raised whenever the same configuration and seed would train to other weights; it is part of each run's hash."""
 
 
-_TUPLES = ("image", "classes", "train_per_class", "val_per_class")
+def _null_is_nan(value: Any, number: Callable[[Any], float]) -> float:
+    return math.nan if value is None else number(value)
+
+
+def _time_stamp(text: str) -> str:
+    try:
+        known = datetime.fromisoformat(text).utcoffset() is not None and datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        known = False
+    if not known:
+        raise ValueError("input should be a time in ISO 8601 with its offset from UTC")
+    return text
+
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Number = Annotated[int, Field(ge=1, le=10**15)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+Measured = Annotated[float, WrapValidator(_null_is_nan)]
+"""Null stands for what JSON cannot hold: not a number, or infinite. It is read as NaN."""
+Loss = Annotated[float, Field(ge=0), WrapValidator(_null_is_nan)]
+TimeStamp = Annotated[str, AfterValidator(_time_stamp)]
+"""ISO 8601 with an offset from UTC."""
 
 
 @dataclass(frozen=True)
@@ -26,30 +51,23 @@ class EpochRow:
     Training loss and accuracy are those of the training batches as they were met, augmented and with dropout.
     """
 
-    epoch: int
-    step: int
-    lr: float
-    train_loss: float
-    train_accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-    eval_seconds: float
-    images_per_second: float
-    peak_memory_mb: float
-    stage: int = 1
+    epoch: Number
+    step: Count
+    lr: Measured
+    train_loss: Loss
+    train_accuracy: Fraction
+    val_loss: Loss
+    val_accuracy: Fraction
+    seconds: Seconds
+    eval_seconds: Seconds
+    images_per_second: Measured
+    peak_memory_mb: Measured
+    stage: Number = 1
     """The stage of the training, from 1."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises KeyError for a missing field; an old row without a stage has one."""
-        row = {"stage": 1, **row}
-        values: list[Any] = [math.nan if row[name] is None else row[name] for name in cls.__dataclass_fields__]
-        return cls(*values)
 
 
 @dataclass(frozen=True)
@@ -62,7 +80,7 @@ class Environment:
     platform: str
     processor: str
     device: str
-    threads: int
+    threads: Number
 
 
 @dataclass(frozen=True)
@@ -72,26 +90,26 @@ class RunRecord:
     status: Literal["finished", "diverged"]
     key: str
     recipe: Mapping[str, Mapping[str, Any]]
-    seed: int
+    seed: Annotated[int, Field(ge=0)]
     data_fingerprint: str
-    image: tuple[int, int, int]
-    classes: tuple[str, ...]
-    train_images: int
-    val_images: int
-    parameters: int
-    macs: int
-    epochs: int
-    selected_epoch: int | None
-    best_epoch: int | None
+    image: tuple[Number, Number, Number]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    train_images: Number
+    val_images: Number
+    parameters: Count
+    macs: Count
+    epochs: Number
+    selected_epoch: Number | None
+    best_epoch: Number | None
     weights_sha256: str | None
-    started: str
-    finished: str
-    train_seconds: float
-    resumed: int
+    started: TimeStamp
+    finished: TimeStamp
+    train_seconds: Seconds
+    resumed: Count
     environment: Environment
     checks: Mapping[str, str] = field(default_factory=dict)
     """What the run noticed about itself (`train.checks`): code -> what was seen."""
-    trainable_parameters: int | None = None
+    trainable_parameters: Count | None = None
     """Those that are not frozen in every stage; None in a record from before there was any freezing."""
     host: str = ""
     """The machine's name; empty where unknown, as in records of earlier versions."""
@@ -100,6 +118,8 @@ class RunRecord:
     train_per_class: tuple[int, ...] = ()
     val_per_class: tuple[int, ...] = ()
     """Images of each class, in the order of `classes`; empty in a record from before they were kept."""
+    files: Mapping[str, FileStamp] = field(default_factory=dict)
+    """Name -> what each file of the folder was when the run ended; empty in a record from before they were kept."""
     schema_version: int = SCHEMA_VERSION
     training_version: int = TRAINING_VERSION
 
@@ -107,15 +127,6 @@ class RunRecord:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`. Raises UnreadableError for a record of another shape."""
-        try:
-            values = {"trainable_parameters": None, "host": "", "data_summary": None, **values}
-            values = {"train_per_class": (), "val_per_class": (), **values}
-            own = {f.name: values[f.name] for f in fields(cls)}
-            own["environment"] = Environment(**values["environment"])
-            own["data_summary"] = DataSummary.from_json(values["data_summary"]) if values["data_summary"] else None
-            return cls(**own | {name: tuple(values[name]) for name in _TUPLES})
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"the run.json of {values.get('key')!r} is of another shape ({error})"
-            raise UnreadableError(what, "`ablate run` sets it aside and trains the run again") from None
+    def from_json(cls, values: Mapping[str, Any], what: str = "run.json") -> Self:
+        """The inverse of `to_json`. Raises UnreadableError for wrong types, and for values outside of their range."""
+        return typed(cls, values, what)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablation.errors import UnreadableError
 from ablation.manifest import Manifest
-from ablation.openings import read_openings, read_outcome
+from ablation.openings import Outcome, read_log
 from ablation.record import EpochRow, RunRecord
-from ablation.store import Failure, RunFolder, Store
+from ablation.store import Failure, Store
+from ablation.stored_run import StoredRun, read_run
 
 RUN_COLUMNS = (
     "variant",
@@ -73,9 +72,11 @@ TIMINGS = (
 class Results:
     """What a study has measured so far.
 
-    `runs.status` is finished, diverged, crashed (the program failed), interrupted (some epochs are there) or missing.
-    Metrics of a run are those of its selected epoch, NaN where there is none. Accuracies are fractions of 1. Those on
-    the test part are NaN until the study has opened it for that run; `openings` says when it did (`openings.py`).
+    `runs.status` is finished, diverged, crashed (the program failed), damaged (its files cannot be trusted),
+    interrupted (some epochs are there) or missing. Metrics of a run are those of its selected epoch, NaN where there is
+    none. Accuracies are fractions of 1. Those on the test part are NaN until the study has evaluated the run on it;
+    `openings` says when it did (`openings.py`), and `tested` for which run folders this can be relied on. `failures`
+    say why runs crashed or are damaged, `notices` what else is wrong with the stored files.
     """
 
     manifest: Manifest
@@ -84,6 +85,8 @@ class Results:
     records: dict[tuple[str, int], RunRecord]
     failures: dict[tuple[str, int], Failure]
     openings: tuple[Mapping[str, Any], ...] = ()
+    tested: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -91,41 +94,33 @@ class Results:
 
 
 def load_results(store: Store, manifest: Manifest) -> Results:
-    """Read every run of a study; runs that are not there yet stand in the table as such."""
+    """Read every run of a study; those that are not there yet, or are damaged, are in the table as such."""
     rows: list[dict[str, object]] = []
     epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
-    openings = tuple(read_openings(store, manifest.folder))
-    opened = {name for opening in openings for name in opening["runs"]}
-    for arm in manifest.arms:
-        for seed in manifest.seeds:
-            folder = store.run(manifest.run_folder(arm.name, seed))
-            record, history, failure = _read(folder)
-            if record:
-                records[arm.name, seed] = record
-            elif failure:
-                failures[arm.name, seed] = failure
-            tested = _test_metrics(folder) if folder.path.name in opened else {}
-            rows.append({"variant": arm.name, "seed": seed} | _run_row(folder, record, history, failure) | tested)
-            if history:
-                epochs.append(_epoch_columns(arm.name, seed, history))
+    for arm, seed, name, identity in manifest.runs():
+        run = read_run(store.run(name), identity)
+        if run.record:
+            records[arm.name, seed] = run.record
+        elif run.failure or run.reason:
+            failures[arm.name, seed] = run.failure or Failure(run.reason, "", 0)
+        rows.append({"variant": arm.name, "seed": seed} | _run_row(run))
+        if run.epochs:
+            epochs.append(_epoch_columns(arm.name, seed, run.epochs))
+    log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
+    for row in rows:
+        row |= _test_metrics(log.outcomes.get(str(row["folder"])))
     return Results(
         manifest,
         pd.DataFrame(rows, columns=list(RUN_COLUMNS)),
         _epoch_table(epochs),
         records,
         failures,
-        openings,
+        log.evaluations,
+        frozenset(log.outcomes),
+        log.notices,
     )
-
-
-def _read(folder: RunFolder) -> tuple[RunRecord | None, list[EpochRow], Failure | None]:
-    """Record and epochs of a run, and why it has no record; files that cannot be trusted count as such a reason."""
-    try:
-        return folder.record(), folder.epochs(), folder.failure()
-    except UnreadableError as error:
-        return None, [], Failure(str(error), "", 0)
 
 
 def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:
@@ -141,18 +136,15 @@ def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
     )
 
 
-def _test_metrics(folder: RunFolder) -> dict[str, object]:
-    """What a run showed when the study opened its test set; only then, though another study may have done so before."""
-    found = read_outcome(folder) or {}
-    return {f"test_{key}": math.nan if found.get(key) is None else found[key] for key in ("accuracy", "loss")}
+def _test_metrics(outcome: Outcome | None) -> dict[str, object]:
+    return {"test_accuracy": outcome.accuracy, "test_loss": outcome.loss} if outcome else {}
 
 
-def _run_row(
-    folder: RunFolder, record: RunRecord | None, history: list[EpochRow], failure: Failure | None
-) -> dict[str, object]:
-    row: dict[str, object] = {"folder": folder.path.name, "epochs": len(history)}
+def _run_row(run: StoredRun) -> dict[str, object]:
+    record, history = run.record, run.epochs
+    row: dict[str, object] = {"folder": run.folder.path.name, "epochs": len(history), "status": run.state}
     if record is None:
-        return row | {"status": "crashed" if failure else "interrupted" if history else "missing"}
+        return row
     row |= {key: getattr(record, key) for key in _FROM_RECORD}
     row |= {"device": record.environment.device, "threads": record.environment.threads}
     if history:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import IO, Any
 
 from ablation.errors import StorageError, UnreadableError, UserError
-from ablation.record import SCHEMA_VERSION, EpochRow, RunRecord
+from ablation.record import SCHEMA_VERSION, Count, EpochRow, RunRecord
+from ablation.sealed import RETRAIN, parse, seal, stamp, typed, typed_lines
 
-AGAIN = "`ablate run` sets it aside and trains the run again"
+STAMPED = ("config.json", "epochs.jsonl", "predictions.npz", "best.pt", "last.pt")
+"""The files of a finished run whose size and SHA-256 its record keeps."""
 
 
 @contextmanager
@@ -38,17 +41,16 @@ def replace(path: Path, write: Callable[[IO[bytes]], object], *, durable: bool =
 
 
 def _replace(path: Path, write: Callable[[IO[bytes]], object], durable: bool) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             write(file)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -63,24 +65,29 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
     replace(path, lambda file: file.write(text.encode()), durable=durable)
 
 
-def read_json(path: Path) -> Any:
+def write_record(path: Path, values: Mapping[str, Any], *, durable: bool = False) -> None:
+    """`write_json` for an object that is read again: it gets the SHA-256 of its own content."""
+    write_json(path, seal({"schema_version": SCHEMA_VERSION, **values}), durable=durable)
+
+
+def read_json(path: Path, hint: str = RETRAIN) -> dict[str, Any]:
     """The object in a JSON file of ours.
 
-    Raises UnreadableError where it is cut off or garbled, and UserError where its schema version is not the one known
-    here.
+    Raises UnreadableError where it is cut off, garbled, or not what was written, and UserError where its schema version
+    is not the one known here.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UnreadableError(f"{path} cannot be read: {error}", AGAIN) from error
-    if not isinstance(value, dict):
-        raise UnreadableError(f"{path} cannot be read: it holds no object", AGAIN)
+    value = parse(path.read_bytes(), str(path), hint)
+    check_version(value, str(path))
+    return value
+
+
+def check_version(value: Mapping[str, Any], what: str) -> None:
+    """Raise UserError for an object of another schema version than the one known here."""
     version = value.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if isinstance(version, bool) or version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         hint = "update ablation-lab to read it" if newer else "train again, or read it with the version that wrote it"
-        raise UserError(f"{path} has schema version {version}; this version reads {SCHEMA_VERSION}", hint)
-    return value
+        raise UserError(f"{what} has schema version {version!r}; this version reads {SCHEMA_VERSION}", hint)
 
 
 def set_aside(path: Path) -> Path:
@@ -97,7 +104,12 @@ class Failure:
 
     message: str
     details: str
-    attempts: int
+    attempts: Count
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether it names something in a folder, and does not lead elsewhere."""
+    return name not in ("", ".", "..") and len(name.encode()) < 256 and set(name).isdisjoint("/\\\0")
 
 
 def share(path: Path, twin: Path) -> None:
@@ -139,10 +151,17 @@ class RunFolder:
 
     def open(self, configuration: dict[str, Any]) -> None:
         """Make the folder and note what is to be trained in it. Raises StorageError."""
+        path = self.path / "config.json"
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        if not self.started:
-            write_json(self.path / "config.json", {"schema_version": SCHEMA_VERSION, **configuration})
+        if path.exists():
+            try:
+                if read_json(path).get("key") == configuration.get("key"):
+                    return
+            except UnreadableError:
+                pass  # as one of another run, it is set aside
+            set_aside(path)
+        write_record(path, configuration)
 
     @property
     def history(self) -> Path:
@@ -165,49 +184,38 @@ class RunFolder:
         """One epoch, from 1, without parsing the others. Raises UnreadableError where it is not there."""
         rows = self._rows(self.epoch_lines()[number - 1 : number])
         if not rows:
-            raise UnreadableError(f"{self.history} lacks epoch {number}", AGAIN)
+            raise UnreadableError(f"{self.history} lacks epoch {number}", RETRAIN)
         return rows[0]
 
     def _rows(self, lines: list[bytes]) -> list[EpochRow]:
-        try:
-            return [EpochRow.from_json(row) for row in json.loads(b"[%s]" % b",".join(lines))]  # faster than by line
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UnreadableError(f"{self.history} cannot be read: {error}", AGAIN) from error
+        return typed_lines(EpochRow, lines, str(self.history))
 
     def keep_epochs(self, count: int) -> None:
         """Forget the rows after epoch `count`: they will be trained again, to the same values."""
         rows = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in self.epochs() if row.epoch <= count]
         replace_text(self.history, "".join(rows))
 
-    def finish(self, record: RunRecord) -> None:
-        """Declare the run finished. Nothing in the folder changes afterwards."""
+    def finish(self, record: RunRecord) -> RunRecord:
+        """Declare the run finished; the record, which is returned, gets the stamps of the files of the folder.
+
+        None of them changes afterwards.
+        """
         self.failure_file.unlink(missing_ok=True)
-        write_json(self.path / "run.json", record.to_json(), durable=True)
+        files = {name: stamp(self.path / name) for name in STAMPED if (self.path / name).exists()}
+        record = with_fields(record, files=files)
+        write_record(self.path / "run.json", record.to_json(), durable=True)
+        return record
 
     def record(self) -> RunRecord | None:
         """The record of a finished run, or None. Raises UnreadableError where it cannot be trusted."""
-        return RunRecord.from_json(read_json(self.path / "run.json")) if self.finished else None
-
-    def trouble(self, key: str) -> str | None:
-        """Why a finished run cannot be trusted: its record or its epochs are cut off, garbled, or those of another."""
-        try:
-            record, epochs = self.record(), [row.epoch for row in self.epochs()]
-        except UnreadableError as error:
-            return error.message
-        if record is None or (record.key == key and epochs == list(range(1, record.epochs + 1))):
-            return None
-        what = "record is that of another run" if record.key != key else f"epochs are not 1 to {record.epochs}"
-        return f"{self.path}: its {what}"
+        path = self.path / "run.json"
+        return RunRecord.from_json(read_json(path), str(path)) if path.exists() else None
 
     def start_over(self) -> None:
-        """Set the record, the epochs and the checkpoints aside."""
-        for path in (self.path / "run.json", self.history, self.last, self.best):
+        """Set the record, the epochs, the predictions and the checkpoints aside."""
+        for path in (self.path / "run.json", self.history, self.predictions, self.last, self.best):
             if path.exists():
                 set_aside(path)
-
-    def selected(self, record: RunRecord) -> EpochRow | None:
-        """The row of the epoch that is reported of a finished run; a diverged one has none."""
-        return next((row for row in self.epochs() if row.epoch == record.selected_epoch), None)
 
     @property
     def failure_file(self) -> Path:
@@ -218,17 +226,16 @@ class RunFolder:
         before = self.failure()
         self.path.mkdir(parents=True, exist_ok=True)
         failure = Failure(message, details, before.attempts + 1 if before else 1)
-        write_json(self.failure_file, {"schema_version": SCHEMA_VERSION, **asdict(failure)})
+        write_record(self.failure_file, asdict(failure))
 
     def failure(self) -> Failure | None:
         """What the last crash said, or None where there was none since."""
         if not self.failure_file.exists():
             return None
         try:
-            values = read_json(self.failure_file)
-            return Failure(values["message"], values["details"], values["attempts"])
-        except (UnreadableError, KeyError):
-            return Failure(f"{self.failure_file} cannot be read", "", 1)
+            return typed(Failure, read_json(self.failure_file), str(self.failure_file))
+        except UnreadableError as error:
+            return Failure(error.message, "", 1)
 
 
 @dataclass(frozen=True)
@@ -243,9 +250,9 @@ class Store:
 
     def run(self, folder: str) -> RunFolder:
         """The run folder of that name. Raises UserError for what is no name but leads elsewhere."""
-        if folder in ("", ".", "..") or not set(folder).isdisjoint("/\\\0"):
+        if not is_folder_name(folder):
             raise UserError(
-                f"{folder!r} is no run folder of {self.root}/", "the study.json is damaged: run the study again"
+                f"{folder!r} is not the name of a run folder", "the study.json is damaged: run the study again"
             )
         return RunFolder(self.root / "runs" / folder)
 
@@ -260,9 +267,3 @@ class Store:
 
     def study_file(self, folder: str) -> Path:
         return self.root / "studies" / folder / "study.json"
-
-    def studies(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Every study on disk, the one run last first."""
-        files = list((self.root / "studies").glob("*/study.json"))
-        for path in sorted(files, key=lambda p: (-p.stat().st_mtime_ns, p)):
-            yield path, read_json(path)

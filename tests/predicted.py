@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ablation.fingerprint import cache_folder
-from ablation.record import RunRecord
-from ablation.store import RunFolder, write_json
+from ablation.store import RunFolder
 from tests.stored import Stored
 
 DIGITS = tuple("0123456789")
@@ -52,11 +51,7 @@ def write_predictions(
             confidence=confidence,
             true_probability=1 - confidence,
         )
-        _rewrite(folder, replace(record, classes=tuple(classes), val_images=images))
-
-
-def _rewrite(folder: RunFolder, record: RunRecord) -> None:
-    write_json(folder.path / "run.json", record.to_json())
+        folder.finish(replace(record, classes=tuple(classes), val_images=images))
 
 
 def right(variant: str, seed: int, label: np.ndarray) -> np.ndarray:

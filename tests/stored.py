@@ -18,7 +18,7 @@ import numpy as np
 from ablation.manifest import Manifest, make_manifest
 from ablation.plan import Run, make_plan, source_key
 from ablation.record import Environment, EpochRow, RunRecord
-from ablation.store import RunFolder, Store, write_json
+from ablation.store import RunFolder, Store, write_record
 from ablation.study import Recipe, Study, Variant
 
 Fate = Literal["finished", "diverged", "crashed", "interrupted", "missing"]
@@ -105,7 +105,7 @@ def write_study(
             store.run(run.folder), run, fate, *goals[run.variant], val_images, environment or ENVIRONMENT, target
         )
     store.study_file(manifest.folder).parent.mkdir(parents=True)
-    write_json(store.study_file(manifest.folder), manifest.to_json())
+    write_record(store.study_file(manifest.folder), manifest.to_json())
     return Stored(store, manifest)
 
 
@@ -127,6 +127,14 @@ def amend_epochs(stored: Stored, variant: str, change: Callable[[EpochRow, int],
         changed_rows = [change(row, len(rows)) for row in rows]
         lines = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in changed_rows]
         (folder.path / "epochs.jsonl").write_text("".join(lines), encoding="utf-8")
+        seal(folder)
+
+
+def seal(folder: RunFolder) -> None:
+    """Let the record of a finished run vouch for the files as they are now."""
+    record = folder.record()
+    assert record is not None
+    folder.finish(record)
 
 
 def write_predictions(stored: Stored, variant: str, predicted: Sequence[int], seed: int | None = None) -> None:
@@ -135,6 +143,7 @@ def write_predictions(stored: Stored, variant: str, predicted: Sequence[int], se
         arrays = {"index": np.arange(len(predicted)), "label": np.zeros(len(predicted), dtype=np.int64)}
         with open(folder.predictions, "wb") as file:
             np.savez_compressed(file, predicted=np.array(predicted), **arrays)
+        seal(folder)
 
 
 def explore(stored: Stored, variant: str) -> Stored:

@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from ablation.errors import UnreadableError
+from ablation.plan import canonical_json
 from ablation.store import RunFolder
+from ablation.stored_run import Identity, read_run
 
 from .conftest import ABLATE, ROOT
 from .test_run import results, same, start, workers_of
@@ -48,8 +51,7 @@ class Chaos:
         """Between two commands: no finished run was touched, and no epoch but the one under way is lost."""
         for run in self.runs():
             name = run.path.name
-            sound = run.finished and run.trouble(name.rpartition("-")[2]) is None
-            stat = (run.path / "run.json").stat() if sound else None
+            stat = (run.path / "run.json").stat() if undamaged(run) else None
             found = (stat.st_ino, stat.st_mtime_ns) if stat else None
             known = self.finished.get(name)
             self.retrained += known is not None and known != found
@@ -59,6 +61,18 @@ class Chaos:
             elif name not in self.spoilt and run.history.exists():
                 saved = torch.load(run.last, weights_only=True)["epoch"] if run.last.exists() else 0
                 self.lost[len(run.epochs()) - saved] += 1
+
+
+def undamaged(run: RunFolder) -> bool:
+    """Whether a run is finished, with files that can be trusted."""
+    try:
+        record = run.record()
+    except UnreadableError:
+        return False
+    if record is None:
+        return False
+    identity = Identity(run.path.name.rpartition("-")[2], record.seed, canonical_json(record.recipe))
+    return read_run(run, identity).record is not None
 
 
 def kill_worker(number: signal.Signals) -> Callable[[Chaos, subprocess.Popen[str]], bool]:
@@ -95,7 +109,7 @@ def damage(chaos: Chaos, _: subprocess.Popen[str]) -> bool:
     path.unlink()  # a checkpoint may be one file under two names
     path.write_bytes(spoilt)
     chaos.spoilt.add(path.parent.name)
-    if path.name in ("run.json", "epochs.jsonl"):
+    if path.name in ("run.json", "epochs.jsonl") or len(spoilt) != len(content):
         chaos.finished.pop(path.parent.name, None)
     return True
 

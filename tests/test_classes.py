@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ablation.analysis.classes import Labelled, change, count_classes, extremes, frequent_confusions
-from ablation.openings import append_opening, make_opening
+from ablation.openings import Outcome, append_opening, make_opening, write_outcome
 from ablation.report import write_report
 from tests.predicted import DIGITS, finished_runs, one_in_ten, right, write_predictions
 from tests.stored import ARMS, Arm, Stored, write_study
@@ -144,7 +144,10 @@ def test_an_opened_test_set_is_shown_beside_the_validation_images_and_named(tmp_
     write_predictions(stored, one_in_ten, file="test.npz")
     unopened = section(write(stored, tmp_path), "classes").all("h3")
     assert "On the test images" not in [heading.words for heading in unopened]
-    runs = [folder.path.name for folder in finished_runs(stored).values()]
+    folders = finished_runs(stored).values()
+    runs = [folder.path.name for folder in folders]
+    for folder in folders:
+        write_outcome(folder, Outcome(0.9, 0.5, 100, "test-v1", "2026-04-01T10:00:00+00:00"))
     append_opening(stored.store, stored.manifest.folder, make_opening(runs, "test-v1", 100, "ablate test"))
     found = section(write(stored, tmp_path), "classes")
     assert [h.words for h in found.all("h3")] == ["On the validation images", "On the test images"]

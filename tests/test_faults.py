@@ -279,11 +279,11 @@ def test_a_damaged_file_of_a_finished_run_is_set_aside_and_the_run_trained_again
     folder = next((tmp_path / "results" / "runs").iterdir())
     (folder / name).write_bytes(damage((folder / name).read_bytes()))
     damaged = (folder / name).read_bytes()
-    assert "unreadable" in (told := ablate("status").stdout) or "lack" in told or name == "epochs.jsonl"
+    assert "1 damaged" in ablate("status").stdout
     assert ablate("report").returncode == 0
     result = ablate("run", "tiny.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "set aside, the run begins anew" in result.stdout
+    assert "set aside, the run is trained again" in result.stdout
     assert (folder / f"{name}.unreadable").read_bytes() == damaged
     same(results(trained, "tiny"), results(tmp_path, "tiny"))
 
@@ -302,7 +302,7 @@ def test_a_damaged_file_of_an_interrupted_run_is_set_aside_and_the_run_begins_an
     (folder / name).write_bytes(content)
     result = subprocess.run([*ABLATE, "run", "tiny.yaml"], cwd=long, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "set aside, the run begins anew" in result.stdout
+    assert "set aside, the run" in result.stdout
     assert (folder / f"{name}.unreadable").read_bytes() == content
     same(results(quiet, "tiny"), results(long, "tiny"))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from ablation.report import write_report
 from ablation.report.gallery import MOST_MISTAKES, SAMPLES
 from tests.predicted import DIGITS, Predict, finished_runs, one_in_ten, right, write_images, write_predictions
-from tests.stored import Arm, Stored, write_study
+from tests.stored import Arm, Stored, seal, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections
 
 ARM = Arm("constant", {"schedule": {"name": "constant"}})
@@ -111,7 +111,9 @@ def test_without_the_decoded_images_the_section_says_so(tmp_path: Path, broken: 
 def test_without_predictions_of_the_baseline_there_is_no_such_section(tmp_path: Path) -> None:
     stored = study(tmp_path)
     write_images(stored)
-    finished_runs(stored)["baseline", 0].predictions.unlink()
+    folder = finished_runs(stored)["baseline", 0]
+    folder.predictions.unlink()
+    seal(folder)
     assert "mistakes" not in sections(write(stored, tmp_path))
 
 

@@ -13,7 +13,6 @@ from ablation.analysis.learning import LONG_AFTER, first_reached, learning, mile
 from ablation.record import EpochRow
 from ablation.report import write_report
 from ablation.results import load_results
-from ablation.store import write_json
 from tests.predicted import finished_runs
 from tests.stored import BASELINE, Arm, Stored, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections
@@ -32,8 +31,7 @@ def with_courses(root: Path, courses: dict[tuple[str, int], list[float]], **colu
         rows = [row_at(row, n, value, columns) for n, value in enumerate(courses[run])]
         (folder.path / "epochs.jsonl").write_text("".join(json.dumps(row.to_json()) + "\n" for row in rows))
         best = int(np.argmax(courses[run])) + 1
-        record = replace(record, epochs=len(rows), best_epoch=best, selected_epoch=best)
-        write_json(folder.path / "run.json", record.to_json())
+        folder.finish(replace(record, epochs=len(rows), best_epoch=best, selected_epoch=best))
     return stored
 
 

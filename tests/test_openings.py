@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from ablation.errors import UserError
+from ablation.manifest import read_manifest
 from ablation.openings import append_opening, make_opening, openings_file, read_openings
 from ablation.store import Store
 
@@ -90,7 +91,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_the_first_opening_says_what_it_means(first_opening: tuple[Path, str]) -> None:
     printed = first_opening[1]
-    assert "opening the test set of tiny: 6 runs, each at the epoch that validation chose" in printed
+    assert "evaluating tiny on the test set: 6 runs, each at the epoch that validation chose" in printed
     assert "From now on they are known" in printed
     assert printed.splitlines()[-1] == "LOADED"  # torch is for the workers only
 
@@ -131,13 +132,13 @@ def test_opening_again_is_refused_and_possible(opened: Path) -> None:
     answer = call(opened, "test", "tiny")
     assert answer.returncode == 1
     (opening,) = results(opened, "tiny").openings
-    who = f"opened on {opening['time']} by {opening['user']} on {opening['host']}"
+    who = f"'tiny' was evaluated on the test set on {opening['time']} by {opening['user']} on {opening['host']}"
     assert who in answer.stderr
-    assert "--again opens it once more" in answer.stderr
+    assert "--again does it once more" in answer.stderr
     assert digests(opened) == before
     answer = call(opened, "test", "tiny.yaml", "--again")
     assert answer.returncode == 0
-    assert "this is opening 2" in answer.stdout
+    assert "it is evaluation 2" in answer.stdout
     first, second = results(opened, "tiny").openings
     assert first == opening
     assert second["command"] == "ablate test tiny.yaml --again"
@@ -159,7 +160,7 @@ def test_half_a_study_is_refused_and_a_later_run_needs_another_opening(
     assert set(runs.variant[runs.test_accuracy.notna()]) == {"norm=none"}
     answer = ablate("test", "tiny")
     assert answer.returncode == 1
-    assert "4 runs finished since were never shown it" in answer.stderr
+    assert "4 runs finished since were not" in answer.stderr
     assert ablate("test", "tiny", "--again").returncode == 0
     found = results(tmp_path, "tiny")
     assert found.runs.test_accuracy.notna().all()
@@ -175,13 +176,16 @@ def test_a_run_that_another_study_opened_stays_shut_in_this_one(opened: Path) ->
 
 
 def test_weights_that_are_not_those_of_the_run_open_nothing(finished: Path) -> None:
-    first, second = sorted((finished / "results" / "runs").iterdir())[:2]
-    shutil.copy(first / "best.pt", second / "best.pt")
-    shutil.copy(first / "last.pt", second / "last.pt")
+    names = read_manifest(finished / "results" / "studies" / "tiny" / "study.json").folders["baseline"]
+    first, second = (finished / "results" / "runs" / names[seed] for seed in ("0", "1"))
+    content = (first / "best.pt").read_bytes()
+    assert len(content) == (second / "best.pt").stat().st_size
+    (second / "best.pt").unlink()  # the last checkpoint may be the same file
+    (second / "best.pt").write_bytes(content)
     answer = call(finished, "test", "tiny")
     assert answer.returncode == 2
     assert "failed" in answer.stdout
-    assert "nothing was opened" in answer.stdout
+    assert "nothing was recorded" in answer.stdout
     assert results(finished, "tiny").openings == ()
     assert not list(finished.glob("results/runs/*/test.*"))
 
@@ -202,7 +206,7 @@ def test_the_evaluation_is_that_of_the_training_loop(finished: Path) -> None:
     """On the validation images it comes to what the loop came to, to the bit."""
     import torch
 
-    from ablation.runner.testing import find_candidates
+    from ablation.runner.testing import find_candidates, stored_runs
     from ablation.train import sources
     from ablation.train.data import split
     from ablation.train.testing import evaluate_on
@@ -210,7 +214,8 @@ def test_the_evaluation_is_that_of_the_training_loop(finished: Path) -> None:
     store, found = Store(finished / "results"), results(finished, "tiny")
     images = sources.load(next(store.data.iterdir()))
     torch.set_num_threads(1)
-    for name, candidate in find_candidates(store, found.manifest).items():
+    runs = stored_runs(store, found.manifest)
+    for name, candidate in find_candidates(store, found.manifest, runs).items():
         chosen = split(images.labels, candidate.run.recipe.data, candidate.run.seed).val
         shown = replace(images, images=images.images[chosen], labels=images.labels[chosen])
         recipe = candidate.run.recipe
@@ -332,7 +337,7 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "message"), [("[]", "is not an opening"), ('{"schema_version": 9}', "schema version 9")]
+    ("line", "message"), [("[]", "is not a record of an evaluation"), ('{"schema_version": 9}', "schema version 9")]
 )
 def test_a_line_that_is_no_opening_is_told(line: str, message: str, tmp_path: Path) -> None:
     store = Store(tmp_path)

@@ -255,6 +255,14 @@ def test_without_an_interpretation_the_report_says_where_to_put_it(root: Element
     assert "interpretation.md beside this page" in section(root, "interpretation").words
 
 
+def test_no_row_of_the_latex_table_begins_with_what_the_command_before_it_would_take(tmp_path: Path) -> None:
+    arms = [Arm("[5pt] x", {"model.dropout": 0.5}), Arm("*star", {"model.dropout": 0.0})]
+    stored = write_study(tmp_path / "results", arms, [0, 1])
+    text = write_report(stored.store, stored.manifest, tmp_path / "report").latex.read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert [row.split(" &")[0] for row in rows[2:]] == ["{[}5pt] x", "{*}star"]
+
+
 def test_the_latex_table_holds_every_variant_escaped(tmp_path: Path) -> None:
     name = "50% of a_b & {c} \\x $y$ #1 ~ ^"
     _, written = report(tmp_path, [Arm(name, {"model.dropout": 0.5}), *ARMS[2:]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ablation import sealed
 from ablation.cli import main
 from ablation.load import load_study
 from ablation.overview import print_plan, print_status
@@ -102,15 +102,20 @@ def test_status_reads_two_values_a_run_however_long_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     parsed: list[int] = []
-    own = json.loads
+    own = sealed.typed_list
     needed = []
+
+    def counted(kind: type[Any], items: list[bytes]) -> list[Any]:
+        parsed.append(len(items))
+        return own(kind, items)
+
     for seeds, epochs in ((2, 4), (4, 4), (4, 40)):
         baseline = {**BASELINE, "train": {"epochs": epochs, "batch_size": 64}}
         stored = write_study(tmp_path / f"{seeds}-{epochs}", seeds=range(seeds), baseline=baseline)
         with monkeypatch.context() as patch:
-            patch.setattr(json, "loads", lambda *args, **options: parsed.append(1) or own(*args, **options))
+            patch.setattr(sealed, "typed_list", counted)
             print_status(stored.manifest, stored.store)
-        needed.append(len(parsed))
+        needed.append(sum(parsed))
         parsed.clear()
     assert needed == [2 * 5 * 2, 2 * 5 * 4, 2 * 5 * 4]
 

@@ -11,6 +11,7 @@ import pytest
 
 from ablation.analysis import Caution, Predicted, describe
 from ablation.analysis.cautions import CATALOGUE
+from ablation.openings import Outcome, write_outcome
 from ablation.predictions import read_predictions
 from ablation.record import EpochRow
 from ablation.report import write_report
@@ -334,6 +335,15 @@ def test_a_test_set_that_is_shut_or_opened_once_at_the_end_is_no_mistake(tmp_pat
     stored = write_study(tmp_path)
     assert openings(stored) == {}
     assert openings(stored, "2026-04-02T10:00:00+00:00") == {}
+
+
+def test_a_record_of_the_test_set_that_was_removed(tmp_path: Path) -> None:
+    stored = write_study(tmp_path)
+    folder = stored.store.run(stored.manifest.run_folder("constant", 1))
+    write_outcome(folder, Outcome(0.9, 0.5, 100, "test-v1", "2026-04-02T10:00:00+00:00", study=stored.manifest.folder))
+    found = the("changed_files", stored)
+    assert "lacks the evaluation on the test set of 2026-04-02T10:00:00+00:00; it is restored" in found.message
+    seen(stored, tmp_path, found)
 
 
 @pytest.mark.parametrize(

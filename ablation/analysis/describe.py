@@ -136,7 +136,7 @@ def _effect(
         n=len(values),
         diverged=status["diverged"],
         crashed=status["crashed"],
-        unfinished=status["interrupted"] + status["missing"],
+        unfinished=status["interrupted"] + status["missing"] + status["damaged"],
         mean=statistics.fmean(values.values()) if values else None,
         sd=statistics.stdev(values.values()) if len(values) > 1 else None,
         difference=statistics.fmean(differences.values()) if differences else None,
@@ -195,6 +195,7 @@ def _facts(results: Results) -> Facts:
         seconds=sum(record.train_seconds for record in results.records.values()),
         openings=len(results.openings),
         added_seeds=results.manifest.added_seeds,
+        damaged=status["damaged"],
     )
 
 
@@ -209,6 +210,7 @@ def _trouble(row: Mapping[Any, Any], results: Results) -> Trouble:
     reasons = {
         "diverged": f"the loss became infinite or not a number in epoch {epoch}" if epoch else "not a finite number",
         "crashed": failure.message if failure else "",
+        "damaged": failure.message if failure else "",
         "interrupted": f"stopped after epoch {epoch}",
         "missing": "not started yet",
     }

@@ -245,7 +245,7 @@ class Design:
 class Facts:
     """Counts over the whole study; `seconds` is the training time of all finished and diverged runs together.
 
-    `openings` says how often the test set was opened.
+    `openings` says how often the study was evaluated on the test set.
     """
 
     variants: int
@@ -261,6 +261,7 @@ class Facts:
     openings: int = 0
     added_seeds: tuple[int, ...] = ()
     """Seeds that were added after results had been seen."""
+    damaged: int = 0
 
     @property
     def done(self) -> int:

@@ -93,7 +93,12 @@ def not_in_table(facts: Facts) -> str:
 
 def still_open(facts: Facts) -> str:
     """What is missing of an unfinished study."""
-    counts = ((facts.missing, "not started"), (facts.interrupted, "interrupted"), (facts.crashed, "crashed"))
+    counts = (
+        (facts.missing, "not started"),
+        (facts.interrupted, "interrupted"),
+        (facts.crashed, "crashed"),
+        (facts.damaged, "damaged"),
+    )
     listing = ", ".join(f"{number:,} {what}" for number, what in counts if number)
     rest = (
         "Nothing has been measured yet."

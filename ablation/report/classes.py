@@ -116,10 +116,9 @@ def _baseline_record(results: Results) -> RunRecord | None:
 def _labelled(store: Store, results: Results, part: Part, classes: tuple[str, ...]) -> Iterator[Labelled]:
     """The predictions of every successful run on the same classes, read one run at a time."""
     kept = set(successful(results))
-    opened = {folder for opening in results.openings for folder in opening["runs"]}
     for (variant, seed), record in results.records.items():
         name = results.manifest.run_folder(variant, seed)
-        if (variant, seed) in kept and record.classes == classes and (part != "test" or name in opened):
+        if (variant, seed) in kept and record.classes == classes and (part != "test" or name in results.tested):
             folder = store.run(name)
             arrays = read_predictions(folder, part, "label", "predicted")
             if arrays is not None:

@@ -67,7 +67,12 @@ def _row(effect: Effect, analysis: Analysis) -> str:
     verdict = "baseline" if first else captions.verdict_cell(effect)
     cells = (effect.variant, effect.change, value, "" if first else _difference(effect, measure), verdict)
     planned = f"{effect.n}/{len(effect.runs)}" if effect.n < len(effect.runs) else str(effect.n)
-    return " & ".join([*map(escape, cells), planned]) + r" \\"
+    return _not_an_argument(" & ".join([*map(escape, cells), planned])) + r" \\"
+
+
+def _not_an_argument(row: str) -> str:
+    """A row that does not begin with `[` or `*`: the command before it would take these, across lines too."""
+    return f"{{{row[0]}}}{row[1:]}" if row.startswith(("[", "*")) else row
 
 
 def _difference(effect: Effect, measure: Measure) -> str:

@@ -239,6 +239,8 @@ def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
     yield Fact("Diverged", f"{facts.diverged:,}", alert=facts.diverged > 0)
     if facts.crashed:
         yield Fact("Crashed", f"{facts.crashed:,}", alert=True)
+    if facts.damaged:
+        yield Fact("Damaged", f"{facts.damaged:,}", alert=True)
     if facts.interrupted or facts.missing:
         note = f"{facts.interrupted:,} interrupted" if facts.interrupted else ""
         yield Fact(

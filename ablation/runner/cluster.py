@@ -41,6 +41,7 @@ from ablation.runner.local import LocalPool
 from ablation.runner.places import available_cores, check_threads
 from ablation.runner.ray_cluster import connect, count_slots, start_actor
 from ablation.store import RunFolder, writing
+from ablation.stored_run import Identity, read_run, set_damage_aside
 from ablation.words import duration
 
 PATIENCE = 0.1
@@ -222,13 +223,12 @@ class RayPool:
             self._busy_until[task.run.key] = time.monotonic() + BUSY_SECONDS
             yield Busy(task.run)
             return
-        if trouble := folder.trouble(task.run.key):
-            yield Noticed(task.run, f"{trouble}: set aside, the run begins anew")
-            folder.start_over()
-        record = folder.record()
-        if record:
+        stored = read_run(folder, Identity.of(task.run))
+        if notice := set_damage_aside(stored):
+            yield Noticed(task.run, notice)
+        if stored.record:
             lock.release()
-            yield Done(task.run, record, folder.selected(record))
+            yield Done(task.run, stored.record, stored.selected)
             return
         actor = idle.popleft()
         actor.task, actor.lock, actor.heard = task, lock, time.monotonic()

@@ -16,14 +16,14 @@ from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.fingerprint import DECODED
 from ablation.fixes import fixes_of
 from ablation.load import load_study
-from ablation.manifest import Manifest, make_manifest
+from ablation.manifest import Manifest, make_manifest, read_manifest
 from ablation.plain import clean
 from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
 from ablation.runner.code import announce_code
 from ablation.runner.local import LocalPool
 from ablation.runner.study import MOST_ATTEMPTS, Outcome, given_up, plan_study, prepare_data, still_to_do, train_runs
-from ablation.store import Store, read_json, set_aside, write_json, writing
+from ablation.store import Store, set_aside, write_record, writing
 from ablation.study import Study
 from ablation.words import plural
 
@@ -37,7 +37,7 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     store = Store(options.results)
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
-    before = _stored(store, slug(study.name))
+    before = _stored(store, slug(study.name), console)
     if before:
         _refuse_other_study(before, study, store)
     seen = before if before and _any_finished(before, store) else None
@@ -48,7 +48,7 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         _refuse_changed_data(before, manifest, store)
     with writing(store.root):
         store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
-    write_json(store.study_file(manifest.folder), manifest.to_json())
+    write_record(store.study_file(manifest.folder), manifest.to_json())
     announce_code(plan, store.study_file(manifest.folder).parent, console)
     todo = still_to_do(runs, store)
     distinct = len({run.key for run in runs})
@@ -134,15 +134,16 @@ def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
     return LocalPool(options.device, options.per_device, options.threads, options.hang_after)
 
 
-def _stored(store: Store, folder: str) -> Manifest | None:
-    """The study's manifest so far; one that cannot be read is set aside, since this command writes a new one."""
+def _stored(store: Store, folder: str, console: Console) -> Manifest | None:
+    """The study's manifest so far; a damaged one is set aside, since this command writes it again."""
     path = store.study_file(folder)
     if not path.exists():
         return None
     try:
-        return Manifest.from_json(read_json(path))
-    except UnreadableError:
-        set_aside(path)
+        return read_manifest(path)
+    except UnreadableError as error:
+        place = set_aside(path)
+        console.print(f"[yellow]{escape(error.message)}; set aside as {escape(place.name)} and written again[/]")
         return None
 
 

@@ -16,6 +16,7 @@ from ablation.plan import Plan, Run, code_sources, data_sources, make_plan, sour
 from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights, Weigh
 from ablation.runner.order import order_runs
 from ablation.store import Store
+from ablation.stored_run import finished_runs
 from ablation.study import Study
 
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
@@ -66,15 +67,11 @@ def plan_study(study: Study) -> Plan:
 def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
     """The runs that are not finished on disk, each training once however many variants share it.
 
-    One whose files cannot be trusted counts as not finished. Raises UserError for files of another schema version.
+    A damaged one counts as not finished. Raises UserError for files of another schema version.
     """
-    distinct = {run.key: run for run in reversed(runs)}
-    finished = store.finished(run.folder for run in runs)
-    return [
-        run
-        for run in runs
-        if distinct[run.key] is run and not (run.folder in finished and store.run(run.folder).trouble(run.key) is None)
-    ]
+    finished = finished_runs(runs, store)
+    distinct = {run.key: run for run in reversed(runs) if run.key not in finished}
+    return [run for run in runs if distinct.get(run.key) is run]
 
 
 def given_up(runs: Sequence[Run], store: Store) -> list[Run]:

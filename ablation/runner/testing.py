@@ -1,10 +1,9 @@
-"""`ablate test`: the test part of a study's data, shown to the networks that validation chose, once and on record."""
+"""`ablate test`: the networks that validation chose, evaluated on the test part of their data, once and on record."""
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,26 +14,35 @@ from rich.console import Console
 from rich.markup import escape
 
 from ablation.arrays import DamagedError, read_names
-from ablation.console import Preparer, make_console, percent
+from ablation.console import Preparer, make_console, percent, print_notice
 from ablation.duplicates import compare_folders, in_words
 from ablation.errors import UserError
 from ablation.fingerprint import cache_folder, fingerprint
 from ablation.load import study_of
 from ablation.manifest import Manifest
-from ablation.openings import append_opening, make_opening, openings_file, outcome_file, read_openings
+from ablation.openings import (
+    Outcome,
+    TestSetLog,
+    append_opening,
+    make_opening,
+    openings_file,
+    read_log,
+    write_outcome,
+)
 from ablation.own_models import find
 from ablation.plan import Run, canonical_json, source_key
 from ablation.predictions import predictions_file
 from ablation.protocol import Evaluate, Evaluated, Failed, Prepare
-from ablation.record import SCHEMA_VERSION, RunRecord
+from ablation.record import RunRecord
 from ablation.runner.local import LocalPool
 from ablation.runner.study import MOST_ATTEMPTS
-from ablation.store import RunFolder, Store, replace, write_json
+from ablation.store import Store, replace
+from ablation.stored_run import StoredRun, read_run
 from ablation.study import ImageFolder, Variant
 from ablation.words import plural
 
 LOCK_PATIENCE = 2.0
-"""Seconds to wait for another command that is opening the same test set."""
+"""Seconds to wait for another command that evaluates on the same test set."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +68,30 @@ class TestPart:
 def test_study(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
     """Evaluate every finished run of a study on the test part, record that, and return the exit code.
 
-    Raises UserError where the study is unfinished (unless `--partial`), or was opened before (unless `--again`).
+    Raises UserError where the study is unfinished (unless `--partial`), or was evaluated before (unless `--again`), or
+    the test images have changed since.
     """
     path = openings_file(store, manifest.folder)
     try:
         with FileLock(path.with_name("openings.lock"), timeout=LOCK_PATIENCE):
-            return _open(store, manifest, options)
+            return _evaluate_study(store, manifest, options)
     except Timeout:
-        raise UserError(f"another command is opening the test set of {manifest.name!r}", "wait for its end") from None
+        what = f"another command is evaluating {manifest.name!r} on the test set"
+        raise UserError(what, "wait until it has ended") from None
 
 
-def _open(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
+def _evaluate_study(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
     console = make_console()
-    openings = read_openings(store, manifest.folder)
-    candidates = find_candidates(store, manifest)
-    if openings and not options.again:
-        raise _opened_before(manifest, openings, candidates)
-    _refuse_unfinished(store, manifest, candidates, partial=options.partial)
-    _announce(console, manifest, candidates, openings, openings_file(store, manifest.folder))
+    runs = stored_runs(store, manifest)
+    log = read_log(store, manifest, {name: run.record for name, run in runs.items()})
+    for notice in log.notices:
+        print_notice(notice)
+    candidates = find_candidates(store, manifest, runs)
+    if log.evaluations and not options.again:
+        raise _evaluated_before(manifest, log, candidates)
+    _refuse_unfinished(manifest, runs, candidates, partial=options.partial)
+    _refuse_changed_images(manifest, log, candidates)
+    _announce(console, manifest, candidates, log, openings_file(store, manifest.folder))
     with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
         parts = _prepare(candidates, store, pool, console)
         found, failed = _evaluate(candidates, parts, store, pool, options.threads, console)
@@ -85,29 +99,32 @@ def _open(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
         console.print(f"[red]failed[/]   {escape(run.label)}: {escape(message)}")
     if failed and not (options.partial and found):
         console.print(
-            "nothing was opened: no figure was written or shown; mend this, or delete and train these runs anew"
+            "nothing was recorded: no figure was written or shown; fix this, or run the study again to train these runs"
         )
         return 2
-    _write(store, manifest, found, parts, options.command_line)
+    _write(store, manifest, log, candidates, found, parts, options.command_line)
     _show(console, manifest, candidates, found)
     return 2 if failed else 0
 
 
-def find_candidates(store: Store, manifest: Manifest) -> dict[str, Candidate]:
-    """The runs of a study that are finished and did not diverge, by run folder."""
+def stored_runs(store: Store, manifest: Manifest) -> dict[str, StoredRun]:
+    """Every run of a study by run folder."""
+    return {name: read_run(store.run(name), identity) for _, _, name, identity in manifest.runs()}
+
+
+def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredRun]) -> dict[str, Candidate]:
+    """The runs of a study that are finished, undamaged and did not diverge, by run folder."""
     variants, kept = _variants(store, manifest), store.study_file(manifest.folder).parent
     candidates: dict[str, Candidate] = {}
-    for arm in manifest.arms:
-        for block in manifest.seeds:
-            name = manifest.run_folder(arm.name, block)
-            record = store.run(name).record()
-            if record is None or record.status == "diverged":
-                continue
-            shared = candidates[name].variants if name in candidates else ()
-            recipe = variants[arm.name].recipe
-            code = find(recipe.model.name, kept) if recipe.model.is_own else None
-            run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, code=code)
-            candidates[name] = Candidate(run, record, (*shared, arm.name))
+    for arm, block, name, _ in manifest.runs():
+        record = runs[name].record
+        if record is None or record.status == "diverged":
+            continue
+        shared = candidates[name].variants if name in candidates else ()
+        recipe = variants[arm.name].recipe
+        code = find(recipe.model.name, kept) if recipe.model.is_own else None
+        run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, code=code)
+        candidates[name] = Candidate(run, record, (*shared, arm.name))
     return candidates
 
 
@@ -124,52 +141,63 @@ def _variants(store: Store, manifest: Manifest) -> dict[str, Variant]:
     return variants
 
 
-def _opened_before(
-    manifest: Manifest, openings: Sequence[dict[str, object]], candidates: dict[str, Candidate]
-) -> UserError:
-    last = openings[-1]
-    times = "" if len(openings) == 1 else f" {len(openings)} times, last"
-    seen = {name for opening in openings for name in opening["runs"]}  # type: ignore[attr-defined]
-    later = len(candidates.keys() - seen)
+def _evaluated_before(manifest: Manifest, log: TestSetLog, candidates: dict[str, Candidate]) -> UserError:
+    last = log.evaluations[-1]
+    times = "" if len(log.evaluations) == 1 else f" {len(log.evaluations)} times, last"
+    later = len(candidates.keys() - log.fingerprints.keys())
     message = (
-        f"the test set of {manifest.name!r} was opened{times} on {last['time']} by {last['user']} on {last['host']}"
+        f"{manifest.name!r} was evaluated on the test set{times} on {last['time']} by {last['user']} on {last['host']}"
     )
-    message += f"; {plural(later, 'run')} finished since were never shown it" if later else ""
-    hint = "nothing was evaluated; --again opens it once more, and the report says how often it was opened"
+    message += f"; {plural(later, 'run')} finished since were not" if later else ""
+    hint = "nothing was evaluated; --again does it once more, and the report says how often it was done"
     return UserError(message, hint)
 
 
-def _refuse_unfinished(store: Store, manifest: Manifest, candidates: dict[str, Candidate], *, partial: bool) -> None:
-    names = {manifest.run_folder(arm.name, seed) for arm in manifest.arms for seed in manifest.seeds}
-    unfinished = [name for name in names if not store.run(name).finished]
+def _refuse_unfinished(
+    manifest: Manifest, runs: Mapping[str, StoredRun], candidates: dict[str, Candidate], *, partial: bool
+) -> None:
+    unfinished = [run for run in runs.values() if run.record is None]
+    damaged = [run.reason for run in unfinished if run.reason]
     if unfinished and not partial:
         verb = "is" if len(unfinished) == 1 else "are"
-        message = f"{len(unfinished)} of {plural(len(names), 'run')} of {manifest.name!r} {verb} not finished"
-        hint = "finish them first with ablate run; --partial opens the test set for the others now"
+        message = f"{len(unfinished)} of {plural(len(runs), 'run')} of {manifest.name!r} {verb} not finished"
+        message += f"; {len(damaged)} of them damaged: {damaged[0]}" if damaged else ""
+        hint = "finish them first with ablate run; --partial evaluates the others on the test set now"
         raise UserError(message, hint)
     if not candidates:
         state = "is finished" if unfinished else "has a network: all diverged"
         raise UserError(f"no run of {manifest.name!r} {state}", "there is nothing to evaluate")
 
 
+def _refuse_changed_images(manifest: Manifest, log: TestSetLog, candidates: dict[str, Candidate]) -> None:
+    """Raise UserError where runs were evaluated on other test images than those that are there now."""
+    known: dict[str, str] = {}
+    for name, candidate in candidates.items():
+        data = candidate.run.recipe.data
+        if name in log.fingerprints:
+            now = known.setdefault(source_key(data), fingerprint(data, "test"))
+            if now not in log.fingerprints[name]:
+                raise UserError(
+                    f"the test images of {manifest.name!r} have changed since it was evaluated on them on "
+                    f"{log.evaluations[-1]['time']} (from {', '.join(sorted(log.fingerprints[name]))} to {now})",
+                    "put the old images back, or give the study another name: its figures would be of two test sets",
+                )
+
+
 def _announce(
-    console: Console,
-    manifest: Manifest,
-    candidates: dict[str, Candidate],
-    openings: Sequence[dict[str, object]],
-    path: Path,
+    console: Console, manifest: Manifest, candidates: dict[str, Candidate], log: TestSetLog, path: Path
 ) -> None:
     """Say what is about to happen before it happens."""
     runs = f"{plural(len(candidates), 'run')}, each at the epoch that validation chose"
-    console.print(f"[bold]opening the test set of {escape(manifest.name)}[/]: {runs}")
-    if openings:
-        console.print(f"[yellow]it was opened before, so that this is opening {len(openings) + 1}[/]")
+    console.print(f"[bold]evaluating {escape(manifest.name)} on the test set[/]: {runs}")
+    if log.evaluations:
+        console.print(f"[yellow]this was done before; it is evaluation {len(log.evaluations) + 1}[/]")
     else:
         console.print(
             "Until now no figure of this study comes from these images. From now on they are known: what is changed\n"
             "or chosen after this has seen the test set, and its test accuracy is no longer that of new images."
         )
-    console.print(f"Who opened it, when, and for which runs is kept in {escape(str(path))}")
+    console.print(f"Who did it, when, and for which runs is recorded in {escape(str(path))}")
 
 
 def _prepare(candidates: dict[str, Candidate], store: Store, pool: LocalPool, console: Console) -> dict[str, TestPart]:
@@ -236,33 +264,40 @@ def _evaluate(
 
 
 def _write(
-    store: Store, manifest: Manifest, found: dict[str, Evaluated], parts: dict[str, TestPart], command: str
+    store: Store,
+    manifest: Manifest,
+    log: TestSetLog,
+    candidates: dict[str, Candidate],
+    found: dict[str, Evaluated],
+    parts: dict[str, TestPart],
+    command: str,
 ) -> None:
-    """The opening first, then what it showed: there is never a figure on disk whose opening is not on record."""
+    """The record first, then what came of it: there is never a figure on disk whose evaluation is not on record."""
     used = {key: parts[key] for key in dict.fromkeys(source_key(own.run.recipe.data) for own in found.values())}
     prints = " + ".join(part.fingerprint for part in used.values())
     opening = make_opening(sorted(found), prints, sum(part.images for part in used.values()), command)
     shared = [
         part.overlap for part in used.values() if part.overlap and (part.overlap["copies"] or part.overlap["near"])
     ]
-    append_opening(store, manifest.folder, opening | ({"overlap": shared} if shared else {}))
+    opening |= {"overlap": shared} if shared else {}
+    append_opening(store, manifest.folder, *log.restored, opening)
     for name, own in found.items():
         part = parts[source_key(own.run.recipe.data)]
-        _write_outcome(store.run(name), own, part, opening["time"])
+        _write_arrays(predictions_file(store.run(name), "test"), own)
+        outcome = Outcome(
+            accuracy=own.accuracy,
+            loss=own.loss,
+            images=part.images,
+            fingerprint=part.fingerprint,
+            time=opening["time"],
+            study=manifest.folder,
+            weights_sha256=candidates[name].record.weights_sha256 or "",
+        )
+        write_outcome(store.run(name), outcome)
 
 
-def _write_outcome(folder: RunFolder, own: Evaluated, part: TestPart, time: str) -> None:
-    arrays = dict(own.arrays)
-    replace(predictions_file(folder, "test"), lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
-    outcome = {
-        "schema_version": SCHEMA_VERSION,
-        "accuracy": own.accuracy,
-        "loss": own.loss if math.isfinite(own.loss) else None,
-        "images": part.images,
-        "fingerprint": part.fingerprint,
-        "time": time,
-    }
-    write_json(outcome_file(folder), outcome)
+def _write_arrays(path: Path, own: Evaluated) -> None:
+    replace(path, lambda file: np.savez_compressed(file, allow_pickle=False, **own.arrays))
 
 
 def _show(console: Console, manifest: Manifest, candidates: dict[str, Candidate], found: dict[str, Evaluated]) -> None:
@@ -277,4 +312,4 @@ def _show(console: Console, manifest: Manifest, candidates: dict[str, Candidate]
             seeds = accuracies[arm.name]
             mean = percent(sum(seeds) / len(seeds))
             console.print(f"  {escape(arm.name.ljust(width))}  {mean:>7}  mean of {plural(len(seeds), 'seed')}")
-    console.print("the opening is on record; next: [bold]ablate report[/]")
+    console.print("the evaluation is on record; next: [bold]ablate report[/]")

@@ -260,9 +260,7 @@ class Training:
             digest = checkpoint.sha256(chosen["model"])
             self._write_predictions(chosen)
         self._drop_optimizer_state()
-        record = self._record(selected, digest)
-        self.folder.finish(record)
-        return record
+        return self.folder.finish(self._record(selected, digest))
 
     def _drop_optimizer_state(self) -> None:
         """Nobody trains on from the last checkpoint of a finished run: keep its weights, once where it is the best."""

@@ -11,6 +11,7 @@ from ablation.own_models import Code
 from ablation.protocol import Evaluate, Evaluated
 from ablation.record import RunRecord
 from ablation.store import RunFolder
+from ablation.stored_run import Identity, check_weights, read_run
 from ablation.study import Recipe
 from ablation.train import checkpoint, device, sources
 from ablation.train.data import Input, View
@@ -23,14 +24,14 @@ from ablation.train.sources import ImageSet
 def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
     """Evaluate one run on the test part; its folder stays as it is. `beat` is called now and then.
 
-    Raises RuntimeError where the checkpoint is not the one that the run's record tells of.
+    Raises UnreadableError or RuntimeError where the checkpoint is not the one of the run's record.
     """
     folder, test = RunFolder(task.folder), sources.load(task.data)
-    record = folder.record()
-    if record is None:
-        raise RuntimeError(f"{folder.path} is not finished")
+    stored = read_run(folder, Identity.of(task.run), every_epoch=False)
+    if stored.record is None:
+        raise RuntimeError(stored.reason or f"{folder.path} is not finished")
     where = device.open_device(task.device)
-    result = evaluate_on(test, folder, record, task.run.recipe, where, task.run.code, beat)
+    result = evaluate_on(test, folder, stored.record, task.run.recipe, where, task.run.code, beat)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
         "label": test.labels.numpy(),
@@ -69,6 +70,7 @@ def evaluate_on(
 def _selected(folder: RunFolder, record: RunRecord, recipe: Recipe) -> dict[str, Any]:
     """The checkpoint of the selected epoch, held against the record."""
     path = folder.best if recipe.train.select == "best" else folder.last
+    check_weights(folder, record, path.name)
     saved = checkpoint.load(path)
     if saved is None or saved["epoch"] != record.selected_epoch:
         raise RuntimeError(f"{path} does not hold epoch {record.selected_epoch}, which was selected")

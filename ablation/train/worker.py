@@ -52,6 +52,7 @@ from ablation.protocol import (
 )
 from ablation.record import EpochRow
 from ablation.store import RunFolder, writing
+from ablation.stored_run import Identity, StoredRun, read_run, set_damage_aside
 from ablation.train import device, finetune, sources
 from ablation.train.costs import costs
 from ablation.train.loop import train
@@ -257,15 +258,17 @@ def ending_of(run: Run, work: Callable[[], Ending]) -> tuple[Ending, str]:
 
 def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending:
     """Train a run that is not finished yet, and say how it ended."""
-    run, folder = task.run, RunFolder(task.folder)
-    if trouble := folder.trouble(run.key):
-        hooks.on_notice(f"{trouble}: set aside, the run begins anew")
-        folder.start_over()
-    record = folder.record()
-    if record is None:
+    run, stored = task.run, read_run(RunFolder(task.folder), Identity.of(task.run))
+    if stored.record is None:
+        if notice := set_damage_aside(stored):
+            hooks.on_notice(notice)
         tell(Started(run, task.device))
         record = train(task, hooks)
-    return Stopped(run) if record is None else Done(run, record, folder.selected(record))
+        if record is None:
+            return Stopped(run)
+        stored = StoredRun(stored.folder, record.status, record)
+    assert stored.record is not None
+    return Done(run, stored.record, stored.selected)
 
 
 def failure(run: Run, error: BaseException) -> Failed:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.stored import BASELINE, Arm, Stored, write_study
+from tests.stored import BASELINE, Arm, Stored, seal, write_study
 
 VAL_IMAGES = 1000
 
@@ -72,3 +72,4 @@ def _write_predictions(stored: Stored) -> None:
                 confidence=confidence,
                 true_probability=np.where(wrong, 1 - confidence, confidence),
             )
+            seal(folder)

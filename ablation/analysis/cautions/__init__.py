@@ -42,6 +42,7 @@ def _study(
     yield from conduct.environments(results)
     yield from conduct.data(results)
     yield from conduct.openings(results)
+    yield from conduct.stored_files(results)
     yield from conduct.self_checks(results)
     if found is not None:
         yield from fairness.spread(effects, y, found, measure)

@@ -114,6 +114,11 @@ CATALOGUE = {
         "Runs were trained after the test set was evaluated",
         "Their test accuracy is not an unbiased one: leave it out, or say so where you report it.",
     ),
+    "changed_files": Entry(
+        "Stored test results were changed or removed",
+        "Restore the files from a copy. What is missing here counts as not evaluated; the record of who used the test "
+        "set is kept as far as any file still has it.",
+    ),
     "unstable_evaluation": Entry(
         "Evaluation is not deterministic",
         "The network is probably not in eval mode: dropout or batch statistics are at work while it is measured. Call "

@@ -119,6 +119,12 @@ def openings(results: Results) -> Iterator[Caution]:
         yield caution("trained_after_opening", None, message)
 
 
+def stored_files(results: Results) -> Iterator[Caution]:
+    """What is wrong with the stored files beside the runs that are damaged themselves."""
+    for notice in results.notices:
+        yield caution("changed_files", None, notice)
+
+
 def self_checks(results: Results) -> Iterator[Caution]:
     """What the runs noticed about themselves, each finding once for each variant, or once for the whole study."""
     found: dict[tuple[str, str], list[str]] = {}

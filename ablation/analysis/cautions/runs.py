@@ -23,7 +23,7 @@ def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[Caution]:
     """Missing, diverged and idle runs."""
     for own in effects:
         planned, first = len(own.runs), own is effects[0]
-        lacking = [run for run in own.runs if run.status in ("missing", "interrupted", "crashed")]
+        lacking = [run for run in own.runs if run.status in ("missing", "interrupted", "crashed", "damaged")]
         if lacking:
             which = "; ".join(f"seed {run.seed} {_why(run.status, trained_here)}" for run in lacking[:6])
             more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
@@ -40,7 +40,8 @@ def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[Caution]:
 
 def _why(status: str, trained_here: bool) -> str:
     missing = "has not started" if trained_here else "has no value"
-    return {"missing": missing, "interrupted": "was interrupted", "crashed": "crashed"}[status]
+    states = {"missing": missing, "interrupted": "was interrupted", "damaged": "has damaged files"}
+    return states.get(status, status)
 
 
 def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> Iterator[Caution]:
