@@ -82,10 +82,12 @@ def read_json(path: Path, hint: str = RETRAIN) -> dict[str, Any]:
 
 
 def check_version(value: Mapping[str, Any], what: str) -> None:
-    """Raise UserError for an object of another schema version than the one known here."""
+    """Raise UserError for an object of another schema version, and UnreadableError for one that has none."""
     version = value.get("schema_version")
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise UnreadableError(f"{what} cannot be read: it has no schema version", RETRAIN)
+    if version != SCHEMA_VERSION:
+        newer = version > SCHEMA_VERSION
         hint = "update ablation-lab to read it" if newer else "train again, or read it with the version that wrote it"
         raise UserError(f"{what} has schema version {version!r}; this version reads {SCHEMA_VERSION}", hint)
 

@@ -170,7 +170,7 @@ def _refuse_changed_data(before: Manifest, now: Manifest, store: Store) -> None:
         was, is_now = before.fingerprints[changed[0]], now.fingerprints[changed[0]]
         if is_now == was + DECODED:
             raise UserError(
-                f"some images of {now.name} are decoded differently now than when {begun} of its runs were begun: "
+                f"some images of {now.name} are decoded differently now than when {plural(begun, 'run')} started: "
                 "they have transparent pixels, more than 8 bits of grey, or an EXIF orientation",
                 "give the study another name, or train all its runs again with --new-data",
             )
