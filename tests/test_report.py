@@ -588,3 +588,13 @@ def test_markdown_shows_any_text_as_it_is(text: str, shown: str) -> None:
 def test_a_fence_is_longer_than_any_in_its_text(text: str, fence: str) -> None:
     lines: Sequence[str] = fenced(text, "yaml").splitlines()
     assert (lines[0], lines[-1]) == (f"{fence}yaml", fence)
+
+
+def test_a_control_is_no_change_and_is_counted_apart(tmp_path: Path) -> None:
+    stored = write_study(tmp_path / "results", [*ARMS, Arm("a/a", {}, kind="control")])
+    written = write_report(stored.store, stored.manifest, tmp_path / "report")
+    root = Page(written.html).root
+    assert root.all("p", class_="summary")[0].words.startswith(
+        "4 variants, each one change away from the baseline (lenet5 on digits, 6 epochs), and 1 A/A control, under 3"
+    )
+    assert facts(root)["Variants"] == "4 and the baseline and 1 control"

@@ -23,26 +23,26 @@ def summary(analysis: Analysis, manifest: Manifest) -> str:
     """What was run and what state it is in, in one sentence."""
     base = _base(analysis, manifest)
     seeds = words.plural(len(manifest.seeds), "seed")
-    combined = sum(effect.kind == "combine" for effect in analysis.variants)
+    changes = [effect for effect in analysis.variants if effect.kind != "control"]
+    number = words.plural(len(changes), "variant")
     if not manifest.baseline.recipe:
-        what = f"{words.plural(len(analysis.variants), 'variant')} against the baseline under {seeds}"
+        what = f"{number} against the baseline under {seeds}"
     elif not analysis.variants:
         what = f"The baseline alone{base} is trained under {seeds}"
     else:
-        how = (
-            "each one change away from the baseline"
-            if not combined
-            else f"{combined} with several changes at once, against the baseline"
-        )
-        number = words.plural(len(analysis.variants), "variant")
-        if len(analysis.variants) == 1:
-            how = (
-                "one change away from the baseline"
-                if not combined
-                else "with several changes at once, against the baseline"
-            )
-        what = f"{number}, {how}{base}, under {seeds}"
+        controls = len(analysis.variants) - len(changes)
+        controlled = f", and {words.plural(controls, 'A/A control')}" if controls else ""
+        what = f"{number}, {_how(changes)}{base}{controlled}, under {seeds}"
     return f"{what}: {state(analysis.facts) if manifest.baseline.recipe else found(analysis.facts)}."
+
+
+def _how(changes: Sequence[Effect]) -> str:
+    """In how much the variants differ from the baseline."""
+    combined = sum(effect.kind == "combine" for effect in changes)
+    if not combined:
+        return "one change away from the baseline" if len(changes) == 1 else "each one change away from the baseline"
+    several = "several changes together, against the baseline"
+    return f"with {several}" if len(changes) == 1 else f"{combined} with {several}"
 
 
 def _base(analysis: Analysis, manifest: Manifest) -> str:

@@ -232,7 +232,9 @@ def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
 
 def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
     facts = analysis.facts
-    yield Fact("Variants", f"{facts.variants:,}", "and the baseline")
+    controls = sum(effect.kind == "control" for effect in analysis.variants)
+    others = f"the baseline and {words.plural(controls, 'control')}" if controls else "the baseline"
+    yield Fact("Variants", f"{facts.variants - controls:,}", f"and {others}")
     later = f", {len(facts.added_seeds)} added later" if facts.added_seeds else ""
     yield Fact("Seeds", f"{len(facts.seeds):,}", captions.seeds(facts.seeds) + later, alert=bool(later))
     yield Fact("Runs finished", f"{facts.finished:,}", f"of {facts.runs:,}")
