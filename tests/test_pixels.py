@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -262,6 +263,21 @@ def test_a_study_whose_images_were_decoded_otherwise_is_told_so(tmp_path: Path, 
     assert answer.returncode == 1
     assert "some images of odd are decoded differently now than when 1 run started" in answer.stderr
     assert "--new-data" in answer.stderr
+
+
+def test_networks_that_were_trained_on_images_decoded_otherwise_are_not_tested(tmp_path: Path, ablate: Ablate) -> None:
+    images = {f"{name}/{number}.png": encoded(ramp(65_535, np.uint16)) for name in ("cat", "dog") for number in (1, 2)}
+    write_folder(tmp_path, images)
+    shutil.copytree(tmp_path / "images" / "train", tmp_path / "images" / "test")
+    (tmp_path / "odd.yaml").write_text(STUDY)
+    assert ablate("run", "odd.yaml", "--device", "cpu").returncode == 0
+    (path,) = (tmp_path / "results" / "runs").glob("*/run.json")
+    earlier = json.loads(path.read_text().replace("8px-d2", "8px"))
+    del earlier["sha256"], earlier["files"]  # an earlier version wrote none
+    path.write_text(json.dumps(earlier))
+    answer = ablate("test", "odd", "--device", "cpu")
+    assert answer.returncode == 1
+    assert "'odd' was trained by a version that decoded some of its images differently" in answer.stderr
 
 
 def _png(width: int, height: int) -> bytes:

@@ -17,7 +17,7 @@ from ablation.arrays import DamagedError, read_names
 from ablation.console import Preparer, make_console, percent, print_notice
 from ablation.duplicates import compare_folders, in_words
 from ablation.errors import UserError
-from ablation.fingerprint import cache_folder, fingerprint
+from ablation.fingerprint import DECODED, cache_folder, fingerprint
 from ablation.load import study_of
 from ablation.manifest import Manifest
 from ablation.openings import (
@@ -91,6 +91,7 @@ def _evaluate_study(store: Store, manifest: Manifest, options: argparse.Namespac
         raise _evaluated_before(manifest, log, candidates)
     _refuse_unfinished(manifest, runs, candidates, partial=options.partial)
     _refuse_changed_images(manifest, log, candidates)
+    _refuse_other_decoding(manifest, candidates)
     _announce(console, manifest, candidates, log, openings_file(store, manifest.folder))
     with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
         parts = _prepare(candidates, store, pool, console)
@@ -181,6 +182,20 @@ def _refuse_changed_images(manifest: Manifest, log: TestSetLog, candidates: dict
                     f"the test images of {manifest.name!r} have changed since it was evaluated on them on "
                     f"{log.evaluations[-1]['time']} (from {', '.join(sorted(log.fingerprints[name]))} to {now})",
                     "put the old images back, or give the study another name: its figures would be of two test sets",
+                )
+
+
+def _refuse_other_decoding(manifest: Manifest, candidates: dict[str, Candidate]) -> None:
+    """Raise UserError where the images that runs were trained on would be decoded differently today."""
+    known: dict[str, str] = {}
+    for candidate in candidates.values():
+        data = candidate.run.recipe.data
+        if isinstance(data, ImageFolder) and not candidate.record.data_fingerprint.endswith(DECODED):
+            now = known.setdefault(source_key(data), fingerprint(data))
+            if now == candidate.record.data_fingerprint + DECODED:
+                raise UserError(
+                    f"{manifest.name!r} was trained by a version that decoded some of its images differently",
+                    f"train it again first: {manifest.command} --new-data",
                 )
 
 
