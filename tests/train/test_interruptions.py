@@ -138,7 +138,7 @@ def results(task: Task) -> dict[str, Any]:
     folder = RunFolder(task.folder)
     record = folder.record()
     assert record is not None
-    timings = {*TIMINGS, "started", "finished"}
+    timings = {*TIMINGS, "started", "finished", "files"}  # the digests of files cover the timings in them
     stored = np.load(folder.predictions, allow_pickle=False)
     found: dict[str, Any] = {key: value for key, value in record.to_json().items() if key not in timings}
     found["rows"] = [{k: v for k, v in row.to_json().items() if k not in timings} for row in folder.epochs()]
