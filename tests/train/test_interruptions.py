@@ -138,7 +138,7 @@ def results(task: Task) -> dict[str, Any]:
     folder = RunFolder(task.folder)
     record = folder.record()
     assert record is not None
-    timings = {*TIMINGS, "started", "finished", "files"}  # the digests of files that hold times
+    timings = {*TIMINGS, "started", "finished", "files"}  # the digests of files cover the timings in them
     stored = np.load(folder.predictions, allow_pickle=False)
     found: dict[str, Any] = {key: value for key, value in record.to_json().items() if key not in timings}
     found["rows"] = [{k: v for k, v in row.to_json().items() if k not in timings} for row in folder.epochs()]
@@ -237,7 +237,7 @@ def killed(task: Task, moment: Moment) -> bool:
     """Train on in a process of its own; whether it was killed before the end of the run."""
     process = multiprocessing.get_context("fork").Process(target=train_until_killed, args=(task, moment))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode in (0, -signal.SIGKILL)
     return process.exitcode != 0
 
