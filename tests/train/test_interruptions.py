@@ -237,7 +237,7 @@ def killed(task: Task, moment: Moment) -> bool:
     """Train on in a process of its own; whether it was killed before the end of the run."""
     process = multiprocessing.get_context("fork").Process(target=train_until_killed, args=(task, moment))
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode in (0, -signal.SIGKILL)
     return process.exitcode != 0
 
