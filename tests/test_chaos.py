@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,13 +88,23 @@ def kill_worker(number: signal.Signals) -> Callable[[Chaos, subprocess.Popen[str
 
 def signal_command(*numbers: signal.Signals) -> Callable[[Chaos, subprocess.Popen[str]], bool]:
     def do(chaos: Chaos, process: subprocess.Popen[str]) -> bool:
+        workers = workers_of(process.pid)
         for number in numbers:
             os.kill(process.pid, number)
             time.sleep(0.2)
+        if signal.SIGKILL in numbers:
+            _continue(workers)
         process.communicate(timeout=120)
         return True
 
     return do
+
+
+def _continue(workers: list[int]) -> None:
+    """A worker that a fault has stopped cannot notice that its command is gone, and would keep its output open."""
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
 
 
 def damage(chaos: Chaos, _: subprocess.Popen[str]) -> bool:
