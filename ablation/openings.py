@@ -21,7 +21,7 @@ from typing import Any
 from ablation.errors import UnreadableError, UserError
 from ablation.manifest import Manifest
 from ablation.record import SCHEMA_VERSION, Fraction, Loss, Number, RunRecord, TimeStamp
-from ablation.sealed import FileStamp, parse, seal, sha256, stamp, typed
+from ablation.sealed import FileStamp, parse, seal, sha256, stamp, typed, verify
 from ablation.store import RunFolder, Store, check_version, read_json, replace, write_record
 from ablation.words import plural
 
@@ -118,6 +118,7 @@ def _evaluation(line: bytes, before: Sequence[bytes], what: str) -> dict[str, An
     try:
         values = parse(line, what, _RESTORE)
         check_version(values, what)
+        verify(values, what, _RESTORE)
         typed(_Evaluation, values, what, _RESTORE)
     except UnreadableError as error:
         raise UserError(f"{error.message}; it is not a record of an evaluation on the test set", error.hint) from None

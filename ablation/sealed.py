@@ -56,19 +56,20 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def parse(content: bytes | str, what: str, hint: str = RETRAIN) -> dict[str, Any]:
-    """The object that JSON text holds, its digest checked where it has one: earlier versions wrote none.
-
-    `what` names the text in the UnreadableError that is raised where it is no JSON object, or not the one written.
-    """
+    """The object that JSON text holds. `what` names the text in the UnreadableError that is raised where it is none."""
     try:
         value = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"{what} cannot be read: {error}", hint) from None
     if not isinstance(value, dict):
         raise UnreadableError(f"{what} cannot be read: it is not a JSON object", hint)
+    return value
+
+
+def verify(value: Mapping[str, Any], what: str, hint: str = RETRAIN) -> None:
+    """Raise UnreadableError for an object that is not the one that was written; earlier versions wrote no digest."""
     if DIGEST in value and value[DIGEST] != _digest({key: own for key, own in value.items() if key != DIGEST}):
         raise UnreadableError(f"{what} has changed since it was written: its SHA-256 does not match", hint)
-    return value
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.record import SCHEMA_VERSION, Count, EpochRow, RunRecord
-from ablation.sealed import RETRAIN, parse, seal, stamp, typed, typed_lines
+from ablation.sealed import RETRAIN, parse, seal, stamp, typed, typed_lines, verify
 
 STAMPED = ("config.json", "epochs.jsonl", "predictions.npz", "best.pt", "last.pt")
 """The files of a finished run whose size and SHA-256 its record keeps."""
@@ -77,7 +77,8 @@ def read_json(path: Path, hint: str = RETRAIN) -> dict[str, Any]:
     is not the one known here.
     """
     value = parse(path.read_bytes(), str(path), hint)
-    check_version(value, str(path))
+    check_version(value, str(path))  # first: another version may have other digests
+    verify(value, str(path), hint)
     return value
 
 
