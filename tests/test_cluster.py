@@ -102,7 +102,7 @@ def start() -> Iterator[Start]:
 
 def end(process: subprocess.Popen[str], code: int = 0) -> str:
     """What a command printed until its end."""
-    output = process.communicate(timeout=150)[0]
+    output = process.communicate(timeout=300)[0]
     assert process.returncode == code, output
     assert "Traceback" not in output
     return output
