@@ -55,6 +55,36 @@ class _Settings:
 
 
 @dataclass(frozen=True)
+class _Data:
+    name: str
+    augment: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Train:
+    batch_size: Number
+    select: Literal["best", "last"]
+    epochs: Number | None
+    steps: Number | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What the report takes by name from a recipe on disk."""
+
+    data: _Data
+    model: _Part
+    optimizer: _Part
+    schedule: _Part
+    train: _Train
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A study as it was run: its arms (the baseline first), its seeds, and the folder of each (variant, seed)."""
 
@@ -105,6 +135,10 @@ class Manifest:
         """The inverse of `to_json`. Raises UnreadableError for a manifest of another shape; `what` names it."""
         manifest = typed(cls, values, what, REWRITE)
         typed(_Settings, manifest.analysis, f"analysis in {what}", REWRITE)
+        for arm in manifest.arms:
+            train = typed(_Recipe, arm.recipe, f"the recipe of {arm.name!r} in {what}", REWRITE).train
+            if (train.epochs is None) == (train.steps is None):
+                raise UnreadableError(f"{what} is damaged: the budget of {arm.name!r} is not epochs or steps", REWRITE)
         if fault := manifest._fault():
             raise UnreadableError(f"{what} is damaged: {fault}", REWRITE)
         return manifest

@@ -583,6 +583,40 @@ def _restore(whole: Path, damaged: Path) -> None:
             twin.write_bytes(path.read_bytes())
 
 
+def flip(path: Path, place: int, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= bit
+    path.write_bytes(content)
+
+
+REGRESSIONS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "predictions that cannot be decompressed": ("runs/*-s1000000-*/predictions.npz", lambda path: flip(path, 157, 16)),
+    "a recipe without its rule of selection": (
+        "studies/*/study.json",
+        lambda path: edit(path, lambda values: values["arms"][0]["recipe"]["train"].pop("select")),
+    ),
+    "a budget of nothing": (
+        "studies/*/study.json",
+        lambda path: edit(path, lambda values: values["arms"][0]["recipe"]["train"].update(epochs=None)),
+    ),
+}
+"""What once ended in a traceback, in results without digests: the file, and what was done to it."""
+
+
+@pytest.mark.parametrize("what", REGRESSIONS)
+def test_what_once_ended_in_a_traceback_does_not(what: str, tmp_path: Path) -> None:
+    store = Store(shutil.copytree(ROOT / "tests" / "earlier", tmp_path / "results"))
+    pattern, do = REGRESSIONS[what]
+    (path,) = store.root.glob(pattern)
+    do(path)
+    studies, faults = read_studies(store)
+    for manifest in studies:
+        print_status(manifest, store)
+        report(Stored(store, manifest), manifest)
+    for fault in faults.values():
+        check_located(fault, store)
+
+
 def test_a_hundred_damaged_values_change_no_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = try_damage(tmp_path, 100, seed=0)
     assert outcomes.total() == 100
