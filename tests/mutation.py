@@ -35,6 +35,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,9 +83,10 @@ class Mutant:
         return "\n".join(f"    {line[0]} {line[1:].strip()}" for line in lines)
 
 
-def mutants(path: str, text: str) -> list[Mutant]:
+@lru_cache
+def mutants(file: Path) -> list[Mutant]:
     """All mutants of a module."""
-    tree = ast.parse(text)
+    path, tree = str(file.relative_to(ROOT)), ast.parse(file.read_text(encoding="utf-8"))
     found: list[Mutant] = []
     before = ast.unparse(tree)
     seen = {before}
@@ -181,8 +183,7 @@ def chosen(targets: Sequence[str], sample: int | None, seed: int) -> list[Mutant
         place, _, number = target.partition("#")
         files = sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
         for file in files:
-            own = mutants(str(file.relative_to(ROOT)), file.read_text(encoding="utf-8"))
-            found += own if not number else [own[int(number)]]
+            found += [mutants(file)[int(number)]] if number else mutants(file)
     if sample is None or sample >= len(found):
         return found
     return [found[i] for i in sorted(random.Random(seed).sample(range(len(found)), sample))]

@@ -27,7 +27,7 @@ def detection_power(effect: float, n: int, k: int, alpha: float = 0.05) -> float
     level alpha. 0 for a design that makes no claim. Raises ValueError for n < 1, k < 1 or alpha outside (0, 1).
     """
     _check(n, k, alpha)
-    return _power(abs(effect) * math.sqrt(n / 2.0), n, k, alpha) if claims(n, k) else 0.0
+    return _power(effect * math.sqrt(n / 2.0), n, k, alpha) if claims(n, k) else 0.0
 
 
 def claims(n: int, k: int) -> bool:

@@ -187,6 +187,10 @@ def test_errors_that_are_negative_or_zero_are_refused() -> None:
         y[4] = value
         with pytest.raises(ValueError, match="negative"):
             fit_power_law(FRACTIONS, y)
+    y = runs()
+    y[2, 1] = -1e-6
+    with pytest.raises(ValueError, match="negative"):
+        fit_power_law(FRACTIONS, y)
 
 
 def test_the_same_input_gives_the_same_bits() -> None:

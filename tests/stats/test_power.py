@@ -88,6 +88,14 @@ def test_seeds_for_an_effect_is_the_first_number_that_detects_it() -> None:
     assert seeds_for(2.6, 8) == 5
     assert seeds_for(100.0, 8) == 2
     assert seeds_for(100.0, 1) == 3
+    assert type(seeds_for(2.6, 8)) is int
+
+
+def test_the_level_is_five_per_cent_and_the_power_eighty_unless_asked_otherwise() -> None:
+    assert detection_power(2.0, 4, 3) == detection_power(2.0, 4, 3, 0.05)
+    assert smallest_detectable_effect(4, 3) == smallest_detectable_effect(4, 3, 0.05, 0.8)
+    assert seeds_for(1.0, 3) == seeds_for(1.0, 3, 0.05, 0.8) != seeds_for(1.0, 3, 0.075, 0.8)
+    assert seeds_to_halve(5, 3) == seeds_to_halve(5, 3, 0.05, 0.8) != seeds_to_halve(5, 3, 0.075, 0.8)
 
 
 def test_planning_is_quick_and_gives_the_same_bits() -> None:

@@ -89,6 +89,18 @@ def test_variants_are_shrunk_by_the_share_of_their_spread_that_noise_explains() 
     assert result.ceiling == pytest.approx(best_of(5, noise))
 
 
+@pytest.mark.parametrize("unit", [0.01, 100.0])
+def test_optimism_has_the_unit_of_the_metric(unit: float) -> None:
+    rng = np.random.default_rng(3)
+    y, curves = rng.normal(size=(5, 3)) + np.arange(5)[:, None], rng.normal(size=(2, 8))
+    for found, scaled in [
+        (best_of_variants(y), best_of_variants(unit * y)),
+        (best_of_epochs(curves), best_of_epochs(unit * curves)),
+    ]:
+        for name in ("noise", "expected", "ceiling"):
+            assert getattr(scaled, name) == pytest.approx(unit * getattr(found, name))
+
+
 def test_variants_that_differ_less_than_their_noise_are_taken_for_equals() -> None:
     y = np.array([[0.0, 1.0, -1.0], [1.0, -1.0, 0.0], [-1.0, 0.1, 1.0]])
     result = best_of_variants(y)
