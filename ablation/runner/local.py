@@ -47,7 +47,7 @@ MOST_SHARING = 8
 """Workers on one GPU."""
 PROBE_SECONDS = 2.0
 """That each of several workers tries a run for, so that they all do so at the same time."""
-START_SECONDS = 600.0
+START_SECONDS = 60.0
 """In which a worker must have started, however short `hang_after` is."""
 PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
