@@ -159,8 +159,8 @@ def _of_expression(node: ast.expr) -> Iterator[ast.AST]:
         yield node.operand
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
         name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-        if name == "abs":
-            yield node.args[0]
+        if name == "abs":  # abs(x), np.abs(x), column.abs()
+            yield node.args[0] if node.args else node.func.value  # type: ignore[union-attr]
         if name in _NAMES:
             swapped = _NAMES[name]
             own = ast.Name(swapped) if isinstance(node.func, ast.Name) else ast.Attribute(node.func.value, swapped)

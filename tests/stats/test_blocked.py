@@ -218,6 +218,18 @@ def test_an_unstable_baseline_sends_all_to_paired_t_with_holm() -> None:
     assert math.isnan(result.critical_value)
 
 
+def test_an_unstable_baseline_is_named_with_two_seeds_and_beside_an_incomplete_variant() -> None:
+    y = noise(7, 2)
+    y[0] = [50.0, 1000.0]
+    assert compare(y).baseline_screened
+    assert not compare(noise(7, 2)).baseline_screened
+    y = noise(7, 5)
+    y[0], y[1, 2] = 90 + 80 * np.random.default_rng(7).normal(size=5), NAN
+    result = compare(y)
+    assert result.baseline_screened
+    assert result.effects[0].incomplete
+
+
 def test_a_variant_that_lost_a_seed_leaves_the_pool_and_joins_the_family() -> None:
     y = noise(9, 5)
     y[8, 1] = NAN

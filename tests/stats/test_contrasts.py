@@ -102,6 +102,12 @@ def test_sweeps_of_two_and_of_more_levels_keep_their_own_tests() -> None:
     assert short.linear.high - short.linear.estimate == pytest.approx(half)
 
 
+def test_a_family_has_a_level() -> None:
+    for alpha in (0.0, 1.0):
+        with pytest.raises(ValueError, match="alpha"):
+            contrast_family([], 1.0, 5, alpha)
+
+
 def test_an_empty_family_is_empty() -> None:
     assert contrast_family([], 1.0, 5) == ()
 

@@ -37,6 +37,13 @@ def test_constant_groups_are_not_outliers() -> None:
     assert screen(np.full((4, 3), 0.5)).all()
 
 
+def test_a_constant_group_is_no_outlier_in_any_unit() -> None:
+    for unit in (1e-4, 1.0, 1e4):
+        y = unit * np.random.default_rng(6).normal(size=(6, 5))
+        y[3] = 0.7 * unit
+        assert screen(y).all()
+
+
 def test_rounding_among_constant_groups_is_no_outlier() -> None:
     y = np.full((4, 3), 0.3)
     y[2, 1] = 0.1 + 0.2
