@@ -43,6 +43,8 @@ class Chaos:
     """Run folder -> inode and time of its run.json, when it was first seen."""
     lost: Counter[int] = field(default_factory=Counter)
     """Epochs that an unfinished run had written and will train again -> how often that was so."""
+    stopped: list[int] = field(default_factory=list)
+    """Workers that were stopped (SIGSTOP)."""
     retrained: int = 0
 
     def runs(self) -> list[RunFolder]:
@@ -80,7 +82,10 @@ def kill_worker(number: signal.Signals) -> Callable[[Chaos, subprocess.Popen[str
     def do(chaos: Chaos, process: subprocess.Popen[str]) -> bool:
         workers = workers_of(process.pid)
         if workers:
-            os.kill(chaos.random.choice(workers), number)
+            worker = chaos.random.choice(workers)
+            os.kill(worker, number)
+            if number == signal.SIGSTOP:
+                chaos.stopped.append(worker)
         return bool(workers)
 
     return do
@@ -88,13 +93,12 @@ def kill_worker(number: signal.Signals) -> Callable[[Chaos, subprocess.Popen[str
 
 def signal_command(*numbers: signal.Signals) -> Callable[[Chaos, subprocess.Popen[str]], bool]:
     def do(chaos: Chaos, process: subprocess.Popen[str]) -> bool:
-        workers = workers_of(process.pid)
         for number in numbers:
             os.kill(process.pid, number)
             time.sleep(0.2)
-        if signal.SIGKILL in numbers:
-            _continue(workers)
-        process.communicate(timeout=120)
+        process.wait(timeout=120)
+        _continue(chaos.stopped)
+        process.communicate(timeout=60)
         return True
 
     return do
