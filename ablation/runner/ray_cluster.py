@@ -49,7 +49,9 @@ def connect(address: str | None, cpus: int) -> Any:
         with _workers_without_this_folder():
             ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        what = " ".join(str(error).split())[:300]
+        text = str(error).strip()
+        text = text.splitlines()[-1] if "Traceback" in text else text  # a server's traceback ends with its error
+        what = " ".join(text.split())[:300]
         raise UserError(f"--address {address}: {what}", "start one: `ray start --head`, see docs/cluster.md") from None
     except ImportError:
         raise UserError(f"--address {address} needs Ray's client, which is not installed", _INSTALL) from None
