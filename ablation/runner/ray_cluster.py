@@ -16,6 +16,9 @@ from ablation.runner.processes import safe_start, short_folder
 CONNECT_SECONDS = 5.0
 """In which a cluster must answer at its address."""
 
+CLIENT_ATTEMPTS = 3
+"""To connect through Ray's client."""
+
 LONGEST_FOLDER = 35
 """Bytes of the folder below which Ray can still make its Unix sockets."""
 
@@ -47,7 +50,7 @@ def connect(address: str | None, cpus: int) -> Any:
     _knock(address)
     try:
         with _workers_without_this_folder():
-            ray.init(address, **quiet)
+            _init(ray, address, quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         text = str(error).strip()
         text = text.splitlines()[-1] if "Traceback" in text else text  # a server's traceback ends with its error
@@ -56,6 +59,22 @@ def connect(address: str | None, cpus: int) -> Any:
     except ImportError:
         raise UserError(f"--address {address} needs Ray's client, which is not installed", _INSTALL) from None
     return ray
+
+
+def _init(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """`ray.init`, repeated where the client's server did not start on the cluster.
+
+    The head forks that server from a process with gRPC threads, and now and then the child crashes before it runs any
+    code. The next attempt gets a new one.
+    """
+    for left in reversed(range(CLIENT_ATTEMPTS)):
+        try:
+            ray.init(address, **options)
+        except ConnectionAbortedError:
+            if not left:
+                raise
+        else:
+            return
 
 
 def _workers_without_this_folder() -> contextlib.chdir[Path]:
