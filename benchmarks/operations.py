@@ -1,10 +1,15 @@
-"""Which of torch's operations a bare training step spends its time in: what no training loop can save."""
+"""Which of torch's operations a bare training step spends its time in, and how near these are to the processor's limit.
+
+No training loop can save that time.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ablation.train import device
@@ -27,7 +32,13 @@ NOTES = (
     "Shares of the time of the bare loop, by torch.profiler; each operation without those that it calls.",
     "*Rate of the convolutions*: six operations for each multiply-accumulate of the network's forward pass, for each"
     " image (two each for the forward pass, the gradient of the inputs and that of the weights), over their time.",
+    "*Against a matrix product*: that rate over the rate of a product of two square matrices of 2,048 rows in the same"
+    " precision and process, the densest arithmetic that torch has. Near 1 the processor is the limit: only fewer"
+    " operations would be faster.",
 )
+SIDE, REPEATS = 2048, 3
+"""Of the matrix product."""
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def shares(case: Case, precision: str) -> tuple[Counter[str], float]:
@@ -44,6 +55,16 @@ def shares(case: Case, precision: str) -> tuple[Counter[str], float]:
     return seconds, operations / seconds[CONVOLUTIONS] / 1e9
 
 
+def product_rate(precision: str, side: int) -> float:
+    """Giga-operations a second of the product of two square matrices of `side` rows."""
+    left, right = (torch.randn(side, side, dtype=TYPES[precision]) for _ in range(2))
+    torch.mm(left, right)
+    start = time.perf_counter()
+    for _ in range(REPEATS):
+        torch.mm(left, right)
+    return REPEATS * 2 * side**3 / (time.perf_counter() - start) / 1e9
+
+
 def measure(quick: bool) -> Part:
     """Every case in both precisions; `quick` shows only that it works."""
     device.set_up_process(1)
@@ -51,9 +72,12 @@ def measure(quick: bool) -> Part:
     for case in CASES:
         for precision in PRECISIONS:
             steps = replace(case, steps=2 if quick else case.steps)
-            found = [shares(steps, precision) for _ in range(1 if quick else ROUNDS)]
+            rounds = range(1 if quick else ROUNDS)
+            found = [(*shares(steps, precision), product_rate(precision, 256 if quick else SIDE)) for _ in rounds]
             name = f"{case.name}, {precision}"
             for kind in (*KINDS, REST):
-                rows.append(row(f"{name}: {kind}", [100 * own[kind] / own.total() for own, _ in found], "%"))
-            rows.append(row(f"{name}: rate of the convolutions", [rate for _, rate in found], "GFLOP/s"))
+                rows.append(row(f"{name}: {kind}", [100 * own[kind] / own.total() for own, *_ in found], "%"))
+            rows.append(row(f"{name}: rate of the convolutions", [rate for _, rate, _ in found], "GFLOP/s"))
+            ratios = [rate / product for _, rate, product in found]
+            rows.append(row(f"{name}: rate of the convolutions", ratios, "x", against="a matrix product"))
     return Part("What a bare step computes", NOTES, rows)
