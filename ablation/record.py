@@ -48,7 +48,7 @@ class EpochRow:
     """One line of epochs.jsonl: the state of a run after an epoch, or after `eval_every` steps of a budget in steps.
 
     Losses are mean cross-entropies in nats (NaN once diverged), accuracies fractions of 1, times seconds, memory MiB.
-    Training loss and accuracy are those of the training batches as they were met, augmented and with dropout.
+    Training loss and accuracy are running averages over the training batches, with augmentation and dropout on.
     """
 
     epoch: Number

@@ -27,7 +27,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "what is trained is kept; make room or mend the folder, and the same command goes on"
+        hint = "what is trained is kept; free some space or fix the folder, and run the same command again"
         raise StorageError(f"{path} cannot be written: {error.strerror or error}", hint) from error
 
 

@@ -1,4 +1,4 @@
-"""The course of training: figures computed by hand, and the tables that a reader sees."""
+"""The training dynamics: figures computed by hand, and the tables that a reader sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablation.analysis.learning import LONG_AFTER, first_reached, learning, milestones, swing, target
+from ablation.analysis.learning import LONG_AFTER, first_reached, fluctuation, learning, milestones, target
 from ablation.record import EpochRow
 from ablation.report import write_report
 from ablation.results import load_results
@@ -82,10 +82,10 @@ def test_the_target_is_the_highest_round_accuracy_that_the_baseline_reaches(top:
     assert target(np.array([top / 2, top, top / 3])) == goal
 
 
-def test_the_swing_is_the_mean_absolute_change_over_the_second_half() -> None:
-    assert swing(np.array([9.0, 5.0, 1.0, 2.0, 1.5, 3.5])) == pytest.approx((1.0 + 0.5 + 2.0) / 3)
-    assert swing(np.array([2.0, 1.0, 1.25])) == pytest.approx((1.0 + 0.25) / 2)
-    assert swing(np.array([2.0, 1.0])) is None
+def test_the_fluctuation_is_the_mean_absolute_change_over_the_second_half() -> None:
+    assert fluctuation(np.array([9.0, 5.0, 1.0, 2.0, 1.5, 3.5])) == pytest.approx((1.0 + 0.5 + 2.0) / 3)
+    assert fluctuation(np.array([2.0, 1.0, 1.25])) == pytest.approx((1.0 + 0.25) / 2)
+    assert fluctuation(np.array([2.0, 1.0])) is None
 
 
 def test_a_target_is_reached_at_the_first_epoch_that_holds_it() -> None:
@@ -100,7 +100,7 @@ def test_the_tables_say_where_training_was_at_chosen_epochs_and_when_the_target_
     stored = with_courses(tmp_path, courses, val_loss=[3.0, 2.0, 1.0, 1.5, 1.0, 2.0])
     write_report(stored.store, stored.manifest, tmp_path / "report")
     found = learned(tmp_path)
-    assert heads(found, 0) == ["Variant", "Epoch 2", "Epoch 4", "Epoch 6", "Epochs to 80 %", "Swing of validation loss"]
+    assert heads(found, 0) == ["Variant", "Epoch 2", "Epoch 4", "Epoch 6", "Epochs to 80 %", "Epoch-to-epoch change of validation loss"]
     assert table(found, 0) == {
         "baseline": ["45.0", "75.0", "81.5", "4.5 (4–5)", "0.67"],
         "constant": ["60.0", "75.0", "80.5", "3.5 (2–5)", "0.67"],

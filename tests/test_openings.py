@@ -372,7 +372,7 @@ def test_the_report_gives_test_accuracies_a_section_and_keeps_its_metric(opened:
     row = next(line for line in section.splitlines() if line.startswith("| **baseline**"))
     assert f"| {100 * mean:.1f} ±" in row
     assert "on 360 test images, evaluated once, on " in section
-    assert "The verdicts rest on validation accuracy; these differences carry none." in section
+    assert "The verdicts are based on validation accuracy, not on these differences." in section
     found = json.loads((opened / "reports" / "tiny" / "analysis.json").read_text(encoding="utf-8"))
     assert found["metric"] == "val_accuracy"
     assert found["test_set"]["images"] == 360

@@ -132,7 +132,7 @@ def test_one_seed_speaks_of_two_trained_networks_and_never_of_recipes(tmp_path: 
     assert found["method"] == "exact McNemar test of two trained networks, Holm"
     assert all(effect["low"] is None and effect["p"] is None for effect in found["effects"])
     text = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
-    assert "speaks of these trained networks only" in text
+    assert "applies to these trained networks only" in text
 
 
 def test_one_seed_without_predictions_makes_no_claim_at_all(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path
     up = found["effects"][0]
     assert up["p"] <= 0.05 < up["paired_p"]
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "the two disagree: the verdict rests on p, whose error is pooled over all variants" in page
+    assert "the two disagree: the verdict is based on p, whose error is pooled over all variants" in page
 
 
 def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_stated(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_two_changes_that_also_stand_alone_are_tested_for_interaction(
     (own,) = found["interactions"]
     assert (own["variant"], own["parts"], own["detected"]) == ("a+b", ["a", "b"], detected)
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    said = "a and b interact: together they bring more than" if detected else "that does not show that they add up"
+    said = "a and b interact: together they gain more than" if detected else "that does not show that they add up"
     assert said in page
 
 
@@ -394,7 +394,7 @@ def test_a_sweep_that_falls_says_by_how_much_over_its_range(tmp_path: Path) -> N
 def test_a_sweep_with_a_top_in_the_middle_is_curved(tmp_path: Path) -> None:
     found, text = sweep(tmp_path, [0.70, 0.80, 0.76, 0.70])
     assert found["trends"][0]["bow"]["estimate"] > 0.05
-    assert "curved: halfway it lies" in text
+    assert "curved: halfway it is" in text
 
 
 def test_four_fractions_and_three_seeds_give_a_data_curve(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How training went: accuracy at chosen epochs, epochs to a target, the swing of the loss, and the gap to training."""
+"""Training dynamics: accuracy at chosen epochs, epochs to a target, fluctuation of the loss, generalization gap."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Lesson:
     n: int
     at: tuple[Span | None, ...]
     reached: Span | None
-    swing: Span | None
+    fluctuation: Span | None
     train: Span | None
     val: Span | None
     gap: Span | None
@@ -173,7 +173,7 @@ def target(accuracy: Array) -> float | None:
     return goal / 100 if goal else None
 
 
-def swing(loss: Array) -> float | None:
+def fluctuation(loss: Array) -> float | None:
     """Mean absolute change of a loss from one epoch to the next over the second half; None below three epochs.
 
     The second half of n epochs are the last n - n // 2; their changes include the one that leads into them.
@@ -206,7 +206,7 @@ def _lesson(variant: str, found: Sequence[Course], chosen: Sequence[int], goal: 
         n=len(found),
         at=tuple(_span([v for c in found for v in c.val_accuracy[c.epoch == epoch]]) for epoch in chosen),
         reached=_span(reached),
-        swing=_span([s for c in found if (s := swing(c.val_loss)) is not None]),
+        fluctuation=_span([s for c in found if (s := fluctuation(c.val_loss)) is not None]),
         train=over("train"),
         val=over("val"),
         gap=over("gap"),

@@ -88,7 +88,7 @@ def not_in_table(facts: Facts) -> str:
     """What is missing in a table from elsewhere."""
     counts = ((facts.missing, "without a value"), (facts.interrupted, "interrupted"), (facts.crashed, "crashed"))
     listing = ", ".join(f"{number:,} {what}" for number, what in counts if number)
-    return f"Of {words.plural(facts.runs, 'run')}: {listing}. What follows rests on the {facts.done:,} others."
+    return f"Of {words.plural(facts.runs, 'run')}: {listing}. The results below are based on the other {facts.done:,}."
 
 
 def still_open(facts: Facts) -> str:
@@ -103,7 +103,7 @@ def still_open(facts: Facts) -> str:
     rest = (
         "Nothing has been measured yet."
         if not facts.done
-        else f"What follows rests on the {facts.done:,} that are done."
+        else f"The results below are based on the {facts.done:,} that are done."
     )
     return f"{facts.open:,} of {words.plural(facts.runs, 'run')} still to do: {listing}. {rest}"
 
@@ -182,7 +182,7 @@ def table(analysis: Analysis) -> str:
     tests = f"{_p_values(analysis)}{_disagreeing(analysis)}"
     text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {tests}".rstrip()
     if any(effect.pairs < effect.n for effect in analysis.variants):
-        text += " Where these are fewer than n, their number stands beside it."
+        text += " Where these are fewer than n, their number is given."
     if any(effect.failed for effect in analysis.effects):
         text += " Runs that diverged or ended at chance have no value: means here and below are over the other seeds."
     return text
@@ -208,7 +208,7 @@ def _disagreeing(analysis: Analysis) -> str:
         return ""
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return (
-        f" For {shown} the two disagree: the verdict rests on p, whose error is pooled over all variants; paired t "
+        f" For {shown} the two disagree: the verdict is based on p, whose error is pooled over all variants; paired t "
         "uses the variant's own variance alone, on fewer degrees of freedom."
     )
 
@@ -228,7 +228,7 @@ def state_of(effect: Effect, trained_here: bool = True) -> str:
     planned = len(effect.runs)
     parts = []
     if effect.failed:
-        what = "finished" if not effect.at_chance else "learned something"
+        what = "finished" if not effect.at_chance else "were above chance"
         parts.append(f"conditional: mean of the {effect.n} of {planned} that {what}" if effect.n else _failed(effect))
     if effect.crashed:
         parts.append(f"{effect.crashed} crashed")
@@ -247,9 +247,9 @@ def _failed(effect: Effect) -> str:
 def loss(cut: bool) -> str:
     """Caption of the loss curves; `cut` where some values lie above the scale."""
     text = (
-        "Mean cross-entropy of each variant (blue) before the baseline (grey): training dashed, validation solid. "
+        "Mean cross-entropy of each variant (blue) over the baseline (grey): training dashed, validation solid. "
         f"{_marks('validation loss')} All panels share one scale. "
-        "Training values are those of the batches as they were met, augmented and with dropout."
+        "Training values are running averages over the training batches of an epoch, with augmentation and dropout on."
     )
     return text + (" Values above the scale are not drawn; the panel names the highest." if cut else "")
 
@@ -257,7 +257,7 @@ def loss(cut: bool) -> str:
 def accuracy(analysis: Analysis) -> str:
     """Caption of the accuracy curves."""
     return (
-        "Accuracy of each variant (blue) before the baseline (grey): training dashed, validation solid. "
+        "Accuracy of each variant (blue) over the baseline (grey): training dashed, validation solid. "
         f"{_marks('validation accuracy')} All panels share one scale. "
         f"Dots: the epoch that each seed reports, {_EPOCHS.get(analysis.setup.select, 'the selected one')}."
     )
@@ -275,10 +275,10 @@ def learning_rate(shown: int, of: int) -> str:
     if of == 1:
         return "The learning rate at each epoch; it was the same in every run that finished."
     text = (
-        "Each distinct course of the learning rate (blue) before that of the baseline (grey), each on its own scale; "
-        "the names say which variants had it."
+        "Each distinct learning rate schedule (blue) over that of the baseline (grey), each on its own scale; the "
+        "titles name the variants that have it."
     )
-    return text + (f" Shown: the first {shown} of {of} courses; epochs.csv has all." if shown < of else "")
+    return text + (f" Shown: the first {shown} of {of} schedules; epochs.csv has all." if shown < of else "")
 
 
 def left_out(shown: int, of: int) -> str:
@@ -309,13 +309,13 @@ def held_out(found: TestSet, measure: Measure) -> str:
     )
     if measure.column == "test_accuracy":
         return text.strip()
-    return f"{text}The verdicts rest on {measure.name}; these differences carry none."
+    return f"{text}The verdicts are based on {measure.name}, not on these differences."
 
 
 def cost(analysis: Analysis) -> str:
     """Caption of the table of time and memory."""
     if not analysis.setup.recipe:
-        return "Means over the finished seeds, as the tables have them."
+        return "Means over the finished seeds, as given in the tables."
     return (
         f"Means over the finished seeds, measured on {', '.join(analysis.facts.devices)}. Seconds per epoch and images "
         "per second are of the training pass, without validation; peak memory is the highest of any epoch. Times "

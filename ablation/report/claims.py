@@ -29,7 +29,7 @@ _MARKS = {
     "leaked_normalisation": "normalisation leaked",
     "duplicate_images": "duplicate images",
 }
-"""The warnings that stand in the row of their variant; missing and diverged runs are told there in full anyway."""
+"""The warnings that are shown in the row of their variant; missing and diverged runs are described there anyway."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def all_clear(analysis: Analysis) -> str:
     """What was checked, for a study without any warning."""
     if not analysis.setup.recipe:
         return (
-            "Missing and diverged runs and unequal spread were looked for: none. Nothing else is known of these runs."
+            "Checked for missing and diverged runs and unequal spread: none found. Nothing else is known about these "
+            "runs."
         )
     return (
         "None of the checks found anything: budget, size and time of every variant, missing and diverged runs, chance "
@@ -99,7 +100,7 @@ def _interaction(own: Interaction, measure: Measure) -> str:
     )
     if own.detected:
         more = "more" if own.estimate * measure.sign > 0 else "less"
-        return f"{names} interact: together they bring {more} than the sum of each alone ({figures})."
+        return f"{names} interact: together they gain {more} than the sum of their separate effects ({figures})."
     return f"No interaction of {names} detected ({figures}); that does not show that they add up."
 
 
@@ -123,7 +124,7 @@ def _trend(own: TrendTest, analysis: Analysis) -> str:
     found = f"{measure.name} {'rises' if rise > 0 else 'falls'}" if p <= alpha else "no linear trend detected"
     text = f"{own.name.capitalize()}, {span}: {found} ({shown}); {_bow(own, analysis)}"
     if own.page_p is not None:
-        text += f". Page's rank test beside it: p {p_value(own.page_p)}"
+        text += f". Page's rank test: p {p_value(own.page_p)}"
     if own.left_out:
         text += f". Left out as unstable: {', '.join(words.value(level) for level in own.left_out)}"
     return text + "."
@@ -138,7 +139,7 @@ def _bow(own: TrendTest, analysis: Analysis) -> str:
         return f"no curvature detected (p {p_value(p)})"
     where = "above" if bow > 0 else "below"
     interval = measure.interval(low, high)
-    return f"curved: halfway it lies {measure.size(bow)} {where} the straight line {interval} (p {p_value(p)})"
+    return f"curved: halfway it is {measure.size(bow)} {where} the straight line {interval} (p {p_value(p)})"
 
 
 def _curve(law: DataCurve, measure: Measure, alpha: float) -> str:
@@ -151,13 +152,13 @@ def _curve(law: DataCurve, measure: Measure, alpha: float) -> str:
         return f"{measure.value(own[0])}{unit} [{measure.value(own[1])}, {measure.value(own[2])}]"
 
     floor = (
-        "the floor c sits on the bound of the fit: these data do not determine it"
+        "the floor c is at the bound of the fit: these data do not determine it"
         if "c" in law.on_bound
         else f"floor c = {amount(law.c)}"
     )
-    exponent = "sits on its bound" if "b" in law.on_bound else f"= {law.b[0]:.2f} [{law.b[1]:.2f}, {law.b[2]:.2f}]"
+    exponent = "is at its bound" if "b" in law.on_bound else f"= {law.b[0]:.2f} [{law.b[1]:.2f}, {law.b[2]:.2f}]"
     miss = f"The curve misses the mean error by up to {measure.size(law.miss)} (at {words.value(law.miss_at)})"
-    double = f"{miss}. Twice the data would be expected to bring it to {amount(law.double)}; no farther can be said"
+    double = f"{miss}. Twice the data would be expected to bring it to {amount(law.double)}; not extrapolated further"
     of = "error" if measure.accuracy else measure.name
     return (
         f"Data fraction: {of} = a f^\u2212b + c, fitted to {len(law.fractions)} fractions and {law.n} seeds, with "

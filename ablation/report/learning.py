@@ -1,4 +1,4 @@
-"""The section on the course of training: accuracy on the way, epochs to a target, and what became of the best epoch."""
+"""The section on training dynamics: accuracy during training, epochs to a target, and what followed the best epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_COMPARED = 3
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure of a table, with a note in a smaller hand."""
+    """A figure of a table, with a note in small print."""
 
     text: str
     note: str = ""
@@ -61,7 +61,7 @@ def learning_tables(results: Results, digits: int) -> tuple[Table, ...]:
     if not found:
         return ()
     planned = len(results.manifest.seeds)
-    speed = _table("milestones", "On the way", found, planned, tuple(_speed(found, digits)))
+    speed = _table("milestones", "Accuracy during training", found, planned, tuple(_speed(found, digits)))
     fit = _table("fit", "Training against validation", found, planned, tuple(_fit(found, digits)))
     tables = (replace(speed, sentences=tuple(_compared(found))), replace(fit, sentences=tuple(_long_after(found))))
     return tuple(table for table in tables if table.heads)
@@ -104,11 +104,9 @@ def _speed(found: Learning, digits: int) -> Iterator[_Column]:
         )
         yield _Column(f"{unit}s to {goal}\u00a0%", tuple(_reached(own, found.unit) for own in found.lessons), about)
     each = "epoch" if found.unit == "epoch" else "evaluation"
-    about = (
-        f"Swing of {'the ' if found.loss == LOSS else ''}{loss}: its mean absolute change from one {each} to the next "
-        "over the second half of a run, mean over seeds."
-    )
-    yield _Column(f"Swing of {loss}", tuple(Cell(_loss(own.swing)) for own in found.lessons), about)
+    head = f"{each.capitalize()}-to-{each} change of {loss}"
+    about = f"{head}: mean absolute change over the second half of a run, mean over seeds."
+    yield _Column(head, tuple(Cell(_loss(own.fluctuation)) for own in found.lessons), about)
 
 
 def _milestones_caption(found: Learning, score: str) -> str:
@@ -117,7 +115,7 @@ def _milestones_caption(found: Learning, score: str) -> str:
         "training), mean over the finished seeds."
     )
     if any(span and span.n < own.n for own in found.lessons for span in own.at):
-        text += " Where runs stopped earlier, the seeds that went so far."
+        text += " Where runs stopped earlier, the seeds that got that far."
     return text
 
 
@@ -209,8 +207,8 @@ def _gap(score: str, train: str, ours: bool) -> str:
     if not ours:
         return f"{text}."
     return (
-        f"{text}; training accuracy is that of the batches as they were met, with augmentation and dropout and with "
-        "the weights of that moment, so that the gap can be negative."
+        f"{text}; training accuracy is a running average over the training batches, with augmentation, dropout and the "
+        "weights of that moment, so the gap can be negative."
     )
 
 

@@ -23,13 +23,13 @@ def _one_seed(analysis: Analysis) -> str:
     if all(effect.networks_p is None for effect in analysis.variants):
         return (
             f"The primary metric is {captions.metric(analysis)}; {analysis.measure.direction} is better. One seed: "
-            "what another would give is unknown, so that nothing is tested and no verdict on a recipe is given."
+            "what another seed would give is unknown, so nothing is tested and there is no verdict about a recipe."
         )
     return (
         f"One seed: each variant's network was compared with the baseline's network on the same validation images by "
         f"the exact test of McNemar (1947), two-sided, adjusted by Holm (1979) over the {len(analysis.variants)} "
-        f"comparisons at alpha = {analysis.alpha:g}. It speaks of these trained networks only: what another seed would "
-        f"give is unknown, so that no verdict on a recipe is given."
+        f"comparisons at alpha = {analysis.alpha:g}. It applies to these trained networks only: what another seed "
+        f"would give is unknown, so there is no verdict about a recipe."
     )
 
 
@@ -75,7 +75,7 @@ def _screening(analysis: Analysis) -> str:
         out.insert(0, analysis.baseline.variant)
     if not out:
         return f"Spreads over seeds were screened by {test}: none was an outlier."
-    return f"Spreads over seeds were screened by {test}, which took {_listing(out)} out of the pool."
+    return f"Spreads over seeds were screened by {test}, which excluded {_listing(out)} from the pool."
 
 
 def _fallbacks(analysis: Analysis) -> Iterator[str]:
@@ -121,7 +121,7 @@ def _contrasts(analysis: Analysis) -> Iterator[str]:
     if analysis.trends:
         yield (
             "Trends are linear and quadratic contrasts over the levels of a sweep on the pooled error, all sweeps one "
-            "family adjusted by Holm; Page's test (1963) stands beside them and outside that family."
+            "family adjusted by Holm; Page's test (1963) is reported separately, outside that family."
         )
     if analysis.data_curve:
         yield (
@@ -135,19 +135,19 @@ def _selected(analysis: Analysis) -> Iterator[str]:
     own, measure = analysis.selection, analysis.measure
     if own.epochs is not None:
         yield (
-            f"Each run reports its best epoch on the same validation images that it is measured on: the best of "
+            f"Each run reports its best epoch on the same validation images that it is evaluated on: the best of "
             f"{own.of_epochs} overstates its accuracy by {_about(own.epochs, measure, 'up to ')}, in the baseline as "
             f"in the variants."
         )
     if own.winner is not None:
         yield (
-            f"The best of the {own.of_variants} means overstates itself by {_about(own.winner, measure)}: expect "
-            f"that much less of the winner in a new study."
+            f"The best of the {own.of_variants} means is optimistic by {_about(own.winner, measure)}: expect that "
+            f"much less of the winner in a new study."
         )
 
 
 def _about(size: float, measure: Measure, most: str = "") -> str:
-    """A size; one that rounds to zero is told by the last decimal shown."""
+    """A size; one that rounds to zero is given as less than the last decimal shown."""
     least = 10.0**-measure.digits
     if size * measure.scale < least / 2:
         return f"less than {measure.size(least / measure.scale)}"

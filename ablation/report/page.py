@@ -31,7 +31,7 @@ COSTS = ("train_seconds", "epoch_seconds", "images_per_second", "peak_memory_mb"
 _OPTIONAL = (
     ("sweeps", "Sweeps"),
     ("curves", "Learning curves"),
-    ("learning", "Course of training"),
+    ("learning", "Training dynamics"),
     ("classes", "Accuracy by class"),
     ("mistakes", "Sample images"),
 )

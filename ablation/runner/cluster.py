@@ -125,7 +125,7 @@ class RayPool:
         self.close()
 
     def close(self) -> None:
-        """End all actors at once."""
+        """End all actors immediately."""
         self._close_local()
         ready = [actor.handle.call.remote("leave") for actor in self._actors if actor.ready]
         if ready:

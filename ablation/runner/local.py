@@ -91,7 +91,7 @@ class LocalPool:
         self.close()
 
     def close(self) -> None:
-        """End all workers at once."""
+        """End all workers immediately."""
         for worker in self._workers.values():
             worker.process.kill()
         for worker in self._workers.values():

@@ -107,14 +107,14 @@ class Training:
         return progress.epoch >= self.budget.rows or progress.diverged or (patience is not None and waited >= patience)
 
     def _resume(self, hooks: Hooks) -> None:
-        """Go on from the last checkpoint; where it, or what belongs to it, cannot be trusted, begin anew."""
+        """Go on from the last checkpoint; where it, or what belongs to it, cannot be trusted, start again."""
         begun, saved = self.folder.last.exists(), checkpoint.load(self.folder.last)
         if saved:
             fault = trouble(saved, self.folder, self.task.run.key)
         else:
             fault = "its checkpoint cannot be read" if begun else ""
         if fault:
-            hooks.on_notice(f"{fault}: set aside, the run begins anew")
+            hooks.on_notice(f"{fault}: set aside, the run starts again")
             self.folder.start_over()
         elif saved:
             self.model.load_state_dict(saved["model"])
@@ -186,7 +186,7 @@ class Training:
         return total.item() / seen, correct.item() / seen, seen, rate
 
     def _rates(self, steps: range) -> list[float]:
-        """The learning rates of the steps of a row; the schedule of each stage begins anew."""
+        """The learning rates of the steps of a row; the schedule starts again in each stage."""
         stage, budget = self.stage, self.budget
         first, end = budget.steps(stage.first).start, budget.steps(stage.last).stop
         warm = warmup_steps(stage.schedule, budget.per_epoch) // budget.every  # epochs that end with it or before

@@ -14,7 +14,7 @@ from ablation.store import RunFolder
 from ablation.train import checkpoint
 
 TICK = 0.25
-"""Seconds between two signs of life inside an epoch."""
+"""Seconds between two heartbeats inside an epoch."""
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""The course of training, recounted from the epochs of each run."""
+"""Training dynamics, recounted from the epochs of each run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ablation.analysis.learning import Course, Span, _lesson, first_reached, mean_accuracy, milestones, swing, target
+from ablation.analysis.learning import (
+    Course,
+    Span,
+    _lesson,
+    first_reached,
+    fluctuation,
+    mean_accuracy,
+    milestones,
+    target,
+)
 
 
 def course(seed: int, accuracy: Sequence[float], selected: int | None = None, best: int | None = None) -> Course:
@@ -37,9 +46,9 @@ def test_a_lesson_is_made_of_the_courses_of_its_seeds() -> None:
     assert found.share == pytest.approx((1 / 4 + 0 + 1 / 6) / 3)
     assert found.fall == Span(pytest.approx((-0.1 + 0 - 0.03) / 3), pytest.approx(-0.1), 0.0, 3)
     assert found.late == 0
-    swings = [np.mean([0.3, 0.1]), np.mean([0.1, 0.2]), np.mean([0.1, 0.05, 0.03])]
-    assert found.swing == Span(
-        pytest.approx(np.mean(swings)), pytest.approx(min(swings)), pytest.approx(max(swings)), 3
+    changes = [np.mean([0.3, 0.1]), np.mean([0.1, 0.2]), np.mean([0.1, 0.05, 0.03])]
+    assert found.fluctuation == Span(
+        pytest.approx(np.mean(changes)), pytest.approx(min(changes)), pytest.approx(max(changes)), 3
     )
 
 
@@ -68,9 +77,9 @@ def test_the_mean_curve_ends_with_the_shortest_run() -> None:
     np.testing.assert_allclose(mean_accuracy(RUNS), [0.2, 0.5, 2 / 3, 2.2 / 3])
 
 
-def test_the_swing_takes_in_the_change_that_leads_into_the_second_half() -> None:
-    assert swing(np.array([5.0, 1.0, 2.0, 4.0])) == pytest.approx((1 + 2) / 2)
-    assert swing(np.array([5.0, 1.0, 2.0, 4.0, 4.5])) == pytest.approx((1 + 2 + 0.5) / 3)
+def test_the_fluctuation_takes_in_the_change_that_leads_into_the_second_half() -> None:
+    assert fluctuation(np.array([5.0, 1.0, 2.0, 4.0])) == pytest.approx((1 + 2) / 2)
+    assert fluctuation(np.array([5.0, 1.0, 2.0, 4.0, 4.5])) == pytest.approx((1 + 2 + 0.5) / 3)
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ class Entry:
 
 CATALOGUE = {
     "baseline_missing_runs": Entry(
-        "The baseline lacks runs",
+        "Runs of the baseline are missing",
         "Run the study again to train them: without the baseline a seed cannot be compared at all.",
     ),
     "missing_runs": Entry(
         "Variants without all the seeds of the baseline",
-        "Run the study again: the same command trains what is missing. Until then these rows rest on fewer seeds.",
+        "Run the study again: the same command trains what is missing. Until then these rows are based on fewer seeds.",
     ),
     "few_seeds": Entry(
         "Too few seeds",
@@ -34,9 +34,9 @@ CATALOGUE = {
         "Lower the learning rate, warm up longer or set train.clip_norm; or report the share of runs that diverge.",
     ),
     "at_chance": Entry(
-        "Runs that learned nothing",
+        "Runs at chance level",
         "Look at their loss curves. They count as diverged; a lower learning rate, another initialisation or a longer "
-        "warm-up often mends them.",
+        "warm-up often helps.",
     ),
     "at_ceiling": Entry(
         "At the ceiling",
@@ -86,9 +86,9 @@ CATALOGUE = {
         "Train all runs with one version: delete the run folders of the others and run the study again.",
     ),
     "hardware_changed": Entry(
-        "Runs were trained in different places",
+        "Runs were trained on different hardware",
         "Runs are the same to the bit only on the same kind of device with as many threads. Train each seed of all "
-        "variants in one place.",
+        "variants on one machine.",
     ),
     "data_changed": Entry(
         "Several versions of the data",
@@ -104,7 +104,8 @@ CATALOGUE = {
     ),
     "test_opened_again": Entry(
         "The test set was evaluated more than once",
-        "Report the first evaluation. What was chosen after it has seen the test set; only a fresh one could judge it.",
+        "Report the first evaluation. What was chosen after it has used the test set: only new test images can "
+        "evaluate it.",
     ),
     "test_overlap": Entry(
         "Test images that are training images",
@@ -112,7 +113,7 @@ CATALOGUE = {
     ),
     "trained_after_opening": Entry(
         "Runs were trained after the test set was evaluated",
-        "Their test accuracy is not an unbiased one: leave it out, or say so where you report it.",
+        "Their test accuracy may be biased: leave it out, or say so where you report it.",
     ),
     "changed_files": Entry(
         "Stored test results were changed or removed",
@@ -139,7 +140,7 @@ CATALOGUE = {
 }
 ELSEWHERE: Mapping[str, str] = {
     "baseline_missing_runs": "Add them to the table: without the baseline a seed cannot be compared at all.",
-    "missing_runs": "Add them to the table. Until then these rows rest on fewer seeds.",
+    "missing_runs": "Add them to the table. Until then these rows are based on fewer seeds.",
     "few_seeds": "Train each variant under at least three seeds.",
     "diverged": "Find out why; or report the share of runs that diverge.",
     "unequal_size": "The difference mixes the change with a larger or smaller network. Match the sizes, or say so.",

@@ -49,7 +49,7 @@ def own_network(
         _try_out(network, image, classes)
     except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
         last = traceback.format_exc().rstrip()
-        hint = f"mend it and run the same command again; it is called with classes, in_channels and {dict(options)}"
+        hint = f"fix it and run the same command again; it is called with classes, in_channels and {dict(options)}"
         raise UserError(f"{name} {_place(error, code)}: {type(error).__name__}: {error}\n{last}", hint) from error
     return network
 
