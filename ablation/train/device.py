@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-import torch._dynamo
-import torch._inductor.config
 from torch import Tensor, nn
+
+from ablation.machine import processor
+from ablation.protocol import Accelerator
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE = 2**31 - 1
+MOST_MEMORY = 0.8
+"""Share of a GPU's memory above which cuDNN may find none for its workspace and take another algorithm."""
 _MOST_COMPILED = 256
 """Forms in which one network class is compiled: architectures, sizes of batches, frozen parts."""
 
@@ -57,6 +60,21 @@ def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None)
 
 
+def versions() -> dict[str, str]:
+    """Torch, and the CUDA and cuDNN that it was built with; empty where it was built without."""
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # 91900 for 9.19.0
+    return {
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda or "",
+        "cudnn": f"{cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}" if cudnn else "",
+    }
+
+
+def capability(name: str) -> tuple[int, int] | None:
+    """The compute capability of a CUDA device; None where the device table has another in its place."""
+    return None if name in _table() else torch.cuda.get_device_capability(name)
+
+
 def accelerators() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the CUDA devices that this process can use, as torch names them; why it cannot use each of the others).
 
@@ -68,13 +86,14 @@ def accelerators() -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not count:
         return (), ()
     if not torch.cuda.is_available():
-        return (), (f"{count} CUDA devices are visible, but {_why_unavailable()}",)
+        return (), (f"{count} CUDA devices are visible, but {why_unavailable()}",)
     faults = {index: _fault_of_device(index) for index in range(count)}
     usable = tuple(f"cuda:{index}" for index, fault in faults.items() if not fault)
     return usable, tuple(f"cuda:{index} {fault}" for index, fault in faults.items() if fault)
 
 
-def _why_unavailable() -> str:
+def why_unavailable() -> str:
+    """What CUDA says where torch finds no device that it can use."""
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
@@ -101,10 +120,28 @@ def _fault_of_device(index: int) -> str:
     return f"({name}) has compute capability {major}.{minor}, for which this torch is not built ({', '.join(built)})"
 
 
+def accelerator(name: str) -> Accelerator:
+    """What is known of a CUDA device that can be used."""
+    if name in _table():
+        return Accelerator(name, _models()[name], 0)
+    properties = torch.cuda.get_device_properties(name)
+    return Accelerator(name, properties.name, properties.total_memory)
+
+
 def _table() -> dict[str, str]:
     """What stands in for which device: for tests, ABLATION_DEVICES=cuda:0=cpu,cuda:1=cpu makes two GPUs of the CPU."""
-    entries = [entry for entry in os.environ.get("ABLATION_DEVICES", "").split(",") if entry]
-    return dict(entry.split("=", 1) for entry in entries)
+    return {name: real for name, (real, _, _) in _entries()}
+
+
+def _models() -> dict[str, str]:
+    """The models of the devices of the table: `T4` of cuda:0=cpu:T4, and `cpu` of cuda:0=cpu."""
+    return {name: model or real for name, (real, _, model) in _entries()}
+
+
+def _entries() -> Iterator[tuple[str, tuple[str, str, str]]]:
+    for entry in filter(None, os.environ.get("ABLATION_DEVICES", "").split(",")):
+        name, _, value = entry.partition("=")
+        yield name, value.partition(":")
 
 
 def open_device(name: str) -> torch.device:
@@ -126,6 +163,9 @@ def compiled(network: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
 
     It needs a C++ compiler on a CPU, and Triton on CUDA. Where torch would quietly leave a network as it is, it raises.
     """
+    import torch._dynamo
+    import torch._inductor.config
+
     torch._dynamo.config.recompile_limit = _MOST_COMPILED
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     torch._inductor.config.compile_threads = 1  # no processes that could outlive this one
@@ -145,6 +185,12 @@ class MemoryMeter:
                 libc.malloc_trim(0)
             self._base = _resident_mb("VmRSS")
 
+    def leave_out_others(self, network: nn.Module) -> None:
+        """Do not count what CUDA has allocated besides `network`: compiled networks of earlier runs."""
+        if self.device.type == "cuda":
+            size = sum(value.nbytes for value in (*network.parameters(), *network.buffers()))
+            self._base = (torch.cuda.memory_allocated(self.device) - size) / 2**20
+
     def reset(self) -> None:
         """Start a new peak."""
         if self.device.type == "cuda":
@@ -158,7 +204,7 @@ class MemoryMeter:
     def peak(self) -> float:
         """The peak since the last `reset`; NaN where the system does not tell."""
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
+            return torch.cuda.max_memory_allocated(self.device) / 2**20 - self._base
         growth = _resident_mb("VmHWM") - self._base
         return growth if self._resettable else float("nan")
 
@@ -181,6 +227,17 @@ def memory_taken(device: torch.device) -> float:
         return 0.0
     sizes = {line.partition(":")[0]: float(line.split()[1]) for line in info.read_text().splitlines()}
     return 1 - sizes["MemAvailable"] / sizes["MemTotal"]
+
+
+def nearly_full(device: torch.device) -> str:
+    """What to say of a CUDA device whose memory is so full that results may not repeat to the bit; empty elsewhere.
+
+    Where cuDNN finds no memory for its workspace, it quietly takes another algorithm, with other rounding errors.
+    """
+    taken = memory_taken(device) if device.type == "cuda" else 0.0
+    if taken <= MOST_MEMORY:
+        return ""
+    return f"the memory of its GPU was {taken:.0%} full; above {MOST_MEMORY:.0%} cuDNN may take other algorithms"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -223,14 +280,6 @@ def release_cached_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def describe(device: torch.device) -> tuple[str, str]:
-    """(name of the device, name of the host's processor)."""
-    processor = _processor()
-    return (torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"), processor
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+def describe(name: str) -> tuple[str, str]:
+    """(model of the device `name`, which is `cpu` for a CPU; model of the host's processor)."""
+    return ("cpu" if name == "cpu" else accelerator(name).model), processor()
