@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,9 +19,9 @@ from ablation.protocol import Task
 from ablation.record import Environment, EpochRow, RunRecord
 from ablation.stages import ResolvedStage
 from ablation.store import RunFolder, replace, share
-from ablation.train import checkpoint, compiling, device, finetune, sources
+from ablation.train import checkpoint, compiling, determinism, device, finetune, sources
 from ablation.train.budget import make_budget
-from ablation.train.checks import self_checks
+from ablation.train.checks import FEW, self_checks
 from ablation.train.data import Loader
 from ablation.train.evaluation import Evaluation, evaluate, precision_of
 from ablation.train.models import count_macs, count_parameters
@@ -70,7 +73,8 @@ class Training:
         self.stages = recipe.stages(self.budget.rows)
         self.progress = Progress()
         self._enter(self.stages[0])
-        self.checks = self_checks(self.model, self.loader, images)
+        with self._naming_layers():
+            self.checks = self_checks(self.model, self.loader, images)
 
     def _enter(self, stage: ResolvedStage) -> None:
         """Freeze what the stage freezes, and give it an optimiser of its own."""
@@ -97,8 +101,22 @@ class Training:
         while not self._over():
             if hooks.should_stop():
                 return None
-            hooks.on_epoch(self._epoch(hooks), self.budget.rows)
+            with self._naming_layers():
+                row = self._epoch(hooks)
+            hooks.on_epoch(row, self.budget.rows)
         return self._finish()
+
+    @contextmanager
+    def _naming_layers(self) -> Iterator[None]:
+        """Raise UserError that names the layer where torch refuses to run one in deterministic mode."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not determinism.refused(error):
+                raise
+            images, labels = (part[:FEW] for part in next(iter(self.loader.val())))
+            again = partial(determinism.gradient_pass, self.model, images, labels)
+            raise determinism.explain(error, self.model, self.recipe.model.name, again) from error
 
     def _over(self) -> bool:
         """Whether the budget is spent, the loss is no number, or validation has not got better for too long."""

@@ -276,7 +276,9 @@ def failure(run: Run, error: BaseException) -> Failed:
     if isinstance(error, StorageError):
         return Failed(run, error.message, "", "storage")
     kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"
-    return Failed(run, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), kind)
+    of_user = "; ".join(str(error).splitlines()) if isinstance(error, UserError) else ""
+    message = of_user or f"{type(error).__name__}: {error}"
+    return Failed(run, message, "".join(traceback.format_exception(error)), kind)
 
 
 def _hooks(task: Task, channel: Channel) -> Hooks:
