@@ -46,6 +46,7 @@ from ablation.protocol import (
     Stopped,
     Task,
     Tried,
+    TryDevices,
     TryWeights,
     Weigh,
     Weighed,
@@ -53,7 +54,7 @@ from ablation.protocol import (
 from ablation.record import EpochRow
 from ablation.store import RunFolder, writing
 from ablation.stored_run import Identity, StoredRun, read_run, set_damage_aside
-from ablation.train import device, finetune, sources
+from ablation.train import device, finetune, precision, sources
 from ablation.train.costs import costs
 from ablation.train.loop import train
 from ablation.train.probe import probe
@@ -123,6 +124,8 @@ def _answer(request: object, channel: Channel) -> object:
             return _prepare(request, channel)
         case TryWeights():
             return _try_weights(request, channel)
+        case TryDevices():
+            return _try_devices(request)
         case Weigh():
             return _weigh(request, channel)
         case Probe():
@@ -179,6 +182,15 @@ def _try_weights(request: TryWeights, channel: Channel) -> Tried:
     try:
         with _watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None, channel):
             finetune.try_weights(run, sources.load(request.data))
+    except UserError as error:
+        return Tried(error)
+    return Tried()
+
+
+def _try_devices(request: TryDevices) -> Tried:
+    try:
+        for name in request.devices:
+            precision.check_training(request.precision, request.compile, device.find_device(name))
     except UserError as error:
         return Tried(error)
     return Tried()
