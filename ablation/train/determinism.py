@@ -23,7 +23,7 @@ _INSTEAD = {
     "adaptive_max_pool": "use x.amax((2, 3)), or MaxPool2d with a fixed kernel",
     "fractional_max_pool": "use MaxPool2d",
     "upsample": "use mode='nearest', or ConvTranspose2d",
-    "grid_sampler": "sample without gradients, or use an affine layer of your own",
+    "grid_sampler": "detach its input, or use interpolate(mode='nearest')",
     "reflection_pad": "use padding_mode='zeros' or 'replicate'",
     "max_unpool": "use Upsample(mode='nearest') or ConvTranspose2d",
     "avg_pool3d": "use AvgPool2d on each slice",
