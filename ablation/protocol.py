@@ -37,6 +37,15 @@ class TryWeights:
 
 
 @dataclass(frozen=True)
+class TryDevices:
+    """Asks whether devices can train in a `train.precision`, and reproducibly with a `train.compile`."""
+
+    precision: str
+    compile: str
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Task:
     """A run to train: where its folder is, its prepared data or their folder, and on what to train it."""
 

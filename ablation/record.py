@@ -64,6 +64,8 @@ class EpochRow:
     peak_memory_mb: Measured
     stage: Number = 1
     """The stage of the training, from 1."""
+    skipped_steps: Count = 0
+    """Steps that changed no weight, since the scaled gradients of fp16 were not finite."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""
@@ -81,6 +83,10 @@ class Environment:
     processor: str
     device: str
     threads: Number
+    cudnn: str = ""
+    driver: str = ""
+    capability: str = ""
+    """cuDNN, NVIDIA's driver and compute capability; empty on a CPU, and in a record from before they were kept."""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class Train(Section):
     label_smoothing: Probability = 0.0
     mixup: NotNegative = 0.0
     clip_norm: Positive | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
     compile: Literal["none", "default", "reduce-overhead"] = "none"
     select: Literal["best", "last"] = "best"
     stages: Annotated[tuple[Stage, ...], Strict(False)] = ()

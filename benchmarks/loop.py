@@ -23,9 +23,9 @@ from ablation.protocol import Task
 from ablation.sections import Crop, Flip, Sgd
 from ablation.study import Recipe, Synthetic, Train
 from ablation.train import device, sources
-from ablation.train.evaluation import precision_of
 from ablation.train.loop import Training
 from ablation.train.optim import build_optimizer
+from ablation.train.precision import autocast
 from ablation.train.progress import Hooks
 from benchmarks.rows import Part, row
 
@@ -96,7 +96,7 @@ def _bare(training: Training, case: Case) -> Callable[[], None]:
     def loop() -> None:
         model.train()
         for _ in range(case.steps):
-            with precision_of(training.recipe.train.precision, training.device):
+            with autocast(training.recipe.train.precision, training.device):
                 loss = nn.functional.cross_entropy(model(images), labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

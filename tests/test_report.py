@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from ablation.report.text import fenced, markdown
 from ablation.results import load_results
 from ablation.store import Store
 from ablation.tables import read_results
-from tests.stored import ARMS, Arm, Stored, write_study
+from tests.stored import ARMS, BASELINE, ENVIRONMENT, Arm, Stored, write_study
 
 OWN = ["question", "effects", "warnings", "sweeps", "curves", "cost", "interpretation", "methods", "setup", "reproduce"]
 OWN += ["recipe"]
@@ -356,6 +356,8 @@ def test_setup_and_reproduction_are_complete(finished: tuple[Stored, Report], ro
     assert pairs["Validation images"] == "360"
     assert pairs["Images"] == "8 × 8 pixels, 1 channel"
     assert "PyTorch 2.9.1" in pairs["Software"]
+    assert "cuDNN" not in pairs["Software"]
+    assert pairs["Precision"] == "fp32"
     assert pairs["Trained"] == "2026-03-01 09:00 to 2026-03-01 10:02 UTC"
     reproduce = section(root, "reproduce")
     assert reproduce.all("pre", class_="source")[0].text.strip() == stored.manifest.source.strip()
@@ -367,6 +369,23 @@ def test_setup_and_reproduction_are_complete(finished: tuple[Stored, Report], ro
     for part, options in stored.manifest.baseline.recipe.items():
         assert part in recipe
         assert all(key in recipe for key in options)
+
+
+@pytest.mark.parametrize(
+    ("precision", "shown"),
+    [
+        ("tf32", "fp32, with TF32 in matrix products and convolutions"),
+        ("fp16", "fp16 (autocast, with loss scaling)"),
+    ],
+)
+def test_the_setup_names_precision_capability_cudnn_and_driver(tmp_path: Path, precision: str, shown: str) -> None:
+    gpu = replace(ENVIRONMENT, device="NVIDIA H100", cudnn="9.10.2", driver="580.65", capability="9.0")
+    baseline = BASELINE | {"train": BASELINE["train"] | {"precision": precision}}
+    root = page(tmp_path, ARMS[:1], [0, 1], environment=gpu, baseline=baseline)
+    pairs = dict(zip([e.words for e in root.all("dt")], [e.words for e in root.all("dd")], strict=True))
+    assert pairs["Precision"] == shown
+    assert pairs["Hardware"].startswith("NVIDIA H100 (compute capability 9.0) \u00b7 ")
+    assert "PyTorch 2.9.1, cuDNN 9.10.2, NVIDIA driver 580.65, " in pairs["Software"]
 
 
 def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:

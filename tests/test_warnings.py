@@ -280,6 +280,15 @@ def test_code_that_changed_in_the_middle(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+def test_another_cudnn_is_a_change_of_code_but_not_one_that_was_not_recorded(tmp_path: Path) -> None:
+    stored = write_study(tmp_path)
+    amend(stored, "constant", environment={"cudnn": "9.10.2", "driver": "580.65"})
+    assert "code_changed" not in [caution.code for caution in warned(stored)]
+    amend(stored, "constant", 2, environment={"cudnn": "9.11.0", "driver": "580.65"})
+    found = the("code_changed", stored)
+    assert found.message.startswith("cuDNN 9.10.2, 9.11.0; ")
+
+
 def test_runs_from_several_machines_that_no_comparison_mixes(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     for arm in stored.manifest.arms:

@@ -14,6 +14,12 @@ from ablation.manifest import Manifest
 from ablation.record import Environment
 
 Rows = tuple[tuple[str, str], ...]
+PRECISIONS = {
+    "fp32": "fp32",
+    "tf32": "fp32, with TF32 in matrix products and convolutions",
+    "bf16": "bf16 (autocast)",
+    "fp16": "fp16 (autocast, with loss scaling)",
+}
 
 
 def setup(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, Rows]]:
@@ -60,6 +66,7 @@ def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str
     size = f" ({words.count(baseline.parameters)} parameters, {words.count(baseline.macs)} MACs)"
     yield "Model", str(recipe["model"]["name"]) + (size if baseline.parameters else "")
     yield "Budget", f"{analysis.setup.budget}, batches of {words.value(recipe['train']['batch_size'])}"
+    yield "Precision", PRECISIONS[recipe["train"]["precision"]]
     yield "Optimiser", words.value(recipe["optimizer"])
     yield "Schedule", words.value(recipe["schedule"])
     yield "Reported epoch", captions.metric(analysis)
@@ -84,12 +91,14 @@ def _when(stamp: str) -> str:
 
 def _hardware(environment: Environment) -> str:
     threads = words.plural(environment.threads, "thread")
-    return f"{environment.device} \u00b7 {environment.processor} \u00b7 {threads} a run"
+    capability = f" (compute capability {environment.capability})" if environment.capability else ""
+    return f"{environment.device}{capability} \u00b7 {environment.processor} \u00b7 {threads} a run"
 
 
 def _software(environment: Environment) -> str:
     versions = f"ablation-lab {environment.ablation}, Python {environment.python}, PyTorch {environment.torch}"
-    return f"{versions}, {environment.platform}"
+    cuda = (("cuDNN", environment.cudnn), ("NVIDIA driver", environment.driver))
+    return ", ".join([versions, *(f"{name} {version}" for name, version in cuda if version), environment.platform])
 
 
 def recipe(analysis: Analysis) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:

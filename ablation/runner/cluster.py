@@ -33,6 +33,7 @@ from ablation.protocol import (
     Preparing,
     Task,
     Told,
+    TryDevices,
     TryWeights,
     Weigh,
     WeightsFile,
@@ -139,6 +140,12 @@ class RayPool:
         """Have a data set decoded on this machine. Raises UserError where it cannot be had."""
         assert self._local is not None
         return self._local.prepare(request, progress)
+
+    def try_devices(self, precision: str, compile: str) -> None:
+        """Raise UserError for what no CPU can do; of a GPU only the actor that has it can say, when it gets a run."""
+        assert self._local is not None
+        if self._device == "cpu":
+            self._local.try_on(TryDevices(precision, compile, ("cpu",)))
 
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None:
         """Raise UserError where a run cannot start from the weights that it names; they are read on this machine."""

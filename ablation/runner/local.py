@@ -33,6 +33,7 @@ from ablation.protocol import (
     Stopped,
     Task,
     Tried,
+    TryDevices,
     TryWeights,
     Warm,
     Weigh,
@@ -50,7 +51,7 @@ from ablation.runner.places import (
 from ablation.runner.processes import Worker, memory_hint, worker_context
 from ablation.words import duration
 
-Request = Prepare | TryWeights | Weigh | Probe
+Request = Prepare | TryDevices | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""
 PROBE_SECONDS = 2.0
@@ -125,6 +126,17 @@ class LocalPool:
         if answer.folder is None:
             raise answer.error or UserError("the data could not be prepared")
         return answer.folder
+
+    def try_devices(self, precision: str, compile: str) -> None:
+        """Raise UserError where a device cannot train in a `train.precision` or with a `train.compile`."""
+        self.try_on(TryDevices(precision, compile, tuple(dict.fromkeys(self.places))))
+
+    def try_on(self, request: TryDevices) -> None:
+        """Raise UserError where the request is refused."""
+        answer = self._ask(request, lambda _: None)
+        assert isinstance(answer, Tried)
+        if answer.error:
+            raise answer.error
 
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None:
         """Raise UserError where a run cannot start from the weights that it names."""
@@ -366,6 +378,8 @@ def _doing(request: Request | None) -> str:
     match request:
         case Prepare(data):
             return f"the data set {data.name} was prepared"
+        case TryDevices():
+            return "the devices were checked"
         case TryWeights(run):
             return f"the network {run.recipe.model.name} was built"
         case Weigh():

@@ -10,8 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
+from ablation.errors import UserError
 from ablation.fingerprint import fingerprint, weights_digest
 from ablation.own_models import find
+from ablation.plain import one_line
 from ablation.plan import Plan, Run, code_sources, data_sources, make_plan, source_key, weights_sources
 from ablation.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, Task, TryWeights, Weigh
 from ablation.runner.order import order_runs
@@ -37,6 +39,7 @@ class Executor(Protocol):
     @property
     def places(self) -> Sequence[str]: ...
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
+    def try_devices(self, precision: str, compile: str) -> None: ...
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
     def weigh(self, request: Weigh) -> tuple[float, ...]: ...
     def settle(self, longest: Task, runs: int) -> None: ...
@@ -84,14 +87,25 @@ def given_up(runs: Sequence[Run], store: Store) -> list[Run]:
     return [run for run in runs if (failure := failures[run.key]) and failure.attempts >= MOST_ATTEMPTS]
 
 
+def check_devices(runs: Sequence[Run], executor: Executor) -> None:
+    """Raise UserError that names the variant where the devices cannot do what its runs ask of them."""
+    asked = {(run.recipe.train.precision, run.recipe.train.compile): run for run in reversed(runs)}
+    for (precision, compile), run in asked.items():
+        try:
+            executor.try_devices(precision, compile)
+        except UserError as error:
+            raise UserError(f"{one_line(run.variant)}: {error.message}", error.hint) from None
+
+
 def prepare_data(
     runs: Sequence[Run], store: Store, executor: Executor, progress: Callable[[Preparing], None]
 ) -> dict[str, Path]:
     """The folder with the arrays of each data source that the runs use, by `source_key`.
 
-    The weights that runs start from are loaded once, on trial. Raises UserError where data or weights cannot be had,
-    or weights do not fit.
+    The weights that runs start from are loaded once, on trial. Raises UserError where the devices cannot train a run,
+    data or weights cannot be had, or weights do not fit.
     """
+    check_devices(runs, executor)
     sources = {source_key(run.recipe.data): run for run in runs}
     folders = {
         key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)

@@ -35,7 +35,7 @@ from ablation.predictions import predictions_file
 from ablation.protocol import Evaluate, Evaluated, Failed, Prepare
 from ablation.record import RunRecord
 from ablation.runner.local import LocalPool
-from ablation.runner.study import MOST_ATTEMPTS
+from ablation.runner.study import MOST_ATTEMPTS, check_devices
 from ablation.store import Store, replace
 from ablation.stored_run import StoredRun, read_run
 from ablation.study import ImageFolder, Variant
@@ -94,6 +94,7 @@ def _evaluate_study(store: Store, manifest: Manifest, options: argparse.Namespac
     _refuse_other_decoding(manifest, candidates)
     _announce(console, manifest, candidates, log, openings_file(store, manifest.folder))
     with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
+        check_devices([candidate.run for candidate in candidates.values()], pool)
         parts = _prepare(candidates, store, pool, console)
         found, failed = _evaluate(candidates, parts, store, pool, options.threads, console)
     for run, message in failed:

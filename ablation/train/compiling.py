@@ -35,7 +35,9 @@ def for_training(
     if run.code:
         return classifier, device.compiled(classifier.network, kind)
     place = str(next(classifier.network.parameters()).device)
-    key = json.dumps([kind, place, input_shape(run.recipe, image), classes, build_options(run.recipe)])
+    key = json.dumps(
+        [kind, run.recipe.train.precision, place, input_shape(run.recipe, image), classes, build_options(run.recipe)]
+    )
     if key in _kept:
         earlier = _kept[key][0].network
         earlier.load_state_dict(classifier.network.state_dict())

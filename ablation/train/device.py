@@ -144,9 +144,14 @@ def _entries() -> Iterator[tuple[str, tuple[str, str, str]]]:
         yield name, value.partition(":")
 
 
+def find_device(name: str) -> torch.device:
+    """The device `name` (`cpu`, `cuda:0`), or what the table has in its place."""
+    return torch.device(_table().get(name, name))
+
+
 def open_device(name: str) -> torch.device:
     """The device `name` (`cpu`, `cuda:0`), made the current one."""
-    device = torch.device(_table().get(name, name))
+    device = find_device(name)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
@@ -156,6 +161,34 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done all that it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def has_fused_optimizers(device: torch.device) -> bool:
+    """Whether optimizers update all weights in one kernel there. On a CPU that would change the weights' last bits."""
+    return device.type == "cuda"
+
+
+def place(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device in the memory layout in which it is fastest there."""
+    memory_format = layout(network, device.type)
+    network.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    if memory_format == torch.contiguous_format:
+        network.register_forward_pre_hook(_plain)
+
+
+def layout(network: nn.Module, kind: str) -> torch.memory_format:
+    """Channels last, unless CUDA's kernels for a normalisation would bring every map back to the plain layout."""
+    plain = any(isinstance(module, nn.GroupNorm | nn.InstanceNorm2d) for module in network.modules())
+    return torch.contiguous_format if plain and kind == "cuda" else torch.channels_last
+
+
+def _plain(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(each.contiguous() for each in inputs)
+
+
+def compiles_deterministically() -> bool:
+    """Whether this torch can compile for CUDA without choosing kernels by how fast they are just now."""
+    return hasattr(torch._inductor.config, "deterministic")
 
 
 def compiled(network: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
@@ -168,6 +201,8 @@ def compiled(network: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
 
     torch._dynamo.config.recompile_limit = _MOST_COMPILED
     torch._dynamo.config.fail_on_recompile_limit_hit = True
+    if next(network.parameters()).device.type == "cuda":
+        torch._inductor.config.deterministic = True  # no choice by time: `check_training` has seen that torch has it
     torch._inductor.config.compile_threads = 1  # no processes that could outlive this one
     return torch.compile(network, mode=mode, dynamic=False)
 
@@ -283,3 +318,32 @@ def release_cached_memory() -> None:
 def describe(name: str) -> tuple[str, str]:
     """(model of the device `name`, which is `cpu` for a CPU; model of the host's processor)."""
     return ("cpu" if name == "cpu" else accelerator(name).model), processor()
+
+
+def recorded(device: torch.device) -> dict[str, str]:
+    """cuDNN, driver and compute capability of a CUDA device, by the names that a record has for them; else empty."""
+    if device.type != "cuda":
+        return {}
+    cudnn, module = torch.backends.cudnn.version(), Path("/proc/driver/nvidia/version")  # type: ignore[no-untyped-call]
+    return {
+        "cudnn": cudnn_version(cudnn) if cudnn else "",
+        "driver": driver_version(module.read_text()) if module.exists() else "",
+        "capability": dotted(torch.cuda.get_device_capability(device)),
+    }
+
+
+def cudnn_version(number: int) -> str:
+    """cuDNN's number as its release: 91002 is 9.10.2, and 8907, from before version 9, is 8.9.7."""
+    major = 10_000 if number >= 90_000 else 1000
+    return dotted((number // major, number % major // 100, number % 100))
+
+
+def driver_version(text: str) -> str:
+    """The release in what NVIDIA's kernel module says of itself; empty where there is none."""
+    found = re.search(r"Kernel Module.*?\s(\d+\.\d+(?:\.\d+)?)\s", text)
+    return found[1] if found else ""
+
+
+def dotted(numbers: tuple[int, ...]) -> str:
+    """A version or capability as it is written: 8.0."""
+    return ".".join(map(str, numbers))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ablation.train import precision as arithmetic
 
 
 @dataclass(frozen=True)
@@ -23,22 +24,18 @@ class Evaluation:
     true_probability: Tensor
 
 
-def precision_of(name: str, device: torch.device) -> AbstractContextManager[object]:
-    """The arithmetic of `train.precision`, fp32 or bf16 (autocast), for the statements inside it."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name == "bf16")
-
-
 @torch.no_grad()
 def evaluate(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], precision: str, device: torch.device
 ) -> Evaluation:
     """Evaluate `model` on (images, labels) that are on `device` already; the model is left in evaluation mode."""
     model.eval()
+    autocast = arithmetic.autocast(precision, device)
     total = torch.zeros((), device=device, dtype=torch.float64)
     hits = torch.zeros((), device=device, dtype=torch.int64)
     predicted, confidence, true_probability = [], [], []
     for images, labels in batches:
-        with precision_of(precision, device):
+        with autocast:
             logits = model(images)
         log_probabilities = functional.log_softmax(logits.float(), dim=1)
         of_truth = log_probabilities.gather(1, labels[:, None]).squeeze(1)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,13 +19,13 @@ from ablation.protocol import Task
 from ablation.record import Environment, EpochRow, RunRecord
 from ablation.stages import ResolvedStage
 from ablation.store import RunFolder, replace, share
-from ablation.train import checkpoint, compiling, device, finetune, sources
+from ablation.train import checkpoint, compiling, determinism, device, finetune, precision, sources
 from ablation.train.budget import make_budget
-from ablation.train.checks import self_checks
+from ablation.train.checks import FEW, self_checks
 from ablation.train.data import Loader
-from ablation.train.evaluation import Evaluation, evaluate, precision_of
+from ablation.train.evaluation import Evaluation, evaluate
 from ablation.train.models import count_macs, count_parameters
-from ablation.train.optim import build_optimizer, learning_rate, warmup_steps
+from ablation.train.optim import build_optimizer, learning_rate, load_state, warmup_steps
 from ablation.train.progress import Hooks, Progress, ticking, trouble
 from ablation.train.sizes import input_shape
 from ablation.train.streams import foreign_state, restore_foreign, seed_layers
@@ -48,13 +51,16 @@ class Training:
         self.recipe = recipe
         self.folder = RunFolder(task.folder)
         self.device = device.open_device(task.device)
+        precision.check_training(recipe.train.precision, recipe.train.compile, self.device)
+        precision.set_float32_arithmetic(recipe.train.precision)
+        self.autocast = precision.autocast(recipe.train.precision, self.device)
         self.memory = device.MemoryMeter(self.device)
         images = sources.load(task.data)
         self.classes = images.classes
         channels, height, width = images.images.shape[1:]
         self.image = (int(channels), int(height), int(width))
         start = finetune.start(task.run, self.image, self.classes)
-        start.classifier.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        device.place(start.classifier.network, self.device)
         self.classifier, self.forward = compiling.for_training(
             start.classifier, task.run, self.image, len(self.classes)
         )
@@ -73,15 +79,18 @@ class Training:
         self.stages = recipe.stages(self.budget.rows)
         self.progress = Progress()
         self._enter(self.stages[0])
-        self.checks = self_checks(self.model, self.loader, images)
+        with self._naming_layers():
+            self.checks = self_checks(self.model, self.loader, images)
 
     def _enter(self, stage: ResolvedStage) -> None:
-        """Freeze what the stage freezes, and give it an optimiser of its own."""
+        """Freeze what the stage freezes, and give it an optimizer and a loss scaler of its own."""
         self.stage = stage
         finetune.freeze(self.classifier, stage.freeze)
         self.trained = finetune.trained_parameters(self.classifier)
         groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
-        self.optimizer = build_optimizer(groups, stage.optimizer)
+        fused = device.has_fused_optimizers(self.device)
+        self.optimizer = build_optimizer(groups, stage.optimizer, fused=fused)
+        self.scaler = precision.loss_scaler(self.recipe.train.precision, self.device)
 
     def _stage_of(self, epoch: int) -> ResolvedStage:
         return next(stage for stage in self.stages if epoch <= stage.last)
@@ -100,8 +109,22 @@ class Training:
         while not self._over():
             if hooks.should_stop():
                 return None
-            hooks.on_epoch(self._epoch(hooks), self.budget.rows)
+            with self._naming_layers():
+                row = self._epoch(hooks)
+            hooks.on_epoch(row, self.budget.rows)
         return self._finish()
+
+    @contextmanager
+    def _naming_layers(self) -> Iterator[None]:
+        """Raise UserError that names the layer where torch refuses to run one in deterministic mode."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not determinism.refused(error):
+                raise
+            images, labels = (part[:FEW] for part in next(iter(self.loader.val())))
+            again = partial(determinism.gradient_pass, self.model, images, labels)
+            raise determinism.explain(error, self.model, self.recipe.model.name, again) from error
 
     def _over(self) -> bool:
         """Whether the budget is spent, the loss is no number, or validation has not got better for too long."""
@@ -123,7 +146,9 @@ class Training:
             self.model.load_state_dict(saved["model"])
             self._enter(self._stage_of(saved["progress"]["epoch"]))
             if "optimizer" in saved:  # a run that was about to finish has done without it already
-                self.optimizer.load_state_dict(saved["optimizer"])
+                load_state(self.optimizer, saved["optimizer"])
+            if "scaler" in saved:
+                self.scaler.load_state_dict(saved["scaler"])
             if "generators" in saved:
                 restore_foreign(saved["generators"])
             self.progress = Progress(**saved["progress"])
@@ -168,6 +193,7 @@ class Training:
             images_per_second=seen / trained,
             peak_memory_mb=self.memory.peak(),
             stage=self.stage.number,
+            skipped_steps=int(self.skipped),
         )
         self.progress.epoch = number
         self.progress.train_seconds += trained
@@ -192,6 +218,7 @@ class Training:
         steps = self.budget.steps(number)
         total = torch.zeros((), device=self.device, dtype=torch.float64)
         correct = torch.zeros((), device=self.device, dtype=torch.float64)
+        self.skipped = torch.zeros((), device=self.device)
         mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
 
@@ -222,14 +249,18 @@ class Training:
 
     def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""
-        with precision_of(self.recipe.train.precision, self.device):
+        with self.autocast:
             logits = self.forward(images)
             loss = targets.loss(logits, self.recipe.train.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        if self.scaler.is_enabled():
+            self.skipped.add_(precision.overflows(self.scaler, self.optimizer))
         if self.recipe.train.clip_norm:
             nn.utils.clip_grad_norm_(self.trained, self.recipe.train.clip_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return loss.detach(), targets.hits(logits.detach())
 
     def _save(self, result: Evaluation) -> None:
@@ -240,6 +271,8 @@ class Training:
             checkpoint.save(self.folder.best, self._with_predictions(weights, result))
         state = self._with_predictions(weights, result)
         state |= {"optimizer": checkpoint.snapshot(self.optimizer.state_dict()), "progress": vars(progress).copy()}
+        if self.scaler.is_enabled():
+            state["scaler"] = self.scaler.state_dict()
         state |= self._start_of_next_stage()
         if self.task.run.code:
             state["generators"] = foreign_state()
@@ -291,7 +324,7 @@ class Training:
         saved = checkpoint.load(self.folder.last)
         if saved is None:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
-        for key in ("optimizer", "start", "generators"):
+        for key in ("optimizer", "scaler", "start", "generators"):
             saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:
@@ -342,6 +375,7 @@ class Training:
                 processor=processor,
                 device=name,
                 threads=self.task.threads,
+                **device.recorded(self.device),
             ),
             checks=self.checks,
             host=platform.node(),

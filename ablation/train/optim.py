@@ -28,8 +28,9 @@ from ablation.sections import (
 Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 
 
-def build_optimizer(parameters: Parameters, options: Optimizer) -> torch.optim.Optimizer:
-    """The torch optimiser that `options` describe."""
+def build_optimizer(parameters: Parameters, options: Optimizer, *, fused: bool = False) -> torch.optim.Optimizer:
+    """The torch optimizer that `options` describe; `fused` updates all weights in one kernel, where torch has one."""
+    own: dict[str, Any] = {"fused": True} if fused else {}
     match options:
         case Sgd():
             return torch.optim.SGD(
@@ -38,11 +39,13 @@ def build_optimizer(parameters: Parameters, options: Optimizer) -> torch.optim.O
                 momentum=options.momentum,
                 nesterov=options.nesterov,
                 weight_decay=options.weight_decay,
+                **own,
             )
         case Adam() | AdamW():
             kind = torch.optim.AdamW if isinstance(options, AdamW) else torch.optim.Adam
             betas = (options.beta1, options.beta2)
-            return kind(parameters, lr=options.lr, betas=betas, eps=options.eps, weight_decay=options.weight_decay)
+            decay = options.weight_decay
+            return kind(parameters, lr=options.lr, betas=betas, eps=options.eps, weight_decay=decay, **own)
         case RmsProp():
             return torch.optim.RMSprop(
                 parameters,
@@ -54,6 +57,17 @@ def build_optimizer(parameters: Parameters, options: Optimizer) -> torch.optim.O
             )
         case _:
             raise AssertionError(options)
+
+
+def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimizer that was fused, or not, into one that may differ in that.
+
+    A checkpoint may come from another kind of device. The new optimizer's own choice also decides where the step
+    counters of Adam are kept: torch takes them to the device only where it is fused.
+    """
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    groups = [saved | {key: own[key] for key in ("fused",) if key in own} for saved, own in pairs]
+    optimizer.load_state_dict(state | {"param_groups": groups})
 
 
 def learning_rate(

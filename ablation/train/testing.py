@@ -13,7 +13,7 @@ from ablation.record import RunRecord
 from ablation.store import RunFolder
 from ablation.stored_run import Identity, check_weights, read_run
 from ablation.study import Recipe
-from ablation.train import checkpoint, device, sources
+from ablation.train import checkpoint, device, precision, sources
 from ablation.train.data import Input, View
 from ablation.train.evaluation import Evaluation, evaluate
 from ablation.train.progress import ticking
@@ -31,6 +31,8 @@ def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
     if stored.record is None:
         raise RuntimeError(stored.reason or f"{folder.path} is not finished")
     where = device.open_device(task.device)
+    precision.check_training(task.run.recipe.train.precision, "none", where)
+    precision.set_float32_arithmetic(task.run.recipe.train.precision)
     result = evaluate_on(test, folder, stored.record, task.run.recipe, where, task.run.code, beat)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
@@ -59,7 +61,7 @@ def evaluate_on(
     saved = _selected(folder, record, recipe)
     network = build_network(recipe, record.image, len(record.classes), code).network
     network.load_state_dict(saved["model"])
-    network.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device.place(network, where)
     mean, deviation = saved["statistics"]
     channels, side = network_input(recipe, record.image)
     view = View(Input(channels, side), (mean, deviation), where)

@@ -46,6 +46,7 @@ from ablation.protocol import (
     Stopped,
     Task,
     Tried,
+    TryDevices,
     TryWeights,
     Warm,
     Weigh,
@@ -54,7 +55,7 @@ from ablation.protocol import (
 from ablation.record import EpochRow
 from ablation.store import RunFolder, writing
 from ablation.stored_run import Identity, StoredRun, read_run, set_damage_aside
-from ablation.train import device, finetune, sources
+from ablation.train import device, finetune, precision, sources
 from ablation.train.costs import costs
 from ablation.train.loop import train
 from ablation.train.probe import probe
@@ -125,6 +126,8 @@ def _answer(request: object, channel: Channel) -> object:
             return _prepare(request, channel)
         case TryWeights():
             return _try_weights(request, channel)
+        case TryDevices():
+            return _try_devices(request)
         case Weigh():
             return _weigh(request, channel)
         case Probe():
@@ -186,6 +189,15 @@ def _try_weights(request: TryWeights, channel: Channel) -> Tried:
     try:
         with _watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None, channel):
             finetune.try_weights(run, sources.load(request.data))
+    except UserError as error:
+        return Tried(error)
+    return Tried()
+
+
+def _try_devices(request: TryDevices) -> Tried:
+    try:
+        for name in request.devices:
+            precision.check_training(request.precision, request.compile, device.find_device(name))
     except UserError as error:
         return Tried(error)
     return Tried()
@@ -284,7 +296,9 @@ def failure(run: Run, error: BaseException) -> Failed:
     if isinstance(error, StorageError):
         return Failed(run, error.message, "", "storage")
     kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"
-    return Failed(run, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)), kind)
+    of_user = "; ".join(str(error).splitlines()) if isinstance(error, UserError) else ""
+    message = of_user or f"{type(error).__name__}: {error}"
+    return Failed(run, message, "".join(traceback.format_exception(error)), kind)
 
 
 def _hooks(task: Task, channel: Channel) -> Hooks:

@@ -196,6 +196,31 @@ def test_the_average_pool_is_torch_s(shape: tuple[int, int]) -> None:
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(9, 8), (1, 1), (3, 10), (13, 7)])
+def test_an_average_pool_that_does_not_divide_is_torch_s_by_matrices_too(shape: tuple[int, int]) -> None:
+    """As CUDA computes it; on a CPU such a pool is torch's own, to the bit."""
+    x = torch.randn(2, 3, *shape, dtype=torch.float64).float()
+    weights = torch.randn(2, 3, 6, 7)
+    outputs, gradients = [], []
+    for pool in (AveragePool((6, 7)).by_matrices, AveragePool((6, 7)), nn.AdaptiveAvgPool2d((6, 7))):
+        input = x.clone().requires_grad_()
+        output = pool(input)
+        (output * weights).sum().backward()
+        outputs.append(output.detach())
+        gradients.append(input.grad)
+    for found in (outputs, gradients):
+        torch.testing.assert_close(found[0], found[2], rtol=1e-5, atol=1e-6)
+        assert torch.equal(found[1], found[2])
+
+
+def test_an_average_pool_by_matrices_keeps_the_precision_of_its_input() -> None:
+    x = torch.randn(2, 3, 9, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = AveragePool((7, 7)).by_matrices(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found, nn.AdaptiveAvgPool2d((7, 7))(x.bfloat16().float()).bfloat16())
+
+
 def test_old_names_of_densenets_are_those_of_today() -> None:
     name = "features.denseblock1.denselayer2"
     old = {f"{name}.norm.1.weight": 1, f"{name}.conv.2.weight": 2, "features.norm5.weight": 3}

@@ -162,9 +162,9 @@ def test_the_optimiser_begins_anew(study, tasks, monkeypatch) -> None:  # type: 
     built: list[str] = []
     original = loop.build_optimizer
 
-    def build(parameters: Any, options: Any) -> Any:
+    def build(parameters: Any, options: Any, **own: Any) -> Any:
         built.append(options.name)
-        return original(parameters, options)
+        return original(parameters, options, **own)
 
     monkeypatch.setattr(loop, "build_optimizer", build)
     (task,) = tasks(study())

@@ -15,7 +15,13 @@ from ablation.manifest import Manifest
 from ablation.record import RunRecord
 from ablation.results import Results
 
-_CODE = {"ablation": "ablation-lab", "python": "Python", "torch": "PyTorch"}
+_CODE = {
+    "ablation": "ablation-lab",
+    "python": "Python",
+    "torch": "PyTorch",
+    "cudnn": "cuDNN",
+    "driver": "NVIDIA driver",
+}
 _PLACE = {"platform": "platform", "processor": "processor", "device": "device", "threads": "threads"}
 _MODIFIES_DATA = ("augment", "fraction", "limit", "validation")
 
@@ -48,7 +54,7 @@ def environments(results: Results) -> Iterator[Caution]:
     for code, fields in (("code_changed", _CODE), ("hardware_changed", _PLACE)):
         changed = []
         for key, name in fields.items():
-            seen = sorted({str(asdict(record.environment)[key]) for record in results.records.values()})
+            seen = sorted({str(asdict(record.environment)[key]) for record in results.records.values()} - {""})
             if len(seen) > 1:
                 changed.append(f"{name} {', '.join(seen)}")
         if changed:

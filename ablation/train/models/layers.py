@@ -82,7 +82,7 @@ def activated(conv: nn.Conv2d, options: ModelOptions, suffix: str = "") -> Named
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """torch's own, which takes a narrow map in bfloat16 as float32: that holds the same numbers, and is faster.
+    """torch's own; a CPU takes a narrow map in bfloat16 as float32, which holds the same numbers and is faster.
 
     torch's kernel for the CPU works on whole vectors of channels; with fewer, it is slow, and slowest in bfloat16.
     """
@@ -90,7 +90,7 @@ class MaxPool2d(nn.MaxPool2d):
     VECTOR = 16
 
     def forward(self, input: Tensor) -> Tensor:
-        narrow = input.dtype == torch.bfloat16 and input.shape[1] < self.VECTOR
+        narrow = input.device.type == "cpu" and input.dtype == torch.bfloat16 and input.shape[1] < self.VECTOR
         out: Tensor = super().forward(input.float() if narrow else input)
         return out.to(input.dtype)
 

@@ -22,6 +22,7 @@ from torch import nn
 
 from ablation.errors import UserError
 from ablation.own_models import Code
+from ablation.train import determinism
 from ablation.train.models.counting import count_macs
 
 _PROBE = 2
@@ -46,7 +47,14 @@ def own_network(
         network = build(classes=classes, in_channels=image[0], **options)
         if not isinstance(network, nn.Module):
             raise TypeError(f"{attribute} returned {type(network).__name__}, not a torch.nn.Module")
-        _try_out(network, image, classes)
+        try:
+            _try_out(network, image, classes)
+        except RuntimeError as error:
+            if not determinism.refused(error):
+                raise
+            raise determinism.explain(error, network, name, lambda: network(torch.zeros(_PROBE, *image))) from error
+    except UserError:
+        raise
     except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
         last = traceback.format_exc().rstrip()
         hint = f"fix it and run the same command again; it is called with classes, in_channels and {dict(options)}"

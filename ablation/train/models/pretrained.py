@@ -78,9 +78,10 @@ def find_head(network: nn.Module, name: str) -> str:
 
 
 class AveragePool(nn.Module):
-    """`nn.AdaptiveAvgPool2d` where the output's size divides the input's: its gradient is deterministic on CUDA.
+    """`nn.AdaptiveAvgPool2d` with a gradient that is deterministic on CUDA: (N, C, H, W) -> (N, C, *size).
 
-    (N, C, H, W) -> (N, C, *size). Other inputs go through torch's own layer.
+    Where the output's size divides the input's it is a plain average pool. Elsewhere it is a product with an averaging
+    matrix on either side, except on a CPU, where torch's own gradient is deterministic.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -90,9 +91,24 @@ class AveragePool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         if height % self.size[0] or width % self.size[1]:
-            return functional.adaptive_avg_pool2d(x, self.size)
+            return functional.adaptive_avg_pool2d(x, self.size) if x.device.type == "cpu" else self.by_matrices(x)
         kernel = (height // self.size[0], width // self.size[1])
         return x if kernel == (1, 1) else functional.avg_pool2d(x, kernel)
+
+    def by_matrices(self, x: Tensor) -> Tensor:
+        """The pool as rows @ x @ columns, computed in float32 whatever the precision of the network."""
+        rows, columns = (averaging_matrix(*sides, x.device) for sides in zip(x.shape[2:], self.size, strict=True))
+        kind = x.device.type
+        known = torch.amp.is_autocast_available(kind)  # sizes are computed on the meta device, which has none
+        with torch.autocast(kind, enabled=False) if known else contextlib.nullcontext():
+            return (rows @ x.float() @ columns.T).to(x.dtype)
+
+
+def averaging_matrix(inputs: int, outputs: int, device: torch.device) -> Tensor:
+    """(outputs, inputs) in float32: each row averages the pixels that adaptive pooling gives to that output."""
+    number, pixel = torch.arange(outputs, device=device)[:, None], torch.arange(inputs, device=device)
+    first, end = number * inputs // outputs, ((number + 1) * inputs + outputs - 1) // outputs
+    return ((pixel >= first) & (pixel < end)) / (end - first)
 
 
 def _make_pools_deterministic(network: nn.Module) -> None:
