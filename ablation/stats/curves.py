@@ -134,8 +134,8 @@ def _least_squares(f: FloatArray, mean: FloatArray) -> tuple[float, float, float
 
     grid = np.geomspace(_MIN_EXPONENT, _MAX_EXPONENT, _EXPONENTS)
     best = int(np.argmin([loss(b) for b in grid.tolist()]))
-    around = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _EXPONENTS - 1)])
-    found = optimize.minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-12})
+    around = grid[max(best - 1, 0) : best + 2]
+    found = optimize.minimize_scalar(loss, bounds=(around[0], around[-1]), method="bounded", options={"xatol": 1e-12})
     return _given_exponent(f, mean, float(found.x))
 
 

@@ -1,6 +1,7 @@
 """Paired comparisons and adjustments for many of them: t, Holm, Benjamini-Hochberg, McNemar, sign flips."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -159,7 +160,7 @@ def _sign_patterns(n: int, variants: int) -> Iterator[FloatArray]:
 
     Turning all signs leaves |t| as it is, so that of the exact ones the first sign is fixed.
     """
-    batch = max(1, _FLIP_BATCH // max(n, variants))
+    batch = math.ceil(_FLIP_BATCH / max(n, variants))
     if n <= _EXACT_FLIP_SEEDS:
         every = np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=n - 1)])
         yield from (every[i : i + batch] for i in range(0, len(every), batch))
