@@ -55,7 +55,8 @@ def screen(y: FloatArray, alpha: float = SCREEN_ALPHA) -> BoolArray:
     kept = np.ones(len(y), dtype=np.bool_)
     groups = len(y)
     while groups >= 3:
-        largest = max(np.flatnonzero(kept), key=variance.__getitem__)
+        rows = np.flatnonzero(kept)
+        largest = rows[np.argmax(variance[rows])]
         total = float(variance[kept].sum())
         if variance[largest] <= total * cochran_critical_value(groups, y.shape[1], alpha):
             break
@@ -99,7 +100,7 @@ def complete_block(present: BoolArray) -> tuple[BoolArray, BoolArray]:
     seeds. Returns masks over variants and over seeds, both all False when the baseline shares no seed with anyone.
     """
     shared = present & present[0]
-    blocks = [(shared[:, seeds].all(axis=1), seeds) for seeds in np.unique(shared, axis=0)[::-1] if seeds.any()]
+    blocks = ((shared[:, seeds].all(axis=1), seeds) for seeds in np.unique(shared, axis=0)[::-1] if seeds.any())
 
     def size(block: tuple[BoolArray, BoolArray]) -> tuple[int, int]:
         rows, seeds = (int(mask.sum()) for mask in block)

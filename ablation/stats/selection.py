@@ -90,7 +90,7 @@ def winner_optimism(means: npt.ArrayLike, noise: float) -> float:
     error = score + ((centre.max() - centre) / noise)[:, None]
     below = special.log_ndtr(error)
     won = np.exp(-0.5 * error**2 - 0.5 * math.log(2.0 * math.pi) - below)
-    return noise * step * float(np.exp(below.sum(axis=0)) @ (error * won).sum(axis=0))
+    return float(noise * step * (np.exp(below.sum(axis=0)) @ (error * won).sum(axis=0)))
 
 
 def _shrunk(means: FloatArray, noise: float) -> FloatArray:
