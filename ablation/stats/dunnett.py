@@ -104,5 +104,5 @@ def _integrate_control(distance: FloatArray, k: int) -> FloatArray:
     density[0] *= 0.5
     miss = special.ndtr(z - distance[:, None]) + special.ndtr(-z - distance[:, None])
     with np.errstate(divide="ignore"):  # miss is exactly 1 at distance 0: log 0, and the power is 0, as it should be
-        any_miss = -np.expm1(k * np.log1p(-np.minimum(miss, 1.0)))
+        any_miss = -np.expm1(k * np.log1p(-miss))
     return np.asarray(any_miss @ density)
