@@ -47,9 +47,9 @@ def p_value(t: npt.ArrayLike, k: int, df: float) -> FloatArray:
     size = np.abs(np.asarray(t, dtype=np.float64))
     p = np.where(np.isnan(size), np.nan, 0.0)
     alive = _marginal_tail(size, df) > 0
-    p[alive] = _tail(size[alive], k, df)
+    p[alive] = np.minimum(_tail(size[alive], k, df), 1.0)
     p[size == 0] = 1.0
-    return np.minimum(p, 1.0)
+    return p
 
 
 def log_chi_nodes(df: float, shift: float) -> tuple[FloatArray, FloatArray]:
