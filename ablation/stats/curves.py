@@ -42,10 +42,10 @@ class PowerLaw:
     """The fitted curve error = a f^-b + c.
 
     a and c are in units of the error, b has none. deviations, shape (3, n), are those of the seeds' linearised
-    estimates of (a, b, c) from their mean, divided by sqrt(n (n - 1)): deviations @ deviations.T is the covariance, from which no
-    prediction could be computed where a and c are nearly one parameter. n is the number of seeds, df the degrees of
-    freedom of t, [smallest, largest] the fractions observed. on_bound names the parameters that sit on a bound of the
-    fit: the data do not determine those, and the intervals, which take all to be free, are rough.
+    estimates of (a, b, c) from their mean, divided by sqrt(n (n - 1)): deviations @ deviations.T is the covariance,
+    too ill-conditioned to predict from where a and c are nearly one parameter. n is the number of seeds, df the degrees
+    of freedom of t, [smallest, largest] the fractions observed. on_bound names the parameters that sit on a bound of
+    the fit: the data do not determine those, and the intervals, which take all to be free, are rough.
     """
 
     a: Interval
