@@ -58,7 +58,7 @@ def paired_t(difference: npt.ArrayLike, alpha: float = 0.05) -> PairedT:
     variance = float(d.var(ddof=1)) if n > 1 else 0.0
     if variance <= negligible_variance(d):
         return PairedT(n, mean, *[float("nan")] * 4)
-    error = (variance / n) ** 0.5
+    error = math.sqrt(variance) / math.sqrt(n)
     half = t_critical(alpha, n - 1) * error
     return PairedT(n, mean, mean - half, mean + half, mean / error, t_p_value(mean / error, n - 1))
 

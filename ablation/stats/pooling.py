@@ -32,6 +32,11 @@ class PooledError:
         """Seeds in the complete block."""
         return sum(self.seeds)
 
+    @property
+    def screened(self) -> tuple[bool, ...]:
+        """Marks the complete rows that did not pass the screen; none under a single seed, where nothing is screened."""
+        return tuple(self.n > 1 and row and not kept for row, kept in zip(self.complete, self.kept, strict=True))
+
 
 @lru_cache(maxsize=1024)
 def cochran_critical_value(groups: int, n: int, alpha: float = SCREEN_ALPHA) -> float:

@@ -132,6 +132,13 @@ def test_two_seeds_have_a_paired_t_test_with_one_degree_of_freedom() -> None:
     assert result.high - 2 == pytest.approx(math.tan(math.pi * 0.475))
 
 
+def test_the_smallest_numbers_have_a_standard_error_above_zero() -> None:
+    """Their variance is the smallest float; a third of it is zero."""
+    result = paired_t([-2e-162, 0.0, 2e-162])
+    assert (result.t, result.p) == (0, pytest.approx(1))
+    assert result.low < 0 < result.high
+
+
 def test_mcnemar_has_the_exact_p_of_the_reference_table() -> None:
     assert mcnemar_counts(121, 59).p == pytest.approx(4.43445e-06, rel=1e-6)
     first = np.repeat([True, True, False, False], [101, 121, 59, 33])
