@@ -211,7 +211,9 @@ def test_page_on_constant_data_sees_nothing() -> None:
     assert page_trend([1, 2, 3], np.ones((3, 4))).p == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("levels", "shape"), [([1, 2], (2, 4)), ([1, 2, 3], (3, 1)), ([1, 2], (3, 4))])
+@pytest.mark.parametrize(
+    ("levels", "shape"), [([1, 2], (2, 4)), ([1, 2, 3], (3, 1)), ([1, 2], (3, 4)), ([1, 2, 3], (4, 4))]
+)
 def test_page_refuses_too_little(levels: list[float], shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="Page"):
         page_trend(levels, np.ones(shape))

@@ -87,6 +87,12 @@ def test_p_falls_as_t_grows_and_ignores_the_sign() -> None:
     np.testing.assert_array_equal(p, p_value(-t, 8, 6))
 
 
+def test_no_difference_has_a_p_of_exactly_one() -> None:
+    for k in (1, 2, 3, 8, 30, 200):
+        for df in (0.5, 1, 2, 3, 7, 16, 40, 100, 1e4, np.inf):
+            assert p_value(0.0, k, df) == 1
+
+
 def test_extremes_give_limits_and_nan_stays() -> None:
     np.testing.assert_array_equal(p_value([np.nan, np.inf, -np.inf], 3, 5), [np.nan, 0, 0])
     assert p_value(1e5, 3, 1e5) == 0
