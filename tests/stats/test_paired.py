@@ -70,8 +70,10 @@ def test_sign_flips_need_little_memory_however_many_seeds_or_variants_there_are(
     assert peak < 80e6
 
 
-def test_a_hundred_thousand_seeds_still_have_a_thousand_patterns() -> None:
-    assert sign_flip_max_t([[*np.linspace(1, 2, 100_001)]]) == pytest.approx(1 / 1000)
+@pytest.mark.parametrize(("seeds", "patterns"), [(7_001, 14_283), (100_001, 1000)])
+def test_many_thousand_seeds_have_fewer_patterns_and_a_thousand_at_least(seeds: int, patterns: int) -> None:
+    """A hundred million signs are drawn in all."""
+    assert sign_flip_max_t([np.linspace(1, 2, seeds)]) == pytest.approx(1 / patterns)
 
 
 def test_the_sampled_patterns_are_the_same_in_every_version() -> None:
