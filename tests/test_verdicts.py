@@ -413,6 +413,18 @@ def test_four_fractions_and_three_seeds_give_a_data_curve(tmp_path: Path) -> Non
     assert "Twice the data would be expected to bring it to" in text
 
 
+def test_a_flat_data_curve_predicts_with_an_interval(tmp_path: Path) -> None:
+    rows = {
+        "f0.1": [0.85, 0.84, 0.86], "f0.2": [0.849, 0.851, 0.85], "f0.4": [0.848, 0.847, 0.85],
+        "f0.7": [0.85, 0.852, 0.848], "baseline": [0.849, 0.85, 0.851],
+    }  # fmt: skip
+    arms = [Arm(f"f{f}", {"data.fraction": f}) for f in (0.1, 0.2, 0.4, 0.7)]
+    found = reported(store(tmp_path, 3, {}, arms=arms, exact=rows), tmp_path)
+    value, low, high = found["data_curve"]["double"]
+    assert value == pytest.approx(0.15, abs=0.001)
+    assert 0.1 < low < value < high < 0.2
+
+
 def test_too_few_fractions_give_none_and_say_so(tmp_path: Path) -> None:
     arms = [Arm("f0.1", {"data.fraction": 0.1}), Arm("f0.5", {"data.fraction": 0.5})]
     found = reported(store(tmp_path, 3, {"f0.1": -0.1, "f0.5": -0.05}, arms=arms), tmp_path)

@@ -5,6 +5,7 @@ screen. The guard keeps each standard error from falling below the variant's own
 are tested on their own differences, at a Bonferroni share of alpha. No value is ever imputed.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -52,8 +53,7 @@ def compare(y: npt.ArrayLike, alpha: float = 0.05, guard: bool = True) -> Compar
     critical = dunnett.critical_value(alpha, k, pool.df) if k else _NAN
     tests = _own_tests(differences, methods, alpha) | _dunnett_tests(differences, methods, pool, k, critical, guard)
     effects = _effects(table, plan, [tests[i] for i in range(len(plan))], pool)
-    screened = pool.n > 1 and pool.complete[0] and not pool.kept[0]
-    return Comparison(alpha, describe(table[0]), effects, pool, k, critical, screened)
+    return Comparison(alpha, describe(table[0]), effects, pool, k, critical, pool.screened[0])
 
 
 def _method(i: int, table: FloatArray, d: FloatArray, pool: PooledError) -> tuple[Method, Reason | None]:
@@ -102,7 +102,7 @@ def _dunnett_tests(
     variance = np.full(len(d), 2.0 * pool.mse)
     if guard:
         variance = np.maximum(variance, d.var(axis=1, ddof=1))
-    error = np.sqrt(variance / pool.n)
+    error = np.sqrt(variance) / math.sqrt(pool.n)
     mean = d.mean(axis=1)
     t = mean / error
     columns = mean, mean - critical * error, mean + critical * error, t, dunnett.p_value(t, k, pool.df)
@@ -132,9 +132,10 @@ def _effects(
     differences = table[1:] - table[0]
     pairs = np.isfinite(differences).sum(axis=1).tolist()
     paired, flips = _sensitivity(differences, pool)
+    screened = pool.screened
     effects = []
     for i, ((method, reason), test) in enumerate(zip(plan, tests, strict=True)):
-        own, complete, kept = describe(table[i + 1]), pool.complete[i + 1], pool.kept[i + 1]
+        own = describe(table[i + 1])
         effect = Effect(
             n=own.n,
             mean=own.mean,
@@ -143,8 +144,8 @@ def _effects(
             **test._asdict(),
             method=method,
             reason=reason,
-            screened=pool.n > 1 and complete and not kept,
-            incomplete=not complete,
+            screened=screened[i + 1],
+            incomplete=not pool.complete[i + 1],
             paired_p=paired[i],
             sign_flip_p=flips[i],
         )

@@ -88,7 +88,7 @@ def _contrast(weights: npt.ArrayLike, y: npt.ArrayLike, mse: float, df: int, lev
     variance = max(size * mse, float(per_seed.var(ddof=1)))
     if variance <= size * negligible_variance(table) or (n == 2 and df < MIN_DF_TWO_SEEDS):
         return Contrast(n, estimate, *[math.nan] * 5)
-    error = math.sqrt(variance / n)
+    error = math.sqrt(variance) / math.sqrt(n)
     half, t = t_critical(level, df) * error, estimate / error
     return Contrast(n, estimate, estimate - half, estimate + half, t, t_p_value(t, df), math.nan)
 

@@ -7,6 +7,7 @@ linearised estimates (a cluster sandwich), with t on n - 1 degrees of freedom: e
 of spread along the curve as far as the curve is linear in its parameters.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +41,17 @@ class Interval:
 class PowerLaw:
     """The fitted curve error = a f^-b + c.
 
-    a and c are in units of the error, b has none; covariance is that of (a, b, c). n is the number of seeds, df the
-    degrees of freedom of t, [smallest, largest] the fractions observed. on_bound names the parameters that sit on a
-    bound of the fit: the data do not determine those, and the intervals, which take all to be free, are rough.
+    a and c are in units of the error, b has none. deviations, shape (3, n), are those of the seeds' linearised
+    estimates of (a, b, c) from their mean, divided by sqrt(n (n - 1)): deviations @ deviations.T is the covariance,
+    too ill-conditioned to predict from where a and c are nearly one parameter. n is the number of seeds, df the degrees
+    of freedom of t, [smallest, largest] the fractions observed. on_bound names the parameters that sit on a bound of
+    the fit: the data do not determine those, and the intervals, which take all to be free, are rough.
     """
 
     a: Interval
     b: Interval
     c: Interval
-    covariance: tuple[tuple[float, float, float], ...]
+    deviations: tuple[tuple[float, ...], ...]
     n: int
     df: int
     alpha: float
@@ -73,7 +76,7 @@ class PowerLaw:
         parameters = self.a.value, self.b.value, self.c.value
         at = np.array([fraction])
         gradient = _jacobian(at, *parameters)[0]
-        half = t_critical(self.alpha, self.df) * float(np.sqrt(gradient @ np.array(self.covariance) @ gradient))
+        half = t_critical(self.alpha, self.df) * float(np.linalg.norm(gradient @ np.array(self.deviations)))
         value = float(_curve(at, *parameters)[0])
         return Interval(value, value - half, value + half)
 
@@ -90,10 +93,10 @@ def fit_power_law(fractions: npt.ArrayLike, error: npt.ArrayLike, alpha: float =
     n = y.shape[1]
     mean = y.mean(axis=1)
     parameters = _least_squares(f, mean)
-    covariance = _seed_covariance(_jacobian(f, *parameters), y - _curve(f, *parameters)[:, None])
-    half = t_critical(alpha, n - 1) * np.sqrt(np.diag(covariance))
+    deviations = _seed_deviations(_jacobian(f, *parameters), y)
+    half = t_critical(alpha, n - 1) * np.linalg.norm(deviations, axis=1)
     a, b, c = (Interval(p, p - h, p + h) for p, h in zip(parameters, half.tolist(), strict=True))
-    rows = tuple((float(row[0]), float(row[1]), float(row[2])) for row in covariance)
+    rows = tuple(tuple(row) for row in deviations.tolist())
     on_bound = _on_bound(parameters, float(mean.min()))
     return PowerLaw(a, b, c, rows, n, n - 1, alpha, float(f.min()), float(f.max()), on_bound)
 
@@ -134,8 +137,8 @@ def _least_squares(f: FloatArray, mean: FloatArray) -> tuple[float, float, float
 
     grid = np.geomspace(_MIN_EXPONENT, _MAX_EXPONENT, _EXPONENTS)
     best = int(np.argmin([loss(b) for b in grid.tolist()]))
-    around = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, _EXPONENTS - 1)])
-    found = optimize.minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-12})
+    around = grid[max(best - 1, 0) : best + 2]
+    found = optimize.minimize_scalar(loss, bounds=(around[0], around[-1]), method="bounded", options={"xatol": 1e-12})
     return _given_exponent(f, mean, float(found.x))
 
 
@@ -154,8 +157,10 @@ def _on_bound(parameters: tuple[float, float, float], top: float) -> tuple[str, 
     return tuple(name for name, gap in gaps.items() if gap <= _BOUND_TOLERANCE)
 
 
-def _seed_covariance(jacobian: FloatArray, residual: FloatArray) -> FloatArray:
-    """Covariance of the mean over seeds of the linearised estimates; residual has shape (F, seeds)."""
-    n = residual.shape[1]
-    estimates = np.linalg.pinv(jacobian) @ residual
-    return np.asarray(np.cov(estimates) / n)
+def _seed_deviations(jacobian: FloatArray, y: FloatArray) -> FloatArray:
+    """Deviations of the seeds' linearised estimates, shape (3, n), whose products are the covariance of their mean.
+
+    y has shape (F, n). The curve is common to all seeds, so that only their deviations from their mean count.
+    """
+    n = y.shape[1]
+    return np.asarray(np.linalg.pinv(jacobian) @ (y - y.mean(axis=1, keepdims=True)) / math.sqrt(n * (n - 1)))

@@ -1,6 +1,7 @@
 """Paired comparisons and adjustments for many of them: t, Holm, Benjamini-Hochberg, McNemar, sign flips."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -57,7 +58,7 @@ def paired_t(difference: npt.ArrayLike, alpha: float = 0.05) -> PairedT:
     variance = float(d.var(ddof=1)) if n > 1 else 0.0
     if variance <= negligible_variance(d):
         return PairedT(n, mean, *[float("nan")] * 4)
-    error = (variance / n) ** 0.5
+    error = math.sqrt(variance) / math.sqrt(n)
     half = t_critical(alpha, n - 1) * error
     return PairedT(n, mean, mean - half, mean + half, mean / error, t_p_value(mean / error, n - 1))
 
@@ -159,7 +160,7 @@ def _sign_patterns(n: int, variants: int) -> Iterator[FloatArray]:
 
     Turning all signs leaves |t| as it is, so that of the exact ones the first sign is fixed.
     """
-    batch = max(1, _FLIP_BATCH // max(n, variants))
+    batch = math.ceil(_FLIP_BATCH / max(n, variants))
     if n <= _EXACT_FLIP_SEEDS:
         every = np.array([(1.0, *rest) for rest in itertools.product((1.0, -1.0), repeat=n - 1)])
         yield from (every[i : i + batch] for i in range(0, len(every), batch))

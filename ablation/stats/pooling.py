@@ -32,6 +32,11 @@ class PooledError:
         """Seeds in the complete block."""
         return sum(self.seeds)
 
+    @property
+    def screened(self) -> tuple[bool, ...]:
+        """Marks the complete rows that did not pass the screen; none under a single seed, where nothing is screened."""
+        return tuple(self.n > 1 and row and not kept for row, kept in zip(self.complete, self.kept, strict=True))
+
 
 @lru_cache(maxsize=1024)
 def cochran_critical_value(groups: int, n: int, alpha: float = SCREEN_ALPHA) -> float:
@@ -55,7 +60,8 @@ def screen(y: FloatArray, alpha: float = SCREEN_ALPHA) -> BoolArray:
     kept = np.ones(len(y), dtype=np.bool_)
     groups = len(y)
     while groups >= 3:
-        largest = int(np.argmax(np.where(kept, variance, -1.0)))
+        rows = np.flatnonzero(kept)
+        largest = rows[np.argmax(variance[rows])]
         total = float(variance[kept].sum())
         if variance[largest] <= total * cochran_critical_value(groups, y.shape[1], alpha):
             break
@@ -65,10 +71,13 @@ def screen(y: FloatArray, alpha: float = SCREEN_ALPHA) -> BoolArray:
 
 
 def block_mse(y: FloatArray) -> tuple[float, int]:
-    """Mean square of the double-centred residuals of complete y, shape (groups, n), and its (groups-1)(n-1) df."""
-    df = (y.shape[0] - 1) * (y.shape[1] - 1)
-    if df == 0:
+    """Mean square of the double-centred residuals of complete y, shape (groups, n), and its (groups-1)(n-1) df.
+
+    NaN and 0 with fewer than two groups or two values in each.
+    """
+    if min(y.shape) < 2:
         return float("nan"), 0
+    df = (y.shape[0] - 1) * (y.shape[1] - 1)
     residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
     return float(np.sum(residual**2) / df), df
 
@@ -84,7 +93,7 @@ def pooled_error(y: npt.ArrayLike) -> PooledError:
     kept = np.zeros(len(table), dtype=np.bool_)
     if seeds.sum() >= 2:
         kept[rows] = screen(table[np.ix_(rows, seeds)])
-    mse, df = block_mse(table[np.ix_(kept, seeds)]) if kept.any() else (float("nan"), 0)
+    mse, df = block_mse(table[np.ix_(kept, seeds)])
     return PooledError(mse, df, tuple(seeds.tolist()), tuple(rows.tolist()), tuple(kept.tolist()))
 
 
@@ -93,17 +102,13 @@ def complete_block(present: BoolArray) -> tuple[BoolArray, BoolArray]:
 
     present has shape (variants, seeds). The seeds of the block are those that some variant shares with the baseline
     (row 0), its rows are all the variants that have every one of them. Ties go to more seeds, then to the earlier
-    variant. Returns masks over variants and over seeds, both all False when the baseline shares no seed with anyone.
+    seeds. Returns masks over variants and over seeds, both all False when the baseline shares no seed with anyone.
     """
     shared = present & present[0]
-    best = np.zeros(len(present), dtype=np.bool_), np.zeros(present.shape[1], dtype=np.bool_)
-    best_score = (-1, 0)
-    for seeds in np.unique(shared, axis=0)[::-1]:
-        if not seeds.any():
-            continue
-        rows = shared[:, seeds].all(axis=1)
-        n = int(seeds.sum())
-        score = ((int(rows.sum()) - 1) * (n - 1), n)
-        if score > best_score:
-            best, best_score = (rows, seeds), score
-    return best
+    blocks = ((shared[:, seeds].all(axis=1), seeds) for seeds in np.unique(shared, axis=0)[::-1] if seeds.any())
+
+    def size(block: tuple[BoolArray, BoolArray]) -> tuple[int, int]:
+        rows, seeds = (int(mask.sum()) for mask in block)
+        return (rows - 1) * (seeds - 1), seeds
+
+    return max(blocks, key=size, default=(np.zeros_like(present[:, 0]), np.zeros_like(present[0])))

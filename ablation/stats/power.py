@@ -7,6 +7,7 @@ mean difference, so that power is a double integral. Screening, which drops a gr
 hundred, is left out of account.
 """
 
+import bisect
 import math
 
 import numpy as np
@@ -49,7 +50,7 @@ def smallest_detectable_effect(n: int, k: int, alpha: float = 0.05, target: floa
     high = 4.0
     while _power(high, n, k, alpha) < target:
         high *= 2.0
-    shift = optimize.brentq(lambda x: _power(x, n, k, alpha) - target, 0.0, high, xtol=1e-10)
+    shift = optimize.brentq(lambda x: _power(x, n, k, alpha) - target, 0.0, high)
     return float(shift) / math.sqrt(n / 2.0)
 
 
@@ -58,18 +59,11 @@ def seeds_for(effect: float, k: int, alpha: float = 0.05, target: float = 0.8) -
 
     Raises ValueError for an effect that is not positive or needs more than 100,000 seeds.
     """
-    low, high = 1, 2
-    while not smallest_detectable_effect(high, k, alpha, target) <= effect:
-        low, high = high, 2 * high
-        if not effect > 0 or low > _MOST_SEEDS:
-            raise ValueError(f"no practical number of seeds detects an effect of {effect} residual SDs")
-    while high - low > 1:
-        middle = (low + high) // 2
-        if smallest_detectable_effect(middle, k, alpha, target) <= effect:
-            high = middle
-        else:
-            low = middle
-    return high
+    numbers = range(2, _MOST_SEEDS + 1)
+    fewest = bisect.bisect_left(numbers, True, key=lambda n: smallest_detectable_effect(n, k, alpha, target) <= effect)
+    if fewest == len(numbers):
+        raise ValueError(f"no practical number of seeds detects an effect of {effect} residual SDs")
+    return numbers[fewest]
 
 
 def seeds_to_halve(n: int, k: int, alpha: float = 0.05, target: float = 0.8) -> int:
@@ -92,7 +86,7 @@ def _check(n: int, k: int, alpha: float) -> None:
 def _power(shift: float, n: int, k: int, alpha: float) -> float:
     """P(|N(shift, 1)| > critical sqrt(factor T/df)), averaged over the guard's factor and over T."""
     df = k * (n - 1)
-    scale, weight = dunnett.log_chi_nodes(df)
+    scale, weight = dunnett.log_chi_nodes(df, 0.0)
     factor, probability = _guard_factors(n, k)
     bar = dunnett.critical_value(alpha, k, df) * np.multiply.outer(np.sqrt(factor), scale)
     beyond = special.ndtr(shift - bar) + special.ndtr(-shift - bar)

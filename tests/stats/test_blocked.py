@@ -222,7 +222,11 @@ def test_an_unstable_baseline_is_named_with_two_seeds_and_beside_an_incomplete_v
     y = noise(7, 2)
     y[0] = [50.0, 1000.0]
     assert compare(y).baseline_screened
+    assert not any(effect.screened for effect in compare(y).effects)
     assert not compare(noise(7, 2)).baseline_screened
+    y = noise(7, 2)
+    y[3] = [50.0, 1000.0]
+    assert [effect.screened for effect in compare(y).effects] == [False, False, True, False, False, False]
     y = noise(7, 5)
     y[0], y[1, 2] = 90 + 80 * np.random.default_rng(7).normal(size=5), NAN
     result = compare(y)

@@ -61,7 +61,8 @@ def test_two_seeds_without_four_degrees_of_freedom_make_no_claim() -> None:
 
 
 def test_no_variation_at_all_makes_no_claim() -> None:
-    assert math.isnan(interactions([np.full((4, 3), 0.1)], 0.0, 9)[0].p)
+    for value in (0.1, 0.0):
+        assert math.isnan(interactions([np.full((4, 3), value)], 0.0, 9)[0].p)
 
 
 def test_an_error_of_zero_leaves_the_contrasts_own_and_one_degree_of_freedom_is_enough() -> None:
@@ -106,6 +107,18 @@ def test_a_family_has_a_level() -> None:
     for alpha in (0.0, 1.0):
         with pytest.raises(ValueError, match="alpha"):
             contrast_family([], 1.0, 5, alpha)
+
+
+def test_the_level_of_a_family_is_five_per_cent_unless_asked_otherwise() -> None:
+    y, x = cells(0.0, 5), [0.0, 1.0, 2.0, 4.0]
+    assert contrast_family([(x, y)], 0.01, 9) == contrast_family([(x, y)], 0.01, 9, 0.05)
+    assert interactions([y], 0.01, 9) == interactions([y], 0.01, 9, 0.05)
+    assert trends([(x, y)], 0.01, 9) == trends([(x, y)], 0.01, 9, 0.05)
+
+
+def test_levels_that_only_rounding_sets_apart_have_no_curve() -> None:
+    for x in ([0.0, 0.3, 0.1 + 0.2], [0.0, 1.0, 1.0 + 3e-13]):
+        assert len(orthogonal_weights(x)) == 1
 
 
 def test_an_empty_family_is_empty() -> None:
@@ -179,6 +192,14 @@ def test_page_has_the_statistic_and_p_of_the_documented_example() -> None:
     assert result.p == pytest.approx(2 * 0.00181912, abs=1e-8)
 
 
+def test_page_has_no_p_above_one_where_the_seeds_contradict_each_other() -> None:
+    """Of the 36 pairs of orders, L is at its mean of 24 in some: either side has more than half of them."""
+    result = page_trend([1, 2, 3], [[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]])
+    assert result.p_rise == pytest.approx(result.p_fall)
+    assert result.p_rise > 0.5
+    assert result.p == 1
+
+
 def test_page_follows_the_levels_and_not_the_rows() -> None:
     turned = page_trend([3, 1, 2], PAGE_EXAMPLE.T[[2, 0, 1]])
     assert turned == page_trend([1, 2, 3], PAGE_EXAMPLE.T)
@@ -190,7 +211,9 @@ def test_page_on_constant_data_sees_nothing() -> None:
     assert page_trend([1, 2, 3], np.ones((3, 4))).p == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("levels", "shape"), [([1, 2], (2, 4)), ([1, 2, 3], (3, 1)), ([1, 2], (3, 4))])
+@pytest.mark.parametrize(
+    ("levels", "shape"), [([1, 2], (2, 4)), ([1, 2, 3], (3, 1)), ([1, 2], (3, 4)), ([1, 2, 3], (4, 4))]
+)
 def test_page_refuses_too_little(levels: list[float], shape: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="Page"):
         page_trend(levels, np.ones(shape))

@@ -53,6 +53,8 @@ def test_intervals_are_those_of_the_linearised_estimates_of_each_seed() -> None:
     estimates = np.stack([found + np.linalg.lstsq(gradient(f), own - curve(found, f), rcond=None)[0] for own in y.T])
     bar = stats.t.isf(alpha / 2, 5)
     expected = estimates.std(axis=0, ddof=1) / math.sqrt(6)
+    deviations = np.array(fit.deviations)
+    np.testing.assert_allclose(deviations @ deviations.T, np.cov(estimates.T) / 6, rtol=1e-5)
     for interval, error in zip((fit.a, fit.b, fit.c), expected, strict=True):
         assert interval.high - interval.value == pytest.approx(bar * error, rel=1e-5)
         assert interval.value - interval.low == pytest.approx(bar * error, rel=1e-5)
@@ -143,6 +145,38 @@ def test_a_curve_without_floor_says_that_c_sits_on_its_bound() -> None:
 def test_a_flat_curve_says_that_nothing_is_determined() -> None:
     flat = np.full((5, 3), 0.2) + np.array([0.0, 0.01, -0.01])
     assert fit_power_law(FRACTIONS, flat).on_bound != ()
+
+
+def test_the_level_is_five_per_cent_unless_asked_otherwise_and_lies_between_zero_and_one() -> None:
+    assert fit_power_law(FRACTIONS, runs()) == fit_power_law(FRACTIONS, runs(), 0.05)
+    for alpha in (0.0, 1.0):
+        with pytest.raises(ValueError, match="alpha"):
+            fit_power_law(FRACTIONS, runs(), alpha)
+
+
+def test_extrapolation_stops_at_twice_the_largest_fraction_that_was_trained() -> None:
+    fit = fit_power_law(FRACTIONS[:4], runs()[:4])
+    assert fit.predict(1.6).value > 0
+    with pytest.raises(ValueError, match=r"from 0.01 to 1.6, not at 1.7"):
+        fit.predict(1.7)
+
+
+def test_the_prediction_of_a_flat_curve_is_that_of_its_limit_a_parabola_in_the_log_of_the_fraction() -> None:
+    """At b = 0 the gradient spans 1, log f and its square: a and c are undetermined, the error at a fraction is not."""
+    log, at_bound = np.log(FRACTIONS), 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        y = 0.2 + 0.01 * (rng.normal(size=(5, 4)) + rng.normal(size=4))
+        fit = fit_power_law(FRACTIONS, y)
+        at_bound += fit.b.value < 1e-5 and fit.a.value > 1e-3
+        for fraction in (0.01, 0.3, 2.0):
+            found = fit.predict(fraction)
+            assert 0 < found.high - found.low < 1
+            if fit.b.value < 1e-5 and fit.a.value > 1e-3:
+                limit = [np.polyval(np.polyfit(log, own, 2), math.log(fraction)) for own in y.T]
+                expected = stats.t.isf(0.025, 3) * np.std(limit, ddof=1) / 2
+                assert found.high - found.value == pytest.approx(expected, rel=0.02)
+    assert at_bound >= 3
 
 
 def test_extrapolation_stops_at_twice_the_data() -> None:

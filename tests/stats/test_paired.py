@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,12 +53,38 @@ def test_up_to_fourteen_seeds_every_sign_pattern_is_counted_and_ties_are_kept(n:
     np.testing.assert_allclose(sign_flip_max_t([0.1 * whole]), [expected], rtol=1e-12)
 
 
-def test_a_family_too_large_for_one_batch_has_the_same_p() -> None:
-    d = np.random.default_rng(4).normal(0.3, 1, size=(3, 14))
+@pytest.mark.parametrize("n", [14, 20])
+def test_a_family_too_large_for_one_batch_has_the_same_p(n: int) -> None:
+    d = np.random.default_rng(4).normal(0.3, 1, size=(3, n))
     np.testing.assert_array_equal(sign_flip_max_t(np.tile(d, (100, 1))), np.tile(sign_flip_max_t(d), 100))
 
 
-@pytest.mark.parametrize(("d", "n", "mean"), [([], 0, math.nan), ([2.0], 1, 2.0), ([0.5, 0.5, 0.5], 3, 0.5)])
+@pytest.mark.parametrize("shape", [(1, 600), (3000, 14)])
+def test_sign_flips_need_little_memory_however_many_seeds_or_variants_there_are(shape: tuple[int, int]) -> None:
+    """All patterns of 600 seeds take 96 MB, the sums of all patterns for 3,000 variants 197 MB."""
+    d = np.random.default_rng(0).normal(size=shape)
+    tracemalloc.start()
+    sign_flip_max_t(d)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80e6
+
+
+@pytest.mark.parametrize(("seeds", "patterns"), [(7_001, 14_283), (100_001, 1000)])
+def test_many_thousand_seeds_have_fewer_patterns_and_a_thousand_at_least(seeds: int, patterns: int) -> None:
+    """A hundred million signs are drawn in all."""
+    assert sign_flip_max_t([np.linspace(1, 2, seeds)]) == pytest.approx(1 / patterns)
+
+
+def test_the_sampled_patterns_are_the_same_in_every_version() -> None:
+    """The report of stored results keeps its p-values."""
+    assert sign_flip_max_t([DARWIN]) == pytest.approx(1035 / 20_000)
+
+
+@pytest.mark.parametrize(
+    ("d", "n", "mean"),
+    [([], 0, math.nan), ([2.0], 1, 2.0), ([0.5, 0.5, 0.5], 3, 0.5), ([0.0, 0.0], 2, 0.0)],
+)
 def test_paired_t_without_spread_makes_no_claim(d: list[float], n: int, mean: float) -> None:
     result = paired_t(d)
     assert result.n == n
@@ -87,7 +114,7 @@ def test_undefined_p_values_are_outside_the_family(adjust) -> None:  # type: ign
 
 
 @pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
-@pytest.mark.parametrize("p", [[1.2], [-0.1], [[0.5]]])
+@pytest.mark.parametrize("p", [[1.2], [-0.1], [[0.5]], [0.5, 1.2], [math.nan, -0.1]])
 def test_other_than_p_values_are_refused(adjust, p) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match="p-values"):
         adjust(p)
@@ -105,6 +132,13 @@ def test_two_seeds_have_a_paired_t_test_with_one_degree_of_freedom() -> None:
     assert (result.n, result.difference, result.t) == (2, 2.0, pytest.approx(2.0))
     assert result.p == pytest.approx(1 - 2 * math.atan(2) / math.pi)
     assert result.high - 2 == pytest.approx(math.tan(math.pi * 0.475))
+
+
+def test_the_smallest_numbers_have_a_standard_error_above_zero() -> None:
+    """Their variance is the smallest float; a third of it is zero."""
+    result = paired_t([-2e-162, 0.0, 2e-162])
+    assert (result.t, result.p) == (0, pytest.approx(1))
+    assert result.low < 0 < result.high
 
 
 def test_mcnemar_has_the_exact_p_of_the_reference_table() -> None:

@@ -29,6 +29,12 @@ def test_screening_goes_on_but_never_below_two_groups() -> None:
     assert screen(np.random.default_rng(2).normal(size=(5, 8)) * 1e4 ** np.arange(5)[:, None]).sum() == 2
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_screening_does_not_depend_on_the_unit(unit: float) -> None:
+    y = np.random.default_rng(1).normal(size=(6, 6)) * np.array([1e8, 1, 1, 1e4, 1, 1])[:, None]
+    np.testing.assert_array_equal(screen(unit * y), screen(y))
+
+
 def test_two_groups_are_not_screened() -> None:
     assert screen(np.array([[0.0, 1e9, 5.0], [1.0, 1.1, 1.2]])).all()
 
@@ -94,11 +100,13 @@ def test_the_block_is_the_best_of_those_on_the_seeds_of_one_variant() -> None:
             np.testing.assert_array_equal(variants, present[:, seeds].all(axis=1))
 
 
-def test_a_tie_goes_to_more_seeds_and_then_to_the_earlier_variant() -> None:
+def test_a_tie_goes_to_more_seeds_and_then_to_the_earlier_seeds_whatever_the_order_of_the_variants() -> None:
     variants, seeds = complete_block(rows("xxxxx xxxxx xxx.."))
     assert (variants.tolist(), seeds.sum()) == ([True, True, False], 5)
-    variants, seeds = complete_block(rows("xxxx xx.. ..xx"))
-    assert variants.tolist() == [True, True, False]
+    for table, kept in (("xxxx xx.. ..xx", [True, True, False]), ("xxxx ..xx xx..", [True, False, True])):
+        variants, seeds = complete_block(rows(table))
+        assert variants.tolist() == kept
+        assert seeds.tolist() == [True, True, False, False]
 
 
 def test_two_seeds_are_screened_and_pooled() -> None:

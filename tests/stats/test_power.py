@@ -91,6 +91,13 @@ def test_seeds_for_an_effect_is_the_first_number_that_detects_it() -> None:
     assert type(seeds_for(2.6, 8)) is int
 
 
+def test_a_hundred_thousand_seeds_are_the_most() -> None:
+    effect = smallest_detectable_effect(100_000, 8)
+    assert seeds_for(effect, 8) == 100_000
+    with pytest.raises(ValueError, match="practical"):
+        seeds_for(effect * (1 - 1e-9), 8)
+
+
 def test_the_level_is_five_per_cent_and_the_power_eighty_unless_asked_otherwise() -> None:
     assert detection_power(2.0, 4, 3) == detection_power(2.0, 4, 3, 0.05)
     assert smallest_detectable_effect(4, 3) == smallest_detectable_effect(4, 3, 0.05, 0.8)

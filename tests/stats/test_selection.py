@@ -48,6 +48,7 @@ def test_the_best_of_many_equals_agrees_with_adaptive_integration(m: int) -> Non
 def test_a_clear_winner_is_hardly_flattered() -> None:
     assert winner_optimism([0.0, 100.0, 3.0], 1.0) == pytest.approx(0, abs=1e-12)
     assert winner_optimism([0.5, 0.5], 0.0) == 0
+    assert winner_optimism([0.0, 1.0], 1e-200) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.6, 2.0])

@@ -64,6 +64,7 @@ def test_the_intervals_of_the_shares_are_one_family_and_that_of_the_total_is_ano
     error = [np.sqrt(4.0 * 4 * 0.25 / 6)] * 2 + [np.sqrt(4.0 * 2 / 6)]
     bars = [stats.t.isf(alpha / 2, 20) for alpha in (0.025, 0.025, 0.05)]
     np.testing.assert_allclose(widths, [2 * bar * e for bar, e in zip(bars, error, strict=True)])
+    assert result == shapley_shares(y, 4.0, 20, 0.05)
     assert strict.total.high - strict.total.low == pytest.approx(2 * bars[0] * error[2])
 
 
