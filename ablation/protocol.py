@@ -63,10 +63,19 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Accelerator:
+    """A CUDA device as torch names it (`cuda:0`), its model (`NVIDIA A100-SXM4-40GB`), and its memory in bytes."""
+
+    device: str
+    model: str
+    memory: int
+
+
+@dataclass(frozen=True)
 class Hello:
     """A worker is ready: the accelerators that it can use, and why it cannot use others that the machine has."""
 
-    accelerators: tuple[str, ...]
+    accelerators: tuple[Accelerator, ...]
     unusable: tuple[str, ...] = ()
 
 
@@ -121,11 +130,22 @@ class Tried:
 class Probe:
     """Asks how long a run would take on its device, from a few steps, or from all that `least` seconds allow.
 
-    Nothing of it is kept.
+    Nothing of it is kept. With `together`, the worker answers `Warm` after its first steps and measures after `Go`.
     """
 
     task: Task
     least: float = 0.0
+    together: bool = False
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A worker has warmed up for a probe and waits until all that take part have."""
+
+
+@dataclass(frozen=True)
+class Go:
+    """Asks a worker that has warmed up to measure now."""
 
 
 @dataclass(frozen=True)

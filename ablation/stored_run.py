@@ -146,15 +146,15 @@ def _wrong_selection(record: RunRecord, rows: Sequence[EpochRow]) -> str:
     return ""
 
 
-def finished_runs(runs: Sequence[Run], store: Store) -> set[str]:
-    """The keys of the runs that are finished on disk and undamaged.
+def finished_runs(runs: Sequence[Run], store: Store) -> dict[str, RunRecord]:
+    """The records of the runs that are finished on disk and undamaged, by their keys.
 
     Raises UserError for files of another schema version.
     """
     there = store.finished(run.folder for run in runs)
     distinct = {run.key: run for run in runs if run.folder in there}
     found = ((key, read_run(store.run(run.folder), Identity.of(run))) for key, run in distinct.items())
-    return {key for key, stored in found if stored.record}
+    return {key: stored.record for key, stored in found if stored.record}
 
 
 def set_damage_aside(run: StoredRun) -> str:

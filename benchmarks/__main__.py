@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ablation import __version__
 from ablation.runner.places import available_cores
-from ablation.train.device import describe, open_device
+from ablation.train.device import describe
 from benchmarks import loop, memory, operations, profile, studies
 from benchmarks.rows import Part, table
 
@@ -95,7 +95,7 @@ def _scale(quick: bool) -> Part:
 def _head(quick: bool, rivals: dict[str, str]) -> list[str]:
     """What was measured on, with what, and when."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    _, processor = describe(open_device("cpu"))
+    _, processor = describe("cpu")
     ours = [f"ablation {__version__}", f"Python {platform.python_version()}", f"torch {version('torch')}"]
     others = [f"{name} {number}" for name, number in rivals.items() if name != "torch"]
     return [

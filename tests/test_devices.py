@@ -59,7 +59,7 @@ def test_workers_are_spread_over_the_devices_in_turn() -> None:
         ([Probed(10.0)], [Probed(19.0)] * 2, False),
         ([Probed(10.0)], [Probed(11.0), None], False),
         ([Probed(10.0)], [Probed(11.0), Probed(None, "out of memory")], False),
-        ([Probed(10.0)], [Probed(11.0), Probed(11.0, memory=0.95)], False),
+        ([Probed(10.0)], [Probed(11.0), Probed(11.0, memory=0.85)], False),
     ],
     ids=["one works", "faster", "hardly faster", "one died", "one failed", "memory nearly full"],
 )
@@ -190,7 +190,7 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
         data = pool.prepare(Prepare(runs[0].recipe.data, runs[0].data_fingerprint, store.data.resolve()), print)
         tasks = [Task(run, store.run(run.folder).path.resolve(), data, "cpu", 1) for run in runs]
         assert pool.places == ["cuda:0", "cuda:2"]
-        pool.settle(tasks[0])
+        pool.settle(tasks[0], len(tasks))
         assert pool.places in (["cuda:0", "cuda:2"] * count for count in (1, 2, 4, 8))
         assert {place: worker.device for place, worker in pool._workers.items()}.items() <= dict(
             enumerate(pool.places)

@@ -28,6 +28,7 @@ _MARKS = {
     "augmented_validation": "validation images changed",
     "leaked_normalisation": "normalisation leaked",
     "duplicate_images": "duplicate images",
+    "mixed_settings": "mixed hardware",
 }
 """The warnings that are shown in the row of their variant; missing and diverged runs are described there anyway."""
 

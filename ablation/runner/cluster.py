@@ -111,6 +111,7 @@ class RayPool:
         if device == "cuda" and not gpus:
             raise UserError("--device cuda: no node of the cluster has a GPU free to Ray", "`ray status` shows them")
         self._device = "cuda:0" if gpus else "cpu"  # Ray shows an actor no GPU but its own
+        self.models: tuple[str, ...] = () if gpus else ("cpu",)
         self.unusable: tuple[str, ...] = ()  # each node says which GPUs it has; only what Ray counts is used
         self._wanted = on_gpu if gpus else {"CPU": float(self._threads)}
         self._most = None if gpus else per_device
@@ -149,7 +150,7 @@ class RayPool:
         assert self._local is not None
         return self._local.weigh(request)
 
-    def settle(self, longest: Task) -> None:
+    def settle(self, longest: Task, runs: int) -> None:
         """How many actors share a GPU is said by `--per-device`; nothing is probed on a cluster."""
 
     def submit(self, task: Task) -> None:

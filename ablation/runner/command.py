@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,18 @@ from ablation.plan import Plan, Run, slug
 from ablation.registry import suggestion
 from ablation.runner.code import announce_code
 from ablation.runner.local import LocalPool
-from ablation.runner.study import MOST_ATTEMPTS, Outcome, given_up, plan_study, prepare_data, still_to_do, train_runs
+from ablation.runner.study import (
+    MOST_ATTEMPTS,
+    Outcome,
+    given_up,
+    plan_study,
+    prepare_data,
+    still_to_do,
+    train_runs,
+    without,
+)
 from ablation.store import Store, set_aside, write_record, writing
+from ablation.stored_run import finished_runs
 from ablation.study import Study
 from ablation.words import plural
 
@@ -50,7 +61,8 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
         store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
     write_record(store.study_file(manifest.folder), manifest.to_json())
     announce_code(plan, store.study_file(manifest.folder).parent, console)
-    todo = still_to_do(runs, store)
+    finished = finished_runs(runs, store)
+    todo = without(runs, finished)
     distinct = len({run.key for run in runs})
     done = distinct - len(todo)
     resting = {} if options.retry else {run.key: run for run in given_up(todo, store)}
@@ -66,9 +78,12 @@ def run_study(study: Study, options: argparse.Namespace) -> int:
     if not todo:
         console.print(f"nothing left to train; {following}")
         return 2 if resting else 0
-    with _open_pool(options) as pool:
+    trained_on = {record.environment.device for record in finished.values()}
+    with _open_pool(options, trained_on) as pool:
         for reason in pool.unusable:
             console.print(f"[yellow]not used: {escape(reason)}[/]")
+        if trained_on.isdisjoint(pool.models) and trained_on and pool.models:
+            _announce_other_device(trained_on, pool.models, console)
         data = prepare_data(todo, store, pool, Preparer(console))
         workers = min(len(todo), len(pool.places))
         progress = StudyProgress(console, study.name, len(todo) + done, done, todo, workers)
@@ -123,7 +138,16 @@ def _announce_retraining(runs: list[Run], store: Store, console: Console) -> Non
         console.print(f"[yellow]{what} trained again[/]: {'; '.join(why)}, so their weights change")
 
 
-def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
+def _announce_other_device(before: Collection[str], now: Collection[str], console: Console) -> None:
+    """Say that a comparison of the runs to come with the finished ones is one of devices too."""
+    was, will_be = (escape(", ".join(sorted(models))) for models in (before, now))
+    console.print(
+        f"[yellow]notice[/]   the finished runs were trained on {was}, the others will be on {will_be}: devices give "
+        "different bits, and the report warns where a comparison mixes them"
+    )
+
+
+def _open_pool(options: argparse.Namespace, trained_on: Collection[str]) -> LocalPool | RayPool:
     """The workers that `--backend` asks for."""
     if options.backend == "ray":
         from ablation.runner.cluster import RayPool
@@ -131,7 +155,7 @@ def _open_pool(options: argparse.Namespace) -> LocalPool | RayPool:
         return RayPool(options.address, options.device, options.per_device, options.threads, options.hang_after)
     if options.address:
         raise UserError("--address names a Ray cluster", "add --backend ray")
-    return LocalPool(options.device, options.per_device, options.threads, options.hang_after)
+    return LocalPool(options.device, options.per_device, options.threads, options.hang_after, trained_on)
 
 
 def _stored(store: Store, folder: str, console: Console) -> Manifest | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
@@ -22,6 +22,7 @@ from ablation.protocol import (
     Event,
     Failed,
     FailureKind,
+    Go,
     Hello,
     Prepare,
     Prepared,
@@ -33,20 +34,27 @@ from ablation.protocol import (
     Task,
     Tried,
     TryWeights,
+    Warm,
     Weigh,
     Weighed,
 )
-from ablation.runner.places import check_threads, choose_devices, default_sharing, list_places, more_pays
+from ablation.runner.places import (
+    check_threads,
+    choose_devices,
+    default_sharing,
+    list_places,
+    more_pays,
+    most_sharing,
+    of_one_model,
+)
 from ablation.runner.processes import Worker, memory_hint, worker_context
 from ablation.words import duration
 
 Request = Prepare | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""
-MOST_SHARING = 8
-"""Workers on one GPU."""
 PROBE_SECONDS = 2.0
-"""That each of several workers tries a run for, so that they all do so at the same time."""
+"""That each of several workers measures for once all have warmed up, so that they do so at the same time."""
 START_SECONDS = 60.0
 """In which a worker must have started, however short `hang_after` is."""
 PATIENCE = 0.2
@@ -58,10 +66,17 @@ class LocalPool:
 
     `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `settle` finds.
     One that says nothing for `hang_after` seconds of a request or a run is ended. `unusable` says which devices of the
-    machine are left out, and why.
+    machine are left out, and why; `auto` takes GPUs of one model only, that which runs were `trained_on` where it can.
     """
 
-    def __init__(self, device: str, per_device: int | None, threads: int, hang_after: float = math.inf) -> None:
+    def __init__(
+        self,
+        device: str,
+        per_device: int | None,
+        threads: int,
+        hang_after: float = math.inf,
+        trained_on: Collection[str] = (),
+    ) -> None:
         check_threads(threads)
         self._context = worker_context()
         self._threads = threads
@@ -73,7 +88,12 @@ class LocalPool:
             hello = self._ask(None, lambda _: None)
             assert isinstance(hello, Hello)
             self.unusable = hello.unusable
-            self._devices = choose_devices(device, hello.accelerators, hello.unusable)
+            self._devices = choose_devices(device, [each.device for each in hello.accelerators], hello.unusable)
+            if device == "auto":
+                self._devices, others = of_one_model(self._devices, hello.accelerators, trained_on)
+                self.unusable += (others,) if others else ()
+            models = {each.device: each.model for each in hello.accelerators}
+            self.models = tuple(dict.fromkeys(models.get(each, each) for each in self._devices))
             self._open = per_device is None and self._devices != ["cpu"]
             self.places = list_places(self._devices, per_device or default_sharing(self._devices, threads))
         except BaseException:
@@ -131,10 +151,13 @@ class LocalPool:
             )
         return answer.seconds
 
-    def settle(self, longest: Task) -> None:
-        """Find how many workers share a GPU, from a few steps of the longest run by 1, 2, 4, ... of them at once."""
-        count, before = 1, None
-        while self._open and count <= MOST_SHARING:
+    def settle(self, longest: Task, runs: int) -> None:
+        """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... of them at once.
+
+        Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.
+        """
+        count, before, most = 1, None, most_sharing(len(self._devices), self._threads, runs)
+        while self._open and count <= most > 1:
             found = self._probe_together(longest, count)
             if not more_pays(before, found):
                 break
@@ -221,7 +244,8 @@ class LocalPool:
 
     def _probe_together(self, task: Task, count: int) -> list[Probed | None]:
         """What each of `count` workers says of the run when all try it on the first device; None of one that failed."""
-        device, request = self._devices[0], Probe(replace(task, device=self._devices[0]), PROBE_SECONDS)
+        device = self._devices[0]
+        request = Probe(replace(task, device=device), PROBE_SECONDS, together=True)
         for place in range(count):
             if place not in self._workers or self._workers[place].device != device:
                 if place in self._workers:
@@ -229,16 +253,26 @@ class LocalPool:
                 self._workers[place] = self._start(device)
             with suppress(OSError):
                 self._workers[place].pipe.send(request)
+        answers = [self._answer_or_none(place, request) for place in range(count)]
+        for place, answer in enumerate(answers):
+            if isinstance(answer, Warm):
+                with suppress(OSError):
+                    self._workers[place].pipe.send(Go())
         found: list[Probed | None] = []
-        for place in range(count):
-            answer = None
-            with suppress(EOFError, OSError):  # it died, or fell silent
-                answer = self._answer(place, request, lambda _: None)
-            assert answer is None or isinstance(answer, Probed)
-            found.append(answer)
-            if answer is None or self._workers[place].broken:
+        for place, answer in enumerate(answers):
+            last = self._answer_or_none(place, request) if isinstance(answer, Warm) else answer
+            assert last is None or isinstance(last, Probed)
+            found.append(last)
+            if last is None or self._workers[place].broken:
                 self._renew(place)
         return found
+
+    def _answer_or_none(self, place: int, request: Request) -> object:
+        """What a worker answers to a request; None where it died or fell silent."""
+        try:
+            return self._answer(place, request, lambda _: None)
+        except (EOFError, OSError):
+            return None
 
     def _renew(self, place: int) -> str:
         """A fresh worker in the place of one that is dead, silent or broken; what the old one died of."""

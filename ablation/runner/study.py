@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,7 +39,7 @@ class Executor(Protocol):
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
     def weigh(self, request: Weigh) -> tuple[float, ...]: ...
-    def settle(self, longest: Task) -> None: ...
+    def settle(self, longest: Task, runs: int) -> None: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
@@ -69,7 +69,11 @@ def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
 
     A damaged one counts as not finished. Raises UserError for files of another schema version.
     """
-    finished = finished_runs(runs, store)
+    return without(runs, finished_runs(runs, store))
+
+
+def without(runs: Sequence[Run], finished: Collection[str]) -> list[Run]:
+    """The runs whose keys are not `finished`, each training once however many variants share it."""
     distinct = {run.key: run for run in reversed(runs) if run.key not in finished}
     return [run for run in runs if distinct.get(run.key) is run]
 
@@ -115,7 +119,7 @@ def train_runs(
     weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
     costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
     tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
-    executor.settle(tasks[max(costs, key=lambda key: costs[key])])
+    executor.settle(tasks[max(costs, key=lambda key: costs[key])], len(runs))
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(tasks[run.key])
     with _stop_on_signal(executor, outcome, on_stop):

@@ -16,8 +16,12 @@ import torch._dynamo
 import torch._inductor.config
 from torch import Tensor, nn
 
+from ablation.protocol import Accelerator
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE = 2**31 - 1
+MOST_MEMORY = 0.8
+"""Share of a GPU's memory above which cuDNN may find none for its workspace and take another algorithm."""
 _MOST_COMPILED = 256
 """Forms in which one network class is compiled: architectures, sizes of batches, frozen parts."""
 
@@ -101,15 +105,27 @@ def _fault_of_device(index: int) -> str:
     return f"({name}) has compute capability {major}.{minor}, for which this torch is not built ({', '.join(built)})"
 
 
-def _table() -> dict[str, str]:
-    """What stands in for which device: for tests, ABLATION_DEVICES=cuda:0=cpu,cuda:1=cpu makes two GPUs of the CPU."""
-    entries = [entry for entry in os.environ.get("ABLATION_DEVICES", "").split(",") if entry]
-    return dict(entry.split("=", 1) for entry in entries)
+def accelerator(name: str) -> Accelerator:
+    """What is known of a CUDA device that can be used."""
+    if name in _table():
+        return Accelerator(name, _table()[name][1], 0)
+    properties = torch.cuda.get_device_properties(name)
+    return Accelerator(name, properties.name, properties.total_memory)
+
+
+def _table() -> dict[str, tuple[str, str]]:
+    """Device -> the device of torch in its place, and its model: for tests, two GPUs that the CPU plays are
+
+    ABLATION_DEVICES=cuda:0=cpu,cuda:1=cpu, or, with models, ABLATION_DEVICES=cuda:0=cpu:A100,cuda:1=cpu:T4.
+    """
+    entries = [entry.split("=", 1) for entry in os.environ.get("ABLATION_DEVICES", "").split(",") if entry]
+    parts = {name: real.partition(":") for name, real in entries}
+    return {name: (real, model or real) for name, (real, _, model) in parts.items()}
 
 
 def open_device(name: str) -> torch.device:
     """The device `name` (`cpu`, `cuda:0`), made the current one."""
-    device = torch.device(_table().get(name, name))
+    device = torch.device(_table().get(name, (name,))[0])
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
@@ -145,6 +161,12 @@ class MemoryMeter:
                 libc.malloc_trim(0)
             self._base = _resident_mb("VmRSS")
 
+    def leave_out_others(self, network: nn.Module) -> None:
+        """Do not count what CUDA has allocated besides `network`: compiled networks of earlier runs."""
+        if self.device.type == "cuda":
+            size = sum(value.nbytes for value in (*network.parameters(), *network.buffers()))
+            self._base = (torch.cuda.memory_allocated(self.device) - size) / 2**20
+
     def reset(self) -> None:
         """Start a new peak."""
         if self.device.type == "cuda":
@@ -158,7 +180,7 @@ class MemoryMeter:
     def peak(self) -> float:
         """The peak since the last `reset`; NaN where the system does not tell."""
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**20
+            return torch.cuda.max_memory_allocated(self.device) / 2**20 - self._base
         growth = _resident_mb("VmHWM") - self._base
         return growth if self._resettable else float("nan")
 
@@ -181,6 +203,17 @@ def memory_taken(device: torch.device) -> float:
         return 0.0
     sizes = {line.partition(":")[0]: float(line.split()[1]) for line in info.read_text().splitlines()}
     return 1 - sizes["MemAvailable"] / sizes["MemTotal"]
+
+
+def nearly_full(device: torch.device) -> str:
+    """What to say of a CUDA device whose memory is so full that results may not repeat to the bit; empty elsewhere.
+
+    Where cuDNN finds no memory for its workspace, it quietly takes another algorithm, with other rounding errors.
+    """
+    taken = memory_taken(device) if device.type == "cuda" else 0.0
+    if taken <= MOST_MEMORY:
+        return ""
+    return f"the memory of its GPU was {taken:.0%} full; above {MOST_MEMORY:.0%} cuDNN may take other algorithms"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -223,10 +256,9 @@ def release_cached_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def describe(device: torch.device) -> tuple[str, str]:
-    """(name of the device, name of the host's processor)."""
-    processor = _processor()
-    return (torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"), processor
+def describe(name: str) -> tuple[str, str]:
+    """(model of the device `name`, which is `cpu` for a CPU; model of the host's processor)."""
+    return ("cpu" if name == "cpu" else accelerator(name).model), _processor()
 
 
 def _processor() -> str:

@@ -59,7 +59,10 @@ class Training:
             start.classifier, task.run, self.image, len(self.classes)
         )
         self.model = self.classifier.network
-        self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, start.input)
+        given = start.input
+        del start  # a network that was not needed, where a compiled one is kept
+        self.memory.leave_out_others(self.model)
+        self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, given)
         self.labels = images.labels[self.loader.split.val]
         self.data_summary = images.summary
         self.per_class = [
@@ -126,6 +129,19 @@ class Training:
             self.progress = Progress(**saved["progress"])
             self.progress.resumed += 1
         self.folder.keep_epochs(self.progress.epoch)
+        self._note_setting(hooks)
+
+    def _note_setting(self, hooks: Hooks) -> None:
+        """Keep what this process trains with; where epochs were trained with something else, the run says so."""
+        threads, settings = self.task.threads, self.progress.settings
+        name = device.describe(self.task.device)[0]
+        setting = f"{name}, {threads} thread{'s' * (threads > 1)}, PyTorch {torch.__version__}"
+        if setting not in settings:
+            settings.append(setting)
+        if len(settings) > 1:
+            self.checks["mixed_settings"] = f"epochs were trained on {'; then on '.join(settings)}"
+        if len(settings) > 1 and settings[-1] == setting:
+            hooks.on_notice(f"{self.checks['mixed_settings']}: the run will not repeat to the bit on either")
 
     def _epoch(self, hooks: Hooks) -> EpochRow:
         """One row of the budget: train, evaluate, write the row, save. What is written last makes it count."""
@@ -159,7 +175,15 @@ class Training:
         self.progress.diverged = not (math.isfinite(loss) and math.isfinite(result.loss))
         self.folder.append(row)
         self._save(result)
+        self._note_memory(hooks)
         return row
+
+    def _note_memory(self, hooks: Hooks) -> None:
+        """Say once that the memory of the device is nearly full."""
+        text = device.nearly_full(self.device)
+        if text and "memory_nearly_full" not in self.checks:
+            self.checks["memory_nearly_full"] = text
+            hooks.on_notice(f"{text}, so that the run may not repeat to the bit: use fewer workers (--per-device)")
 
     def train_pass(self, number: int, hooks: Hooks) -> tuple[float, float, int, float]:
         """(mean loss, accuracy, images seen, last learning rate). The device is waited for only at the end."""
@@ -288,7 +312,7 @@ class Training:
         return finetune.count_trainable(self.classifier, all(stage.freeze == "features" for stage in self.stages))
 
     def _record(self, selected: int | None, digest: str | None) -> RunRecord:
-        name, processor = device.describe(self.device)
+        name, processor = device.describe(self.task.device)
         return RunRecord(
             status="diverged" if self.progress.diverged else "finished",
             key=self.task.run.key,

@@ -24,12 +24,14 @@ STEPS = 4
 MOST_ROWS = 10_000
 
 
-def probe(task: Task, least: float = 0.0, beat: Callable[[], None] = lambda: None) -> float:
+def probe(
+    task: Task, least: float = 0.0, beat: Callable[[], None] = lambda: None, warm: Callable[[], None] = lambda: None
+) -> float:
     """Estimated seconds of a run, validation included and checkpoints left out, on the device of the task.
 
-    The steps have the run's own network and batch size; stages and frozen parts are not told apart. They go on for
-    `least` seconds; those of the first row are not counted. `beat` is called
-    at each sign of progress. Nothing is kept.
+    The steps have the run's own network and batch size; stages and frozen parts are not told apart. The first row warms
+    up: `warm` is called after it, and what follows is measured, for `least` seconds. `beat` is called at each sign of
+    progress. Nothing is kept.
     """
     recipe, labels = task.run.recipe, sources.load(task.data).labels
     parts = split(labels, recipe.data, task.run.seed)
@@ -37,11 +39,15 @@ def probe(task: Task, least: float = 0.0, beat: Callable[[], None] = lambda: Non
     short = _shortened(recipe, len(parts.train))
     validated = len(split(labels, short.data, task.run.seed).val)
     rows: list[EpochRow] = []
-    end = time.monotonic() + least
+    end = math.inf
 
     def on_epoch(row: EpochRow, _: int) -> None:
+        nonlocal end
         rows.append(row)
         beat()
+        if len(rows) == 1:
+            warm()
+            end = time.monotonic() + least
 
     hooks = Hooks(
         on_epoch=on_epoch,

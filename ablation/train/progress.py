@@ -55,6 +55,8 @@ class Progress:
     resumed: int = 0
     diverged: bool = False
     val_losses: list[float] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
+    """Device, threads and version of torch that epochs were trained with, each once and in their order."""
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 
@@ -22,9 +23,19 @@ _RECIPE = Recipe(
 )
 
 
-def warm_up(threads: int) -> None:
-    """Train a tiny network on a few random images on the CPU, in a folder that is gone afterwards."""
+def warm_up(threads: int, device: str = "cpu") -> None:
+    """Train a tiny network on a few random images, in a folder that is gone afterwards."""
     run = Run("warm-up", 0, 0, _RECIPE, "none", "none", "none")
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(run, Path(folder) / "run", sources.arrays_of(_RECIPE.data), "cpu", threads)
+        task = Task(run, Path(folder) / "run", sources.arrays_of(_RECIPE.data), device, threads)
         train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
+
+
+@functools.cache
+def warm_up_once(device: str, threads: int) -> None:
+    """Warm up on a device at its first run in this process, which makes its context and loads its libraries.
+
+    A worker has warmed up on the CPU already when it starts.
+    """
+    if device != "cpu":
+        warm_up(threads, device)

@@ -47,6 +47,7 @@ from ablation.protocol import (
     Task,
     Tried,
     TryWeights,
+    Warm,
     Weigh,
     Weighed,
 )
@@ -59,7 +60,7 @@ from ablation.train.loop import train
 from ablation.train.probe import probe
 from ablation.train.progress import Hooks
 from ablation.train.testing import evaluate_run
-from ablation.train.warmup import warm_up
+from ablation.train.warmup import warm_up, warm_up_once
 
 LOCK_PATIENCE = 2.0
 """Seconds to wait for a run that another process holds; one that was killed lets go within a moment."""
@@ -106,7 +107,8 @@ def set_up(threads: int) -> None:
 def serve(pipe: Connection) -> None:
     """Answer requests until the parent closes the pipe or dies."""
     channel = Channel(pipe)
-    channel.send(Hello(*device.accelerators()))
+    usable, unusable = device.accelerators()
+    channel.send(Hello(tuple(map(device.accelerator, usable)), unusable))
     while True:
         try:
             request = channel.receive()
@@ -165,8 +167,13 @@ def _prepare(request: Prepare, channel: Channel) -> Prepared:
 
 
 def _probe(request: Probe, channel: Channel) -> Probed:
+    def warm() -> None:
+        if request.together:
+            channel.send(Warm())
+            channel.receive()  # Go, once the others are warm too
+
     try:
-        seconds = probe(request.task, request.least, channel.beat)
+        seconds = probe(request.task, request.least, channel.beat, warm)
         return Probed(seconds, memory=device.memory_taken(device.open_device(request.task.device)))
     except (Exception, SystemExit) as error:
         if reason := device.fault(error):
@@ -263,6 +270,7 @@ def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending
         if notice := set_damage_aside(stored):
             hooks.on_notice(notice)
         tell(Started(run, task.device))
+        warm_up_once(task.device, task.threads)
         record = train(task, hooks)
         if record is None:
             return Stopped(run)

@@ -133,6 +133,14 @@ CATALOGUE = {
         "Normalisation has seen more than the training images",
         "Compute mean and deviation on the training split alone.",
     ),
+    "mixed_settings": Entry(
+        "Runs were continued on other hardware or software",
+        "Such a run repeats to the bit in none of its settings: where that matters, delete it and train it again.",
+    ),
+    "memory_nearly_full": Entry(
+        "The memory of a GPU was nearly full",
+        "Another training of the run may differ in its last bits. Use fewer workers on each GPU (--per-device).",
+    ),
     "duplicate_images": Entry(
         "The same image in training and validation",
         "Remove the duplicates before splitting: accuracy on them measures memory.",
