@@ -105,7 +105,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_run, _add_plan, _add_validate, _add_status, _add_test, _add_report, _add_list, _add_schema):
+    for add in (
+        _add_run,
+        _add_plan,
+        _add_validate,
+        _add_status,
+        _add_test,
+        _add_report,
+        _add_list,
+        _add_schema,
+        _add_doctor,
+    ):
         add(commands)
     for command in commands.choices.values():
         command.set_defaults(parser=command)
@@ -200,6 +210,13 @@ def _add_list(commands: Commands) -> None:
 def _add_schema(commands: Commands) -> None:
     schema = commands.add_parser("schema", help="print the JSON Schema of study files, for editors")
     schema.set_defaults(call=_schema)
+
+
+def _add_doctor(commands: Commands) -> None:
+    doctor = commands.add_parser("doctor", help="check whether this machine has what training needs")
+    _results_argument(doctor)
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.set_defaults(call=_doctor)
 
 
 def _stored_study_argument(parser: argparse.ArgumentParser) -> None:
@@ -407,3 +424,11 @@ def _schema(_options: argparse.Namespace) -> int:
 
     print(json.dumps(StudyFile.model_json_schema(), indent=2))
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from ablation.doctor import examine, print_findings, print_json
+
+    findings = examine(options.results)
+    (print_json if options.json else print_findings)(findings)
+    return int(any(finding.status == "problem" for finding in findings))

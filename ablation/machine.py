@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
 _UNLIMITED = 2**60
 """Bytes; version 1 of cgroups writes a number above this one where there is no limit."""
 
@@ -54,8 +57,20 @@ def memory() -> tuple[int, int]:
 
 def free_space(folder: Path) -> int:
     """Bytes that are free where `folder` is, or would be made."""
-    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
-    return shutil.disk_usage(there).free
+    return shutil.disk_usage(nearest(folder)).free
+
+
+def nearest(folder: Path) -> Path:
+    """`folder`, or the nearest one above it that exists."""
+    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+
+
+def processor() -> str:
+    """The model of the processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def open_files() -> float:
@@ -68,14 +83,24 @@ def open_files() -> float:
     return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
+def nvidia_gpus() -> list[tuple[str, str]]:
+    """(model, version of the driver) of each GPU that the NVIDIA driver shows, whatever torch makes of it."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):  # there is no driver, or it does not answer
+        return []
+    rows = (line.rpartition(",") for line in result.stdout.splitlines() if "," in line)
+    return [(model.strip(), driver.strip()) for model, _, driver in rows]
+
+
 def _cgroup_folders(controller: str) -> Iterator[Path]:
     """The folders of this process's cgroups that may limit `controller`, its own and those above it.
 
     /proc/self/cgroup has lines `0::/path` (version 2) and `4:cpu,cpuacct:/path` (version 1). In a container the path
     may be that of the host, and only the root of the mounted tree is there.
     """
-    file = Path("/proc/self/cgroup")
-    for line in file.read_text().splitlines() if file.exists() else ():
+    for line in _OWN_CGROUPS.read_text().splitlines() if _OWN_CGROUPS.exists() else ():
         _, controllers, path = line.split(":", 2)
         if controllers and controller not in controllers.split(","):
             continue

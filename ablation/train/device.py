@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-import torch._dynamo
-import torch._inductor.config
 from torch import Tensor, nn
 
+from ablation.machine import processor
 from ablation.protocol import Accelerator
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -61,6 +60,21 @@ def _glibc() -> ctypes.CDLL | None:
     return ctypes.CDLL(None)
 
 
+def versions() -> dict[str, str]:
+    """Torch, and the CUDA and cuDNN that it was built with; empty where it was built without."""
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # 91900 for 9.19.0
+    return {
+        "torch": str(torch.__version__),
+        "cuda": torch.version.cuda or "",
+        "cudnn": f"{cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}" if cudnn else "",
+    }
+
+
+def capability(name: str) -> tuple[int, int] | None:
+    """The compute capability of a CUDA device; None where the device table has another in its place."""
+    return None if name in _table() else torch.cuda.get_device_capability(name)
+
+
 def accelerators() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(the CUDA devices that this process can use, as torch names them; why it cannot use each of the others).
 
@@ -72,13 +86,14 @@ def accelerators() -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not count:
         return (), ()
     if not torch.cuda.is_available():
-        return (), (f"{count} CUDA devices are visible, but {_why_unavailable()}",)
+        return (), (f"{count} CUDA devices are visible, but {why_unavailable()}",)
     faults = {index: _fault_of_device(index) for index in range(count)}
     usable = tuple(f"cuda:{index}" for index, fault in faults.items() if not fault)
     return usable, tuple(f"cuda:{index} {fault}" for index, fault in faults.items() if fault)
 
 
-def _why_unavailable() -> str:
+def why_unavailable() -> str:
+    """What CUDA says where torch finds no device that it can use."""
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
@@ -142,6 +157,9 @@ def compiled(network: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
 
     It needs a C++ compiler on a CPU, and Triton on CUDA. Where torch would quietly leave a network as it is, it raises.
     """
+    import torch._dynamo
+    import torch._inductor.config
+
     torch._dynamo.config.recompile_limit = _MOST_COMPILED
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     torch._inductor.config.compile_threads = 1  # no processes that could outlive this one
@@ -258,11 +276,4 @@ def release_cached_memory() -> None:
 
 def describe(name: str) -> tuple[str, str]:
     """(model of the device `name`, which is `cpu` for a CPU; model of the host's processor)."""
-    return ("cpu" if name == "cpu" else accelerator(name).model), _processor()
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    return ("cpu" if name == "cpu" else accelerator(name).model), processor()
