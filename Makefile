@@ -7,7 +7,7 @@ BENCH := .venv-bench
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test slow bench lint format clean
+.PHONY: demo test slow bench gpu lint format clean
 
 demo: $(VENV)/installed  ## train the smoke study on the embedded digits and write its report
 	@echo "== training 39 small networks on digits (about 1 minute on 2 cores), then writing reports/smoke/"
@@ -24,6 +24,9 @@ slow: $(VENV)/installed  ## run the longer tests
 
 bench: $(VENV)/installed $(BENCH)/installed  ## measure speed and memory against others, write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks --rivals $(BENCH)/bin/python
+
+gpu: $(VENV)/installed  ## check a machine with a GPU: bits, recovery, memory, speed; without one it says so
+	$(BIN)/python -m benchmarks.gpu
 
 lint: $(VENV)/installed  ## check style and types
 	$(BIN)/ruff check .

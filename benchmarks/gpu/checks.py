@@ -1,0 +1,260 @@
+"""The checks, each from the side of a user where that is possible: what is typed, and what comes out."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ablation.store import RunFolder
+from benchmarks.gpu.bench import ROOT, Bench, Outcome, last_lines, not_checked, passed, records, require, require_same
+from benchmarks.gpu.texts import used, write_custom, write_study
+
+NEEDS_GPU = "needs a GPU"
+FAMILIES = ("alexnet", "vgg11", "resnet18", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "mnasnet0_5",
+            "regnet_y_400mf", "shufflenet_v2_x0_5", "convnext_tiny", "swin_t", "swin_v2_t", "vit_b_16",
+            "maxvit_t")  # fmt: skip
+OWN = ("lenet5", "vgg11", "resnet9", "resnet18")
+MOST_ERROR = {"fp32": 1e-5, "bf16": 2e-2}
+"""Relative, of a convolution; TF32 has about 3e-4."""
+
+
+def machine(bench: Bench) -> Outcome:
+    """Versions, GPUs, capabilities."""
+    result = bench.ablate(bench.place("machine"), "doctor", "--json")
+    require(result.returncode == 0, last_lines(result))
+    found = {each["name"]: each["value"] for each in json.loads(result.stdout)["findings"]}
+    names = ("NVIDIA driver", "PyTorch", *bench.gpus)
+    return passed("; ".join(f"{name} {found[name]}" for name in names if name in found))
+
+
+def sharing(bench: Bench) -> Outcome:
+    """One worker and four on one GPU: the same weights."""
+    found = []
+    for workers in (1, 4):
+        place = bench.place(f"sharing {workers}")
+        write_study(place, {}, seeds=4, vary={"model.dropout": [0.0]})
+        found.append(bench.train(place, "--device", bench.gpus[0], "--per-device", str(workers)))
+    require_same(found[0], found[1], "1 and 4 workers")
+    return passed(f"{len(found[0])} runs have the same SHA-256")
+
+
+def resuming(bench: Bench) -> Outcome:
+    """Killed and resumed, with SGD, AdamW, and two stages with clipping: the same weights, and the same speed."""
+    epochs = 40
+    stages = [{"epochs": epochs // 2}, {"epochs": epochs // 2, "freeze": "features"}]
+    more: dict[str, Any] = {
+        "vary": {"optimizer": [{"name": "adamw", "lr": 0.001}]},
+        "combine": {"stages+clipping": {"train.stages": stages, "train.clip_norm": 1.0}},
+    }
+    options = ("--device", bench.gpus[0], "--per-device", "3")
+    found, speeds = [], []
+    for name in ("undisturbed", "killed"):
+        place = bench.place(name)
+        write_study(place, {"train": {"epochs": epochs, "batch_size": 64}}, **more)
+        if name == "killed":
+            bench.kill(place, 3, *options)
+        found.append(bench.train(place, *options))
+        rows = [row for path in place.glob("results/runs/*") for row in RunFolder(path).epochs()[-epochs // 4 :]]
+        speeds.append(statistics.median(row.images_per_second for row in rows))
+    resumed = [record.resumed for record in found[1].values()]
+    require(min(resumed) > 0, f"not all runs were interrupted: {resumed}")
+    require_same(found[0], found[1], "undisturbed and killed")
+    return passed(f"3 runs have the same SHA-256; speed after resuming x{speeds[1] / speeds[0]:.2f}")
+
+
+def models(bench: Bench) -> Outcome:
+    """Every kind of model trains with deterministic kernels only."""
+    place = bench.place("models")
+    names = ("lenet5", "vgg11") if bench.dry else (*OWN, *(f"torchvision:{family}" for family in FAMILIES))
+    first, *others = names
+    data = {"name": "synthetic", "shape": [3, 32, 32], "samples": 60, "validation": 0.2}
+    vary = {"model": [{"name": name} for name in others]}
+    write_study(place, {"data": data, "model": {"name": first}, "train": {"epochs": 1, "batch_size": 16}}, vary=vary)
+    found = bench.train(place, "--device", bench.gpus[0], "--per-device", "1")
+    return passed(f"{len(found)} models")
+
+
+def synchronisation(bench: Bench) -> Outcome:
+    """No step waits for the GPU."""
+    found = bench.inside("synchronisation", bench.gpus[0])
+    return passed(f"{found['steps']} steps") if found["cuda"] else not_checked(NEEDS_GPU)
+
+
+def one_gpu_each(bench: Bench) -> Outcome:
+    """Two GPUs: each worker computes on one of them only."""
+    if len(bench.gpus) < 2:
+        return not_checked("needs two GPUs")
+    place = bench.place("two GPUs")
+    write_custom(place, "pass", seeds=4)
+    bench.train(place, "--device", ",".join([bench.gpus[0], bench.gpus[1].partition(":")[2]]), "--per-device", "1")
+    found = used(place)
+    require(all(len(gpus) == 1 for gpus in found.values()), f"a worker computed on several GPUs: {found}")
+    require(len(found) > 1, "one worker trained everything")
+    gpus = set.union(*found.values())
+    if bench.dry:
+        return not_checked(NEEDS_GPU)
+    require(len(gpus) == 2, f"one GPU trained everything: {gpus}")
+    return passed(f"{len(found)} workers, one UUID each")
+
+
+def visible(bench: Bench) -> Outcome:
+    """CUDA_VISIBLE_DEVICES with the UUID of a GPU, or of a MIG slice: it is the only device, and trains."""
+    if bench.dry or not shutil.which("nvidia-smi"):
+        return not_checked(NEEDS_GPU if bench.dry else "no nvidia-smi here")
+    shown = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout
+    uuids = [line.rpartition("UUID: ")[2].rstrip(") ") for line in shown.splitlines() if "UUID: " in line]
+    slices = [uuid for uuid in uuids if uuid.startswith("MIG-")]
+    for number, uuid in enumerate([slices[0] if slices else uuids[-1]]):
+        place = bench.place(f"visible {number}")
+        write_study(place, {})
+        bench.train(place, "--device", "cuda", "--per-device", "1", CUDA_VISIBLE_DEVICES=uuid)
+    return passed("a MIG slice" if slices else "a GPU by its UUID; no MIG slice here")
+
+
+def memory(bench: Bench) -> Outcome:
+    """Too large a tensor, and a GPU that is 95 % full: the run is tried again, and the worker goes on."""
+    _out_of_memory(bench, "too large", "torch.empty(2**60, dtype=torch.uint8, device=x.device)")
+    if bench.dry:
+        return not_checked(f"too large a tensor: passed; a full GPU {NEEDS_GPU}")
+    tenth = "torch.cuda.get_device_properties(x.device).total_memory // 10"
+    with _full(bench):
+        _out_of_memory(bench, "full", f"torch.empty({tenth}, dtype=torch.uint8, device=x.device)")
+    return passed("both were tried again by the same worker, and finished")
+
+
+def _out_of_memory(bench: Bench, name: str, allocate: str) -> None:
+    place = bench.place(name)
+    write_custom(place, f"if once(): {allocate}", seeds=2)
+    result = bench.ablate(place, "run", "study.yaml", "--device", bench.gpus[0], "--per-device", "1")
+    require(result.returncode == 0 and len(records(place)) == 2, last_lines(result))
+    require("memory" in result.stdout, f"no run was out of memory: {last_lines(result)}")
+    require(len(used(place)) == 1, f"{len(used(place))} workers: the first one did not go on")
+
+
+@contextmanager
+def _full(bench: Bench) -> Iterator[None]:
+    """A GPU of which another process has taken 95 % of the memory."""
+    command = [sys.executable, "-m", "benchmarks.gpu.inside", "hold", bench.gpus[0]]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=bench.environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        require(process.stdout.readline() == "full\n", "the memory could not be taken")
+        yield
+        process.communicate()
+
+
+def broken(bench: Bench) -> Outcome:
+    """A custom model that indexes out of range: its run fails, the next ones succeed."""
+    place = bench.place("broken")
+    index = "torch.zeros(3, device=x.device)[torch.full((1,), 7, device=x.device)]"
+    write_custom(place, f"if once(): print({index})", seeds=3)
+    result = bench.ablate(place, "run", "study.yaml", "--device", bench.gpus[0], "--per-device", "1")
+    require(result.returncode == 2 and "2 runs trained, 1 failed" in result.stdout, last_lines(result))
+    require(bench.dry or len(used(place)) > 1, "the worker whose CUDA context is broken was not replaced")
+    return passed(f"1 run failed, 2 succeeded, in {len(used(place))} workers")
+
+
+def compiling(bench: Bench) -> Outcome:
+    """Both modes of train.compile, with dropout, twice: the same weights."""
+    found = []
+    modes = ["default"] if bench.dry else ["default", "reduce-overhead"]
+    for number in (1, 2):
+        place = bench.place(f"compiled {number}")
+        train = {"epochs": 2, "batch_size": 64, "compile": modes[0]}
+        more = {"vary": {"train.compile": modes[1:]}} if modes[1:] else {}
+        write_study(place, {"train": train}, seeds=1 if bench.dry else 2, **more)
+        found.append(bench.train(place, "--device", bench.gpus[0], "--per-device", "1"))
+    require_same(found[0], found[1], "the first and the second time")
+    return passed(f"{', '.join(modes)}: {len(found[0])} runs have the same SHA-256 twice")
+
+
+def numbers(bench: Bench) -> Outcome:
+    """Kernel launches of a step of ResNet-9; the error of a convolution against float64 in fp32 and bf16."""
+    found = bench.inside("numbers", bench.gpus[0])
+    for precision, most in MOST_ERROR.items():
+        require(found[precision] < most, f"{precision}: relative error {found[precision]:.1e}, not below {most:.0e}")
+    errors = f"relative error {found['fp32']:.1e} in fp32, {found['bf16']:.1e} in bf16"
+    if not found["cuda"]:
+        return not_checked(f"{errors} on the CPU; launches: {NEEDS_GPU}")
+    return passed(f"{found['launches']:.0f} launches a step; {errors}")
+
+
+def speed(bench: Bench) -> Outcome:
+    """1, 2, 4, 8 workers on a GPU, and as many as `auto` finds, without MPS and with it; Ray with two on a GPU."""
+    counts = ("1", "2", "auto") if bench.dry else ("1", "2", "4", "8", "auto")
+    times = [f"without MPS: {_time(bench, 'plain', counts)}"]
+    if control := shutil.which("nvidia-cuda-mps-control"):
+        with _mps(bench, control) as pipe:
+            times.append(f"with MPS: {_time(bench, 'MPS', counts, **pipe)}")
+    else:
+        times.append("no nvidia-cuda-mps-control here")
+    if importlib.util.find_spec("ray"):
+        times.append(f"Ray, two workers a GPU: {_ray(bench):.0f} s")
+    else:
+        times.append("Ray is not installed")
+    return not_checked(f"{NEEDS_GPU} ({'; '.join(times)})") if bench.dry else passed("; ".join(times))
+
+
+def _speed_study(place: Path, dry: bool) -> None:
+    train = {"epochs": 1 if dry else 5, "batch_size": 64}
+    data = {"name": "synthetic", "samples": 600 if dry else 6000, "validation": 0.2}
+    write_study(place, {"data": data, "train": train}, seeds=2 if dry else 8, vary={"model.dropout": [0.0]})
+
+
+def _time(bench: Bench, name: str, counts: tuple[str, ...], **extra: str) -> str:
+    """Seconds of a study by the number of workers on the first GPU. Raises FailedError where weights differ."""
+    times, found = [], []
+    for count in counts:
+        place = bench.place(f"speed {name} {count}")
+        _speed_study(place, bench.dry)
+        start = time.monotonic()
+        found.append(bench.train(place, "--device", bench.gpus[0], "--per-device", count, **extra))
+        times.append(f"{count} {time.monotonic() - start:.0f} s")
+        require_same(found[0], found[-1], f"{counts[0]} and {count} workers, {name}")
+    return ", ".join(times)
+
+
+@contextmanager
+def _mps(bench: Bench, control: str) -> Iterator[dict[str, str]]:
+    """An MPS daemon of its own: the environment of its clients."""
+    place = bench.place("mps")
+    pipe = {"CUDA_MPS_PIPE_DIRECTORY": str(place / "pipe"), "CUDA_MPS_LOG_DIRECTORY": str(place / "log")}
+    subprocess.run([control, "-d"], env=bench.environ(pipe), check=True, capture_output=True)
+    try:
+        yield pipe
+    finally:
+        subprocess.run([control], input="quit\n", text=True, env=bench.environ(pipe), check=True, capture_output=True)
+
+
+def _ray(bench: Bench) -> float:
+    place = bench.place("ray")
+    _speed_study(place, bench.dry)
+    start = time.monotonic()
+    bench.train(place, "--backend", "ray", "--device", "cpu" if bench.dry else "cuda", "--per-device", "2")
+    return time.monotonic() - start
+
+
+CHECKS: dict[str, Callable[[Bench], Outcome]] = {
+    "machine": machine,
+    "sharing": sharing,
+    "resuming": resuming,
+    "models": models,
+    "synchronisation": synchronisation,
+    "one GPU each": one_gpu_each,
+    "visible": visible,
+    "memory": memory,
+    "broken": broken,
+    "compiling": compiling,
+    "numbers": numbers,
+    "speed": speed,
+}

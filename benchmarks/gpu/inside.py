@@ -1,0 +1,115 @@
+"""`python -m benchmarks.gpu.inside CHECK DEVICE`: checks that look into a process that trains; prints JSON.
+
+Where the CPU plays the device, everything runs but what only CUDA has; `cuda` says which of both it was.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from ablation.networks import Model
+from ablation.plan import Run
+from ablation.protocol import Task
+from ablation.sections import AdamW, Crop, Flip
+from ablation.study import Recipe, Synthetic, Train
+from ablation.train import device, sources
+from ablation.train.evaluation import precision_of
+from ablation.train.loop import Training
+from ablation.train.progress import Hooks
+from ablation.train.targets import Mixup
+
+HOOKS = Hooks(lambda *_: None, lambda *_: None, lambda: False)
+RECIPE = Recipe(
+    data=Synthetic(name="synthetic", samples=400, augment=(Crop(name="crop"), Flip(name="flip"))),
+    model=Model(name="resnet9", norm="batch", dropout=0.1),
+    optimizer=AdamW(name="adamw", lr=0.001),
+    train=Train(epochs=4, batch_size=32, clip_norm=1.0),
+)
+IMAGES, CHANNELS, SIDE = 16, 64, 32
+"""Of the convolution whose error is measured."""
+
+
+@contextmanager
+def ready(name: str) -> Iterator[Training]:
+    """A run on a device whose first epoch is trained already."""
+    run = Run("check", 0, 0, RECIPE, "check", "check", "check")
+    with tempfile.TemporaryDirectory() as folder:
+        training = Training(Task(run, Path(folder) / "run", sources.arrays_of(RECIPE.data), name, 1))
+        training.train_pass(1, HOOKS)
+        yield training
+
+
+def steps(training: Training, number: int) -> int:
+    """Train the steps of an epoch, with nothing between them: how many."""
+    mixup = Mixup(0.0, 0, number, training.device)
+    count = 0
+    for images, labels in training.loader.train(training.budget, number):
+        training._step(*mixup(images, labels))
+        count += 1
+    return count
+
+
+def synchronisation(name: str) -> dict[str, Any]:
+    """Train the steps of an epoch where each wait for the GPU raises."""
+    with ready(name) as training:
+        cuda = training.device.type == "cuda"
+        if cuda:
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            count = steps(training, 2)
+        finally:
+            if cuda:
+                torch.cuda.set_sync_debug_mode("default")
+    return {"cuda": cuda, "steps": count}
+
+
+def numbers(name: str) -> dict[str, Any]:
+    """Kernel launches of a step, and relative errors of a convolution against float64, in fp32 and in bf16."""
+    with ready(name) as training:
+        where = training.device
+        activity = torch.profiler.ProfilerActivity
+        kinds = [activity.CPU, activity.CUDA] if where.type == "cuda" else [activity.CPU]
+        with torch.profiler.profile(activities=kinds) as profile:
+            count = steps(training, 2)
+            device.synchronize(where)
+    launches = sum(each.count for each in profile.key_averages() if "launchkernel" in each.key.lower())
+    stream = torch.Generator().manual_seed(0)
+    images = torch.randn(IMAGES, CHANNELS, SIDE, SIDE, generator=stream)
+    weights = torch.randn(CHANNELS, CHANNELS, 3, 3, generator=stream)
+    exact = functional.conv2d(images.double(), weights.double())
+    errors = {}
+    for precision in ("fp32", "bf16"):
+        with precision_of(precision, where):
+            found = functional.conv2d(images.to(where), weights.to(where))
+        errors[precision] = ((found.double().cpu() - exact).norm() / exact.norm()).item()
+    return {"cuda": where.type == "cuda", "launches": launches / count, **errors}
+
+
+def hold(name: str) -> dict[str, Any]:
+    """Take memory of a GPU until 95 % is full, say so, and hold it until the standard input ends."""
+    where = device.open_device(name)
+    free, total = torch.cuda.mem_get_info(where)
+    block = torch.empty(max(0, free - total // 20), dtype=torch.uint8, device=where)
+    print("full", flush=True)
+    sys.stdin.read()
+    return {"cuda": True, "bytes": block.nbytes}
+
+
+CHECKS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "synchronisation": synchronisation,
+    "numbers": numbers,
+    "hold": hold,
+}
+
+if __name__ == "__main__":
+    device.set_up_process(1)
+    print(json.dumps(CHECKS[sys.argv[1]](sys.argv[2])))
