@@ -229,7 +229,7 @@ def _mps(bench: Bench, control: str) -> Iterator[dict[str, str]]:
     """An MPS daemon of its own: the environment of its clients."""
     place = bench.place("mps")
     pipe = {"CUDA_MPS_PIPE_DIRECTORY": str(place / "pipe"), "CUDA_MPS_LOG_DIRECTORY": str(place / "log")}
-    subprocess.run([control, "-d"], env=bench.environ(pipe), check=True, capture_output=True)
+    subprocess.run([control, "-d"], env=bench.environ(pipe), check=True, capture_output=True, stdin=subprocess.DEVNULL)
     try:
         yield pipe
     finally:
