@@ -347,7 +347,15 @@ def test_a_record_of_the_test_set_that_was_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["unstable_evaluation", "augmented_validation", "leaked_normalisation", "duplicate_images"]
+    "code",
+    [
+        "unstable_evaluation",
+        "augmented_validation",
+        "leaked_normalisation",
+        "duplicate_images",
+        "mixed_settings",
+        "memory_nearly_full",
+    ],
 )
 def test_what_a_run_noticed_about_itself(tmp_path: Path, code: str) -> None:
     stored = write_study(tmp_path)

@@ -123,24 +123,30 @@ def _fault_of_device(index: int) -> str:
 def accelerator(name: str) -> Accelerator:
     """What is known of a CUDA device that can be used."""
     if name in _table():
-        return Accelerator(name, _table()[name][1], 0)
+        return Accelerator(name, _models()[name], 0)
     properties = torch.cuda.get_device_properties(name)
     return Accelerator(name, properties.name, properties.total_memory)
 
 
-def _table() -> dict[str, tuple[str, str]]:
-    """Device -> the device of torch in its place, and its model: for tests, two GPUs that the CPU plays are
+def _table() -> dict[str, str]:
+    """What stands in for which device: for tests, ABLATION_DEVICES=cuda:0=cpu,cuda:1=cpu makes two GPUs of the CPU."""
+    return {name: real for name, (real, _, _) in _entries()}
 
-    ABLATION_DEVICES=cuda:0=cpu,cuda:1=cpu, or, with models, ABLATION_DEVICES=cuda:0=cpu:A100,cuda:1=cpu:T4.
-    """
-    entries = [entry.split("=", 1) for entry in os.environ.get("ABLATION_DEVICES", "").split(",") if entry]
-    parts = {name: real.partition(":") for name, real in entries}
-    return {name: (real, model or real) for name, (real, _, model) in parts.items()}
+
+def _models() -> dict[str, str]:
+    """The models of the devices of the table: `T4` of cuda:0=cpu:T4, and `cpu` of cuda:0=cpu."""
+    return {name: model or real for name, (real, _, model) in _entries()}
+
+
+def _entries() -> Iterator[tuple[str, tuple[str, str, str]]]:
+    for entry in filter(None, os.environ.get("ABLATION_DEVICES", "").split(",")):
+        name, _, value = entry.partition("=")
+        yield name, value.partition(":")
 
 
 def open_device(name: str) -> torch.device:
     """The device `name` (`cpu`, `cuda:0`), made the current one."""
-    device = torch.device(_table().get(name, (name,))[0])
+    device = torch.device(_table().get(name, name))
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
