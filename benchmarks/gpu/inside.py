@@ -22,7 +22,6 @@ from ablation.protocol import Task
 from ablation.sections import AdamW, Crop, Flip
 from ablation.study import Recipe, Synthetic, Train
 from ablation.train import device, sources
-from ablation.train.evaluation import precision_of
 from ablation.train.loop import Training
 from ablation.train.progress import Hooks
 from ablation.train.targets import Mixup
@@ -88,7 +87,7 @@ def numbers(name: str) -> dict[str, Any]:
     exact = functional.conv2d(images.double(), weights.double())
     errors = {}
     for precision in ("fp32", "bf16"):
-        with precision_of(precision, where):
+        with torch.autocast(where.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
             found = functional.conv2d(images.to(where), weights.to(where))
         errors[precision] = ((found.double().cpu() - exact).norm() / exact.norm()).item()
     return {"cuda": where.type == "cuda", "launches": launches / count, **errors}
