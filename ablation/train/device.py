@@ -188,6 +188,8 @@ def _plain(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 def compiles_deterministically() -> bool:
     """Whether this torch can compile for CUDA without choosing kernels by how fast they are just now."""
+    import torch._inductor.config
+
     return hasattr(torch._inductor.config, "deterministic")
 
 

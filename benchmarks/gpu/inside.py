@@ -22,8 +22,8 @@ from ablation.protocol import Task
 from ablation.sections import AdamW, Crop, Flip
 from ablation.study import Recipe, Synthetic, Train
 from ablation.train import device, sources
-from ablation.train.evaluation import precision_of
 from ablation.train.loop import Training
+from ablation.train.precision import autocast, set_float32_arithmetic
 from ablation.train.progress import Hooks
 from ablation.train.targets import Mixup
 
@@ -87,8 +87,9 @@ def numbers(name: str) -> dict[str, Any]:
     weights = torch.randn(CHANNELS, CHANNELS, 3, 3, generator=stream)
     exact = functional.conv2d(images.double(), weights.double())
     errors = {}
-    for precision in ("fp32", "bf16"):
-        with precision_of(precision, where):
+    for precision in ("fp32", "tf32", "bf16", "fp16") if where.type == "cuda" else ("fp32", "bf16"):
+        set_float32_arithmetic(precision)
+        with autocast(precision, where):
             found = functional.conv2d(images.to(where), weights.to(where))
         errors[precision] = ((found.double().cpu() - exact).norm() / exact.norm()).item()
     return {"cuda": where.type == "cuda", "launches": launches / count, **errors}
