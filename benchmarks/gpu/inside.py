@@ -73,7 +73,7 @@ def synchronisation(name: str) -> dict[str, Any]:
 
 
 def numbers(name: str) -> dict[str, Any]:
-    """Kernel launches of a step, and relative errors of a convolution against float64 in each precision that the device has."""
+    """Kernel launches of a step; relative errors of a convolution against float64 in the precisions of the device."""
     with ready(name) as training:
         where = training.device
         activity = torch.profiler.ProfilerActivity
