@@ -108,7 +108,7 @@ def _differing(
     for quantity, own in amounts.items():
         first, second = _typical(own), _typical(base[quantity])
         tolerance = 0.0 if quantity in _BUDGET else TOLERANCE
-        if first > 0 and second > 0 and abs(first / second - 1) > tolerance:
+        if first > 0 and second > 0 and abs(first - second) > tolerance * second:
             yield Confound(quantity, first, second, quantity in _entailed(arm))
 
 
