@@ -91,7 +91,13 @@ def test_each_seed_has_what_its_run_came_to() -> None:
     assert (first.seed, first.status, first.accuracy, first.value) == (0, "finished", 0.9, 0.9)
     assert (first.difference, first.epochs, first.selected_epoch, first.chance) == (None, 6, 5, False)
     lost = x.runs[1]
-    assert (lost.status, lost.accuracy, lost.value, lost.epochs, lost.selected_epoch) == ("diverged", None, None, 2, None)
+    assert (lost.status, lost.accuracy, lost.value, lost.epochs, lost.selected_epoch) == (
+        "diverged",
+        None,
+        None,
+        2,
+        None,
+    )
     assert [own.difference for own in x.runs] == [pytest.approx(0.04), None, pytest.approx(0.02), None]
     assert [own.epochs for own in (*y.runs, *z.runs)] == [0, 3, 4, 1, 0, 0, 0, 5]
 
@@ -117,7 +123,13 @@ def test_facts_count_the_runs_of_the_study() -> None:
     opened = ({"time": "2026-04-01T10:00:00+00:00", "images": 10},) * 2
     analysis = described(study, records=records, openings=opened)
     facts = analysis.facts
-    assert (facts.variants, facts.seeds, facts.runs, facts.openings, facts.added_seeds) == (3, (0, 1, 2, 3), 16, 2, (3,))
+    assert (facts.variants, facts.seeds, facts.runs, facts.openings, facts.added_seeds) == (
+        3,
+        (0, 1, 2, 3),
+        16,
+        2,
+        (3,),
+    )
     assert (facts.finished, facts.diverged, facts.crashed, facts.interrupted) == (6, 3, 2, 2)
     assert (facts.missing, facts.damaged) == (2, 1)
     assert (facts.devices, facts.seconds) == (("cpu", "cuda"), 17.0)
@@ -245,7 +257,9 @@ def measured(shift: float = 0.05, seeds: int = 5, **analysis: Any) -> tuple[Resu
     y[1] += shift
     y[2] = y[3] = y[0]
     names = [own.name for own in study.arms]
-    rows = [run(name, seed, y[place, seed], val_images=360) for place, name in enumerate(names) for seed in range(seeds)]
+    rows = [
+        run(name, seed, y[place, seed], val_images=360) for place, name in enumerate(names) for seed in range(seeds)
+    ]
     records = {
         (name, seed): record(recipe=RECIPE, weights_sha256=f"{seed if name != 'x' else 9}" * 64)
         for name in names

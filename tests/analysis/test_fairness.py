@@ -23,8 +23,10 @@ from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record
         (Confound("parameters", 800, 1000, False), "20 % fewer parameters (800 against 1,000)"),
         (Confound("steps", 2000, 1000, False), "2.0 times the steps (2,000 against 1,000)"),
         (Confound("steps", 1990, 1000, False), "99 % more steps (1,990 against 1,000)"),
-        (Confound("time", 1.5, 1.2, False, 3),
-         "25 % more time per epoch (1.5 s against 1.2 s in 3 pairs of runs trained side by side)"),
+        (
+            Confound("time", 1.5, 1.2, False, 3),
+            "25 % more time per epoch (1.5 s against 1.2 s in 3 pairs of runs trained side by side)",
+        ),
         (Confound("time", 0.6, 1.2, False), "50 % less time per epoch (0.6 s against 1.2 s)"),
     ],
 )
@@ -168,7 +170,13 @@ def test_any_difference_of_budget_is_a_confound() -> None:
 
 @pytest.mark.parametrize(
     ("path", "declared"),
-    [("train.epochs", True), ("train.patience", True), ("data", True), ("model.width", False), ("train.compile", False)],
+    [
+        ("train.epochs", True),
+        ("train.patience", True),
+        ("data", True),
+        ("model.width", False),
+        ("train.compile", False),
+    ],
 )
 def test_a_budget_is_declared_by_the_changes_that_entail_it(path: str, declared: bool) -> None:
     assert [own[3] for own in confounds(epochs=5, steps=50, path=path)] == [declared] * 3
@@ -199,7 +207,9 @@ def timed(
 ) -> dict[str, list[tuple[float, float]]]:
     """Runs of these seconds an epoch, from minute to minute, all on one machine unless `fields` say otherwise."""
     study = manifest([arm(name) for name in paces])
-    epochs = [history(name, seed, seconds=[own / 2, own * 1.5]) for name, p in paces.items() for seed, own in enumerate(p)]
+    epochs = [
+        history(name, seed, seconds=[own / 2, own * 1.5]) for name, p in paces.items() for seed, own in enumerate(p)
+    ]
     records = {}
     for name, own in paces.items():
         start, end = (spans or {}).get(name, (0.0, 10.0))
@@ -258,4 +268,6 @@ def test_options_of_a_part_that_only_one_recipe_has_are_undeclared() -> None:
     base = {"model": {"width": 1}, "schedule": {"name": "step"}}
     own = {"model": {"width": 2}, "ema": {"decay": 0.9}}
     study = manifest([Arm("b", "baseline", {}, base), Arm("x", "vary", {"model.width": 2}, own)])
-    assert [found.message for found in undeclared(study)] == ["x also differs from the baseline in ema.decay, schedule.name"]
+    assert [found.message for found in undeclared(study)] == [
+        "x also differs from the baseline in ema.decay, schedule.name"
+    ]

@@ -95,7 +95,9 @@ def test_a_margin_is_named_where_it_decides() -> None:
     assert verdict({}, 0.05)[1] == "better by 2.0 [1.0, 3.0] points, yet within the margin of 5.0 points"
     assert verdict({}, 0.03)[1] == "better by 2.0 [1.0, 3.0] points"
     assert verdict({"p": 0.2}, 0.05)[1] == "equivalent: within the declared margin of 5.0 points"
-    assert verdict({"p": 0.2, "pairs": 2}, 0.05)[1] == "tentatively, equivalent: within the declared margin of 5.0 points"
+    assert (
+        verdict({"p": 0.2, "pairs": 2}, 0.05)[1] == "tentatively, equivalent: within the declared margin of 5.0 points"
+    )
 
 
 def test_where_lower_is_better_a_fall_is_better_and_its_size_positive() -> None:
@@ -130,7 +132,7 @@ def says(changes: Sequence[Effect], seeds: int = 3, unfinished: bool = False, **
 
 
 def of(name: str, own: Verdict, difference: float | None = 0.0, **fields: Any) -> Effect:
-    runs = {seed: difference for seed in range(3)}
+    runs = dict.fromkeys(range(3), difference)
     return effect(name, runs, verdict=own, difference=difference, n=3, **fields)
 
 
