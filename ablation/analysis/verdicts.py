@@ -215,7 +215,7 @@ def _networks(changes: Sequence[Effect], alpha: float) -> Iterator[str]:
     known = [own.networks_p for own in changes if own.networks_p is not None]
     differ = sum(p <= alpha for p in known)
     if known:
-        verb = "differs" if differ == 1 else "differ"
+        verb = "differ" if differ > 1 else "differs"
         of = words.plural(len(known), "trained network")
         yield f"{differ or 'none'} of {of} {verb} detectably from the baseline's"
 

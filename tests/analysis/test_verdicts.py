@@ -212,7 +212,7 @@ def test_the_headline_of_one_seed_counts_networks() -> None:
         f"{start} On validation accuracy, 2 of 3 trained networks differ detectably from the baseline's."
     )
     assert "1 of 2 trained networks differs detectably" in says(known[:2], seeds=1)
-    assert "none of 1 trained network differ detectably" in says(known[1:2], seeds=1)
+    assert "none of 1 trained network differs detectably" in says(known[1:2], seeds=1)
     assert says([of("x", "no_claim")], seeds=1) == start
 
 
