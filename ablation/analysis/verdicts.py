@@ -40,11 +40,9 @@ def judge(own: Effect, measure: Measure, alpha: float, margin: float | None) -> 
 
 
 def _inside(own: Effect, margin: float | None) -> bool:
-    return (
-        margin is not None
-        and None not in (own.low, own.high)
-        and -margin < (own.low or 0.0) <= (own.high or 0.0) < margin
-    )
+    if margin is None or own.low is None or own.high is None:
+        return False
+    return max(-own.low, own.high) < margin
 
 
 def phrase(own: Effect, verdict: Verdict, measure: Measure, alpha: float, margin: float | None, networks: bool) -> str:
@@ -64,10 +62,14 @@ def phrase(own: Effect, verdict: Verdict, measure: Measure, alpha: float, margin
 
 def _changed(own: Effect, verdict: Verdict, measure: Measure) -> str:
     hedge = "tentatively " if own.pairs == 2 else ""
-    low, high = own.low, own.high
-    size = measure.size(own.difference or 0.0).removesuffix(measure.unit)
-    interval = _sizes(low, high, own.difference or 0.0, measure)
+    size = measure.size(_moved(own)).removesuffix(measure.unit)
+    interval = _sizes(own.low, own.high, _moved(own), measure)
     return f"{hedge}{verdict} by {size}{interval}{measure.unit}{_checked(own)}"
+
+
+def _moved(own: Effect) -> float:
+    """The measured difference; 0 where there is none."""
+    return own.difference or 0.0
 
 
 def _sizes(low: float | None, high: float | None, difference: float, measure: Measure) -> str:
@@ -126,7 +128,7 @@ def headline(effects: Sequence[Effect], measure: Measure, design: Design, alpha:
         return ""
     judged = _networks(changes, alpha) if design.networks else _judged(changes, measure, design)
     parts = [*judged, *_excluded(changes, measure)]
-    largest = max(changes, key=lambda own: abs(own.difference or 0.0))
+    largest = max(changes, key=lambda own: abs(_moved(own)))
     if largest.difference and largest.verdict in ("not_detected", "equivalent", "no_claim"):
         parts.append(f"the largest measured difference is that of {_named(largest, measure)}")
     start = f"So far, on {measure.name}" if unfinished else f"On {measure.name}"
@@ -138,7 +140,7 @@ def headline(effects: Sequence[Effect], measure: Measure, design: Design, alpha:
 def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iterator[str]:
     """What was found, what was not, and what could have been found."""
     matter = _with(changes, "better", "worse")
-    hedge = "tentatively " if design.seeds == 2 and matter else ""
+    hedge = "tentatively " if design.seeds == 2 else ""
     makes = "makes" if len(matter) == 1 else "make"
     of = f"of {words.plural(len(changes), 'change')}"
     if matter:
@@ -169,7 +171,7 @@ def _with(changes: Sequence[Effect], *verdicts: Verdict) -> list[Effect]:
 
 def _listed(found: Sequence[Effect], measure: Measure) -> str:
     """The variants with their sizes, the largest difference first."""
-    shown = sorted(found, key=lambda own: -abs(own.difference or 0.0))
+    shown = sorted(found, key=lambda own: -abs(_moved(own)))
     names = [_named(own, measure) for own in shown[:_MOST_NAMED]]
     return ", ".join(names) + (f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else "")
 
@@ -177,7 +179,7 @@ def _listed(found: Sequence[Effect], measure: Measure) -> str:
 def _named(own: Effect, measure: Measure) -> str:
     """A variant with what there is to say of it, as `dropout=0.5 (better by 2.1 points)`."""
     if own.verdict in ("better", "worse"):
-        said = f"{own.verdict} by {measure.size(own.difference or 0.0)}"
+        said = f"{own.verdict} by {measure.size(_moved(own))}"
     elif own.verdict == "unstable":
         said = ", ".join([*_failures(own, measure), *_size_of_survivors(own, measure)])
     else:
@@ -213,7 +215,7 @@ def _networks(changes: Sequence[Effect], alpha: float) -> Iterator[str]:
     known = [own.networks_p for own in changes if own.networks_p is not None]
     differ = sum(p <= alpha for p in known)
     if known:
-        verb = "differs" if differ == 1 else "differ"
+        verb = "differ" if differ > 1 else "differs"
         of = words.plural(len(known), "trained network")
         yield f"{differ or 'none'} of {of} {verb} detectably from the baseline's"
 

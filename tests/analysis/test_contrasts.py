@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import ablation.stats as stats
-from ablation.analysis.contrasts import data_curve, interactions, pairs_of_changes, trends
+from ablation.analysis.contrasts import data_curve, interactions, pairs_of_changes, selection, trends
 from ablation.analysis.measure import Measure
-from ablation.analysis.types import DataCurve, Effect, Sweep, TrendTest, Verdict
-from tests.analysis.made import ACCURACY, LOSS, arm, effect, manifest, values
+from ablation.analysis.types import DataCurve, Effect, Selection, Sweep, TrendTest, Verdict
+from ablation.manifest import Arm
+from ablation.results import Results
+from tests.analysis.made import ACCURACY, LOSS, arm, effect, history, manifest, results, run, values
 
 NAN = math.nan
 STUDY = manifest(
@@ -195,3 +197,94 @@ def test_a_data_curve_needs_four_fractions_and_three_seeds_of_an_error() -> None
 def test_a_metric_that_is_no_error_has_no_data_curve() -> None:
     assert curve(measure=replace(ACCURACY, higher=False))[0] is None
     assert curve(measure=replace(LOSS, higher=True))[0] is None
+
+
+def test_errors_that_no_power_law_fits_have_no_data_curve() -> None:
+    names = ["f0", "f1", "f2", "f3"]
+    sweep = Sweep("data.fraction", "fraction", tuple(zip((0.0, 0.25, 0.5, 1.0), names, strict=True)))
+    rows = values(dict(zip(names, noise(4, 3), strict=True)))
+    assert data_curve([sweep], {name: effect(name) for name in names}, range(3), rows, ACCURACY, 0.05) is None
+
+
+def test_a_level_that_a_seed_lacks_leaves_the_seed_out_of_the_data_curve() -> None:
+    rng = np.random.default_rng(4)
+    fractions, names = np.array(FRACTIONS), ["f0", "f1", "f2", "f3"]
+    error = 0.1 * fractions[:, None] ** -0.5 + 0.05 + 0.002 * rng.normal(size=(4, 4))
+    error[1, 3] = NAN
+    error[2, 3] = 9.0
+    sweep = Sweep("data.fraction", "fraction", tuple(zip(FRACTIONS, names, strict=True)))
+    rows = values(dict(zip(names, error, strict=True)))
+    found = data_curve([sweep], {name: effect(name) for name in names}, range(4), rows, LOSS, 0.05)
+    assert found is not None
+    assert (found.n, found.miss < 0.01) == (3, True)
+
+
+def test_a_bow_of_three_levels_is_how_far_the_middle_lies_above_the_line_between_the_ends() -> None:
+    y = noise(3)
+    sweep = Sweep("model.dropout", "dropout", ((0.2, "x0"), (0.4, "x1"), (0.6, "x3")))
+    names = ["x0", "x1", "x3"]
+    rows = values(dict(zip(names, y, strict=True)))
+    (found,) = trends([sweep], by_name(names), range(4), rows, stats.compare(y))
+    mean = y.mean(axis=1)
+    assert found.rise is not None
+    assert found.bow is not None
+    assert found.rise[0] == pytest.approx(mean[2] - mean[0])
+    assert found.bow[0] == pytest.approx(mean[1] - (mean[0] + mean[2]) / 2)
+
+
+CURVES = np.random.default_rng(5).uniform(0.1, 0.9, size=(6, 8))
+
+
+def chosen(best: str = "best", curves: np.ndarray = CURVES) -> Results:
+    """Two variants of three runs, the second of which reports its last epoch; a run of it diverged."""
+    recipes = ({"train": {"select": "best"}}, {"train": {"select": best}})
+    study = manifest([Arm(name, "vary", {}, recipe) for name, recipe in zip("ab", recipes, strict=True)])
+    runs = [run(name, seed, 0.9) for name in "ab" for seed in range(3)] + [run("a", 3, status="diverged")]
+    epochs = [history("ab"[n // 3], n % 3, val_accuracy=own[np.isfinite(own)]) for n, own in enumerate(curves)]
+    shuffled = [own.sample(frac=1, random_state=0) for own in epochs]
+    return results(study, runs, [*shuffled, history("a", 3, val_accuracy=[0.1] * 8)])
+
+
+def test_choosing_the_best_epoch_is_judged_on_the_runs_that_do() -> None:
+    both, own = selection(chosen(), CURVES[:1], None, ACCURACY), selection(chosen("last"), CURVES[:1], None, ACCURACY)
+    assert (both.of_epochs, own.of_epochs, both.winner, both.of_variants) == (8, 8, None, 0)
+    assert both.epochs == stats.best_of_epochs(CURVES).expected
+    assert own.epochs == stats.best_of_epochs(CURVES[:3]).expected
+    assert selection(chosen(), CURVES[:1], None, LOSS) == Selection(None, 0, None, 0)
+    down = selection(chosen(), CURVES[:1], None, replace(ACCURACY, higher=False))
+    assert down.epochs == stats.best_of_epochs(-CURVES).expected
+
+
+def test_of_runs_of_several_lengths_the_commonest_counts() -> None:
+    short = CURVES.copy()
+    short[4:, 6:] = NAN
+    assert selection(chosen(curves=short), CURVES[:1], None, ACCURACY) == Selection(
+        stats.best_of_epochs(CURVES[:4]).expected, 8, None, 0
+    )
+    few = CURVES.copy()
+    few[:, stats.selection.MIN_EPOCHS :] = NAN
+    assert selection(chosen(curves=few), CURVES[:1], None, ACCURACY).of_epochs == stats.selection.MIN_EPOCHS
+    few[:, stats.selection.MIN_EPOCHS - 1] = NAN
+    assert selection(chosen(curves=few), CURVES[:1], None, ACCURACY) == Selection(None, 0, None, 0)
+
+
+def test_a_curve_that_is_not_finite_is_left_out() -> None:
+    infinite = CURVES.copy()
+    own = chosen()
+    own.epochs.loc[(own.epochs["variant"] == "b") & (own.epochs["epoch"] == 3), "val_accuracy"] = NAN
+    assert selection(own, infinite[:1], None, ACCURACY).epochs == stats.best_of_epochs(CURVES[:3]).expected
+
+
+def test_the_winner_is_judged_among_the_variants_that_are_pooled() -> None:
+    y = noise(4, 3)
+    y[3] += [0.5, -0.5, 0.5]
+    pool = stats.compare(y)
+    assert pool.pool.kept == (True, True, True, False)
+    nothing = results(manifest([arm("a")]), [])
+    found = selection(nothing, y, pool, ACCURACY)
+    assert found == Selection(None, 0, stats.best_of_variants(y[:3]).expected, 3)
+    assert selection(nothing, y, pool, LOSS).winner == stats.best_of_variants(-y[:3]).expected
+    assert selection(nothing, noise(2, 2), stats.compare(noise(2, 2)), ACCURACY).of_variants == 2
+    one = noise(3, 1)
+    assert selection(nothing, one, stats.compare(one), ACCURACY) == Selection(None, 0, None, 0)
+    assert selection(nothing, one, None, ACCURACY) == Selection(None, 0, None, 0)

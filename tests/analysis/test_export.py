@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ablation.analysis import DataCurve, TrendTest, describe, to_json
 from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.export import _plain
 from ablation.manifest import Arm
+from tests.analysis.made import arm, manifest, results, run
 
+OPTIONS = {"margin": None, "alpha": 0.05}
 RECIPE: dict[str, Any] = {
     "model": {"name": "lenet5", "dropout": 0.2},
     "schedule": {"name": "step", "gamma": 0.1, "at": 2},
@@ -35,3 +40,43 @@ def test_two_parts_show_only_the_options_in_which_they_differ() -> None:
     base, arm = Arm("b", "baseline", {}, RECIPE), Arm("a", "vary", {"schedule": {}}, own)
     assert describe_change(arm, base) == "schedule step (gamma 0.1) \u2192 step (gamma 0.5)"
     assert describe_change(base, base) == ""
+
+
+def test_the_analysis_in_json_has_every_figure_under_its_name() -> None:
+    study = manifest([arm("b", "baseline"), arm("x", model__dropout=0.5)], range(4))
+    values = {"b": [0.80, 0.82, 0.81, 0.83], "x": [0.85, 0.86, 0.87, 0.88]}
+    rows = [run(name, seed, own, val_images=360) for name, every in values.items() for seed, own in enumerate(every)]
+    rows[3] = run("b", 3, status="crashed")
+    opened = ({"time": "2026-04-01T10:00:00+00:00", "images": 10},)
+    analysis = describe(results(study, rows, openings=opened))
+    found = to_json(replace(analysis, looks=2), "mine")
+    assert (found["schema_version"], found["study"], found["metric"], found["direction"]) == (
+        1, "mine", "val_accuracy", "higher",
+    )  # fmt: skip
+    assert (found["unit"], found["baseline"], found["alpha"], found["margin"]) == ("share", "b", 0.05, None)
+    assert (found["looks"], found["family_wise_bound"], found["seeds"]) == (2, 0.1, [0, 1, 2, 3])
+    assert (found["verdict"], found["method"]) == (analysis.headline, analysis.method)
+    assert found["detectable"] == found["design"]["detectable"] == analysis.design.detectable
+    base, (x,) = found["baseline_runs"], found["effects"]
+    assert (base["n"], base["crashed"], base["values"]) == (3, 1, {"0": 0.80, "1": 0.82, "2": 0.81, "3": None})
+    assert (x["variant"], x["kind"], x["change"], x["pairs"]) == ("x", "vary", "dropout none \u2192 none", 3)
+    assert (x["difference"], x["values"]["3"], x["confounds"]) == (pytest.approx(0.05), 0.88, [])
+    assert [own["code"] for own in found["warnings"]] == ["baseline_missing_runs"]
+    assert found["test_set"]["images"] == 10
+    assert (found["data_curve"], found["interactions"], found["trends"]) == (None, [], [])
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_metric_of_a_loss_is_raw_and_a_test_set_that_was_not_used_is_null() -> None:
+    study = manifest([arm("b", "baseline")], analysis={"metric": "val_loss", "direction": "lower"} | OPTIONS)
+    found = to_json(describe(results(study, [run("b", 0, 0.9, val_loss=0.3)])), "mine")
+    assert (found["unit"], found["direction"], found["test_set"], found["effects"]) == ("raw", "lower", None, [])
+    curve = DataCurve((0.5, 1.0), 3, (1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), 0.1, 0.5, ())
+    trend = TrendTest("p", "n", (0.0, 1.0), (), 3, (1.0, 0.5, 1.5, 0.01), None, math.nan)
+    own = replace(describe(results(study, [run("b", 0, 0.9)])), data_curve=curve, trends=(trend,))
+    found = to_json(own, "mine")
+    assert found["data_curve"]["miss_at"] == 0.5
+    (told,) = found["trends"]
+    assert (told["rise"], told["bow"], told["page_p"]) == (
+        {"estimate": 1.0, "low": 0.5, "high": 1.5, "p": 0.01}, None, None,
+    )  # fmt: skip

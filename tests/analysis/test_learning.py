@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ablation.analysis.charts import ACCURACY as ACCURACY_CHART
+from ablation.analysis.charts import LOSS as LOSS_CHART
 from ablation.analysis.learning import (
     Course,
+    Learning,
     Span,
     _lesson,
+    courses,
     first_reached,
     fluctuation,
+    learning,
     mean_accuracy,
     milestones,
     target,
 )
+from ablation.manifest import Arm
+from tests.analysis.made import arm, history, manifest, results, run
 
 
 def course(seed: int, accuracy: Sequence[float], selected: int | None = None, best: int | None = None) -> Course:
@@ -101,3 +109,123 @@ def test_milestones_of_short_and_long_budgets(last: int, chosen: tuple[int, ...]
 def test_rounding_does_not_miss_a_target() -> None:
     assert first_reached(np.array([0.1, 0.7 + 0.1 - 1e-16, 0.9]), 0.8) == 1
     assert first_reached(np.array([0.8, 0.9]), 0.8) == 0
+
+
+def test_a_course_without_its_epochs_has_no_figures_of_them() -> None:
+    found = _lesson("a", (course(0, [0.1, 0.2, 0.3], selected=9, best=9),), (1,), None, "epoch")
+    assert (found.train, found.val, found.gap, found.best, found.after, found.fall) == (None,) * 6
+    assert (found.share, found.late, found.n) == (None, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"), [([1.0, 2.0], None), ([1.0, 2.0, 4.0], 1.5), ([1.0, 2.0, 4.0, 4.5], 1.25)]
+)
+def test_a_fluctuation_needs_three_epochs(loss: list[float], expected: float | None) -> None:
+    assert fluctuation(np.array(loss)) == expected
+
+
+def test_an_accuracy_that_is_never_reached_has_no_epoch() -> None:
+    assert first_reached(np.array([0.1, 0.2]), 0.3) is None
+    assert milestones(1) == (1,)
+    assert milestones(10**6) == (300_000, 700_000, 1_000_000)
+
+
+STEPS = {"train": {"steps": 400, "epochs": None}}
+CURVES = {("b", 0): [0.2, 0.5, 0.71, 0.79], ("b", 1): [0.3, 0.6, 0.81, 0.85, 0.9], ("x", 0): [0.5, 0.81, 0.81]}
+
+
+def learned(recipe: dict[str, Any] | None = None, lost: str = "", **columns: Any) -> Learning | None:
+    study = manifest([Arm("b", "baseline", {}, {"train": {}} if recipe is None else recipe), arm("x"), arm("y")])
+    rows = [
+        run(name, seed, own[-1], "diverged" if name == lost else "finished", selected_epoch=2, best_epoch=len(own))
+        for (name, seed), own in CURVES.items()
+    ]
+    rows += [run("y", 0, status="interrupted"), run("y", 1, 0.9, "diverged")]
+    epochs = [
+        history(name, seed, step=100 * np.arange(1, len(own) + 1), val_accuracy=own, train_accuracy=np.array(own) + 0.1,
+                val_loss=1 - np.array(own), **columns)
+        for (name, seed), own in CURVES.items()
+    ]  # fmt: skip
+    return learning(results(study, rows, [*epochs, history("y", 0, val_accuracy=[0.4])]))
+
+
+def test_what_is_learned_is_that_of_the_finished_runs_of_every_variant() -> None:
+    found = learned()
+    assert found is not None
+    assert (found.unit, found.milestones, found.ours) == ("epoch", (2, 3, 5), True)
+    assert found.target == 0.8  # the mean curve of the baseline ends at 0.82, where its shorter run ends
+    base, x, y = found.lessons
+    assert found.baseline is base
+    assert (base.variant, base.n, x.variant, x.n, y.variant, y.n) == ("b", 2, "x", 1, "y", 0)
+    assert base.reached == Span(3.0, 3.0, 3.0, 1)
+    assert x.reached == Span(2.0, 2.0, 2.0, 1)
+    assert base.at[2] == Span(0.9, 0.9, 0.9, 1)
+    assert base.val == Span(pytest.approx(0.55), 0.5, 0.6, 2)
+    assert base.gap == Span(pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1), 2)
+    assert base.best == Span(4.5, 4.0, 5.0, 2)
+
+
+def test_a_budget_in_steps_has_milestones_in_steps() -> None:
+    found = learned(STEPS)
+    assert found is not None
+    assert (found.unit, found.milestones) == ("step", (200, 300, 500))
+    assert found.lessons[1].reached == Span(200.0, 200.0, 200.0, 1)
+
+
+def test_without_the_baseline_there_are_milestones_and_no_target() -> None:
+    found = learned(lost="b")
+    assert found is not None
+    assert (found.target, found.milestones, found.baseline.n) == (None, (1, 2, 3), 0)
+    study = manifest([Arm("b", "baseline", {}, STEPS)])
+    assert learning(results(study, [run("b", 0, status="missing")])) is None
+
+
+def elsewhere(measure: str = "val_accuracy", direction: str = "higher", **columns: list[float]) -> Learning | None:
+    analysis = {"metric": measure, "direction": direction}
+    study = manifest([arm("b", "baseline")], analysis=analysis)
+    return learning(results(study, [run("b", 0, 0.9)], [history("b", 0, **columns)]))
+
+
+def test_results_from_elsewhere_are_learned_from_their_first_share_and_their_first_loss() -> None:
+    up, down = [0.5, 0.6], [0.5, 0.4]
+    found = elsewhere(val_iou=up, train_iou=up, val_nll=down, val_entropy=down, val_f1=up)
+    assert found is not None
+    assert found.accuracy is not None
+    assert found.loss is not None
+    assert (found.accuracy.line, found.accuracy.dashed, found.loss.line, found.ours) == (
+        "val_iou", "train_iou", "val_nll", False,
+    )  # fmt: skip
+    assert found.lessons[0].at[-1] == Span(0.6, 0.6, 0.6, 1)
+    alone = elsewhere(val_loss=down)
+    assert alone is not None
+    assert alone.accuracy is None
+    assert alone.target is None
+    only = elsewhere(val_iou=up)
+    assert only is not None
+    assert only.loss is None
+    assert only.lessons[0].fluctuation is None
+    assert elsewhere(train_iou=up, train_loss=down) is None
+    assert elsewhere(depth=up) is None
+
+
+def test_a_share_that_falls_as_it_improves_is_no_accuracy() -> None:
+    up = [0.5, 0.6]
+    for direction, line in [("higher", "val_iou"), ("lower", "val_f1")]:
+        found = elsewhere("val_iou", direction, val_iou=up, val_f1=up)
+        assert found is not None
+        assert found.accuracy is not None
+        assert found.accuracy.line == line
+
+
+def test_a_course_has_the_columns_of_its_charts_in_the_order_of_the_table() -> None:
+    study = manifest([arm("b", "baseline"), arm("x")])
+    rows = [run("b", 0, 0.9, selected_epoch=2, best_epoch=None), run("x", 0, 0.9, "diverged"), run("b", 1, None)]
+    epochs = [history(name, seed, val_accuracy=[0.1, 0.2], val_loss=[0.3, 0.4]) for name, seed in [("b", 0), ("x", 0)]]
+    (own,) = courses(results(study, rows, epochs), ACCURACY_CHART, LOSS_CHART)["b"]
+    assert (own.seed, own.selected, own.best) == (0, 2, None)
+    assert (own.epoch.tolist(), own.val_accuracy.tolist(), own.val_loss.tolist()) == ([1, 2], [0.1, 0.2], [0.3, 0.4])
+    assert np.isnan(own.train_accuracy).all()
+    (own,) = courses(results(study, rows, epochs), None, LOSS_CHART)["b"]
+    assert np.isnan(own.val_accuracy).all()
+    (own,) = courses(results(study, rows, epochs), ACCURACY_CHART, None)["b"]
+    assert np.isnan(own.val_loss).all()

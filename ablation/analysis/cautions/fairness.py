@@ -25,7 +25,6 @@ TOLERANCE = 0.1
 SHORTEST_TIMED = timedelta(seconds=10)
 """Times of shorter runs say more about the moment than about the variant."""
 SPREAD_ALPHA = 0.05
-SPREAD_RATIO = 2.0
 MOST_SEEDS = 5
 _BUDGET = ("epochs", "steps", "images seen")
 _SIZE = ("parameters", "MACs")
@@ -108,7 +107,7 @@ def _differing(
     for quantity, own in amounts.items():
         first, second = _typical(own), _typical(base[quantity])
         tolerance = 0.0 if quantity in _BUDGET else TOLERANCE
-        if first > 0 and second > 0 and abs(first / second - 1) > tolerance:
+        if first > 0 and second > 0 and abs(first - second) > tolerance * second:
             yield Confound(quantity, first, second, quantity in _entailed(arm))
 
 
@@ -216,7 +215,7 @@ def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Meas
     others = math.sqrt((variance.sum() - variance[widest]) / (len(kept) - 1))
     limit = pooling.cochran_critical_value(len(kept), n, SPREAD_ALPHA)
     sd = math.sqrt(variance[widest])
-    if variance[widest] > limit * variance.sum() and sd > SPREAD_RATIO * others:
+    if variance[widest] > limit * variance.sum():  # and so more than twice the SD of the others
         own = [effect.variant for effect in effects if not effect.identical][kept[widest]]
         message = f"unequal spread: {own} has SD {measure.size(sd)} over {n} seeds, the others {measure.size(others)}"
         yield caution("unequal_spread", own, message)
