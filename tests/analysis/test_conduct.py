@@ -198,7 +198,7 @@ def test_warnings_come_in_the_order_of_the_catalogue_and_unknown_ones_last() -> 
     assert codes == [*known, "unheard_of"]
     assert set(CATALOGUE) - set(codes) == {
         "unequal_time", "unequal_spread", "test_overlap", "trained_after_opening", "unstable_evaluation",
-        "augmented_validation", "leaked_normalisation",
+        "augmented_validation", "leaked_normalisation", "memory_nearly_full", "mixed_settings",
     }  # fmt: skip
 
 
