@@ -53,13 +53,13 @@ GROUPS = {
 }
 """Names of targets -> their modules."""
 _RESULTS = (
-    *("tests/test_results.py", "tests/test_csv_files.py", "tests/test_metrics.py", "tests/test_table_errors.py"),
-    *("tests/test_heldout.py", "tests/test_table_fuzz.py", "tests/test_tables.py"),
+    *("tests/test_results.py", "tests/test_csv_files.py", "tests/test_metrics.py", "tests/test_heldout.py"),
+    *("tests/test_read_tables.py", "tests/test_table_errors.py", "tests/test_table_fuzz.py"),
 )
 _STORAGE = (
     *("tests/test_store.py", "tests/test_sealed.py", "tests/test_stored_run.py", "tests/test_record.py"),
     *("tests/test_manifest.py", "tests/test_test_sets.py", "tests/test_predictions.py", "tests/test_mirror.py"),
-    *("tests/test_results.py", "tests/test_integrity.py", "tests/test_stored_fuzz.py"),
+    *("tests/test_results.py", "tests/test_stored_fuzz.py"),
 )
 TESTS = {
     **dict.fromkeys(GROUPS["results"], _RESULTS),

@@ -139,7 +139,9 @@ def test_test_accuracies_are_those_of_the_evaluated_runs(stored: Stored) -> None
     record = folder.record()
     assert record is not None
     append_opening(stored.store, stored.manifest.folder, make_opening([folder.path.name], "print", 40, "ablate test"))
-    outcome = Outcome(0.91, 0.3, 40, "print", "2026-01-01T00:00:00+00:00", "", stored.manifest.folder, record.weights_sha256 or "")
+    outcome = Outcome(
+        0.91, 0.3, 40, "print", "2026-01-01T00:00:00+00:00", "", stored.manifest.folder, record.weights_sha256 or ""
+    )
     write_outcome(folder, outcome)
     results = load_results(stored.store, stored.manifest)
     row = rows_of(results)["baseline", 0]
