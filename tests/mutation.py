@@ -298,6 +298,11 @@ class Bench:
             os._exit(code)
 
 
+def _tests_of(target: str) -> Sequence[str]:
+    """The tests of a module, or else those of its package."""
+    return TESTS[max((place for place in TESTS if target.startswith(place)), key=len)]
+
+
 class _InProcess:
     """Leaves out the tests that run the command, and those of what a run of it left."""
 
@@ -316,9 +321,7 @@ def main() -> int:
     parser.add_argument("--in-process", action="store_true", help="leave out the tests that run the command")
     options = parser.parse_args()
     targets = [target for own in options.targets for target in GROUPS.get(own, (own,))]
-    tests = options.tests or list(
-        dict.fromkeys(t for place, own in TESTS.items() if any(s.startswith(place) for s in targets) for t in own)
-    )
+    tests = options.tests or list(dict.fromkeys(test for target in targets for test in _tests_of(target)))
     found = chosen(targets, options.sample, options.seed)
     counts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:

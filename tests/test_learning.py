@@ -100,7 +100,14 @@ def test_the_tables_say_where_training_was_at_chosen_epochs_and_when_the_target_
     stored = with_courses(tmp_path, courses, val_loss=[3.0, 2.0, 1.0, 1.5, 1.0, 2.0])
     write_report(stored.store, stored.manifest, tmp_path / "report")
     found = learned(tmp_path)
-    assert heads(found, 0) == ["Variant", "Epoch 2", "Epoch 4", "Epoch 6", "Epochs to 80 %", "Epoch-to-epoch change of validation loss"]
+    assert heads(found, 0) == [
+        "Variant",
+        "Epoch 2",
+        "Epoch 4",
+        "Epoch 6",
+        "Epochs to 80 %",
+        "Epoch-to-epoch change of validation loss",
+    ]
     assert table(found, 0) == {
         "baseline": ["45.0", "75.0", "81.5", "4.5 (4–5)", "0.67"],
         "constant": ["60.0", "75.0", "80.5", "3.5 (2–5)", "0.67"],
