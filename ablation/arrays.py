@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablation.data_summary import DataSummary
-from ablation.errors import StorageError, UserError
+from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.fingerprint import file_sha256
 from ablation.plan import canonical_json
+from ablation.sealed import parse
 from ablation.store import replace, write_json
 
 if TYPE_CHECKING:
@@ -126,15 +127,17 @@ def verify(folder: Path) -> dict[str, Any]:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     try:
-        meta = json.loads((folder / _META).read_bytes())
-        digest = meta.pop("digest", None)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        meta = parse((folder / _META).read_bytes(), _META)
+    except OSError as error:
         raise DamagedError(folder, f"{_META} cannot be read ({error})") from None
+    except UnreadableError as error:
+        raise DamagedError(folder, error.message) from None
+    digest = meta.pop("digest", None)
     if digest is None:
         raise DamagedError(folder, "they have no digests to verify them by", earlier=True)
     if digest != _digest(meta):
         raise DamagedError(folder, f"{_META} is not what was written")
-    return dict(meta)
+    return meta
 
 
 def _files() -> list[str]:
@@ -155,7 +158,7 @@ def _remembered(folder: Path) -> object:
     """The stamps of the files when their digests were last computed; None where that is not known."""
     try:
         return json.loads((folder / _VERIFIED).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import reprlib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 DIGEST = "sha256"
 """The key under which an object keeps the SHA-256 of all its other keys."""
 RETRAIN = "`ablate run` sets it aside and trains the run again"
+
+_DEEPEST = 60
 
 T = TypeVar("T")
 
@@ -58,12 +61,23 @@ def _digest(content: Mapping[str, Any]) -> str:
 def parse(content: bytes | str, what: str, hint: str = RETRAIN) -> dict[str, Any]:
     """The object that JSON text holds. `what` names the text in the UnreadableError that is raised where it is none."""
     try:
-        value = json.loads(content, parse_constant=_refuse)
+        value = json.loads(content, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UnreadableError(f"{what} cannot be read: {error}", hint) from None
     if not isinstance(value, dict):
         raise UnreadableError(f"{what} cannot be read: it is not a JSON object", hint)
+    if _is_deep(value):
+        raise UnreadableError(f"{what} cannot be read: it nests deeper than {_DEEPEST} levels", hint)
     return value
+
+
+def _is_deep(value: dict[str, Any]) -> bool:
+    """Whether it nests deeper than what is ever written: such a value would exhaust the stack of what reads it."""
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner = (own for held in level for own in (held.values() if isinstance(held, dict) else held))
+        level = [own for own in inner if isinstance(own, dict | list)]
+    return bool(level)
 
 
 def verify(value: Mapping[str, Any], what: str, hint: str = RETRAIN) -> None:
@@ -73,7 +87,13 @@ def verify(value: Mapping[str, Any], what: str, hint: str = RETRAIN) -> None:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"{constant:.60} is not a JSON number")
+
+
+def _finite(number: str) -> float:
+    """A JSON number; one beyond the range of a float is refused, as it would be read as infinite."""
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
 
 
 def typed(kind: type[T], values: Mapping[str, Any], what: str, hint: str = RETRAIN) -> T:

@@ -119,9 +119,10 @@ class Train(Section):
     @classmethod
     def _sum_of_stages(cls, raw: Any) -> Any:
         """With stages, the epochs are theirs together and need not be given."""
-        if not isinstance(raw, Mapping) or not raw.get("stages") or raw.get("epochs") is not None:
+        stages = raw.get("stages") if isinstance(raw, Mapping) else None
+        if not stages or not isinstance(stages, list | tuple) or raw.get("epochs") is not None:
             return raw
-        epochs = [stage.get("epochs") if isinstance(stage, Mapping) else None for stage in raw["stages"]]
+        epochs = [stage.get("epochs") if isinstance(stage, Mapping) else None for stage in stages]
         whole = [number for number in epochs if isinstance(number, int)]
         return {**raw, "epochs": sum(whole)} if len(whole) == len(epochs) else {**raw, "epochs": 1}
 

@@ -1,4 +1,4 @@
-"""One-value damage to a results folder: a value changed, a key deleted, files swapped, cut off, or a byte flipped."""
+"""Damage to stored files: a value changed, a key deleted, files swapped or cut off, bytes changed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import Any
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 7, 7.5, 0.95, -0.5, 1e308, 10**30, "", "x", "7", "../../..", "a" * 300, "\x1b[2J"),
     *([], {}, [1], {"a": 1}, [[]], "2026-01-01", "0001-01-01T00:00:00+14:00", "baseline", "last", "lower", "best"),
+)
+HOSTILE = (
+    *(b"1e999", b"-1e999", b"9" * 5000, b"NaN", b"-Infinity", b"[" * 3000, b'{"a":' * 3000, b"null", b"\\ud800"),
+    *(b"\0", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r\n", b"\n\n", b"}", b'"', b",", b"-", b"0", b"1", b" ", b"//"),
+    b"\xed\xa0\x80",
 )
 TEXTS = (".json", ".jsonl")
 FILES = (".json", ".jsonl", ".npz", ".pt")
@@ -88,3 +93,53 @@ def _places(values: Any) -> Iterator[tuple[Any, Any]]:
         yield values, key
         if isinstance(value, dict | list):
             yield from _places(value)
+
+
+def damaged_json(content: bytes, chance: random.Random) -> bytes:
+    """A JSON object, or lines of them, with a changed value, key or line, other white space, or damaged bytes."""
+    kind = chance.random()
+    if kind < 0.3:
+        return damaged_bytes(content, chance)
+    values = [json.loads(line) for line in content.splitlines()] if content.count(b'{"') > 1 else [json.loads(content)]
+    indent = 1 if len(values) == 1 else None
+    places = [*_places(values)] if kind < 0.9 else []
+    if places:
+        holder, key = chance.choice(places)
+        if kind < 0.4:
+            del holder[key]
+        elif kind < 0.5:
+            other, place = chance.choice(places)
+            holder[key] = other[place]
+        else:
+            holder[key] = chance.choice(VALUES)
+    elif kind < 0.95:
+        chance.shuffle(values)
+        values = [_shuffled(value, chance) for value in values]
+    try:
+        text = "\n".join(json.dumps(value, indent=indent, ensure_ascii=kind > 0.97) for value in values) + "\n"
+    except ValueError:  # a container inside itself
+        return b""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _shuffled(value: Any, chance: random.Random) -> Any:
+    return dict(chance.sample([*value.items()], len(value))) if isinstance(value, dict) else value
+
+
+def damaged_bytes(content: bytes, chance: random.Random) -> bytes:
+    """The bytes with some flipped, cut off, left out, repeated, or hostile ones put in."""
+    found = bytearray(content)
+    for _ in range(chance.choice((1, 1, 1, 3, 10))):
+        place = chance.randrange(len(found) + 1)
+        match chance.randrange(6):
+            case 0 | 1 if place < len(found):
+                found[place] ^= 1 << chance.randrange(8)
+            case 2:
+                del found[place:]
+            case 3:
+                del found[place : place + chance.randrange(1, 40)]
+            case 4:
+                found[place:place] = found[place : place + chance.randrange(1, 40)]
+            case _:
+                found[place : place + chance.choice((0, 1, 4))] = chance.choice(HOSTILE)
+    return bytes(found)

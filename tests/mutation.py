@@ -2,9 +2,10 @@
 
     python -m tests.mutation ablation/stats --sample 200 --seed 0
     python -m tests.mutation ablation/stats/curves.py
+    python -m tests.mutation results storage --in-process
     python -m tests.mutation ablation/stats/curves.py#17 ablation/stats/power.py#3
 
-A target is a package, a module, or one mutant by its number in the module, as the report names it. Every survivor is
+A target is a package, a module, a group of modules, or one mutant by its number in the module. Every survivor is
 printed as a diff: either a test is missing, or the mutant is equivalent (no input tells it from the code).
 
 All work happens in a copy of the repository in a temporary folder, which subprocesses of tests import too. One warm
@@ -37,9 +38,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+GROUPS = {
+    "results": (
+        *("ablation/results.py", "ablation/tables.py", "ablation/csv_files.py", "ablation/metrics.py"),
+        "ablation/analysis/heldout.py",
+    ),
+    "storage": (
+        *("ablation/store.py", "ablation/sealed.py", "ablation/stored_run.py", "ablation/record.py"),
+        *("ablation/manifest.py", "ablation/openings.py", "ablation/predictions.py", "ablation/mirror.py"),
+    ),
+}
+"""Names of targets -> their modules."""
+_RESULTS = (
+    *("tests/test_results.py", "tests/test_csv_files.py", "tests/test_metrics.py", "tests/test_heldout.py"),
+    *("tests/test_read_tables.py", "tests/test_table_errors.py", "tests/test_table_fuzz.py"),
+)
+_STORAGE = (
+    *("tests/test_store.py", "tests/test_sealed.py", "tests/test_stored_run.py", "tests/test_record.py"),
+    *("tests/test_manifest.py", "tests/test_test_sets.py", "tests/test_predictions.py", "tests/test_mirror.py"),
+    *("tests/test_results.py", "tests/test_stored_fuzz.py"),
+)
 TESTS = {
+    **dict.fromkeys(GROUPS["results"], _RESULTS),
+    **dict.fromkeys(GROUPS["storage"], _STORAGE),
     "ablation/stats": ("tests/stats",),
     "ablation/analysis": (
         *("tests/analysis", "tests/test_analysis.py", "tests/test_verdicts.py", "tests/test_warnings.py"),
@@ -192,7 +216,7 @@ def chosen(targets: Sequence[str], sample: int | None, seed: int) -> list[Mutant
 class Bench:
     """A copy of the repository, and one warm process that tests it in forks of itself."""
 
-    def __init__(self, folder: Path, tests: Sequence[str]) -> None:
+    def __init__(self, folder: Path, tests: Sequence[str], plugins: Sequence[object] = ()) -> None:
         self.folder = folder / "copy"
         ignored = shutil.ignore_patterns(".*", "results", "reports", "shared", "dist", "build")
         shutil.copytree(ROOT, self.folder, ignore=ignored, symlinks=True)
@@ -201,6 +225,7 @@ class Bench:
         os.environ["PYTHONPATH"] = str(self.folder)
         sys.modules.pop("tests", None)  # that of the original, of which this module is a part
         self.tests = [test for test in tests if (self.folder / test.partition("::")[0]).exists()]
+        self.plugins = plugins
         self.limit = 600
 
     def warm_up(self) -> float:
@@ -262,7 +287,7 @@ class Bench:
 
             settings = ["-x", "-q", "-p", "no:cacheprovider", "--basetemp=temporary"]
             settings += ["-W", "ignore:Module already imported"]
-            code = int(pytest.main([*settings, *tests]))
+            code = int(pytest.main([*settings, *tests], self.plugins))
             if report:
                 own = ("ablation", "tests", "conftest", "__")
                 Path("modules.json").write_text(json.dumps([m for m in sys.modules if not m.startswith(own)]))
@@ -273,20 +298,34 @@ class Bench:
             os._exit(code)
 
 
+def _tests_of(target: str) -> Sequence[str]:
+    """The tests of a module, or else those of its package."""
+    return TESTS[max((place for place in TESTS if target.startswith(place)), key=len)]
+
+
+class _InProcess:
+    """Leaves out the tests that run the command, and those of what a run of it left."""
+
+    FIXTURES = frozenset(("ablate", "trained", "opened", "finished"))
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = [item for item in items if self.FIXTURES.isdisjoint(item.fixturenames)]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="+", help="packages, modules or single mutants (module.py#17)")
     parser.add_argument("--sample", type=int, help="how many mutants; all of them by default")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--tests", nargs="+", help="test files or folders; those of the package by default")
+    parser.add_argument("--in-process", action="store_true", help="leave out the tests that run the command")
     options = parser.parse_args()
-    tests = options.tests or [
-        t for place, own in TESTS.items() if any(s.startswith(place) for s in options.targets) for t in own
-    ]
-    found = chosen(options.targets, options.sample, options.seed)
+    targets = [target for own in options.targets for target in GROUPS.get(own, (own,))]
+    tests = options.tests or list(dict.fromkeys(test for target in targets for test in _tests_of(target)))
+    found = chosen(targets, options.sample, options.seed)
     counts: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), tests)
+        bench = Bench(Path(folder), tests, [_InProcess()] if options.in_process else [])
         print(f"{len(found)} mutants; the tests take {bench.warm_up():.1f} s of CPU", flush=True)
         for place, mutant in enumerate(found, 1):
             outcome = bench.test(mutant)

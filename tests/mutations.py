@@ -1,8 +1,9 @@
-"""Study files gone wrong: hypothesis strategies that damage sound ones, and make up others."""
+"""Random study files that are wrong: damaged valid ones, and made-up ones."""
 
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import strategies as st
 
 from tests.conftest import ROOT, TINY
 
@@ -69,6 +69,7 @@ PATHS = (
         "baseline.model",
     ),
 )
+_LETTERS = "aeox.019 _-:#'\"\\\n\t\0\u00e9\u0301\u2028\ufeff\U0001f600"
 
 
 @dataclass(frozen=True)
@@ -78,42 +79,44 @@ class Raw:
     text: str
 
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
+def study_file(draw: random.Random) -> bytes:
+    """The bytes of a random study file."""
+    return draw.choice((_by_text, _by_text, _by_tree, _by_tree, _from_scratch))(draw)
 
 
-def files() -> st.SearchStrategy[bytes]:
-    """The bytes of a study file that something happened to."""
-    return _by_text() | _by_tree() | _from_scratch()
-
-
-@st.composite
-def _by_text(draw: Draw) -> bytes:
-    text = draw(st.sampled_from(SOUND))
-    for _ in range(draw(st.integers(1, 3))):
-        text = draw(st.sampled_from(_OF_TEXT))(draw, text)
+def _by_text(draw: random.Random) -> bytes:
+    text = draw.choice(SOUND)
+    for _ in range(draw.choice((1, 1, 2, 3))):
+        text = draw.choice(_OF_TEXT)(draw, text)
     return _encoded(draw, text)
 
 
-@st.composite
-def _by_tree(draw: Draw) -> bytes:
-    tree = json.loads(json.dumps(draw(st.sampled_from(TREES))))
-    for _ in range(draw(st.integers(1, 4))):
+def _by_tree(draw: random.Random) -> bytes:
+    tree = json.loads(json.dumps(draw.choice(TREES)))
+    for _ in range(draw.choice((1, 1, 2, 4))):
         _change_a_node(draw, tree)
     return _encoded(draw, dump(tree))
 
 
-@st.composite
-def _from_scratch(draw: Draw) -> bytes:
-    leaf = st.sampled_from(HOSTILE).map(Raw)
-    keys = st.sampled_from(PATHS) | st.text(max_size=8)
-    value = st.recursive(
-        leaf, lambda own: st.lists(own, max_size=4) | st.dictionaries(keys, own, max_size=5), max_leaves=12
-    )
-    return _encoded(draw, dump(draw(st.dictionaries(keys, value, max_size=6))))
+def _from_scratch(draw: random.Random) -> bytes:
+    return _encoded(draw, dump({_key(draw): _value(draw, 3) for _ in range(draw.randint(0, 6))}))
 
 
-def _encoded(draw: Draw, text: str) -> bytes:
-    kind = draw(st.integers(0, 60))
+def _key(draw: random.Random) -> str:
+    return draw.choice(PATHS) if draw.random() < 0.5 else "".join(draw.choices(_LETTERS, k=draw.randint(0, 8)))
+
+
+def _value(draw: random.Random, depth: int) -> Any:
+    kind = draw.random() if depth else 0
+    if kind < 0.5:
+        return Raw(draw.choice(HOSTILE))
+    if kind < 0.7:
+        return [_value(draw, depth - 1) for _ in range(draw.randint(0, 4))]
+    return {_key(draw): _value(draw, depth - 1) for _ in range(draw.randint(0, 5))}
+
+
+def _encoded(draw: random.Random, text: str) -> bytes:
+    kind = draw.randint(0, 60)
     if kind == 0:
         return text.encode("utf-16", "surrogatepass")
     if kind == 1:
@@ -122,15 +125,15 @@ def _encoded(draw: Draw, text: str) -> bytes:
         return text.encode("latin-1", "replace")
     raw = text.encode("utf-8", "surrogatepass")
     if kind < 8 and raw:
-        place = draw(st.integers(0, len(raw) - 1))
-        return raw[:place] + bytes([raw[place] ^ (1 << draw(st.integers(0, 7)))]) + raw[place + 1 :]
+        place = draw.randint(0, len(raw) - 1)
+        return raw[:place] + bytes([raw[place] ^ (1 << draw.randint(0, 7))]) + raw[place + 1 :]
     return raw
 
 
-def _lines(change: Callable[[Draw, list[str], int], list[str]]) -> Callable[[Draw, str], str]:
-    def apply(draw: Draw, text: str) -> str:
+def _lines(change: Callable[[random.Random, list[str], int], list[str]]) -> Callable[[random.Random, str], str]:
+    def apply(draw: random.Random, text: str) -> str:
         lines = text.split("\n")
-        return "\n".join(change(draw, lines, draw(st.integers(0, len(lines) - 1))))
+        return "\n".join(change(draw, lines, draw.randint(0, len(lines) - 1)))
 
     return apply
 
@@ -144,78 +147,78 @@ def _block(lines: list[str], start: int) -> int:
     return end
 
 
-def _graft(draw: Draw, lines: list[str], n: int) -> list[str]:
+def _graft(draw: random.Random, lines: list[str], n: int) -> list[str]:
     """A block in the place of a block of another study."""
-    other = draw(st.sampled_from(SOUND)).split("\n")
-    start = draw(st.integers(0, len(other) - 1))
+    other = draw.choice(SOUND).split("\n")
+    start = draw.randint(0, len(other) - 1)
     return [*lines[:n], *other[start : _block(other, start)], *lines[_block(lines, n) :]]
 
 
-def _replace_token(draw: Draw, text: str) -> str:
+def _replace_token(draw: random.Random, text: str) -> str:
     tokens = list(re.finditer(r"[^\s,:{}\[\]]+", text))
     if not tokens:
-        return draw(st.sampled_from(HOSTILE))
-    token = tokens[draw(st.integers(0, len(tokens) - 1))]
-    return text[: token.start()] + draw(st.sampled_from(HOSTILE)) + text[token.end() :]
+        return draw.choice(HOSTILE)
+    token = tokens[draw.randint(0, len(tokens) - 1)]
+    return text[: token.start()] + draw.choice(HOSTILE) + text[token.end() :]
 
 
-def _insert(draw: Draw, text: str) -> str:
-    place = draw(st.integers(0, len(text)))
-    return text[:place] + draw(st.sampled_from(HOSTILE)) + text[place:]
+def _insert(draw: random.Random, text: str) -> str:
+    place = draw.randint(0, len(text))
+    return text[:place] + draw.choice(HOSTILE) + text[place:]
 
 
-def _cut(draw: Draw, text: str) -> str:
-    start = draw(st.integers(0, len(text)))
-    return text[:start] + text[start + draw(st.integers(1, 12)) :]
+def _cut(draw: random.Random, text: str) -> str:
+    start = draw.randint(0, len(text))
+    return text[:start] + text[start + draw.randint(1, 12) :]
 
 
-_INDENT = st.sampled_from([" ", "  ", "\t", "- "])
-_NEXT = st.sampled_from(["\n---\n", "\n...\n", "\n%YAML 1.1\n---\n"])
-_OF_TEXT: tuple[Callable[[Draw, str], str], ...] = (
+_INDENT = (" ", "  ", "\t", "- ")
+_NEXT = ("\n---\n", "\n...\n", "\n%YAML 1.1\n---\n")
+_OF_TEXT: tuple[Callable[[random.Random, str], str], ...] = (
     _replace_token,
     _replace_token,
     _insert,
     _cut,
     _lines(lambda draw, lines, n: lines[:n] + lines[n + 1 :]),
     _lines(lambda draw, lines, n: [*lines[: n + 1], *lines[n:]]),
-    _lines(lambda draw, lines, n: [*lines[:n], draw(_INDENT) + lines[n], *lines[n + 1 :]]),
+    _lines(lambda draw, lines, n: [*lines[:n], draw.choice(_INDENT) + lines[n], *lines[n + 1 :]]),
     _lines(lambda draw, lines, n: [*lines[:n], lines[n].lstrip(), *lines[n + 1 :]]),
-    _lines(lambda draw, lines, n: [*lines[:n], draw(st.sampled_from(HOSTILE)), *lines[n:]]),
+    _lines(lambda draw, lines, n: [*lines[:n], draw.choice(HOSTILE), *lines[n:]]),
     _lines(lambda draw, lines, n: lines[: _block(lines, n)] + lines[n:]),
     _lines(lambda draw, lines, n: lines[:n]),
     _lines(_graft),
-    lambda draw, text: text + draw(_NEXT) + draw(st.sampled_from(SOUND)),
+    lambda draw, text: text + draw.choice(_NEXT) + draw.choice(SOUND),
 )  # fmt: skip
 
 
-def _change_a_node(draw: Draw, tree: Any) -> None:
+def _change_a_node(draw: random.Random, tree: Any) -> None:
     """Put a hostile value, or a part of another study, or nothing, in the place of one node."""
     node, key = _some_place(draw, tree)
     if node is None:
         return
-    kind = draw(st.integers(0, 5))
+    kind = draw.randint(0, 5)
     if kind == 0:
         del node[key]
     elif kind == 1:
-        other = draw(st.sampled_from(TREES))
+        other = draw.choice(TREES)
         inner, place = _some_place(draw, other)
         node[key] = json.loads(json.dumps(inner[place])) if inner is not None else []
     elif kind == 2 and isinstance(node, dict):
-        node[draw(st.sampled_from(PATHS))] = node.pop(key)
+        node[draw.choice(PATHS)] = node.pop(key)
     elif kind == 3 and isinstance(node, dict):
-        node[draw(st.sampled_from(PATHS))] = Raw(draw(st.sampled_from(HOSTILE)))
+        node[draw.choice(PATHS)] = Raw(draw.choice(HOSTILE))
     else:
-        node[key] = Raw(draw(st.sampled_from(HOSTILE)))
+        node[key] = Raw(draw.choice(HOSTILE))
 
 
-def _some_place(draw: Draw, tree: Any) -> tuple[Any, Any]:
+def _some_place(draw: random.Random, tree: Any) -> tuple[Any, Any]:
     """A mapping or list inside `tree`, and a key of it; (None, None) where it is empty."""
     node, key = None, None
     inner = tree
-    while isinstance(inner, dict | list) and inner and (node is None or draw(st.integers(0, 3))):
+    while isinstance(inner, dict | list) and inner and (node is None or draw.randint(0, 3)):
         node = inner
         keys = list(node) if isinstance(node, dict) else range(len(node))
-        key = keys[draw(st.integers(0, len(keys) - 1))]
+        key = keys[draw.randint(0, len(keys) - 1)]
         inner = node[key]
     return node, key
 

@@ -224,6 +224,11 @@ MISTAKES = {
         "train.hold: [steps]",
         ["this variant equals the baseline"],
     ),
+    "stages that are a number": (
+        "train: {epochs: 5}",
+        "train: {stages: 3}",
+        ["baseline.train.stages is 3; it must be a list", "write stages: [3]"],
+    ),
     "channels of another network": (
         "dropout: 0.2",
         "channels: [64, 128, 256, 512]",

@@ -62,7 +62,7 @@ def _held(out: Path) -> dict[str, Any] | None:
         found = json.loads((out / _ANALYSIS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
