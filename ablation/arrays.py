@@ -42,6 +42,8 @@ class Arrays:
     sums: NDArray[np.int64]
     twins: NDArray[np.int64]
     summary: DataSummary | None = None
+    digest: str = ""
+    """What tells this data set from others; empty where it was not read from a folder."""
 
 
 class DamagedError(UserError):
@@ -88,7 +90,7 @@ def read_arrays(folder: Path) -> Arrays:
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
         labels, sums, twins = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS[1:])
         summary = DataSummary.from_json(meta["summary"]) if meta["summary"] else None
-        return Arrays(np.asarray(images), labels, tuple(meta["classes"]), sums, twins, summary)
+        return Arrays(np.asarray(images), labels, tuple(meta["classes"]), sums, twins, summary, _digest(meta))
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(folder, str(error)) from None
 

@@ -81,6 +81,8 @@ class Environment:
     processor: str
     device: str
     threads: Number
+    streamed: bool = False
+    """Whether the images stayed on the host and were copied to the device block by block."""
 
 
 @dataclass(frozen=True)

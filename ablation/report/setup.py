@@ -84,7 +84,9 @@ def _when(stamp: str) -> str:
 
 def _hardware(environment: Environment) -> str:
     threads = words.plural(environment.threads, "thread")
-    return f"{environment.device} \u00b7 {environment.processor} \u00b7 {threads} a run"
+    parts = [environment.device, environment.processor, f"{threads} a run"]
+    parts += ["images copied from the host block by block"] if environment.streamed else []
+    return " \u00b7 ".join(parts)
 
 
 def _software(environment: Environment) -> str:

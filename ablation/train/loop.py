@@ -318,6 +318,7 @@ class Training:
                 processor=processor,
                 device=name,
                 threads=self.task.threads,
+                streamed=self.loader.placed.streamed,
             ),
             checks=self.checks,
             host=platform.node(),

@@ -51,6 +51,7 @@ class ImageSet:
     - `sums`: (n, channels, 2), int64: the sum of the pixels and that of their squares.
     - `twins`: (n,), int64: the first image that is the same to the byte, mostly the image itself.
     - `summary`: what was read of an image folder.
+    - `digest`: what tells it from other data sets; empty where it was not read from a prepared folder.
     """
 
     images: Tensor
@@ -59,6 +60,7 @@ class ImageSet:
     sums: Tensor
     twins: Tensor
     summary: DataSummary | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ def load(data: Path | Arrays) -> ImageSet:
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         named = (arrays.images, arrays.labels, arrays.sums, arrays.twins)
         images, labels, pixel_sums, first = (torch.from_numpy(array) for array in named)
-    return ImageSet(images.permute(0, 3, 1, 2), labels, arrays.classes, pixel_sums, first, arrays.summary)
+    return ImageSet(
+        images.permute(0, 3, 1, 2), labels, arrays.classes, pixel_sums, first, arrays.summary, arrays.digest
+    )
 
 
 def sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
