@@ -15,7 +15,7 @@ from ablation import registry
 from ablation.errors import UserError
 from ablation.fingerprint import fingerprint
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic, Train
-from ablation.train import sources
+from ablation.train import decoding, sources
 from ablation.train.budget import batches, make_budget
 from ablation.train.data import Loader, channel_statistics, split
 from ablation.train.device import BlockSize
@@ -32,7 +32,7 @@ def prepare(data: Data, folder: Path) -> ImageSet:
 
 def image_set(pixels: np.ndarray) -> ImageSet:  # type: ignore[type-arg]
     """Images (n, height, width, channels) as if they had been decoded."""
-    parts = (torch.from_numpy(measure(pixels)) for measure in (sources.sums, sources.twins))
+    parts = (torch.from_numpy(measure(pixels)) for measure in (decoding.sums, decoding.twins))
     return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.zeros(len(pixels)).long(), (), *parts)
 
 
