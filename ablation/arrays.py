@@ -7,25 +7,32 @@ No torch here.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+
+from filelock import FileLock, Timeout
 
 from ablation.data_summary import DataSummary
 from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.fingerprint import file_sha256
 from ablation.plan import canonical_json
 from ablation.sealed import parse
-from ablation.store import replace, write_json
+from ablation.store import replace, write_json, writing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _ARRAYS = ("images", "labels", "sums", "twins")
+_IMAGES, _UNFINISHED = "images.npy", ".preparing-"
 _META, _NAMES, _VERIFIED = "meta.json", "names.json", "verified.json"
 
 
@@ -43,6 +50,8 @@ class Arrays:
     sums: NDArray[np.int64]
     twins: NDArray[np.int64]
     summary: DataSummary | None = None
+    digest: str = ""
+    """What tells this data set from others; empty where it was not read from a folder."""
 
 
 class DamagedError(UserError):
@@ -59,22 +68,94 @@ class DamagedError(UserError):
         return type(self), (self.folder, self.fault)
 
 
-def write_arrays(folder: Path, arrays: Arrays, names: Sequence[str]) -> None:
-    """Write a data set into an empty folder, so that it survives a loss of power; `names` are those of its images.
+class Writer:
+    """Writes a data set into an empty folder, images as they come, so that it survives a loss of power.
 
-    Raises StorageError.
+    `shape` is that of all images, (n, height, width, channels). A context manager. Raises StorageError.
     """
-    import numpy as np
 
-    for name in _ARRAYS:
-        array = getattr(arrays, name)
-        replace(folder / f"{name}.npy", lambda file, a=array: np.save(file, a, allow_pickle=False), durable=True)  # type: ignore[misc]
-    replace(folder / _NAMES, lambda file: file.write(json.dumps(list(names)).encode()), durable=True)
-    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)} for name in _files()}
-    summary = asdict(arrays.summary) if arrays.summary else None
-    meta: dict[str, Any] = {"classes": list(arrays.classes), "summary": summary, "files": files}
-    write_json(folder / _META, {**meta, "digest": _digest(meta)}, durable=True)
-    _remember(folder, _stamps(folder))
+    def __init__(self, folder: Path, shape: tuple[int, int, int, int]) -> None:
+        import numpy as np
+
+        self._folder, self._sha = folder, hashlib.sha256()
+        header = io.BytesIO()
+        values = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, values)
+        with writing(folder):
+            self._file = (folder / _IMAGES).open("xb")
+            self._write(header.getbuffer())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Write the next images, (count, height, width, channels)."""
+        with writing(self._folder):
+            self._write(images.data.cast("B"))
+
+    def _write(self, content: memoryview) -> None:
+        self._file.write(content)
+        self._sha.update(content)
+
+    def finish(self, about: Mapping[str, NDArray[Any]], names: Sequence[str], meta: Mapping[str, Any]) -> None:
+        """Write what belongs to the images: the arrays `about` them by name, their names, classes and summary."""
+        import numpy as np
+
+        folder = self._folder
+        with writing(folder):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        for name, array in about.items():
+            replace(folder / f"{name}.npy", lambda file, a=array: np.save(file, a, allow_pickle=False), durable=True)  # type: ignore[misc]
+        replace(folder / _NAMES, lambda file: file.write(json.dumps(list(names)).encode()), durable=True)
+        digests = {name: self._sha.hexdigest() if name == _IMAGES else file_sha256(folder / name) for name in _files()}
+        files = {name: {"bytes": (folder / name).stat().st_size, "sha256": own} for name, own in digests.items()}
+        meta = {**meta, "files": files}
+        write_json(folder / _META, {**meta, "digest": _digest(meta)}, durable=True)
+        _remember(folder, _stamps(folder))
+
+
+@contextmanager
+def new_folder(cache: Path) -> Iterator[Path]:
+    """An empty folder in `cache` to prepare data in, by the holder of its `preparing_lock`; removed at the end.
+
+    What killed processes left of theirs is removed first. Raises StorageError.
+    """
+    with writing(cache):
+        cache.mkdir(parents=True, exist_ok=True)
+        _remove_unfinished(cache)
+        temporary = Path(tempfile.mkdtemp(dir=cache, prefix=_UNFINISHED))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def preparing_lock(cache: Path) -> FileLock:
+    """The lock of whoever prepares data in `cache`: one process at a time, since it uses all cores and much disk."""
+    return FileLock(cache.with_name(f"{cache.name}.lock"))
+
+
+def remove_unfinished(cache: Path) -> None:
+    """Remove what a killed process left half prepared, unless another process is preparing there."""
+    if any(cache.glob(f"{_UNFINISHED}*")):
+        with suppress(Timeout), preparing_lock(cache).acquire(timeout=0):
+            _remove_unfinished(cache)
+
+
+def _remove_unfinished(cache: Path) -> None:
+    for left in cache.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def unfinished_bytes(cache: Path) -> int:
+    """How much has been written of the images that are being prepared in `cache`."""
+    with suppress(OSError):
+        return sum(path.stat().st_size for path in cache.glob(f"{_UNFINISHED}*/{_IMAGES}"))
+    return 0
 
 
 def read_arrays(folder: Path) -> Arrays:
@@ -86,10 +167,10 @@ def read_arrays(folder: Path) -> Arrays:
 
     meta = verify(folder)
     try:
-        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        images = np.load(folder / _IMAGES, mmap_mode="c", allow_pickle=False)
         labels, sums, twins = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS[1:])
         summary = DataSummary.from_json(meta["summary"]) if meta["summary"] else None
-        return Arrays(np.asarray(images), labels, tuple(meta["classes"]), sums, twins, summary)
+        return Arrays(np.asarray(images), labels, tuple(meta["classes"]), sums, twins, summary, _digest(meta))
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(folder, str(error)) from None
 

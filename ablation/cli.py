@@ -277,13 +277,15 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from ablation.overview import print_plan
+    from ablation.overview import print_plan, print_preparation
     from ablation.runner.study import plan_study
     from ablation.store import Store
 
     study, store = _load(options, need_data=options.probe), Store(options.results)
     plan = None if study.missing else plan_study(study)
     print_plan(study, plan, store)
+    if plan:
+        print_preparation(plan, store)
     if options.probe and plan:
         from ablation.overview import print_estimate
         from ablation.runner.probing import estimate

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from ablation.runner.probing import Estimate
 
 from ablation.console import SMOKE, duration, make_console, percent, study_size
-from ablation.fingerprint import class_count
+from ablation.disk import Room
+from ablation.fingerprint import cache_folder, class_count
+from ablation.image_folder import list_images
 from ablation.manifest import Manifest, make_manifest
 from ablation.networks import Init
-from ablation.plan import Plan, Run
+from ablation.plan import Plan, Run, data_sources, source_key
 from ablation.store import Store
 from ablation.stored_run import StoredRun, finished_runs, read_run
 from ablation.study import ImageFolder, Recipe, Study, Variant
@@ -81,6 +83,18 @@ def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool)
     so_far = load_results(store, make_manifest(plan, "")) if begun else None
     for sentence in sentences(precision(study, so_far), study.analysis.resolved()["metric"]):
         console.print(sentence)
+
+
+def print_preparation(plan: Plan, store: Store) -> None:
+    """How much disk image folders will need that are not decoded yet. Raises UserError where there is too little."""
+    console = make_console()
+    prints = {source_key(run.recipe.data): run.data_fingerprint for run in plan.runs}
+    for key, data in data_sources(plan.study).items():
+        if isinstance(data, ImageFolder) and not (store.data / cache_folder(data.name, prints[key], "train")).exists():
+            count = len(list_images(Path(data.path), "train").images)
+            room = Room((count, data.size, data.size, 3), store.data)
+            console.print(Text(str(room)), soft_wrap=True)
+            room.check()
 
 
 def print_estimate(estimate: Estimate) -> None:

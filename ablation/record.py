@@ -87,6 +87,8 @@ class Environment:
     driver: str = ""
     capability: str = ""
     """cuDNN, NVIDIA's driver and compute capability; empty on a CPU, and in a record from before they were kept."""
+    streamed: bool = False
+    """Whether the images stayed on the host and were copied to the device block by block."""
 
 
 @dataclass(frozen=True)

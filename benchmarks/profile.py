@@ -17,7 +17,7 @@ import torch
 
 from ablation.protocol import Task
 from ablation.store import RunFolder
-from ablation.train import augment, data, device, loop, targets
+from ablation.train import augment, data, device, loop, placement, targets
 from ablation.train.models import Network
 from ablation.train.warmup import warm_up
 from benchmarks.rows import Part, Row, row
@@ -36,7 +36,7 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (torch.Tensor, "backward", BACKWARD),
     (torch.optim.SGD, "step", UPDATE),
     (torch.optim.SGD, "zero_grad", UPDATE),
-    (data, "gather", GATHER),
+    (placement, "gather", GATHER),
     (data.View, "normalised", NORMALISE),
     (targets.Targets, "hits", METRICS),
     (loop, "evaluate", EVALUATION),

@@ -215,3 +215,18 @@ def test_the_command_uses_all_devices_of_the_table(tmp_path: Path, trained: Path
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
     same(results(trained, "tiny"), results(tmp_path, "tiny"))
+
+
+@pytest.mark.slow
+def test_images_that_do_not_fit_on_a_device_give_the_same_results_and_the_report_says_so(
+    tmp_path: Path, trained: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    environment = {**os.environ, "ABLATION_DEVICES": TABLE, "ABLATION_FREE_BYTES": "100000"}
+    for arguments in (["run", "tiny.yaml", "--device", "cuda", "--per-device", "1"], ["report"]):
+        command = [*ABLATE, *arguments]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 0, result.stdout + result.stderr
+    same(results(trained, "tiny"), results(tmp_path, "tiny"))
+    (page,) = (tmp_path / "reports").glob("*/report.md")
+    assert "images copied from the host block by block" in page.read_text(encoding="utf-8")

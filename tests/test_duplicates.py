@@ -16,7 +16,7 @@ from ablation.arrays import Arrays, read_arrays
 from ablation.duplicates import overlap
 from ablation.fingerprint import fingerprint
 from ablation.study import BuiltinData, ImageFolder
-from ablation.train import sources
+from ablation.train import decoding, sources
 from tests.conftest import Ablate
 
 STUDY = """\
@@ -126,7 +126,7 @@ def test_digits_are_not_taken_for_one_another(tmp_path: Path) -> None:
         for part in (train.images, test.images)
     ]
     large = [
-        Arrays(own[..., None], part.labels, part.classes, sources.sums(own[..., None]), part.twins)
+        Arrays(own[..., None], part.labels, part.classes, decoding.sums(own[..., None]), part.twins)
         for own, part in zip(larger, (train, test), strict=True)
     ]
     assert len(overlap(*large).near) <= 2

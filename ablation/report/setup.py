@@ -92,7 +92,9 @@ def _when(stamp: str) -> str:
 def _hardware(environment: Environment) -> str:
     threads = words.plural(environment.threads, "thread")
     capability = f" (compute capability {environment.capability})" if environment.capability else ""
-    return f"{environment.device}{capability} \u00b7 {environment.processor} \u00b7 {threads} a run"
+    parts = [f"{environment.device}{capability}", environment.processor, f"{threads} a run"]
+    parts += ["images copied from the host block by block"] if environment.streamed else []
+    return " \u00b7 ".join(parts)
 
 
 def _software(environment: Environment) -> str:

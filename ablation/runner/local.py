@@ -11,6 +11,7 @@ from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from ablation.arrays import remove_unfinished
 from ablation.errors import UserError
 from ablation.protocol import (
     Alive,
@@ -121,7 +122,12 @@ class LocalPool:
 
     def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path:
         """Have a data set decoded and return its folder. Raises UserError where it cannot be had."""
-        answer = self._ask(request, progress)
+        try:
+            answer = self._ask(request, progress)
+        except BaseException:  # also Ctrl-C: the worker is ended, and what it has half written may fill a disk
+            self._workers[0].end()
+            remove_unfinished(request.cache)
+            raise
         assert isinstance(answer, Prepared)
         if answer.folder is None:
             raise answer.error or UserError("the data could not be prepared")

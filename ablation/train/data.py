@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,13 +17,12 @@ from ablation.sections import Noise
 from ablation.study import Data, Train
 from ablation.train.augment import Augmenter
 from ablation.train.budget import Budget, batches
+from ablation.train.device import block_size
+from ablation.train.placement import Placed, place
 from ablation.train.sources import ImageSet
 from ablation.train.streams import generator
 
 EVAL_BATCH, EVAL_SIDE, EVAL_LEAST = 500, 64, 8
-BLOCK, AHEAD = 2**18, 2**22
-"""Bytes of images that go through each operation at once, which caches hold, and that are augmented before their turn,
-one block after the other: between two steps of a network all would have to come into the caches anew."""
 LEAST_OF_A_CLASS = 2
 """Images of each class that `limit` keeps: one to train on, one to validate on."""
 
@@ -92,11 +92,6 @@ def channel_statistics(images: ImageSet, indices: Tensor) -> tuple[Tensor, Tenso
     return mean.float(), torch.where(deviation > 1e-3, deviation, 1.0).float()
 
 
-def gather(images: Tensor, indices: Tensor) -> Tensor:
-    """The images (n, c, h, w) at `indices`. Those with their channels last in memory are copied as whole blocks."""
-    return images.permute(0, 2, 3, 1).index_select(0, indices).permute(0, 3, 1, 2)
-
-
 class View:
     """How a network sees images: normalised with `statistics` (mean, standard deviation), and resized to its input."""
 
@@ -127,17 +122,17 @@ class View:
             return images
         return functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
-    def batches(self, images: Tensor, labels: Tensor, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The images at `indices` and their labels to evaluate on, as they are, in this order, on the device."""
-        side = self._input.side or max(images.shape[2:])
-        for some in torch.split(indices, eval_batch(side)):
-            chosen = some.to(images.device)
-            pixels = gather(images, chosen).to(self._device)
-            yield self.resized(self.normalised(pixels)), labels[chosen].to(self._device)
+    def batches(self, placed: Placed, indices: Tensor, largest: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The images at `indices` and their labels to evaluate on, as they are, in this order, on the device.
+
+        `largest` is the longer side of the images, in pixels.
+        """
+        for images, labels in placed.blocks(torch.split(indices, eval_batch(self._input.side or largest))):
+            yield self.resized(self.normalised(images)), labels
 
 
 class Loader:
-    """The batches of one run: uint8 images stay on the device; each batch is augmented and normalised there."""
+    """The batches of one run: uint8 images, augmented and normalised on the device."""
 
     def __init__(
         self,
@@ -155,34 +150,38 @@ class Loader:
         self.statistics = given.statistics or channel_statistics(images, self.split.train)
         """Mean and standard deviation of each channel that pixels are normalised with, in grey levels."""
         self.view = View(given, self.statistics, device)
-        self._images = images.images.to(device)
-        self._labels = images.labels.to(device)
+        self.placed = place(images, device)
+        self._val = self.placed.indices(self.split.val)
+        self._largest = max(images.images.shape[2:])
         noise = tuple(part for part in data.augment if isinstance(part, Noise))
         self._augmenter = Augmenter(tuple(part for part in data.augment if part not in noise), seed, device)
         self._noise = Augmenter(noise, seed, device)
         self._batch_size = train.batch_size
-        batch = train.batch_size * math.prod(images.images.shape[1:])
-        self._batches_at_once = max(1, BLOCK // batch)
-        self._blocks_ahead = max(1, AHEAD // (self._batches_at_once * batch))
+        size, batch = block_size(device), train.batch_size * math.prod(images.images.shape[1:])
+        self._batches_at_once = max(1, size.block // batch)
+        self._blocks_ahead = max(1, size.ahead // (self._batches_at_once * batch))
         self._seed = seed
-        self._device = device
 
     def train(self, budget: Budget, row: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The augmented batches of a row of the budget: images (n, c, h, w) as float32, labels (n,)."""
         augment, add_noise = self._augmenter.epoch(row), self._noise.epoch(row)
         ordered = batches(self.split.train, budget, row, self._batch_size, self._seed)
         blocks = iter(lambda: list(itertools.islice(ordered, self._batches_at_once)), [])
-        while some := list(itertools.islice(blocks, self._blocks_ahead)):
-            for images, answers, sizes in [self._augmented(block, augment) for block in some]:
-                pixels = add_noise(self.view.normalised(images))
-                for batch, labels in zip(torch.split(pixels, sizes), torch.split(answers, sizes), strict=True):
+        sizes: deque[list[int]] = deque()
+        raw = self.placed.blocks(_joined(blocks, sizes))
+        while some := [(augment(images), labels) for images, labels in itertools.islice(raw, self._blocks_ahead)]:
+            for images, answers in some:
+                parts, pixels = sizes.popleft(), add_noise(self.view.normalised(images))
+                for batch, labels in zip(torch.split(pixels, parts), torch.split(answers, parts), strict=True):
                     yield self.view.resized(batch), labels
-
-    def _augmented(self, block: list[Tensor], augment: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, list[int]]:
-        """The augmented images of some batches, still as uint8, their labels, and how many each batch has."""
-        chosen = torch.cat(block).to(self._device, non_blocking=True)
-        return augment(gather(self._images, chosen)), self._labels[chosen], [len(indices) for indices in block]
 
     def val(self) -> Iterator[tuple[Tensor, Tensor]]:
         """The validation images as they are, in a fixed order."""
-        return self.view.batches(self._images, self._labels, self.split.val)
+        return self.view.batches(self.placed, self._val, self._largest)
+
+
+def _joined(blocks: Iterable[list[Tensor]], sizes: deque[list[int]]) -> Iterator[Tensor]:
+    """The indices of each block of batches as one tensor; how many each batch has is added to `sizes`."""
+    for block in blocks:
+        sizes.append([len(indices) for indices in block])
+        yield torch.cat(block)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,6 +26,25 @@ MOST_MEMORY = 0.8
 _MOST_COMPILED = 256
 """Forms in which one network class is compiled: architectures, sizes of batches, frozen parts."""
 
+
+@dataclass(frozen=True)
+class BlockSize:
+    """Bytes of uint8 images that go through each operation of the loader together.
+
+    - `block`: of one block, from which the batches are cut.
+    - `ahead`: that are augmented before their turn, block after block.
+
+    Augmentation draws its random numbers block by block: another `block` gives other results on that kind of device.
+    """
+
+    block: int
+    ahead: int
+
+
+CPU_BLOCK = BlockSize(2**18, 2**22)
+"""A block that caches hold; several are augmented ahead: each step of a network displaces them from there."""
+CUDA_BLOCK = BlockSize(2**23, 2**23)
+"""About 20 batches of CIFAR-10: each operation on a block is a launch, which costs the same whatever its size."""
 
 _NO_MEMORY = (
     "can't allocate memory",  # torch's allocator on the CPU
@@ -252,6 +273,26 @@ def _resident_mb(field: str) -> float:
         return float("nan")
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
+
+
+def block_size(device: torch.device) -> BlockSize:
+    """How many bytes of images the loader takes at a time."""
+    return CUDA_BLOCK if device.type == "cuda" else CPU_BLOCK
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a device; infinite on a CPU, where images are mapped into memory and not copied.
+
+    For tests, ABLATION_FREE_BYTES gives any device so many.
+    """
+    if given := os.environ.get("ABLATION_FREE_BYTES"):
+        return float(given)
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else math.inf
+
+
+def host_buffer(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Uninitialised memory of the host from which the device copies by itself: page-locked for CUDA."""
+    return torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
 
 
 def memory_taken(device: torch.device) -> float:

@@ -376,6 +376,7 @@ class Training:
                 device=name,
                 threads=self.task.threads,
                 **device.recorded(self.device),
+                streamed=self.loader.placed.streamed,
             ),
             checks=self.checks,
             host=platform.node(),

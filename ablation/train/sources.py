@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import filecmp
-import hashlib
 import json
+import math
 import shutil
-import tempfile
 import warnings
-from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ablation import pixels
-from ablation.arrays import Arrays, DamagedError, read_arrays, verify, write_arrays
-from ablation.data_summary import DataSummary, lines, printable
+from ablation.arrays import (
+    Arrays,
+    DamagedError,
+    Writer,
+    new_folder,
+    preparing_lock,
+    read_arrays,
+    unfinished_bytes,
+    verify,
+)
+from ablation.data_summary import DataSummary, lines
+from ablation.disk import Room
 from ablation.errors import UserError
 from ablation.fingerprint import cache_folder
-from ablation.image_folder import LEAST_TO_TRAIN, ImageFile, Part, list_images, open_archive
+from ablation.image_folder import LEAST_TO_TRAIN, Part
 from ablation.store import set_aside, writing
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic
+from ablation.train.decoding import Block, Progress, Source, first_of, image_folder
 from ablation.train.downloads import raw_folder, torchvision_arrays
 from ablation.train.streams import generator
 
@@ -35,9 +44,11 @@ DEFAULT_FOLDER = "data"
 DIGITS = Path(__file__).with_name("digits.npz")
 DIGITS_TRAIN = 1437
 """Of the 1797 digits the first 1437 are for training; the rest is the test part."""
+BLOCK = 64
+"""Images that are measured and written at a time: few enough for any memory."""
+WAIT_SECONDS = 0.5
+"""Between two reports of how far another process is that prepares data."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and of how much."""
 Notice = Callable[[str], None]
 """Called with a line that the user should see."""
 
@@ -51,6 +62,7 @@ class ImageSet:
     - `sums`: (n, channels, 2), int64: the sum of the pixels and that of their squares.
     - `twins`: (n,), int64: the first image that is the same to the byte, mostly the image itself.
     - `summary`: what was read of an image folder.
+    - `digest`: what tells it from other data sets; empty where it was not read from a prepared folder.
     """
 
     images: Tensor
@@ -59,17 +71,7 @@ class ImageSet:
     sums: Tensor
     twins: Tensor
     summary: DataSummary | None = None
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """Images (n, height, width, channels), labels (n,), the names of the classes and of the images."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[Any]
-    classes: list[str]
-    names: tuple[str, ...] = ()
-    summary: DataSummary | None = None
+    digest: str = ""
 
 
 def prepare(
@@ -77,33 +79,78 @@ def prepare(
 ) -> Path:
     """The folder with the arrays of one part of a data set, decoded now unless they are there as they were written.
 
-    Raises UserError where the data cannot be had or an image cannot be read, StorageError where nothing can be written.
+    Images go to the disk as they are decoded: they are never all in memory. Where another process is decoding in
+    `cache`, it is waited for. Raises UserError where the data cannot be had, an image cannot be read or the disk is too
+    small, StorageError where nothing can be written.
     """
     folder = cache / cache_folder(data.name, fingerprint, part)
-    damage: DamagedError | None = None
-    if folder.exists():
-        try:
-            verify(folder)
-            return folder
-        except DamagedError as error:
-            damage = error
-    decoded = _decode(data, part, progress)
-    arrays = _measured(decoded)
+    if folder.exists() and not _damage(folder):
+        return folder
+    source = _open(data, part, progress)
     if part == "train":
-        _refuse_lonely(arrays)
+        _refuse_lonely(source)
     with writing(cache):
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=cache, prefix=".preparing-"))
+        cache.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(cache, source, progress):
+        damage = _damage(folder) if folder.exists() else None
+        if not folder.exists() or damage:
+            _prepare(folder, source, damage, notice)
+    return folder
+
+
+def _damage(folder: Path) -> DamagedError | None:
     try:
-        write_arrays(temporary, arrays, decoded.names)
+        verify(folder)
+    except DamagedError as error:
+        return error
+    return None
+
+
+@contextmanager
+def _alone(cache: Path, source: Source, progress: Progress) -> Iterator[None]:
+    """Hold the lock of `cache`; while another process has it, report how far that one is."""
+    lock = preparing_lock(cache)
+    with writing(cache):
+        while not lock.is_locked:
+            with suppress(Timeout):
+                lock.acquire(timeout=WAIT_SECONDS)
+                break
+            done = unfinished_bytes(cache) // math.prod(source.shape[1:])
+            progress(
+                "waiting for another command that decodes images", min(done, len(source.labels)), len(source.labels)
+            )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _prepare(folder: Path, source: Source, damage: DamagedError | None, notice: Notice) -> None:
+    with new_folder(folder.parent) as temporary:
+        room = Room(source.shape, folder.parent)
+        if source.names:
+            notice(str(room))
+        room.check()
+        with Writer(temporary, source.shape) as writer:
+            measured: list[NDArray[np.int64]] = []
+            digests: list[bytes] = []
+            for block in _measured(source.blocks):
+                writer.add(block.images)
+                measured.append(block.sums)
+                digests += block.digests
+            about = {"labels": source.labels, "sums": np.concatenate(measured), "twins": first_of(digests)}
+            summary = source.summary()
+            meta = {"classes": list(source.classes), "summary": asdict(summary) if summary else None}
+            writer.finish(about, source.names, meta)
         with writing(folder):
             temporary.chmod(0o755)
             _put_in_place(temporary, folder, damage, notice)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    for line in lines(arrays.summary, arrays.classes) if arrays.summary else ():
+    for line in lines(summary, source.classes) if summary else ():
         notice(line)
-    return folder
+
+
+def _measured(blocks: Iterable[NDArray[np.uint8] | Block]) -> Iterator[Block]:
+    return (block if isinstance(block, Block) else Block.of(block) for block in blocks)
 
 
 def download_folder(data: Data) -> Path | None:
@@ -115,19 +162,18 @@ def download_folder(data: Data) -> Path | None:
 
 def arrays_of(data: Data, part: Part = "train") -> Arrays:
     """The arrays of one part of a data set, in memory only. Raises UserError as `prepare` does."""
-    return _measured(_decode(data, part, lambda *_: None))
+    source = _open(data, part, lambda *_: None)
+    blocks = list(_measured(source.blocks))
+    images, measured = (np.concatenate(parts) for parts in zip(*((b.images, b.sums) for b in blocks), strict=True))
+    twin = first_of([digest for block in blocks for digest in block.digests])
+    return Arrays(images, source.labels, source.classes, measured, twin, source.summary())
 
 
-def _measured(decoded: _Decoded) -> Arrays:
-    images, labels = decoded.images, decoded.labels.astype(np.int64)
-    return Arrays(images, labels, tuple(decoded.classes), sums(images), twins(images), decoded.summary)
-
-
-def _refuse_lonely(arrays: Arrays) -> None:
+def _refuse_lonely(source: Source) -> None:
     """Raise UserError where a class cannot be split into images to train on and images to validate on."""
-    counts = np.bincount(arrays.labels, minlength=len(arrays.classes))
+    counts = np.bincount(source.labels, minlength=len(source.classes))
     few = [
-        f"{name!r} has {count}" for name, count in zip(arrays.classes, counts, strict=True) if count < LEAST_TO_TRAIN
+        f"{name!r} has {count}" for name, count in zip(source.classes, counts, strict=True) if count < LEAST_TO_TRAIN
     ]
     if few:
         message = f"each class needs two training images, one of which is validated on: {', '.join(few[:5])}"
@@ -172,23 +218,9 @@ def load(data: Path | Arrays) -> ImageSet:
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         named = (arrays.images, arrays.labels, arrays.sums, arrays.twins)
         images, labels, pixel_sums, first = (torch.from_numpy(array) for array in named)
-    return ImageSet(images.permute(0, 3, 1, 2), labels, arrays.classes, pixel_sums, first, arrays.summary)
-
-
-def sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Of images (n, height, width, channels): the sums of pixels and of their squares, (n, channels, 2)."""
-    result = np.empty((len(images), images.shape[3], 2), np.int64)
-    for start in range(0, len(images), 256):
-        pixels = images[start : start + 256].astype(np.int64)
-        result[start : start + 256] = np.stack([pixels.sum((1, 2)), np.square(pixels).sum((1, 2))], axis=2)
-    return result
-
-
-def twins(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each image the first one that is the same to the byte."""
-    first: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in images)
-    return np.array([first.setdefault(digest, index) for index, digest in enumerate(digests)], np.int64)
+    return ImageSet(
+        images.permute(0, 3, 1, 2), labels, arrays.classes, pixel_sums, first, arrays.summary, arrays.digest
+    )
 
 
 def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
@@ -201,18 +233,23 @@ def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
         raise UserError(message, "give test/ one folder for each class of train/, under the same name")
 
 
-def _decode(data: Data, part: Part, progress: Progress) -> _Decoded:
+def _open(data: Data, part: Part, progress: Progress) -> Source:
     match data:
         case ImageFolder():
-            return _decode_folder(Path(data.path), data.size, part, progress)
+            return image_folder(Path(data.path), data.size, part, progress)
         case Synthetic():
-            return _Decoded(*_synthetic(data, part))
+            return _synthetic(data, part)
         case BuiltinData(name="digits"):
-            return _Decoded(*_digits(part))
+            return _from_memory(*_digits(part))
         case BuiltinData():
-            return _Decoded(*torchvision_arrays(data.name, Path(data.path or DEFAULT_FOLDER), part))
+            return _from_memory(*torchvision_arrays(data.name, Path(data.path or DEFAULT_FOLDER), part))
         case _:
             raise AssertionError(data)
+
+
+def _from_memory(images: NDArray[np.uint8], labels: NDArray[Any], classes: Sequence[str]) -> Source:
+    blocks = (np.ascontiguousarray(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK))
+    return Source(images.shape, labels.astype(np.int64), tuple(classes), blocks)
 
 
 def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
@@ -226,7 +263,7 @@ def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     return np.round(images[..., None] * (255 / 16)).astype(np.uint8), labels, [str(digit) for digit in range(10)]
 
 
-def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+def _synthetic(data: Synthetic, part: Part) -> Source:
     """Each class is a coarse random pattern; an image is its pattern under strong noise.
 
     The test part is a fifth as many images of the same patterns, under noise of another stream.
@@ -240,76 +277,12 @@ def _synthetic(data: Synthetic, part: Part) -> tuple[NDArray[np.uint8], NDArray[
         count = max(data.classes, data.samples // 5)
         stream = generator(0, "synthetic test", *data.shape, data.classes, data.samples)
     labels = torch.arange(count) % data.classes
-    noise = torch.rand((count, *data.shape), generator=stream)
-    images = ((0.5 * patterns[labels] + 0.5 * noise) * 255).to(torch.uint8)
-    return (
-        np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy()),
-        labels.numpy(),
-        [f"class {index}" for index in range(data.classes)],
-    )
 
+    def blocks() -> Iterator[NDArray[np.uint8]]:
+        for some in torch.split(labels, BLOCK):
+            noise = torch.rand((len(some), *data.shape), generator=stream)
+            images = ((0.5 * patterns[some] + 0.5 * noise) * 255).to(torch.uint8)
+            yield np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
 
-def _decode_folder(root: Path, size: int, part: Part, progress: Progress) -> _Decoded:
-    listing = list_images(root, part)
-    files, classes = listing.images, listing.classes
-    images = np.empty((len(files), size, size, 3), np.uint8)
-    kinds: list[_Kind] = []
-    archive = open_archive(root)
-
-    def decode(number: int) -> _Kind:
-        kind, images[number] = _decode_file(files[number], files[number].read(archive), size)
-        return kind
-
-    try:
-        with ThreadPoolExecutor() as pool:
-            for number, kind in enumerate(pool.map(decode, range(len(files)))):
-                kinds.append(kind)
-                progress(f"decoding {root}", number, len(files))
-    finally:
-        if archive:
-            archive.close()
-    _refuse_unreadable(root, files, kinds)
-    index = {name: number for number, name in enumerate(classes)}
-    labels = np.array([index[file.label] for file in files])
-    summary = DataSummary.of(
-        formats=Counter(kind.format for kind in kinds),
-        per_class=tuple(np.bincount(labels).tolist()),
-        skipped=listing.skipped,
-        conversions=Counter(own for kind in kinds for own in kind.conversions),
-        sizes=[kind.shape for kind in kinds],
-    )
-    return _Decoded(images, labels, classes, tuple(printable(file.name) for file in files), summary)
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What an image file was, or the `fault` for which it could not be read."""
-
-    format: str
-    shape: tuple[int, int]
-    conversions: tuple[str, ...]
-    fault: str = ""
-
-
-def _decode_file(file: ImageFile, content: bytes, size: int) -> tuple[_Kind, NDArray[np.uint8] | int]:
-    try:
-        found = pixels.decode(content, size)
-    except Exception as error:  # Pillow raises anything for a damaged file, and all are named together
-        return _Kind("", (0, 0), (), f"{printable(file.name)} ({error or type(error).__name__})"), 0
-    return _Kind(found.format, found.shape, found.conversions), found.pixels
-
-
-def _refuse_unreadable(root: Path, files: Sequence[ImageFile], kinds: Sequence[_Kind]) -> None:
-    """Raise UserError that names the files which could not be read, or whose values contradict each other."""
-    faults = [kind.fault for kind in kinds if kind.fault]
-    if faults:
-        shown = "; ".join(faults[:5]) + (" ..." if len(faults) > 5 else "")
-        raise UserError(f"{len(faults)} unreadable images in {root}: {shown}", "remove or replace these files")
-    first: dict[str, str] = {}
-    for file, kind in zip(files, kinds, strict=True):
-        for conversion in kind.conversions:
-            first.setdefault(conversion, printable(file.name))
-    for pair in pixels.EITHER:
-        if all(kind in first for kind in pair):
-            what = " and ".join(f"{first[kind]} ({kind})" for kind in pair)
-            raise UserError(f"images of {root} have values of different ranges: {what}", "save all in the same range")
+    classes = tuple(f"class {index}" for index in range(data.classes))
+    return Source((count, height, width, channels), labels.numpy(), classes, blocks())

@@ -16,6 +16,7 @@ from ablation.study import Recipe
 from ablation.train import checkpoint, device, precision, sources
 from ablation.train.data import Input, View
 from ablation.train.evaluation import Evaluation, evaluate
+from ablation.train.placement import place
 from ablation.train.progress import ticking
 from ablation.train.sizes import build_network, network_input
 from ablation.train.sources import ImageSet
@@ -65,7 +66,7 @@ def evaluate_on(
     mean, deviation = saved["statistics"]
     channels, side = network_input(recipe, record.image)
     view = View(Input(channels, side), (mean, deviation), where)
-    batches = view.batches(images.images, images.labels, torch.arange(len(images.labels)))
+    batches = view.batches(place(images, where), torch.arange(len(images.labels)), max(images.images.shape[2:]))
     return evaluate(network, ticking(batches, lambda _: beat()), recipe.train.precision, where)
 
 

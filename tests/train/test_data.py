@@ -15,9 +15,10 @@ from ablation import registry
 from ablation.errors import UserError
 from ablation.fingerprint import fingerprint
 from ablation.study import BuiltinData, Data, ImageFolder, Synthetic, Train
-from ablation.train import sources
+from ablation.train import decoding, sources
 from ablation.train.budget import batches, make_budget
 from ablation.train.data import Loader, channel_statistics, split
+from ablation.train.device import BlockSize
 from ablation.train.sources import ImageSet
 
 
@@ -31,7 +32,7 @@ def prepare(data: Data, folder: Path) -> ImageSet:
 
 def image_set(pixels: np.ndarray) -> ImageSet:  # type: ignore[type-arg]
     """Images (n, height, width, channels) as if they had been decoded."""
-    parts = (torch.from_numpy(measure(pixels)) for measure in (sources.sums, sources.twins))
+    parts = (torch.from_numpy(measure(pixels)) for measure in (decoding.sums, decoding.twins))
     return ImageSet(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.zeros(len(pixels)).long(), (), *parts)
 
 
@@ -108,8 +109,7 @@ def test_batches_are_the_same_however_many_are_made_ready_at_once(
 ) -> None:
     data, train = digits(), Train(epochs=2, batch_size=32)
     images = prepare(data, tmp_path)
-    monkeypatch.setattr("ablation.train.data.BLOCK", block)
-    monkeypatch.setattr("ablation.train.data.AHEAD", ahead)
+    monkeypatch.setattr("ablation.train.data.block_size", lambda _: BlockSize(block, ahead))
     loader = Loader(images, data, train, 0, place)
     budget = make_budget(train, len(loader.split.train))
     made = [(x.cpu(), y.cpu()) for x, y in loader.train(budget, 2)]
