@@ -72,7 +72,7 @@ def read_table(path: Path, keys: Sequence[str]) -> TextTable:
     source = tuple(_LINE_END.split(text))
     marked = _EXCEL_HINT.fullmatch(source[0])
     first = 1 if marked else 0
-    delimiter = marked[1] if marked else _delimiter(source[first] if len(source) > first else "", keys)
+    delimiter = marked[1] if marked else _delimiter(source[0], keys)
     records = list(_records(path, text, source, delimiter))[first:]
     if not records:
         problem = Problem(1, 1, "the table is empty", f"write a row of column names: {', '.join(keys)}, and a metric")
@@ -240,5 +240,5 @@ def numbers(table: TextTable, name: str) -> Numbers:
 def number_hint(table: TextTable, cell: str) -> str | None:
     """How to write a cell that is meant to be a number; None for any other text."""
     if table.delimiter == "," and _DECIMAL_COMMA.fullmatch(cell):
-        return f"for a decimal comma write {cell.replace(',', '.', 1)}, or separate the columns by semicolons"
+        return f"for a decimal comma write {cell.replace(',', '.')}, or separate the columns by semicolons"
     return "write numbers without marks for thousands" if _THOUSANDS.fullmatch(cell) else None

@@ -137,7 +137,7 @@ def append_opening(store: Store, folder: str, *evaluations: Mapping[str, Any]) -
     lines = _lines(store, folder)[0]
     for own in evaluations:
         content = seal({"schema_version": SCHEMA_VERSION, **own, "previous": _link(lines)})
-        lines.append(json.dumps(content, ensure_ascii=False, allow_nan=False).encode())
+        lines.append(json.dumps(content, ensure_ascii=False).encode())
     openings_file(store, folder).parent.mkdir(parents=True, exist_ok=True)
     text = b"".join(line + b"\n" for line in lines)
     replace(openings_file(store, folder), lambda file: file.write(text), durable=True)

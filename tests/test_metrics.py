@@ -48,7 +48,8 @@ def test_words(name: str, expected: tuple[str, ...]) -> None:
     [
         ("train_loss", "train", ("loss",)), ("loss_train", "train", ("loss",)), ("tr_acc", "train", ("acc",)),
         ("training_loss", "train", ("loss",)), ("valid_acc", "val", ("acc",)), ("acc_dev", "val", ("acc",)),
-        ("eval_f1", "val", ("f1",)), ("test_top1_acc", "test", ("top1", "acc")), ("acc_test", "test", ("acc",)),
+        ("eval_f1", "val", ("f1",)), ("test_top1_acc", "test", ("top1", "acc")),
+        ("top1_acc_val", "val", ("top1", "acc")),
         ("val_train_loss", "val", ("train", "loss")), ("train", "", ("train",)), ("loss", "", ("loss",)),
         ("top_val_acc", "", ("top", "val", "acc")), ("", "", ()),
     ],

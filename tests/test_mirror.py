@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -67,3 +68,38 @@ def test_checkpoints_of_one_content_are_kept_once(source: RunFolder, tmp_path: P
     assert copy.best.samefile(copy.last)
     write(copy, {"last.pt": b"the next epoch"})
     assert copy.best.read_bytes() == source.best.read_bytes()
+
+
+def test_a_file_of_the_same_size_and_time_is_sent_again_where_it_is_another_file(source: RunFolder) -> None:
+    mirror = Mirror(source)
+    mirror.changes()
+    before = source.last.stat()
+    (source.path / "new").write_text("last.pt 9")
+    (source.path / "new").replace(source.last)
+    os.utime(source.last, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert mirror.changes() == {"last.pt": b"last.pt 9"}
+    source.last.write_text("last.pt 8")
+    os.utime(source.last, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert mirror.changes() == {"last.pt": b"last.pt 8"}
+
+
+def test_files_that_were_set_aside_come_first_in_order(source: RunFolder) -> None:
+    for name in ("last.pt.unreadable", "best.pt.unreadable-2", "best.pt.unreadable"):
+        (source.path / name).write_text(name)
+    assert list(Mirror(source).changes())[:4] == [
+        "best.pt.unreadable", "best.pt.unreadable-2", "last.pt.unreadable", "config.json",
+    ]  # fmt: skip
+
+
+def test_only_the_end_is_durable_and_different_checkpoints_stay_two_files(
+    source: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    copy = RunFolder(tmp_path / "here")
+    copy.path.mkdir()
+    write(copy, Mirror(source).changes())
+    assert synced == []
+    assert not copy.best.samefile(copy.last)
+    write(copy, {"run.json": b"{}"})  # there was no failure to forget
+    assert len(synced) == 1

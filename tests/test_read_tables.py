@@ -154,12 +154,16 @@ def test_per_cent_signs_of_some(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cells", "unit"),
-    [(("0.5", "1"), "share"), (("0.5", "90"), "share"), (("-1", "90"), "raw"), (("1", "101"), "raw"),
+    [(("0.5", "1"), "share"), (("0.5", "90"), "share"), (("0.5", "1.5"), "share"),
+     (("-1", "90"), "raw"), (("1", "101"), "raw"),
      (("nan", "nan"), "raw"), (("0", "100"), "share"), (("0", ""), "share")],
 )  # fmt: skip
 def test_the_unit_of_other_columns_is_the_one_that_fits(cells: tuple[str, str], unit: str, tmp_path: Path) -> None:
     results = read(tmp_path, f"variant,seed,loss,f1\nbase,0,1,{cells[0]}\nbase,1,1,{cells[1]}\n")
     assert results.manifest.analysis["units"] == {"loss": "raw", "f1": unit}
+    if unit == "share":
+        divisor = 100 if float(cells[1] or 0) > 1 else 1
+        assert results.runs.f1[0] == pytest.approx(float(cells[0]) / divisor)
     assert read(tmp_path, "variant,seed,loss,psnr\nbase,0,1,0.5\n").manifest.analysis["units"]["psnr"] == "raw"
 
 
@@ -257,6 +261,7 @@ def test_epochs_are_sorted_by_number_and_scaled_as_the_runs(tmp_path: Path) -> N
     results = read(tmp_path, RUNS, epochs=epochs)
     found = results.epochs
     assert list(zip(found.variant, found.seed, found.epoch, strict=True)) == [("base", 0, 1), ("a", 0, 1), ("a", 0, 2)]
+    assert list(found.index) == [0, 1, 2]
     assert found.acc.tolist() == pytest.approx([0.005, 0.007, 0.008])
     assert found.f1.fillna(-1).tolist() == pytest.approx([0.6, -1, 0.5])
     assert found.val_loss.fillna(-1).tolist() == [-1, 3, 1]

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ablation.arrays import DamagedError, verify
+from ablation.arrays import DamagedError
+from ablation.arrays import verify as verify_arrays
 from ablation.errors import UnreadableError
-from ablation.sealed import parse
+from ablation.record import EpochRow
+from ablation.sealed import FileStamp, parse, seal, sha256, stamp, typed, typed_lines, verify
 from ablation.store import read_json
 
 MALFORMED = {
@@ -45,4 +47,46 @@ def test_sixty_levels_are_read() -> None:
 def test_prepared_data_with_deeply_nested_meta_data_are_damaged(text: str, tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(text)
     with pytest.raises(DamagedError, match=r"meta.json cannot be read"):
-        verify(tmp_path)
+        verify_arrays(tmp_path)
+
+
+def test_the_digest_of_an_object_is_that_of_its_other_keys() -> None:
+    first, second = seal({"b": [1, 2.5], "a": "ü"}), seal({"a": "ü", "sha256": "old", "b": [1, 2.5]})
+    assert first == second
+    assert first["sha256"] == sha256(b'{"a":"\\u00fc","b":[1,2.5]}')
+    verify(first, "x")
+    verify({"a": 1}, "x")
+    with pytest.raises(UnreadableError, match="x has changed since it was written") as caught:
+        verify(first | {"a": "u"}, "x", "hint")
+    assert caught.value.hint == "hint"
+    with pytest.raises(ValueError, match="Out of range"):
+        seal({"a": float("inf")})
+
+
+def test_a_stamp_is_the_size_and_the_digest(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"abc")
+    assert stamp(tmp_path / "x") == FileStamp(3, sha256(b"abc"))
+    assert sha256(b"abc").startswith("ba7816bf")
+
+
+def test_an_object_of_another_type_is_refused_by_the_place_of_its_first_fault() -> None:
+    assert typed(FileStamp, {"bytes": 0, "sha256": "a", "new": 1}, "x") == FileStamp(0, "a")
+    for values, words in {
+        (("bytes", "1"), ("sha256", "a")): "x cannot be read: bytes: input should be a valid integer, not '1'",
+        (("bytes", 1),): "x cannot be read: sha256: field required",
+        (("bytes", -1), ("sha256", "a")): "x cannot be read: bytes: input should be greater than or equal to 0, not -1",
+    }.items():
+        with pytest.raises(UnreadableError) as caught:
+            typed(FileStamp, dict(values), "x", "hint")
+        assert (caught.value.message, caught.value.hint) == (words, "hint")
+
+
+def test_a_line_of_another_type_is_refused_by_its_number() -> None:
+    good = json.dumps({"bytes": 1, "sha256": "a"}).encode()
+    assert typed_lines(FileStamp, [good, good], "x") == [FileStamp(1, "a")] * 2
+    assert typed_lines(EpochRow, [], "x") == []
+    with pytest.raises(UnreadableError, match=r"^line 2 of x cannot be read: bytes: field required") as caught:
+        typed_lines(FileStamp, [good, b"{}"], "x", "hint")
+    assert caught.value.hint == "hint"
+    with pytest.raises(UnreadableError, match=r"^x cannot be read: invalid JSON"):
+        typed_lines(FileStamp, [good, b"{"], "x")
