@@ -22,7 +22,7 @@ MOST_BITS = 16
 LEAST_CORRELATION = 0.99
 MOST_PAIRS = 2_000_000_000
 """Pairs of a training and a test image that are compared; with more, only copies are looked for."""
-_BLOCK, _EXAMPLES = 512, 3
+_BLOCK, _BYTES, _EXAMPLES = 512, 2**22, 3
 _GREY = np.array([0.299, 0.587, 0.114])
 
 Pixels = NDArray[np.uint8]
@@ -71,17 +71,19 @@ def _near(train: Pixels, test: Pixels) -> Iterator[tuple[int, int]]:
 
 def _described(images: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(128 bits as +1 and -1, 256 grey values of mean 0 and length 1) of each image."""
-    bits, greys = [], []
-    for start in range(0, len(images), _BLOCK):
-        grey = _as_grey(images[start : start + _BLOCK])
+    bits, greys = (np.empty((len(images), values), np.float32) for values in (128, 256))
+    block = max(1, _BYTES // images[0].size)  # pixels become numbers of eight bytes, several times
+    for start in range(0, len(images), block):
+        some = slice(start, start + block)
+        grey = _as_grey(images[some])
         across, down = _scaled(grey, 8, 9), _scaled(grey, 9, 8)
         steps = [np.diff(across, axis=2).reshape(len(grey), -1), np.diff(down, axis=1).reshape(len(grey), -1)]
-        bits.append(np.where(np.concatenate(steps, axis=1) > 0, 1, -1).astype(np.float32))
+        bits[some] = np.where(np.concatenate(steps, axis=1) > 0, 1, -1)
         small = _scaled(grey, 16, 16).reshape(len(grey), -1)
         small -= small.mean(axis=1, keepdims=True)
         length = np.linalg.norm(small, axis=1, keepdims=True)
-        greys.append((small / np.where(length > 0, length, 1)).astype(np.float32))  # a blank image is like none
-    return np.concatenate(bits), np.concatenate(greys)
+        greys[some] = small / np.where(length > 0, length, 1)  # a blank image is like none
+    return bits, greys
 
 
 def _as_grey(images: Pixels) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -67,7 +68,6 @@ def test_plan_and_run_announce_the_disk_that_images_need(folder: Callable[[int],
         (1000, "1.0 kB"),
         (15_052_800_000, "15.1 GB"),
         (99_960_000, "100 MB"),
-        (2e15, "2000 TB"),
     ],
 )
 def test_a_number_of_bytes_in_words(count: float, text: str) -> None:
@@ -98,9 +98,9 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(
     assert lines[0] == needed
     assert lines[1].startswith("store results on another disk (--results DIR)")
     assert not list(small_disk.glob("data/*"))
-    assert ablate("run", "folder.yaml", "--results", "elsewhere").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_preparing_that_is_killed_starts_again_and_leaves_nothing(
     how: signal.Signals, folder: Callable[[int], Path], ablate: Ablate
@@ -120,6 +120,7 @@ def test_preparing_that_is_killed_starts_again_and_leaves_nothing(
     assert images.max(axis=(1, 2, 3)).min() > 0
 
 
+@pytest.mark.slow
 def test_two_commands_decode_the_same_images_once(folder: Callable[[int], Path]) -> None:
     place = folder(600)
     first = start(place, "folder.yaml", "--device", "cpu")
@@ -137,7 +138,8 @@ import json, sys, threading, time
 from pathlib import Path
 from ablation.load import load_study
 from ablation.protocol import Evaluate, Task
-from ablation.duplicates import compare_folders
+from ablation.arrays import read_arrays
+from ablation.duplicates import overlap
 from ablation.runner.study import plan_study
 from ablation.train import device, sources
 from ablation.train.loop import train
@@ -163,7 +165,8 @@ time.sleep(0.1)
 folder = Path(sys.argv[1])
 (run,) = plan_study(load_study(folder / "study.yaml")).runs
 step[0] = "preparing"
-data, test = (sources.prepare(run.recipe.data, part, folder / "data", lambda *_: None, part) for part in ("train", "test"))
+parts = ("train", "test")
+data, test = (sources.prepare(run.recipe.data, part, folder / "data", lambda *_: None, part) for part in parts)
 size = (data / "images.npy").stat().st_size >> 20
 step[0] = "reading"
 (data / "verified.json").unlink()
@@ -174,7 +177,7 @@ assert train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
 step[0] = "testing"
 evaluate_run(Evaluate(run, task.folder, test, "cpu", 1), lambda: None)
 step[0] = "comparing"
-compare_folders(data, test)
+overlap(read_arrays(data), read_arrays(test))
 step[0] = "end"
 start = peak.pop("start")
 print(json.dumps({"size": size, **{name: value - start for name, value in peak.items()}}))
@@ -192,8 +195,6 @@ seeds: [0]
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_no_step_on_the_way_has_all_images_in_memory(tmp_path: Path) -> None:
-    import json
-
     (tmp_path / "study.yaml").write_text(LARGE)
     result = subprocess.run(
         [sys.executable, "-c", IN_MEMORY, str(tmp_path)], capture_output=True, text=True, timeout=600, check=False
@@ -203,4 +204,4 @@ def test_no_step_on_the_way_has_all_images_in_memory(tmp_path: Path) -> None:
     found = json.loads(result.stdout)
     print(found)
     assert found.pop("size") == 430
-    assert max(found.values()) < 300, found
+    assert max(found.values()) < 0.6 * 430, found

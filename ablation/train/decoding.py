@@ -57,9 +57,9 @@ def sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Of images (n, height, width, channels): the sums of pixels and of their squares, (n, channels, 2)."""
     result = np.empty((len(images), images.shape[3], 2), np.int64)
     for index, image in enumerate(images):
-        wide = image.reshape(-1, image.shape[2]).astype(np.uint16)  # which holds 255 squared
-        result[index, :, 0] = wide.sum(0, dtype=np.int64)
-        result[index, :, 1] = np.square(wide).sum(0, dtype=np.int64)
+        pixels = image.reshape(len(image), -1).astype(np.uint16)  # which holds 255 squared
+        for place, values in enumerate((pixels, np.square(pixels))):  # rows first: much faster than by channel
+            result[index, :, place] = values.sum(0, dtype=np.int64).reshape(-1, image.shape[2]).sum(0)
     return result
 
 

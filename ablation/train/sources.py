@@ -44,8 +44,8 @@ DEFAULT_FOLDER = "data"
 DIGITS = Path(__file__).with_name("digits.npz")
 DIGITS_TRAIN = 1437
 """Of the 1797 digits the first 1437 are for training; the rest is the test part."""
-BLOCK = 64
-"""Images that are measured and written at a time: few enough for any memory."""
+BLOCK = 2**21
+"""Bytes of images that are made or measured at a time."""
 WAIT_SECONDS = 0.5
 """Between two reports of how far another process is that prepares data."""
 
@@ -132,13 +132,15 @@ def _prepare(folder: Path, source: Source, damage: DamagedError | None, notice: 
             notice(str(room))
         room.check()
         with Writer(temporary, source.shape) as writer:
-            measured: list[NDArray[np.int64]] = []
+            count, _, _, channels = source.shape
+            # One array from the start: small ones between the blocks would keep the heap from using their room again.
+            measured = np.empty((count, channels, 2), np.int64)
             digests: list[bytes] = []
             for block in _measured(source.blocks):
                 writer.add(block.images)
-                measured.append(block.sums)
+                measured[len(digests) : len(digests) + len(block.images)] = block.sums
                 digests += block.digests
-            about = {"labels": source.labels, "sums": np.concatenate(measured), "twins": first_of(digests)}
+            about = {"labels": source.labels, "sums": measured, "twins": first_of(digests)}
             summary = source.summary()
             meta = {"classes": list(source.classes), "summary": asdict(summary) if summary else None}
             writer.finish(about, source.names, meta)
@@ -247,8 +249,14 @@ def _open(data: Data, part: Part, progress: Progress) -> Source:
             raise AssertionError(data)
 
 
+def _block(shape: Sequence[int]) -> int:
+    """How many images of a shape make a block."""
+    return max(1, BLOCK // math.prod(shape))
+
+
 def _from_memory(images: NDArray[np.uint8], labels: NDArray[Any], classes: Sequence[str]) -> Source:
-    blocks = (np.ascontiguousarray(images[start : start + BLOCK]) for start in range(0, len(images), BLOCK))
+    count = _block(images.shape[1:])
+    blocks = (np.ascontiguousarray(images[start : start + count]) for start in range(0, len(images), count))
     return Source(images.shape, labels.astype(np.int64), tuple(classes), blocks)
 
 
@@ -279,7 +287,7 @@ def _synthetic(data: Synthetic, part: Part) -> Source:
     labels = torch.arange(count) % data.classes
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
-        for some in torch.split(labels, BLOCK):
+        for some in torch.split(labels, _block(data.shape)):
             noise = torch.rand((len(some), *data.shape), generator=stream)
             images = ((0.5 * patterns[some] + 0.5 * noise) * 255).to(torch.uint8)
             yield np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
