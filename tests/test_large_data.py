@@ -147,8 +147,10 @@ from ablation.train.progress import Hooks
 from ablation.train.testing import evaluate_run
 from ablation.train.warmup import warm_up
 
-device.set_up_process(1)
-warm_up(1)
+compared = len(sys.argv) > 2  # by the command itself, which is no worker
+if not compared:
+    device.set_up_process(1)
+    warm_up(1)
 peak, step = {}, ["start"]
 
 def private():
@@ -168,6 +170,11 @@ step[0] = "preparing"
 parts = ("train", "test")
 data, test = (sources.prepare(run.recipe.data, part, folder / "data", lambda *_: None, part) for part in parts)
 size = (data / "images.npy").stat().st_size >> 20
+step[0] = "comparing"
+if compared:
+    overlap(read_arrays(data), read_arrays(test))
+    print(peak["comparing"] - peak["start"])
+    sys.exit()
 step[0] = "reading"
 (data / "verified.json").unlink()
 sources.load(data)
@@ -176,8 +183,6 @@ task = Task(run, folder / run.folder, data, "cpu", 1)
 assert train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
 step[0] = "testing"
 evaluate_run(Evaluate(run, task.folder, test, "cpu", 1), lambda: None)
-step[0] = "comparing"
-overlap(read_arrays(data), read_arrays(test))
 step[0] = "end"
 start = peak.pop("start")
 print(json.dumps({"size": size, **{name: value - start for name, value in peak.items()}}))
@@ -196,12 +201,14 @@ seeds: [0]
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_no_step_on_the_way_has_all_images_in_memory(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(LARGE)
-    result = subprocess.run(
-        [sys.executable, "-c", IN_MEMORY, str(tmp_path)], capture_output=True, text=True, timeout=600, check=False
-    )
-    shutil.rmtree(tmp_path / "data", ignore_errors=True)
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
+    found = {}
+    for more in ([], ["compare"]):
+        command = [sys.executable, "-c", IN_MEMORY, str(tmp_path), *more]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        assert result.returncode == 0, result.stderr
+        found |= {"comparing": int(result.stdout)} if more else json.loads(result.stdout)
+    shutil.rmtree(tmp_path / "data")
     print(found)
     assert found.pop("size") == 430
+    assert found.pop("comparing") < 430, "of numbers with eight bytes for each pixel of a block"
     assert max(found.values()) < 0.6 * 430, found
