@@ -80,8 +80,8 @@ def _measured(epochs: pd.DataFrame, name: str) -> bool:
 
 
 def _worth_drawing(own: Mapping[metrics.Part, str], primary: str) -> bool:
-    names = own.values()
-    return primary in names or len(own) > 1 or any(metrics.is_loss(name) or metrics.is_share(name) for name in names)
+    name, *others = own.values()
+    return bool(others) or name == primary or metrics.is_loss(name) or metrics.is_share(name)
 
 
 def _chart(

@@ -95,7 +95,7 @@ def test_a_variant_identical_to_the_baseline_is_not_tested_and_the_others_keep_t
     found = stats.compare(noise(3, 3))
     effects = [effect("b"), effect("same", identical=True), effect("x"), effect("y")]
     _, same, *rest = compare.with_claims(effects, found, math.inf)
-    assert (same.p, same.method) == (None, None)
+    assert (same.p, same.method, same.clipped, same.screened, same.incomplete) == (None, None, False, False, False)
     assert [own.p for own in rest] == [its.p for its in found.effects]
 
 

@@ -198,6 +198,16 @@ def test_the_typical_amount_is_the_median_of_those_that_are_known() -> None:
     assert [(own.quantity, own.own) for own in y.confounds] == [("parameters", 3000.0)]
 
 
+def test_a_variant_without_a_finished_run_is_not_compared() -> None:
+    study = manifest([arm("b"), arm("x"), arm("a")])
+    rows = [run("a", 0, 0.9, parameters=9000.0), run("b", 0, 0.9, parameters=1000.0), run("x", 0, status="missing")]
+    _, x, a = with_confounds(results(study, rows), [effect(name) for name in "bxa"])
+    assert x.confounds == ()
+    assert [own.quantity for own in a.confounds] == ["parameters"]
+    unfinished = [rows[0], run("b", 0, status="crashed", parameters=1000.0)]
+    assert with_confounds(results(study, unfinished), [effect(name) for name in "bxa"])[2].confounds == ()
+
+
 def clock(minutes: float) -> str:
     return f"2026-03-01T09:{int(minutes):02}:{round(60 * (minutes % 1)):02}+00:00"
 
@@ -249,6 +259,7 @@ def test_times_are_compared_from_ten_seconds_and_half_of_the_shorter_run_togethe
         ((1.2, 2.4, 3.4), (1.0, 2.0, 3.0), (2.4, 2.0, 3)), ((1.11, 1.11), (1.0, 1.0), (1.11, 1.0, 2)),
         ((1.1, 1.2), (1.0, 1.0), None), ((0.8, 0.89), (1.0, 1.0), (0.89, 1.0, 2)), ((0.8, 0.9), (1.0, 1.0), None),
         ((2.0, 0.5), (1.0, 1.0), None), ((2.0,), (1.0,), None), ((2.0, 0.0), (1.0, 1.0), None),
+        ((0.0, 0.0), (1.0, 1.0), None), ((2.0, 2.0), (0.0, 0.0), None),
         ((2.0, 2.0, 2.0), (1.0, 0.0, 1.0), (2.0, 1.0, 2)),
     ],
 )  # fmt: skip

@@ -100,7 +100,15 @@ def test_the_target_has_steps_of_one_and_of_five_per_cent(top: float, goal: floa
 
 
 @pytest.mark.parametrize(
-    ("last", "chosen"), [(4, (1, 3, 4)), (5, (2, 3, 5)), (6, (2, 4, 6)), (12, (4, 8, 12)), (300, (100, 200, 300))]
+    ("last", "chosen"),
+    [
+        (4, (1, 3, 4)),
+        (5, (2, 3, 5)),
+        (6, (2, 4, 6)),
+        (12, (4, 8, 12)),
+        (300, (100, 200, 300)),
+        (500, (150, 350, 500)),
+    ],
 )
 def test_milestones_of_short_and_long_budgets(last: int, chosen: tuple[int, ...]) -> None:
     assert milestones(last) == chosen

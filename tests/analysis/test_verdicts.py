@@ -69,6 +69,8 @@ def test_the_verdict_follows_from_the_adjusted_p_and_equivalence_from_the_interv
         ({**FALL, "high": 0.01}, "worse by 2.0 [\u22121.0, 3.0] points"),
         ({"p": 0.2, "low": -0.04, "high": 0.01}, "no clear effect: at most 4.0 points either way"),
         ({"p": 0.2, "low": -0.01, "high": 0.04}, "no clear effect: at most 4.0 points either way"),
+        ({"p": 0.2, "low": 0.0}, "no clear effect: at most 3.0 points either way"),
+        ({"p": 0.2, "low": -0.02, "high": 0.0}, "no clear effect: at most 2.0 points either way"),
         ({"p": 0.2, "pairs": 2}, "tentatively, no clear effect: at most 3.0 points either way"),
         ({"pairs": 10, "flips_agree": True}, "better by 2.0 [1.0, 3.0] points; the sign-flip check agrees"),
         ({"pairs": 10, "flips_agree": False}, "better by 2.0 [1.0, 3.0] points; the sign-flip check does not agree"),
