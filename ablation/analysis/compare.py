@@ -50,7 +50,7 @@ def design(found: Comparison | None, seeds: int, comparisons: int, networks: boo
     if found is None:
         return Design(seeds, comparisons, 0, 0, 0, None, None, None, None, False, networks)
     pool, k = found.pool, found.k
-    residual = math.sqrt(pool.mse) if pool.df and pool.mse >= 0 else None
+    residual = _known(math.sqrt(pool.mse))  # NaN without degrees of freedom
     planned = stats.smallest_detectable_effect(seeds, comparisons, found.alpha, POWER)
     reached = stats.smallest_detectable_effect(pool.n, k, found.alpha, POWER) if k else math.inf
     return Design(

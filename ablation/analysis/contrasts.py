@@ -68,12 +68,14 @@ def trends(
     found: Comparison,
 ) -> tuple[TrendTest, ...]:
     """Linear and quadratic trends of every sweep but that over the data fraction, one family; Page's test beside."""
+    if not found.pool.df:
+        return ()
     shown = [sweep for sweep in sweeps if sweep.path != _FRACTION]
     kept = [[level for level in sweep.levels if effects[level[1]].verdict != "unstable"] for sweep in shown]
     rows = [table([variant for _, variant in levels], seeds, values) for levels in kept]
-    usable = [i for i, own in enumerate(rows) if len(own) >= 3 and _complete(own) >= 2 and found.pool.df]
+    usable = [i for i, own in enumerate(rows) if len(own) >= 3 and _complete(own) >= 2]
     items = [([value for value, _ in kept[i]], rows[i]) for i in usable]
-    tested = stats.trends(items, found.pool.mse, found.pool.df, found.alpha) if items else ()
+    tested = stats.trends(items, found.pool.mse, found.pool.df, found.alpha)
     return tuple(_trend(shown[i], kept[i], own) for i, own in zip(usable, tested, strict=True))
 
 
@@ -124,7 +126,7 @@ def data_curve(
         return None
     fractions = np.array([value for value, _ in levels])
     fitted = law.a.value * fractions**-law.b.value + law.c.value
-    miss = np.abs(np.nanmean(error[:, np.isfinite(error).all(axis=0)], axis=1) - fitted)
+    miss = np.abs(error[:, np.isfinite(error).all(axis=0)].mean(axis=1) - fitted)
     return DataCurve(
         fractions=tuple(value for value, _ in levels),
         n=law.n,
@@ -146,11 +148,10 @@ def selection(results: Results, y: Table, found: Comparison | None, measure: Mea
     """The optimism of choosing the best epoch of a run and the best variant of the study."""
     curves = _selected_curves(results, measure)
     epochs = stats.best_of_epochs(measure.sign * curves).expected if len(curves) else None
-    kept = np.array(found.pool.kept) if found else np.zeros(len(y), dtype=np.bool_)
-    pooled = measure.sign * y[kept] if kept.any() else y[:0]
+    pooled = measure.sign * y[np.array(found.pool.kept)] if found else y[:0]
     enough = len(pooled) >= 2 and _complete(pooled) >= 2
     winner = stats.best_of_variants(pooled).expected if enough else None
-    return Selection(epochs, curves.shape[1] if len(curves) else 0, winner, len(pooled) if enough else 0)
+    return Selection(epochs, curves.shape[1], winner, len(pooled) if enough else 0)
 
 
 def _selected_curves(results: Results, measure: Measure) -> Table:

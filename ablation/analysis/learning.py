@@ -156,7 +156,7 @@ def milestones(last: int) -> tuple[int, ...]:
     """The thirds of `last` epochs, rounded to a sensible number: 10, 20, 30 of 30; 150, 350, 500 of 500."""
     unit = max(unit for unit in _ROUND if unit <= max(last / 6, 1))
     thirds = (max(1, unit * math.floor(part * last / 3 / unit + 0.5)) for part in (1, 2))
-    return tuple(sorted({*(min(third, last) for third in thirds), last}))
+    return tuple(sorted({*thirds, last}))
 
 
 def mean_accuracy(found: Sequence[Course]) -> Array:
@@ -180,7 +180,7 @@ def fluctuation(loss: Array) -> float | None:
     """
     if len(loss) < 3:
         return None
-    return float(np.mean(np.abs(np.diff(loss))[max(len(loss) // 2 - 1, 0) :]))
+    return float(np.mean(np.abs(np.diff(loss))[len(loss) // 2 - 1 :]))
 
 
 def first_reached(accuracy: Array, goal: float) -> int | None:
