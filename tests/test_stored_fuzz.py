@@ -128,8 +128,10 @@ def prepared(folder: Path) -> dict[str, Kind]:
     """The files of a prepared data set; `verified.json` only says that they need not be read once more."""
     folder.mkdir()
     images = np.arange(48, dtype=np.uint8).reshape(3, 4, 4, 1)
-    labels, sums = np.arange(3), np.ones((3, 1, 2), dtype=np.int64)
-    arrays.write_arrays(folder, arrays.Arrays(images, labels, ("cat", "dog", "cow"), sums, labels), ["a", "b", "c"])
+    about = {"labels": np.arange(3), "sums": np.ones((3, 1, 2), dtype=np.int64), "twins": np.arange(3)}
+    with arrays.Writer(folder, (3, 4, 4, 1)) as writer:
+        writer.add(images)
+        writer.finish(about, ["a", "b", "c"], {"classes": ["cat", "dog", "cow"], "summary": None})
 
     def read() -> Any:
         found = arrays.read_arrays(folder)
