@@ -171,3 +171,17 @@ def test_the_study_that_was_run_last_is_the_first(tmp_path: Path) -> None:
     assert list(faults) == [bad]
     assert isinstance(faults[bad], UserError)
     assert replace(studies[0], name="x").folder == "x"
+
+
+def test_what_an_earlier_version_did_not_store_has_its_default(stored: Stored) -> None:
+    path = stored.store.study_file(stored.manifest.folder)
+    values = json.loads(path.read_text())
+    for key in ("looks", "added_seeds", "file", "grids", "design", "components", "fingerprints"):
+        del values[key]
+    for arm in values["arms"]:
+        for key in ("exploratory", "components", "seed_offset"):
+            del arm[key]
+    write_record(path, values)
+    found = read_manifest(path)
+    assert (found.looks, found.added_seeds, found.file, found.grids, found.design) == (1, (), "", {}, ())
+    assert [(arm.exploratory, arm.components, arm.seed_offset) for arm in found.arms] == [(False, {}, None)] * 2

@@ -86,6 +86,7 @@ def test_a_column_of_states_is_believed_where_it_holds_nothing_else(tmp_path: Pa
         ("acc", ("0.9", "1"), "share", (0.9, 1.0)),
         ("acc", ("0", "0"), "share", (0, 0)),
         ("acc", ("0", "50"), "percent", (0, 0.5)),
+        ("acc", ("1.5", "50"), "percent", (0.015, 0.5)),
         ("acc", ("0.9%", "90%"), "percent", (0.009, 0.9)),
         ("psnr", ("90", "30"), "raw", (90, 30)),
         ("err", ("90%", "3%"), "percent", (0.9, 0.03)),

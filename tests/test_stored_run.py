@@ -259,3 +259,11 @@ def test_weights_are_loaded_only_where_they_are_those_of_the_run(stored: Stored)
         check_weights(folder, record, "best.pt")
     assert (folder.path / "best.pt.unreadable").read_bytes() == b"x"
     assert not folder.best.exists()
+
+
+def test_a_run_that_finishes_forgets_an_earlier_failure(stored: Stored) -> None:
+    folder, _ = parts(stored)
+    folder.fail("out of memory", "")
+    folder.finish(record_of(stored)[0])
+    assert folder.failure() is None
+    assert run_of(stored).state == "finished"
