@@ -132,6 +132,7 @@ def test_digits_are_not_taken_for_one_another(tmp_path: Path) -> None:
     assert len(overlap(*large).near) <= 2
 
 
+@pytest.mark.slow
 def test_a_test_set_that_is_the_training_set_is_told_by_the_command_and_the_report(
     images: Path, tmp_path: Path, ablate: Ablate
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_test_set_that_is_the_training_set_is_told_by_the_command_and_the_repo
     assert told["message"].startswith("24 of 33 test images are also training images")
 
 
+@pytest.mark.slow
 def test_a_test_set_of_its_own_gets_no_warning(images: Path, ablate: Ablate) -> None:
     assert ablate("run", "folder.yaml", "--device", "cpu").returncode == 0
     answer = ablate("test", "folder", "--device", "cpu")

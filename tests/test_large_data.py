@@ -49,6 +49,7 @@ def unfinished(place: Path) -> list[Path]:
     return list((place / "results" / "data").glob(".preparing-*/images.npy"))
 
 
+@pytest.mark.slow
 def test_plan_and_run_announce_the_disk_that_images_need(folder: Callable[[int], Path], ablate: Ablate) -> None:
     place, line = folder(24), "preparing 24 images at 224 x 224: 3.6 MB in results/data\n"
     assert line in ablate("plan", "folder.yaml").stdout

@@ -144,6 +144,7 @@ def test_opening_again_is_refused_and_possible(opened: Path) -> None:
     assert second["command"] == "ablate test tiny.yaml --again"
 
 
+@pytest.mark.slow
 def test_half_a_study_is_refused_and_a_later_run_needs_another_opening(
     ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_weights_that_are_not_those_of_the_run_open_nothing(finished: Path) -> N
     assert not list(finished.glob("results/runs/*/test.*"))
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_finished_but_has_no_test_accuracy(
     ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -263,6 +265,7 @@ def test_run_and_report_never_read_test_images(tmp_path: Path) -> None:
     assert any("images/test/" in path for path in log.read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_the_test_folder_must_have_the_classes_of_training(tmp_path: Path) -> None:
     write_images(tmp_path, "train", ("cat", "dog", "fox"), 8)
     (tmp_path / "folder.yaml").write_text(FOLDER)

@@ -81,6 +81,7 @@ def test_a_network_of_ones_own_is_trained_tested_and_reported(ablate: Ablate, fo
     assert ablate("test", "own", "--device", "cpu").returncode == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_changed_code_is_trained_anew(ablate: Ablate, folder: Path) -> None:
     run = ("run", "own.yaml", "--device", "cpu", "--per-device", "1", "--only", "baseline", "--set", "train.epochs=1")
     assert ablate(*run).returncode == 0
@@ -103,6 +104,7 @@ HELPED = CODE.replace("import torch\n", "import torch\nimport random\nfrom helpe
 )
 
 
+@pytest.mark.slow
 def test_modules_beside_a_custom_model_are_imported_kept_and_part_of_the_run(ablate: Ablate, folder: Path) -> None:
     """They never replace a module of the standard library or an installed one."""
     run = ("run", "own.yaml", "--device", "cpu", "--per-device", "1", "--only", "baseline")

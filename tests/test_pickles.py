@@ -112,6 +112,7 @@ def test_predictions_that_would_run_code_are_left_out_of_the_report(
     assert not (study / "reports" / "tiny" / "classes.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [as_pickle, as_array])
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
 def test_images_that_would_run_code_are_not_trained_on(

@@ -81,6 +81,7 @@ def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
     assert "residual SD of 0.12 points (6 degrees of freedom)" in sentences(found, "val_accuracy")[1]
 
 
+@pytest.mark.slow
 def test_a_probe_estimates_the_time_of_what_is_still_to_do(ablate: Ablate, study_file, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     study_file()
     printed = ablate("plan", "tiny.yaml", "--probe").stdout

@@ -152,6 +152,7 @@ def test_a_full_disk_is_an_error_about_storage(tmp_path: Path) -> None:
         sources.prepare(DIGITS, fingerprint(DIGITS), tmp_path / "cache", lambda *_: None)
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_what_was_decoded_and_not_on_what_it_became(tmp_path: Path, ablate: Ablate) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     only = ("--only", "baseline", "--seeds", "0", "--device", "cpu")

@@ -88,6 +88,7 @@ def test_a_second_run_trains_nothing(trained: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_variant_added_later_leaves_the_others_as_they_are(ablate: Ablate, study_file: Callable[..., Path]) -> None:
     study_file(TINY.replace("  model.norm: [none]\n", ""))
     assert ablate("run", "tiny.yaml").returncode == 0
