@@ -1,14 +1,14 @@
-"""How much disk prepared images need, said before they are written, and refused where it is not there."""
+"""Disk space for prepared images: announced before they are written; too little is an error."""
 
 from __future__ import annotations
 
 import math
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablation.errors import UserError
+from ablation.machine import free_space
 
 MARGIN = 1.1
 """Free bytes for each byte of images: runs are stored next to them."""
@@ -25,11 +25,8 @@ class Room:
         return f"{self._what()}: {in_words(math.prod(self.shape))} in {_shown(self.folder)}"
 
     def check(self) -> None:
-        """Raise UserError where the disk of the folder has too little room."""
-        place = self.folder.absolute()
-        while not place.exists():
-            place = place.parent
-        free = shutil.disk_usage(place).free
+        """Raise UserError where the disk of the folder has too little free space."""
+        free = free_space(self.folder)
         if math.prod(self.shape) * MARGIN > free:
             need = in_words(math.prod(self.shape))
             what = f"{self._what()} needs {need} in {_shown(self.folder)}, where {in_words(free)} are free"

@@ -15,20 +15,13 @@ from ablation.cli import main
 from ablation.runner import places
 
 from .conftest import TINY, Ablate
+from .test_faults import OWN_STUDY
 from .test_run import start, wait_for
 
 FOUR = ",".join(f"cuda:{number}=cpu:GPU {number}" for number in range(4))
 """Four models, so that the record of a run says which of the four trained it."""
 ALIKE = ",".join(f"cuda:{number}=cpu:H100" for number in range(4))
-CUSTOM = """\
-study: custom
-baseline:
-  data: {name: digits, validation: 0.2, limit: 200}
-  model: {name: "mine:Net"}
-  optimizer: {name: sgd, lr: 0.05}
-  train: {epochs: 2, batch_size: 32}
-seeds: [0, 1, 2, 3, 4, 5, 6, 7]
-"""
+CUSTOM = OWN_STUDY.replace("study: own", "study: custom").replace("[0]", "[0, 1, 2, 3, 4, 5, 6, 7]")
 NET = """\
 import os, signal, threading, time
 from pathlib import Path

@@ -28,7 +28,7 @@ _MARKS = {
     "augmented_validation": "validation images changed",
     "leaked_normalisation": "normalisation leaked",
     "duplicate_images": "duplicate images",
-    "mixed_settings": "mixed hardware",
+    "mixed_settings": "mixed settings",
 }
 """The warnings that are shown in the row of their variant; missing and diverged runs are described there anyway."""
 

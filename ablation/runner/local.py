@@ -236,7 +236,7 @@ class LocalPool:
     def _answer(self, place: int, request: Request | None, progress: Callable[[Preparing], None]) -> object:
         """What a worker answers to a request, with its heartbeats left out.
 
-        Raises TimeoutError where it falls silent, EOFError or another OSError where it dies, UserError where it says
+        Raises TimeoutError where it hangs, EOFError or another OSError where it dies, UserError where it says
         that it cannot start.
         """
         worker = self._workers[place]
@@ -286,7 +286,7 @@ class LocalPool:
         return found
 
     def _answer_or_none(self, place: int, request: Request) -> object:
-        """What a worker answers to a request; None where it died or fell silent."""
+        """What a worker answers to a request; None where it died or hung."""
         try:
             return self._answer(place, request, lambda _: None)
         except (EOFError, OSError):

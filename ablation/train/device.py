@@ -87,7 +87,7 @@ def versions() -> dict[str, str]:
     return {
         "torch": str(torch.__version__),
         "cuda": torch.version.cuda or "",
-        "cudnn": f"{cudnn // 10000}.{cudnn // 100 % 100}.{cudnn % 100}" if cudnn else "",
+        "cudnn": cudnn_version(cudnn) if cudnn else "",
     }
 
 

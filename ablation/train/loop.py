@@ -166,7 +166,7 @@ class Training:
         if len(settings) > 1:
             self.checks["mixed_settings"] = f"epochs were trained on {'; then on '.join(settings)}"
         if len(settings) > 1 and settings[-1] == setting:
-            hooks.on_notice(f"{self.checks['mixed_settings']}: the run will not repeat to the bit on either")
+            hooks.on_notice(f"{self.checks['mixed_settings']}: the run cannot be reproduced to the bit")
 
     def _epoch(self, hooks: Hooks) -> EpochRow:
         """One row of the budget: train, evaluate, write the row, save. What is written last makes it count."""

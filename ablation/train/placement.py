@@ -101,7 +101,7 @@ def place(images: ImageSet, where: torch.device) -> Placed:
 
 
 def release() -> None:
-    """Let go of the images that are kept for the next run."""
+    """Release the images that are kept for the next run."""
     if _kept:
         _kept.clear()
         device.release_cached_memory()

@@ -82,11 +82,11 @@ CATALOGUE = {
         "verdict.",
     ),
     "code_changed": Entry(
-        "Code changed in the middle of the study",
+        "Software changed in the middle of the study",
         "Train all runs with one version: delete the run folders of the others and run the study again.",
     ),
     "hardware_changed": Entry(
-        "Runs were trained on different hardware",
+        "Runs differ in platform, processor, device or threads",
         "Runs are the same to the bit only on the same kind of device with as many threads. Train each seed of all "
         "variants on one machine.",
     ),
@@ -135,11 +135,11 @@ CATALOGUE = {
     ),
     "mixed_settings": Entry(
         "Runs were continued on other hardware or software",
-        "Such a run repeats to the bit in none of its settings: where that matters, delete it and train it again.",
+        "Such a run cannot be reproduced to the bit. Where that matters, delete its folder and train it again.",
     ),
     "memory_nearly_full": Entry(
         "The memory of a GPU was nearly full",
-        "Another training of the run may differ in its last bits. Use fewer workers on each GPU (--per-device).",
+        "Training the run again may give other last bits. Use fewer workers on each GPU (--per-device).",
     ),
     "duplicate_images": Entry(
         "The same image in training and validation",
