@@ -28,10 +28,11 @@ bench: $(VENV)/installed $(BENCH)/installed  ## measure speed and memory against
 gpu: $(VENV)/installed  ## check a machine with a GPU: bits, recovery, memory, speed; without one it says so
 	$(BIN)/python -m benchmarks.gpu
 
-lint: $(VENV)/installed  ## check style and types
+lint: $(VENV)/installed  ## check style, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

@@ -1,3 +1,3 @@
 """Ablation studies of image classifiers: one study file, paired seeds, verdicts that the data support."""
 
-__version__ = "0.1.0"
+from ablation.versions import __version__ as __version__

@@ -6,7 +6,7 @@ from ablation import safe_path
 def main() -> int:
     """Run the command line of this process and return its exit code."""
     safe_path.secure()
-    from ablation.cli import main as run
+    from ablation.cli.main import main as run
 
     return run()
 

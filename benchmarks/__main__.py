@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from ablation import __version__
-from ablation.runner.places import available_cores
-from ablation.train.device import describe
+from ablation.execution.devices import available_cores
+from ablation.training.device import describe
+from ablation.versions import __version__
 from benchmarks import loop, memory, operations, profile, studies
 from benchmarks.rows import Part, table
 

@@ -17,16 +17,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ablation.networks import Model
-from ablation.plan import Run
-from ablation.protocol import Task
-from ablation.sections import Crop, Flip, Sgd
-from ablation.study import Recipe, Synthetic, Train
-from ablation.train import device, sources
-from ablation.train.loop import Training
-from ablation.train.optim import build_optimizer
-from ablation.train.precision import autocast
-from ablation.train.progress import Hooks
+from ablation.data import sources
+from ablation.planning.plan import Run
+from ablation.registry.options import Crop, Flip, Sgd
+from ablation.study.networks import Model
+from ablation.study.schema import Recipe, Synthetic, Train
+from ablation.training import device
+from ablation.training.loop import Training
+from ablation.training.optim import build_optimizer
+from ablation.training.precision import autocast
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 from benchmarks.rows import Part, row
 
 CIFAR, DIGITS = (3, 32, 32), (1, 8, 8)

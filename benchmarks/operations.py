@@ -12,8 +12,8 @@ from dataclasses import replace
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from ablation.train import device
-from ablation.train.models import count_macs
+from ablation.training import device
+from ablation.training.models import count_macs
 from benchmarks.loop import CASES, PRECISIONS, Case, ready
 from benchmarks.rows import Part, Row, row
 

@@ -15,11 +15,11 @@ from unittest.mock import patch
 
 import torch
 
-from ablation.protocol import Task
-from ablation.store import RunFolder
-from ablation.train import augment, data, device, loop, placement, targets
-from ablation.train.models import Network
-from ablation.train.warmup import warm_up
+from ablation.storage.store import RunFolder
+from ablation.training import augment, data, device, loop, placement, targets
+from ablation.training.models import Network
+from ablation.training.task import Task
+from ablation.worker.warmup import warm_up
 from benchmarks.rows import Part, Row, row
 from benchmarks.work import DIGITS, LENET, Work, shortened
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import yaml
 
-from ablation.load import study_of
-from ablation.plan import Plan
-from ablation.runner.study import plan_study
-from ablation.train import sources
-from ablation.train.data import split
+from ablation.data import sources
+from ablation.execution.study import plan_study
+from ablation.planning.plan import Plan
+from ablation.study.load import study_of
+from ablation.training.data import split
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,27 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = {
     "results": (
-        *("ablation/results.py", "ablation/tables.py", "ablation/csv_files.py", "ablation/metrics.py"),
+        *(
+            "ablation/results/runs.py",
+            "ablation/results/tables.py",
+            "ablation/results/csv_files.py",
+            "ablation/registry/metric_names.py",
+        ),
         "ablation/analysis/heldout.py",
     ),
     "storage": (
-        *("ablation/store.py", "ablation/sealed.py", "ablation/stored_run.py", "ablation/record.py"),
-        *("ablation/manifest.py", "ablation/openings.py", "ablation/predictions.py", "ablation/mirror.py"),
+        *(
+            "ablation/storage/store.py",
+            "ablation/storage/sealed.py",
+            "ablation/storage/stored_run.py",
+            "ablation/storage/record.py",
+        ),
+        *(
+            "ablation/storage/manifest.py",
+            "ablation/storage/test_set_log.py",
+            "ablation/results/predictions.py",
+            "ablation/storage/sync.py",
+        ),
     ),
 }
 """Names of targets -> their modules."""

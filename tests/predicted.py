@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ablation.fingerprint import cache_folder
-from ablation.store import RunFolder
+from ablation.data.fingerprint import cache_folder
+from ablation.storage.store import RunFolder
 from tests.stored import Stored
 
 DIGITS = tuple("0123456789")

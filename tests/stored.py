@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ablation.manifest import Manifest, make_manifest
-from ablation.plan import Run, make_plan, source_key
-from ablation.record import Environment, EpochRow, RunRecord
-from ablation.store import RunFolder, Store, write_record
-from ablation.study import Recipe, Study, Variant
+from ablation.planning.plan import Run, make_plan, source_key
+from ablation.storage.manifest import Manifest, make_manifest
+from ablation.storage.record import Environment, EpochRow, RunRecord
+from ablation.storage.store import RunFolder, Store, write_record
+from ablation.study.schema import Recipe, Study, Variant
 
 Fate = Literal["finished", "diverged", "crashed", "interrupted", "missing"]
 FINGERPRINT = "5f0c" * 16

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ablation import words
+from ablation._util import formatting
 from ablation.analysis import Analysis, describe
-from ablation.results import Results, load_results
+from ablation.results.runs import Results, load_results
 from tests.stored import ARMS, BASELINE, Arm, write_study
 
 
@@ -192,32 +192,32 @@ def test_a_budget_in_steps_is_named_as_such(tmp_path: Path) -> None:
     ("images", "text"), [(None, "91.2"), (60, "91"), (360, "91.2"), (5000, "91.2"), (10_000, "91.23")]
 )
 def test_an_accuracy_has_no_more_digits_than_its_images_support(images: int | None, text: str) -> None:
-    assert words.percent(0.91234, words.accuracy_digits(images)) == text
+    assert formatting.percent(0.91234, formatting.accuracy_digits(images)) == text
 
 
 @pytest.mark.parametrize(
     ("difference", "text"), [(0.0123, "+1.2"), (-0.0123, "−1.2"), (-0.0004, "0.0"), (0.0, "0.0"), (None, "–")]
 )
 def test_points_carry_their_sign_unless_they_round_to_zero(difference: float | None, text: str) -> None:
-    assert words.points(difference, 1) == text
+    assert formatting.points(difference, 1) == text
 
 
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (words.count(9_999), "9,999"),
-        (words.count(61_706), "61.7 k"),
-        (words.count(14_728_266), "14.7 M"),
-        (words.count(313_000_000), "313 M"),
-        (words.duration(4.24), "4.2 s"),
-        (words.duration(59.7), "1 min"),
-        (words.duration(200), "3 min 20 s"),
-        (words.duration(3600 * 30 + 59), "30 h 1 min"),
-        (words.memory(472), "472 MiB"),
-        (words.memory(2048), "2.00 GiB"),
-        (words.value(5e-4), "0.0005"),
-        (words.value([1, None, False]), "1, none, off"),
-        (words.plural(1, "run"), "1 run"),
+        (formatting.count(9_999), "9,999"),
+        (formatting.count(61_706), "61.7 k"),
+        (formatting.count(14_728_266), "14.7 M"),
+        (formatting.count(313_000_000), "313 M"),
+        (formatting.duration(4.24), "4.2 s"),
+        (formatting.duration(59.7), "1 min"),
+        (formatting.duration(200), "3 min 20 s"),
+        (formatting.duration(3600 * 30 + 59), "30 h 1 min"),
+        (formatting.memory(472), "472 MiB"),
+        (formatting.memory(2048), "2.00 GiB"),
+        (formatting.value(5e-4), "0.0005"),
+        (formatting.value([1, None, False]), "1, none, off"),
+        (formatting.plural(1, "run"), "1 run"),
     ],
 )
 def test_numbers_are_written_for_readers(call: str, text: str) -> None:

@@ -20,11 +20,10 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from ablation import archives
+from ablation.data import archives, sources
+from ablation.data.fingerprint import fingerprint, list_images
 from ablation.errors import UserError
-from ablation.fingerprint import fingerprint, list_images
-from ablation.study import BuiltinData, ImageFolder
-from ablation.train import sources
+from ablation.study.schema import BuiltinData, ImageFolder
 from tests.hostile import picture
 
 Change = Callable[[zipfile.ZipFile], None]

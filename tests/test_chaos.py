@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from ablation._util.hashing import canonical_json
 from ablation.errors import UnreadableError
-from ablation.plan import canonical_json
-from ablation.store import RunFolder
-from ablation.stored_run import Identity, read_run
+from ablation.storage.store import RunFolder
+from ablation.storage.stored_run import Identity, read_run
 
 from .conftest import ABLATE, ROOT
 from .test_run import results, same, start, workers_of

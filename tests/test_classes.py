@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ablation.analysis.classes import Labelled, change, count_classes, extremes, frequent_confusions
-from ablation.openings import Outcome, append_opening, make_opening, write_outcome
 from ablation.report import write_report
+from ablation.storage.test_set_log import Outcome, append_opening, make_opening, write_outcome
 from tests.predicted import DIGITS, finished_runs, one_in_ten, right, write_predictions
 from tests.stored import ARMS, Arm, Stored, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablation.cli import build_parser
+from ablation.cli.main import build_parser
 
 from .conftest import ROOT, Ablate
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from ablation.store import RunFolder
-from ablation.train.remote import LEAD
+from ablation.storage.store import RunFolder
+from ablation.worker.remote import LEAD
 
 from .conftest import ABLATE, ROOT, TINY, Ablate
 from .processes import LISTENING, descendants, exposed, sockets
@@ -249,7 +249,7 @@ def test_a_cluster_that_does_not_answer_is_one_clear_error(address: str, ablate:
 
 def test_without_ray_the_error_says_how_to_install_it(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
-    script = "import sys; sys.modules['ray'] = None; from ablation.cli import main; sys.exit(main(sys.argv[1:]))"
+    script = "import sys; sys.modules['ray'] = None; from ablation.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "run", "tiny.yaml", "--backend", "ray"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 1

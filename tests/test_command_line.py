@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ablation.cli import main
-from ablation.console import PlainConsole, StudyProgress
-from ablation.load import load_study
-from ablation.protocol import Started
-from ablation.runner.study import plan_study
-from ablation.store import read_json, write_json
+from ablation._util.files import write_json
+from ablation.cli.console import PlainConsole, StudyProgress
+from ablation.cli.main import main
+from ablation.execution.study import plan_study
+from ablation.storage.store import read_json
+from ablation.study.load import load_study
+from ablation.worker.protocol import Started
 
 from .conftest import ABLATE, TINY
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ablation import csv_files
-from ablation.csv_files import Numbers, TextTable, disarmed, number_hint, numbers, read_table, rearmed
 from ablation.errors import FileError, UserError
+from ablation.results import csv_files
+from ablation.results.csv_files import Numbers, TextTable, disarmed, number_hint, numbers, read_table, rearmed
 
 KEYS = ("variant", "seed")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ablation.errors import FileError
-from ablation.load import load_study
-from ablation.manifest import Manifest, make_manifest
-from ablation.runner.study import plan_study
-from ablation.study import Study
+from ablation.execution.study import plan_study
+from ablation.storage.manifest import Manifest, make_manifest
+from ablation.study.load import load_study
+from ablation.study.schema import Study
 
 LAB_B = """\
 baseline:

@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from ablation.errors import UserError
-from ablation.load import load_study
-from ablation.protocol import Ending, Failed, Prepare, Probed, Started, Stopped, Task
-from ablation.runner import places
-from ablation.runner.local import LocalPool
-from ablation.runner.places import choose_devices, default_sharing, list_places, more_pays
-from ablation.runner.study import plan_study
-from ablation.store import Store
-from ablation.train import device
-from ablation.train.worker import ending_of
+from ablation.execution import devices
+from ablation.execution.devices import choose_devices, default_sharing, list_places, more_pays
+from ablation.execution.local import LocalPool
+from ablation.execution.study import plan_study
+from ablation.storage.store import Store
+from ablation.study.load import load_study
+from ablation.training import device
+from ablation.training.task import Task
+from ablation.worker.protocol import Ending, Failed, Prepare, Probed, Started, Stopped
+from ablation.worker.worker import ending_of
 
 from .conftest import ABLATE, TINY
 from .test_run import results, same
@@ -184,8 +185,8 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
 ) -> None:
     """A pool with the device table: a probe finds how many workers share a device, and runs go to every one of them."""
     monkeypatch.setenv("ABLATION_DEVICES", TABLE)
-    monkeypatch.setattr(places, "available_cores", lambda: 4)
-    monkeypatch.setattr(places, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(devices, "available_cores", lambda: 4)
+    monkeypatch.setattr(devices, "LEAST_GAIN", 0.0)
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     store = Store(tmp_path / "results")
     runs = plan_study(load_study(tmp_path / "tiny.yaml")).runs

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from ablation import explain, registry
-from ablation.cli import main, parse
+from ablation.cli.main import main, parse
 from ablation.errors import FileError
-from ablation.load import load_study
-from ablation.strict_yaml import parse as parse_yaml
-from ablation.study import AnalysisOptions, Recipe, StudyFile
+from ablation.registry import catalog
+from ablation.study import validation_errors
+from ablation.study.load import load_study
+from ablation.study.schema import AnalysisOptions, Recipe, StudyFile
+from ablation.study.strict_yaml import parse as parse_yaml
 
 from .conftest import ROOT, Ablate
 from .test_cli import COMMANDS
@@ -127,18 +128,18 @@ def table(section: str) -> dict[str, str]:
     return rows
 
 
-@pytest.mark.parametrize("section", explain.SECTIONS)
+@pytest.mark.parametrize("section", validation_errors.SECTIONS)
 def test_the_tables_of_study_files_name_every_option(section: str) -> None:
-    assert set(table(section)) == set(explain.option_names(section, None))
+    assert set(table(section)) == set(validation_errors.option_names(section, None))
 
 
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("data", [*registry.DATA, *registry.OTHER_DATA]),
-        ("model", list(registry.MODELS)),
-        ("optimizer", list(registry.OPTIMIZERS)),
-        ("schedule", list(registry.SCHEDULES)),
+        ("data", [*catalog.DATA, *catalog.OTHER_DATA]),
+        ("model", list(catalog.MODELS)),
+        ("optimizer", list(catalog.OPTIMIZERS)),
+        ("schedule", list(catalog.SCHEDULES)),
     ],
 )
 def test_the_tables_of_study_files_name_every_choice(section: str, names: list[str]) -> None:

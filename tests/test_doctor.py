@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablation import machine
-from ablation.cli import main
-from ablation.doctor import OLDEST_TORCH
+from ablation._util import machine
+from ablation.cli.doctor import OLDEST_TORCH
+from ablation.cli.main import main
 
 from .conftest import ABLATE, ROOT, Ablate
 

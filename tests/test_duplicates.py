@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablation.arrays import Arrays, read_arrays
-from ablation.duplicates import overlap
-from ablation.fingerprint import fingerprint
-from ablation.study import BuiltinData, ImageFolder
-from ablation.train import decoding, sources
+from ablation.data import decoding, sources
+from ablation.data.arrays import Arrays, read_arrays
+from ablation.data.duplicates import overlap
+from ablation.data.fingerprint import fingerprint
+from ablation.study.schema import BuiltinData, ImageFolder
 from tests.conftest import Ablate
 
 STUDY = """\

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ablation.cli import main
-from ablation.runner import places
+from ablation.cli.main import main
+from ablation.execution import devices
 
 from .conftest import TINY, Ablate
 from .test_faults import OWN_STUDY
@@ -75,7 +75,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("results/runs/*/run.json")]
 
 
-def devices(folder: Path) -> set[str]:
+def models(folder: Path) -> set[str]:
     """The models of the devices that trained the finished runs."""
     return {record["environment"]["device"] for record in records(folder)}
 
@@ -100,7 +100,7 @@ def test_runs_go_to_all_gpus_that_were_asked_for_and_no_other(
     study_file()
     result = ablate("run", "tiny.yaml", "--device", "cuda:0,1,3", "--per-device", "1")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert devices(tmp_path) == {"GPU 0", "GPU 1", "GPU 3"}
+    assert models(tmp_path) == {"GPU 0", "GPU 1", "GPU 3"}
 
 
 @pytest.mark.slow
@@ -109,24 +109,24 @@ def test_after_the_probe_for_the_number_of_workers_runs_go_to_all_gpus(
     tmp_path: Path, study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers that try a run together do so on the first GPU, and must not stay there."""
-    monkeypatch.setattr(places, "available_cores", lambda: 16)
-    monkeypatch.setattr(places, "LEAST_GAIN", 0.0)  # on a CPU, more workers gain nothing
+    monkeypatch.setattr(devices, "available_cores", lambda: 16)
+    monkeypatch.setattr(devices, "LEAST_GAIN", 0.0)  # on a CPU, more workers gain nothing
     monkeypatch.chdir(tmp_path)
     study_file(TINY.replace("[0, 1]", "[0, 1, 2, 3]"))
     assert main(["run", "tiny.yaml", "--device", "cuda"]) == 0
-    assert devices(tmp_path) == {"GPU 0", "GPU 1", "GPU 2", "GPU 3"}
+    assert models(tmp_path) == {"GPU 0", "GPU 1", "GPU 2", "GPU 3"}
 
 
 @pytest.mark.parametrize(
-    ("devices", "threads", "runs", "most"),
+    ("gpus", "threads", "runs", "most"),
     [(1, 1, 100, 8), (4, 1, 100, 4), (4, 2, 100, 2), (4, 1, 4, 1), (4, 1, 9, 3), (32, 1, 100, 1)],
     ids=["the limit", "cores for each GPU", "threads", "one run each", "few runs", "more GPUs than cores"],
 )
 def test_a_gpu_has_no_more_workers_than_cores_and_runs_for_them(
-    devices: int, threads: int, runs: int, most: int, monkeypatch: pytest.MonkeyPatch
+    gpus: int, threads: int, runs: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(places, "available_cores", lambda: 16)
-    assert places.most_sharing(devices, threads, runs) == most
+    monkeypatch.setattr(devices, "available_cores", lambda: 16)
+    assert devices.most_sharing(gpus, threads, runs) == most
 
 
 @pytest.mark.slow
@@ -159,7 +159,7 @@ def test_auto_takes_gpus_of_one_model_and_says_which_others_are_there(
     study_file()
     result = ablate("run", "tiny.yaml", "--per-device", "1")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert devices(tmp_path) == {"H100"}
+    assert models(tmp_path) == {"H100"}
     assert (
         "not used: cuda:0 (T4), cuda:3 (T4): GPUs of two models give different bits, and this study uses cuda:1, "
         "cuda:2, cuda:4 (H100); --device cuda:0,3 uses them instead\n"
@@ -175,7 +175,7 @@ def test_auto_goes_on_with_the_model_that_the_study_was_begun_on(
     assert ablate("run", "tiny.yaml", "--only", "baseline", "--device", "cuda:3", "--per-device", "1").returncode == 0
     result = ablate("run", "tiny.yaml", "--per-device", "1")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert devices(tmp_path) == {"T4"}
+    assert models(tmp_path) == {"T4"}
     monkeypatch.setenv("ABLATION_DEVICES", "cuda:0=cpu:H100")
     study_file(TINY.replace("[0, 1]", "[0, 1, 2]"))
     result = ablate("run", "tiny.yaml", "--per-device", "1")
@@ -224,7 +224,7 @@ if BROKEN or once("broken"):
     assert result.returncode == 2, result.stdout + result.stderr
     assert "7 runs trained, 1 failed" in result.stdout
     assert "device-side assert triggered" in result.stdout
-    assert devices(tmp_path) == {"GPU 1", "GPU 2"}
+    assert models(tmp_path) == {"GPU 1", "GPU 2"}
     broken = int((tmp_path / "broken").read_text())
     assert broken in pids(tmp_path)
     assert len(pids(tmp_path)) >= 3  # two workers, and the one that took the place of the broken one
@@ -247,7 +247,7 @@ if once("full"):
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("CUDA out of memory") == 1
     assert "8 runs trained" in result.stdout
-    assert devices(tmp_path) == {"GPU 3"}
+    assert models(tmp_path) == {"GPU 3"}
     steps = [line.split() for line in (tmp_path / "steps").read_text().splitlines()]
     assert len({pid for pid, _ in steps}) > 1  # the others shared the GPU
     order = [pid for pid, _ in sorted(steps, key=lambda step: float(step[1]))]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablation.store import Store
+from ablation.storage.store import Store
 
 from .conftest import ABLATE, TINY, Ablate
 from .test_run import results, same, start, wait_for, workers_of

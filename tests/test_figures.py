@@ -12,11 +12,10 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablation import figures
 from ablation.analysis import Analysis, describe
-from ablation.figures import style
-from ablation.report import drawing
-from ablation.results import Results, load_results
+from ablation.report import drawing, figures
+from ablation.report.figures import style
+from ablation.results.runs import Results, load_results
 from tests.stored import ARMS, BASELINE, Arm, amend_epochs, write_study
 
 VERDICTS = ("better", "worse", "no clear effect", "equivalent", "unstable", "no claim")

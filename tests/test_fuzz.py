@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from ablation._util.sanitize import clean
 from ablation.errors import FileError, UserError
-from ablation.load import load_study
-from ablation.manifest import make_manifest
-from ablation.own_models import find
-from ablation.plain import clean
-from ablation.plan import code_sources, data_sources, make_plan, weights_sources
-from ablation.strict_yaml import MOST_PROBLEMS
+from ablation.planning.plan import code_sources, data_sources, make_plan, weights_sources
+from ablation.storage.manifest import make_manifest
+from ablation.study.custom_models import find
+from ablation.study.load import load_study
+from ablation.study.strict_yaml import MOST_PROBLEMS
 from tests.conftest import TINY
 from tests.mutations import study_file, write
 

@@ -9,7 +9,7 @@ import pytest
 
 from ablation.analysis.heldout import test_set as summary
 from ablation.analysis.types import HeldOut
-from ablation.results import Results
+from ablation.results.runs import Results
 from tests.analysis.made import arm, manifest
 
 OPENINGS = ({"time": "2026-02-01", "images": 10}, {"time": "2026-01-01", "images": 60})

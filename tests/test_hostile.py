@@ -15,10 +15,10 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from ablation._util.sanitize import clean, one_line
 from ablation.errors import UserError
-from ablation.load import load_study
-from ablation.plain import clean, one_line
-from ablation.store import Store
+from ablation.storage.store import Store
+from ablation.study.load import load_study
 from tests.browser import CHROMIUM, Browser, chromium
 from tests.conftest import TINY, Ablate
 from tests.hostile import CLASSES, NAMES, SCRIPT, TITLE, Hostile, run_hostile_study

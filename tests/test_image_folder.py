@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from ablation.data import sources
+from ablation.data.fingerprint import fingerprint
+from ablation.data.image_folder import AGAIN, BROKEN, HIDDEN, LOOSE, OTHER, SPECIAL, Listing, list_images
 from ablation.errors import UserError
-from ablation.fingerprint import fingerprint
-from ablation.image_folder import AGAIN, BROKEN, HIDDEN, LOOSE, OTHER, SPECIAL, Listing, list_images
-from ablation.record import RunRecord
-from ablation.store import read_json
-from ablation.study import ImageFolder, Synthetic
-from ablation.train import sources
+from ablation.storage.record import RunRecord
+from ablation.storage.store import read_json
+from ablation.study.schema import ImageFolder, Synthetic
 from tests.conftest import Ablate
 from tests.hostile import picture
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ablation.data import sources
+from ablation.data.fingerprint import fingerprint
+from ablation.data.image_folder import list_images
+from ablation.data.pixels import decode
 from ablation.errors import UserError
-from ablation.fingerprint import fingerprint
-from ablation.image_folder import list_images
-from ablation.pixels import decode
-from ablation.study import ImageFolder
-from ablation.train import sources
+from ablation.study.schema import ImageFolder
 
 FAST, SLOW = 200, 6000
 

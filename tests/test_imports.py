@@ -14,7 +14,7 @@ HEAVY = ("torch", "torchvision", "pandas", "scipy", "matplotlib", "numpy", "PIL"
 
 SCRIPT = """
 import sys
-from ablation.cli import main
+from ablation.cli.main import main
 try:
     code = main({arguments!r})
 except SystemExit as end:

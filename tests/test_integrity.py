@@ -18,16 +18,16 @@ import pandas as pd
 import pytest
 
 from ablation.analysis import Predicted, describe, to_json
+from ablation.cli.overview import print_status
 from ablation.errors import UserError
-from ablation.manifest import Manifest, read_manifest, read_studies
-from ablation.openings import Outcome, append_opening, make_opening, openings_file, write_outcome
-from ablation.overview import print_status
-from ablation.predictions import read_predictions
-from ablation.record import EpochRow
-from ablation.results import Results, load_results
-from ablation.sealed import seal as sealed
-from ablation.store import RunFolder, Store, write_record
-from ablation.stored_run import read_run
+from ablation.results.predictions import read_predictions
+from ablation.results.runs import Results, load_results
+from ablation.storage.manifest import Manifest, read_manifest, read_studies
+from ablation.storage.record import EpochRow
+from ablation.storage.sealed import seal as sealed
+from ablation.storage.store import RunFolder, Store, write_record
+from ablation.storage.stored_run import read_run
+from ablation.storage.test_set_log import Outcome, append_opening, make_opening, openings_file, write_outcome
 
 from .conftest import ROOT, TINY, Ablate
 from .damage import damage

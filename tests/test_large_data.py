@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablation.disk import in_words
+from ablation.data.disk import in_words
 
 from .conftest import Ablate
 from .hostile import picture
@@ -137,16 +137,16 @@ def test_two_commands_decode_the_same_images_once(folder: Callable[[int], Path])
 IN_MEMORY = """
 import json, sys, threading, time
 from pathlib import Path
-from ablation.load import load_study
-from ablation.protocol import Evaluate, Task
-from ablation.arrays import read_arrays
-from ablation.duplicates import overlap
-from ablation.runner.study import plan_study
-from ablation.train import device, sources
-from ablation.train.loop import train
-from ablation.train.progress import Hooks
-from ablation.train.testing import evaluate_run
-from ablation.train.warmup import warm_up
+from ablation.study.load import load_study
+from ablation.worker.protocol import Evaluate, Task
+from ablation.data.arrays import read_arrays
+from ablation.data.duplicates import overlap
+from ablation.execution.study import plan_study
+from ablation.training import device, sources
+from ablation.training.loop import train
+from ablation.training.progress import Hooks
+from ablation.worker.testing import evaluate_run
+from ablation.worker.warmup import warm_up
 
 compared = len(sys.argv) > 2  # by the command itself, which is no worker
 if not compared:

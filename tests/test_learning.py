@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from ablation.analysis.learning import LONG_AFTER, first_reached, fluctuation, learning, milestones, target
-from ablation.record import EpochRow
 from ablation.report import write_report
-from ablation.results import load_results
+from ablation.results.runs import load_results
+from ablation.storage.record import EpochRow
 from tests.predicted import finished_runs
 from tests.stored import BASELINE, Arm, Stored, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections

@@ -18,12 +18,13 @@ import pytest
 from PIL import Image
 
 from ablation.errors import UserError
-from ablation.load import load_study
-from ablation.plan import Run
-from ablation.protocol import Alive, Prepare, Task, TryWeights, Weigh
-from ablation.runner.local import LocalPool
-from ablation.runner.study import plan_study
-from ablation.train import worker
+from ablation.execution.local import LocalPool
+from ablation.execution.study import plan_study
+from ablation.planning.plan import Run
+from ablation.study.load import load_study
+from ablation.training.task import Task
+from ablation.worker import worker
+from ablation.worker.protocol import Alive, Prepare, TryWeights, Weigh
 
 from .conftest import ABLATE, TINY, Ablate
 
@@ -263,7 +264,7 @@ def test_a_custom_model_that_calls_sys_exit_in_training_fails_as_any_other(
 STUCK = """
 import os, signal, sys
 from multiprocessing import forkserver
-from ablation.runner import processes
+from ablation.execution import processes
 
 processes.END_SECONDS = 0.5
 worker = processes.Worker.start(processes.worker_context(), "cpu", 1)

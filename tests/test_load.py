@@ -8,11 +8,11 @@ import pytest
 
 from ablation.analysis import describe_change
 from ablation.errors import FileError
-from ablation.load import load_study
-from ablation.manifest import make_manifest
-from ablation.plan import data_sources, make_plan
-from ablation.runner.study import plan_study
-from ablation.study import Study
+from ablation.execution.study import plan_study
+from ablation.planning.plan import data_sources, make_plan
+from ablation.storage.manifest import make_manifest
+from ablation.study.load import load_study
+from ablation.study.schema import Study
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ablation.analysis import describe, to_json
-from ablation.cli import main
-from ablation.csv_files import disarmed, rearmed
-from ablation.tables import read_results
+from ablation.cli.main import main
+from ablation.results.csv_files import disarmed, rearmed
+from ablation.results.tables import read_results
 from tests.tables import write
 
 

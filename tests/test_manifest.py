@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from ablation._util.hashing import slug
 from ablation.errors import UnreadableError, UserError
-from ablation.manifest import REWRITE, Arm, Manifest, make_manifest, read_manifest, read_studies
-from ablation.plan import Plan, make_plan, slug, source_key
-from ablation.store import Store, write_record
-from ablation.study import Study, Variant
+from ablation.planning.plan import Plan, make_plan, source_key
+from ablation.storage.manifest import REWRITE, Arm, Manifest, make_manifest, read_manifest, read_studies
+from ablation.storage.store import Store, write_record
+from ablation.study.schema import Study, Variant
 
 from .stored import ARMS, BASELINE, FINGERPRINT, Stored, changed, write_study
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablation.metrics import direction, is_loss, is_share, split_part, stored_unit, words
+from ablation.registry.metric_names import direction, is_loss, is_share, split_part, stored_unit, words
 
 
 @pytest.mark.parametrize(

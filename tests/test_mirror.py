@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ablation.mirror import FILES, Mirror, contents, write
-from ablation.store import Failure, RunFolder
+from ablation.storage.store import Failure, RunFolder
+from ablation.storage.sync import FILES, Mirror, contents, write
 
 
 @pytest.fixture

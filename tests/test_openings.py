@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from ablation.errors import UserError
-from ablation.manifest import read_manifest
-from ablation.openings import append_opening, make_opening, openings_file, read_openings
-from ablation.store import Store
+from ablation.storage.manifest import read_manifest
+from ablation.storage.store import Store
+from ablation.storage.test_set_log import append_opening, make_opening, openings_file, read_openings
 
 from .conftest import ABLATE, TINY, Ablate
 from .test_run import results
@@ -60,7 +60,7 @@ def finished(trained: Path, tmp_path: Path) -> Path:
 
 OPEN = """\
 import sys
-from ablation.cli import main
+from ablation.cli.main import main
 assert main(["test", "tiny"]) == 0
 print("LOADED", *[name for name in ("torch", "torchvision") if name in sys.modules])
 """
@@ -208,10 +208,10 @@ def test_the_evaluation_is_that_of_the_training_loop(finished: Path) -> None:
     """On the validation images it comes to what the loop came to, to the bit."""
     import torch
 
-    from ablation.runner.testing import find_candidates, stored_runs
-    from ablation.train import sources
-    from ablation.train.data import split
-    from ablation.train.testing import evaluate_on
+    from ablation.cli.test import find_candidates, stored_runs
+    from ablation.data import sources
+    from ablation.training.data import split
+    from ablation.worker.testing import evaluate_on
 
     store, found = Store(finished / "results"), results(finished, "tiny")
     images = sources.load(next(store.data.iterdir()))
@@ -290,9 +290,9 @@ def test_the_test_folder_must_have_the_classes_of_training(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["digits", "synthetic"])
 def test_the_parts_of_a_data_set_share_no_image(name: str, tmp_path: Path) -> None:
-    from ablation.fingerprint import fingerprint
-    from ablation.study import BuiltinData, Synthetic
-    from ablation.train import sources
+    from ablation.data import sources
+    from ablation.data.fingerprint import fingerprint
+    from ablation.study.schema import BuiltinData, Synthetic
 
     data = BuiltinData(name="digits") if name == "digits" else Synthetic(name="synthetic", shape=(1, 8, 8), samples=100)
     train, test = (
@@ -312,8 +312,8 @@ def test_the_parts_of_a_data_set_share_no_image(name: str, tmp_path: Path) -> No
 def test_torchvision_is_asked_for_its_own_test_part(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from torchvision import datasets
 
-    from ablation.study import BuiltinData
-    from ablation.train import sources
+    from ablation.data import sources
+    from ablation.study.schema import BuiltinData
 
     class Fake:
         filename, tgz_md5 = "no-such-file", ""

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablation.load import load_study
-from ablation.plan import Run
-from ablation.runner.order import order_runs
-from ablation.runner.study import plan_study
+from ablation.execution.scheduling import order_runs
+from ablation.execution.study import plan_study
+from ablation.planning.plan import Run
+from ablation.study.load import load_study
 
 from .conftest import ROOT
 

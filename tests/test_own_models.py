@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ablation.errors import FileError, UserError
-from ablation.load import load_study
-from ablation.own_models import find
-from ablation.runner.study import plan_study
-from ablation.train.models.own import own_network
+from ablation.execution.study import plan_study
+from ablation.study.custom_models import find
+from ablation.study.load import load_study
+from ablation.training.models.custom import own_network
 from tests.conftest import Ablate
 
 CODE = """\

@@ -15,11 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablation import pixels
+from ablation.data import pixels, sources
+from ablation.data.fingerprint import fingerprint
 from ablation.errors import UserError
-from ablation.fingerprint import fingerprint
-from ablation.study import ImageFolder
-from ablation.train import sources
+from ablation.study.schema import ImageFolder
 from tests.conftest import Ablate
 
 SIDE = 8

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ablation.load import load_study
-from ablation.plan import Plan, slug
-from ablation.runner.study import plan_study
+from ablation._util.hashing import slug
+from ablation.execution.study import plan_study
+from ablation.planning.plan import Plan
+from ablation.study.load import load_study
 
 from .conftest import TINY
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ablation.load import load_study
-from ablation.planning import Precision, precision, sentences
-from ablation.tables import read_results
+from ablation.planning.detectable import Precision, precision, sentences
+from ablation.results.tables import read_results
+from ablation.study.load import load_study
 
 from .conftest import TINY, Ablate
 
@@ -74,7 +74,7 @@ def test_it_is_told_in_points_once_there_are_runs(tmp_path: Path) -> None:
     }
     lines = [f"{name},{seed},{value}" for name, values in rows.items() for seed, value in enumerate(values)]
     table.write_text("\n".join(["variant,seed,val_accuracy", *lines]))
-    found = precision(study(tmp_path, "3", "  model.kernel_size: [3]\n"), read_results(table, "baseline"))
+    found = precision(study(tmp_path, "3", "  model.kernel_size: [3]\n"), read_results(table, "baseline").runs)
     assert found.df == 6
     assert found.residual_sd == pytest.approx(math.sqrt(0.0144444) / 100, rel=1e-4)
     assert found.smallest_in_units == pytest.approx(found.smallest * math.sqrt(0.0144444) / 100, rel=1e-4)

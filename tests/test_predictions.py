@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablation.predictions import predictions_file, read_predictions
-from ablation.store import RunFolder
+from ablation.results.predictions import predictions_file, read_predictions
+from ablation.storage.store import RunFolder
 
 ARRAYS = {"index": np.arange(4), "label": np.arange(4) % 2, "confidence": np.ones(4, dtype=np.float32)}
 

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from ablation import arrays
+from ablation.data import arrays, sources
+from ablation.data.fingerprint import fingerprint
 from ablation.errors import StorageError
-from ablation.fingerprint import fingerprint
-from ablation.study import BuiltinData
-from ablation.train import sources
+from ablation.study.schema import BuiltinData
 from tests.conftest import TINY, Ablate
 
 DIGITS = BuiltinData(name="digits")

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from ablation import tables
 from ablation.errors import FileError, UserError
-from ablation.manifest import Arm
-from ablation.results import EPOCH_COLUMNS, RUN_COLUMNS, Results
-from ablation.tables import read_results
+from ablation.results import tables
+from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
+from ablation.results.tables import read_results
+from ablation.storage.manifest import Arm
 
 
 def read(folder: Path, text: str, baseline: str = "base", epochs: str = "", **options: Any) -> Results:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ablation.errors import UnreadableError
-from ablation.record import EpochRow, RunRecord
-from ablation.store import RunFolder
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.store import RunFolder
 
 from .stored import write_study
 

@@ -16,9 +16,9 @@ import pytest
 from ablation.analysis import describe
 from ablation.report import Report, report_on, templates_dir, write_report
 from ablation.report.text import fenced, markdown
-from ablation.results import load_results
-from ablation.store import Store
-from ablation.tables import read_results
+from ablation.results.runs import load_results
+from ablation.results.tables import read_results
+from ablation.storage.store import Store
 from tests.stored import ARMS, BASELINE, ENVIRONMENT, Arm, Stored, write_study
 
 OWN = ["question", "effects", "warnings", "sweeps", "curves", "cost", "interpretation", "methods", "setup", "reproduce"]

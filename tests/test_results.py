@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablation.openings import Outcome, append_opening, make_opening, write_outcome
-from ablation.record import EpochRow
-from ablation.results import EPOCH_COLUMNS, RUN_COLUMNS, Results, load_results
-from ablation.store import RunFolder
+from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results, load_results
+from ablation.storage.record import EpochRow
+from ablation.storage.store import RunFolder
+from ablation.storage.test_set_log import Outcome, append_opening, make_opening, write_outcome
 
 from .stored import ARMS, Stored, amend, amend_epochs, explore, write_study
 

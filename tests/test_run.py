@@ -15,11 +15,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablation.load import load_study
-from ablation.manifest import Manifest
-from ablation.results import TIMINGS, Results, load_results
-from ablation.runner.study import plan_study
-from ablation.store import Store
+from ablation.execution.study import plan_study
+from ablation.results.runs import TIMINGS, Results, load_results
+from ablation.storage.manifest import Manifest
+from ablation.storage.store import Store
+from ablation.study.load import load_study
 
 from .conftest import ABLATE, ROOT, TINY, Ablate
 

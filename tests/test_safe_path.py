@@ -21,10 +21,10 @@ TINIEST = TINY.replace("epochs: 3", "epochs: 1").replace("[0, 1]", "[0]").split(
 RUN = ("run", "tiny.yaml", "--device", "cpu", "--per-device", "1")
 STARTED_BY_PYTHON = """
 import sys
-import ablation.cli, ablation.runner.command, ablation.runner.local, ablation.load, ablation.console
+import ablation.cli.main, ablation.cli.run, ablation.execution.local, ablation.study.load, ablation.cli.console
 {before}
 sys.path.insert(0, "")
-sys.exit(ablation.cli.main({arguments!r}))
+sys.exit(ablation.cli.main.main({arguments!r}))
 """
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ablation.results import TIMINGS
-from ablation.store import Store
+from ablation.results.runs import TIMINGS
+from ablation.storage.store import Store
 
 from .conftest import Ablate
 from .test_run import start, wait_for

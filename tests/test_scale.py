@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablation import sealed
-from ablation.cli import main
-from ablation.load import load_study
-from ablation.overview import print_plan, print_status
+from ablation.cli.main import main
+from ablation.cli.overview import print_plan, print_status
+from ablation.execution.study import plan_study, still_to_do
 from ablation.report import write_report
-from ablation.runner.study import plan_study, still_to_do
-from ablation.store import RunFolder, Store
-from ablation.study import Recipe
-from ablation.train import sizes
+from ablation.storage import sealed
+from ablation.storage.store import RunFolder, Store
+from ablation.study.load import load_study
+from ablation.study.schema import Recipe
+from ablation.training import sizes
 from benchmarks.scale.measure import Command, run_rounds
 from benchmarks.scale.stored import write, write_file
 from tests.predicted import one_in_ten, write_predictions

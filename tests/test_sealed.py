@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from ablation.arrays import DamagedError
-from ablation.arrays import verify as verify_arrays
+from ablation._util.hashing import sha256
+from ablation._util.strict_json import parse
+from ablation.data.arrays import DamagedError
+from ablation.data.arrays import verify as verify_arrays
 from ablation.errors import UnreadableError
-from ablation.record import EpochRow
-from ablation.sealed import FileStamp, parse, seal, sha256, stamp, typed, typed_lines, verify
-from ablation.store import read_json
+from ablation.storage.record import EpochRow
+from ablation.storage.sealed import FileStamp, seal, stamp, typed, typed_lines, verify
+from ablation.storage.store import read_json
 
 MALFORMED = {
     "a number beyond the range of a float": ('{"schema_version": 1, "lr": 1e999}', "1e999 is not a JSON number"),

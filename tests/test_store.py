@@ -10,21 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ablation._util.files import replace, replace_text, set_aside, write_json
 from ablation.errors import StorageError, UnreadableError, UserError
-from ablation.record import SCHEMA_VERSION, EpochRow
-from ablation.store import (
-    Failure,
-    RunFolder,
-    Store,
-    is_folder_name,
-    read_json,
-    replace,
-    replace_text,
-    set_aside,
-    share,
-    write_json,
-    write_record,
-)
+from ablation.storage.record import EpochRow
+from ablation.storage.store import Failure, RunFolder, Store, is_folder_name, read_json, share, write_record
+from ablation.versions import SCHEMA_VERSION
 
 
 def row(epoch: int, loss: float = 0.5) -> EpochRow:

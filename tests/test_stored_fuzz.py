@@ -15,10 +15,15 @@ import numpy as np
 import pytest
 import torch
 
-from ablation import arrays
+from ablation._util.sanitize import clean
+from ablation.data import arrays
 from ablation.errors import UserError
-from ablation.manifest import read_manifest
-from ablation.openings import (
+from ablation.report.source import check_folder
+from ablation.results.predictions import read_predictions
+from ablation.storage.manifest import read_manifest
+from ablation.storage.store import RunFolder, read_json
+from ablation.storage.stored_run import read_run
+from ablation.storage.test_set_log import (
     append_opening,
     make_opening,
     openings_file,
@@ -27,12 +32,7 @@ from ablation.openings import (
     read_openings,
     read_outcome,
 )
-from ablation.plain import clean
-from ablation.predictions import read_predictions
-from ablation.report.source import check_folder
-from ablation.store import RunFolder, read_json
-from ablation.stored_run import read_run
-from ablation.train import checkpoint
+from ablation.training import checkpoint
 
 from .damage import damaged_bytes, damaged_json
 from .test_integrity import folder_of, make, without_digests

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ablation.errors import UnreadableError, UserError
-from ablation.record import EpochRow, RunRecord
-from ablation.sealed import seal as sealed
-from ablation.store import RunFolder
-from ablation.stored_run import (
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.sealed import seal as sealed
+from ablation.storage.store import RunFolder
+from ablation.storage.stored_run import (
     Identity,
     StoredRun,
     check_weights,
@@ -221,8 +221,8 @@ def test_the_first_of_equal_epochs_is_the_best_and_the_last_one_can_be_the_rule(
 
 
 def test_only_trusted_runs_count_as_finished(tmp_path: Path) -> None:
-    from ablation.plan import make_plan, source_key
-    from ablation.study import Study, Variant
+    from ablation.planning.plan import make_plan, source_key
+    from ablation.study.schema import Study, Variant
 
     from .stored import FINGERPRINT, changed
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from ablation import strict_yaml
 from ablation.errors import FileError
-from ablation.strict_yaml import parse, parse_scalar
+from ablation.study import strict_yaml
+from ablation.study.strict_yaml import parse, parse_scalar
 
 
 @pytest.mark.parametrize(

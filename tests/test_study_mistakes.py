@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ablation.errors import FileError, UserError
-from ablation.load import load_study
+from ablation.study.load import load_study
 
 SOUND = """\
 baseline:

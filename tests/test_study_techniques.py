@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ablation import registry
 from ablation.errors import FileError
-from ablation.load import load_study
-from ablation.sections import RmsProp
-from ablation.study import Study
+from ablation.registry import catalog
+from ablation.registry.options import RmsProp
+from ablation.study.load import load_study
+from ablation.study.schema import Study
 
 STUDY = """\
 baseline:
@@ -70,9 +70,9 @@ def test_every_technique_is_one_variable(tmp_path: Path) -> None:
         "activation=sigmoid",
     ]
     schedules = {variant.recipe.schedule.name for variant in study.variants}
-    assert schedules == set(registry.SCHEDULES)
+    assert schedules == set(catalog.SCHEDULES)
     augmentations = {part.name for variant in study.variants for part in variant.recipe.data.augment}
-    assert augmentations == set(registry.AUGMENTATIONS)
+    assert augmentations == set(catalog.AUGMENTATIONS)
     assert {"patience=3", "mixup=0.2", "augment=crop+flip+noise(sd=0.2)", "schedule=plateau"} <= set(names)
     assert all(len(variant.changes) == 1 for variant in study.variants[1:])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablation.cli import main
+from ablation.cli.main import main
 from tests.tables import table, write
 
 Refused = Callable[..., str]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ablation.csv_files import MOST_PROBLEMS, disarmed
+from ablation._util.sanitize import clean
 from ablation.errors import FileError, UserError
-from ablation.plain import clean
-from ablation.results import Results
-from ablation.tables import STATES, read_results
+from ablation.results.csv_files import MOST_PROBLEMS, disarmed
+from ablation.results.runs import Results
+from ablation.results.tables import STATES, read_results
 
 NAMES = (
     *("base", "a", "dropout=0.5", "+aug, flip", "=1+1", 'say "x"', "Größe", "x;y", "-", "'", "5", "a\u0301"),

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ablation import metrics
-from ablation.cli import main
+from ablation.cli.main import main
+from ablation.registry import metric_names
 from tests.conftest import ROOT, Ablate
 from tests.stored import ARMS, Arm, write_study
 from tests.tables import epochs_of, table, write
@@ -350,7 +350,7 @@ def test_the_command_reports_a_table_and_refuses_another(ablate: Ablate, tmp_pat
     ],
 )  # fmt: skip
 def test_the_name_of_a_metric_is_read_by_whole_words(name: str, direction: str | None, share: bool) -> None:
-    assert (metrics.direction(name), metrics.is_share(name)) == (direction, share)
+    assert (metric_names.direction(name), metric_names.is_share(name)) == (direction, share)
 
 
 def test_the_example_of_the_documentation_runs_as_it_is(tmp_path: Path, ablate: Ablate) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from ablation import openings
+from ablation._util.hashing import sha256
 from ablation.errors import UnreadableError, UserError
-from ablation.openings import (
+from ablation.storage import test_set_log
+from ablation.storage.sealed import seal, stamp
+from ablation.storage.store import RunFolder, Store
+from ablation.storage.test_set_log import (
     Outcome,
     append_opening,
     make_opening,
@@ -26,8 +29,6 @@ from ablation.openings import (
     read_outcome,
     write_outcome,
 )
-from ablation.sealed import seal, sha256, stamp
-from ablation.store import RunFolder, Store
 
 from .stored import ARMS, Stored, write_study
 
@@ -58,7 +59,7 @@ def evaluate(stored: Stored, folder: RunFolder, **changes: object) -> None:
     write_outcome(folder, replace(outcome, **changes))  # type: ignore[arg-type]
 
 
-def log(stored: Stored) -> openings.TestSetLog:
+def log(stored: Stored) -> test_set_log.TestSetLog:
     return read_log(stored.store, stored.manifest, {own.path.name: own.record() for own in folders(stored)})
 
 
@@ -167,7 +168,7 @@ def test_a_whole_log(stored: Stored) -> None:
     names = {own.path.name for own in folders(stored)}
     assert (found.outcomes.keys(), found.restored, found.notices) == (names, (), ())
     assert found.fingerprints == {name: {"print"} for name in names}
-    several = openings.TestSetLog(
+    several = test_set_log.TestSetLog(
         ({"runs": ["a"], "fingerprint": "x + y"}, {"runs": ["a", "b"], "fingerprint": "z"}), {}
     )
     assert several.fingerprints == {"a": {"x", "y", "z"}, "b": {"z"}}

@@ -12,7 +12,7 @@ import pytest
 
 from ablation.analysis import Analysis
 from ablation.report import write_report
-from ablation.results import load_results
+from ablation.results.runs import load_results
 from tests.stored import Arm, Fate, Stored, amend, write_predictions, write_study
 
 NOISE = [0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, 0.0, 0.002, -0.001]

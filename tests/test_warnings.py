@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from ablation.analysis import Caution, Predicted, describe
-from ablation.analysis.cautions import CATALOGUE
-from ablation.openings import Outcome, write_outcome
-from ablation.predictions import read_predictions
-from ablation.record import EpochRow
+from ablation.analysis.warnings import CATALOGUE
 from ablation.report import write_report
-from ablation.results import Results, load_results
+from ablation.results.predictions import read_predictions
+from ablation.results.runs import Results, load_results
+from ablation.storage.record import EpochRow
+from ablation.storage.test_set_log import Outcome, write_outcome
 from tests.stored import (
     ARMS,
     BASELINE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ablation import words
-from ablation.manifest import Arm
+from ablation._util.formatting import ARROW, option, value
+from ablation.storage.manifest import Arm
 
 
 def describe_change(arm: Arm, baseline: Arm) -> str:
@@ -16,10 +16,10 @@ def describe_change(arm: Arm, baseline: Arm) -> str:
 
 def _one_change(path: str, recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     before, after = look_up(baseline, path), look_up(recipe, path)
-    name = words.option(path)
+    name = option(path)
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         before, after = _unlike(before, after)
-    return f"{name} {words.value(before)} {words.ARROW} {words.value(after)}"
+    return f"{name} {value(before)} {ARROW} {value(after)}"
 
 
 def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ablation import metrics
 from ablation.analysis.measure import Measure, unit_of
-from ablation.results import Results
+from ablation.registry import metric_names
+from ablation.results.runs import Results
 
 MOST_CHARTS = 6
 _NOT_DRAWN = {"variant", "seed", "epoch", "step", "seconds", "eval_seconds", "images_per_second", "peak_memory_mb"}
@@ -63,9 +63,9 @@ def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
         return OWN
     epochs = results.epochs
     named = [str(name) for name in epochs.columns if name not in _NOT_DRAWN and _measured(epochs, str(name))]
-    groups: dict[tuple[str, ...], dict[metrics.Part, str]] = {}
+    groups: dict[tuple[str, ...], dict[metric_names.Part, str]] = {}
     for name in named:
-        part, stem = metrics.split_part(name)
+        part, stem = metric_names.split_part(name)
         groups.setdefault(stem, {}).setdefault(part, name)
     found = {stem: own for stem, own in groups.items() if stem not in _RATES}
     rates = [name for stem, own in groups.items() if stem in _RATES for name in own.values()]
@@ -79,24 +79,24 @@ def _measured(epochs: pd.DataFrame, name: str) -> bool:
     return bool(np.isfinite(epochs[name].to_numpy(dtype=float)).any())
 
 
-def _worth_drawing(own: Mapping[metrics.Part, str], primary: str) -> bool:
+def _worth_drawing(own: Mapping[metric_names.Part, str], primary: str) -> bool:
     name, *others = own.values()
-    return bool(others) or name == primary or metrics.is_loss(name) or metrics.is_share(name)
+    return bool(others) or name == primary or metric_names.is_loss(name) or metric_names.is_share(name)
 
 
 def _chart(
-    number: int, stem: Sequence[str], own: Mapping[metrics.Part, str], results: Results, measure: Measure
+    number: int, stem: Sequence[str], own: Mapping[metric_names.Part, str], results: Results, measure: Measure
 ) -> Chart:
     """The chart of columns that differ only in the part of the data; without another, training is drawn solid."""
-    order: Iterable[metrics.Part] = ("val", "", "test", "train")
+    order: Iterable[metric_names.Part] = ("val", "", "test", "train")
     line = measure.column if measure.column in own.values() else next(own[part] for part in order if part in own)
-    plain = own.get("train") or (own.get("") if metrics.split_part(line)[0] else None)
+    plain = own.get("train") or (own.get("") if metric_names.split_part(line)[0] else None)
     dashed = plain if plain != line else None
     if line == measure.column:
         kind: Literal["loss", "share", "other"] = "share" if measure.accuracy else "other"
     else:
         kind = "share" if unit_of(results, line) == "share" else "other"
-    if kind == "other" and metrics.is_loss(line):
+    if kind == "other" and metric_names.is_loss(line):
         kind = "loss"
     title = " ".join(stem)
     key = title if title in ("loss", "accuracy") else f"curve-{number}"

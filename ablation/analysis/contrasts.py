@@ -12,9 +12,9 @@ import ablation.stats as stats
 from ablation.analysis.compare import Run, Table, table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Interaction, Selection, Sweep, TrendTest
-from ablation.manifest import Arm, Manifest
-from ablation.results import Results
+from ablation.results.runs import Results
 from ablation.stats import Comparison, Contrast
+from ablation.storage.manifest import Arm, Manifest
 
 _FRACTION = "data.fraction"
 _DOUBLE = 2.0

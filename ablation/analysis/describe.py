@@ -9,19 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-import ablation.analysis.cautions as cautions
 import ablation.analysis.compare as compare
 import ablation.analysis.contrasts as contrasts
 import ablation.analysis.verdicts as verdicts
-from ablation import words
-from ablation.analysis.cautions.fairness import with_confounds
+import ablation.analysis.warnings as warnings
+from ablation._util import formatting
+from ablation._util.formatting import option, plural
 from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.compare import Predicted, Run
 from ablation.analysis.heldout import test_set
 from ablation.analysis.measure import Measure, at_chance, measured, primary_measure, same_weights
 from ablation.analysis.types import Analysis, Effect, Facts, SeedResult, Setup, Sweep, Trouble
-from ablation.manifest import Arm, Manifest
-from ablation.results import Results
+from ablation.analysis.warnings.fairness import with_confounds
+from ablation.results.runs import Results
+from ablation.storage.manifest import Arm, Manifest
 
 Row = Mapping[Any, Any]
 _READ = (
@@ -73,7 +74,7 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         interactions=contrasts.interactions(manifest, by_name, values, found) if found else (),
         trends=contrasts.trends(*tested, found) if found else (),
         data_curve=contrasts.data_curve(*tested, measure, alpha),
-        warnings=cautions.cautions(results, effects, measure, y, found, known),
+        warnings=warnings.cautions(results, effects, measure, y, found, known),
         looks=manifest.looks,
         test=test_set(results),
         facts=facts,
@@ -231,7 +232,7 @@ def _sweeps(manifest: Manifest) -> tuple[Sweep, ...]:
                 levels.setdefault(path, []).append((float(level), arm.name))
     own = {path: (float(look_up(manifest.baseline.recipe, path)), manifest.baseline.name) for path in levels}
     return tuple(
-        Sweep(path, words.option(path), tuple(sorted([own[path], *found], key=lambda level: level[0])))
+        Sweep(path, option(path), tuple(sorted([own[path], *found], key=lambda level: level[0])))
         for path, found in levels.items()
         if len(found) >= 2
     )
@@ -248,7 +249,7 @@ def _setup(results: Results) -> Setup:
     records = list(results.records.values())
     environments = Counter(record.environment for record in records)
     return Setup(
-        recipe=tuple((f"{part}.{key}", words.value(v)) for part, own in recipe.items() for key, v in own.items()),
+        recipe=tuple((f"{part}.{key}", formatting.value(v)) for part, own in recipe.items() for key, v in own.items()),
         budget=_budget(recipe.get("train", {})),
         select=_select(manifest.arms),
         image=like.image if like else None,
@@ -267,7 +268,7 @@ def _budget(train: Mapping[str, Any]) -> str:
     if not train:
         return ""
     key = "epochs" if train.get("epochs") is not None else "steps"
-    return words.plural(int(train[key]), key.removesuffix("s"))
+    return plural(int(train[key]), key.removesuffix("s"))
 
 
 def _select(arms: Sequence[Arm]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ablation.analysis.measure import successful
 from ablation.analysis.types import HeldOut, TestSet
-from ablation.results import Results
+from ablation.results.runs import Results
 
 _COLUMN = "test_accuracy"
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from ablation.analysis.charts import Chart, study_charts
 from ablation.analysis.measure import primary_measure, successful
-from ablation.metrics import is_share, split_part
-from ablation.results import Results
+from ablation.registry.metric_names import is_share, split_part
+from ablation.results.runs import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 LONG_AFTER = 1 / 3

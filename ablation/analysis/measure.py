@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablation import metrics, words
-from ablation.results import Results
+from ablation._util.formatting import ABSENT, MINUS, accuracy_digits
+from ablation.registry import metric_names
+from ablation.results.runs import Results
 
 _PARTS = {"val": "validation", "train": "training"}
 AT_CHANCE = "at_chance"
@@ -71,14 +72,14 @@ class Measure:
 
     def value(self, value: float | None) -> str:
         """A value, without its unit."""
-        return words.ABSENT if value is None else _fixed(self.scale * value, self.digits)
+        return ABSENT if value is None else _fixed(self.scale * value, self.digits)
 
     def difference(self, value: float | None, more: int = 0) -> str:
         """A difference with its sign, unless it rounds to zero; `more` decimals than usual."""
         if value is None:
-            return words.ABSENT
+            return ABSENT
         text = _fixed(abs(self.scale * value), self.digits + more)
-        return text if float(text) == 0 else f"{'+' if value > 0 else words.MINUS}{text}"
+        return text if float(text) == 0 else f"{'+' if value > 0 else MINUS}{text}"
 
     def size(self, value: float) -> str:
         """The size of a difference with its unit, as `0.9 points`; never a zero for what is not one."""
@@ -110,10 +111,10 @@ def primary_measure(results: Results) -> Measure:
     return replace(plain, digits=_digits(plain, results))
 
 
-def unit_of(results: Results, column: str) -> metrics.Unit:
+def unit_of(results: Results, column: str) -> metric_names.Unit:
     """What a metric is stored in: as the table that it comes from was read, else as its name says."""
-    units: Mapping[str, metrics.Unit] = results.manifest.analysis.get("units", {})
-    return units.get(column) or metrics.stored_unit(column)
+    units: Mapping[str, metric_names.Unit] = results.manifest.analysis.get("units", {})
+    return units.get(column) or metric_names.stored_unit(column)
 
 
 def _digits(measure: Measure, results: Results) -> int:
@@ -121,7 +122,7 @@ def _digits(measure: Measure, results: Results) -> int:
     done = results.runs[results.runs["status"] == "finished"]
     if measure.accuracy:
         images = done["val_images"].dropna()
-        return words.accuracy_digits(int(images.max()) if len(images) else None)
+        return accuracy_digits(int(images.max()) if len(images) else None)
     if measure.column not in done:
         return 3
     spread = done.groupby("variant")[measure.column].std().median()

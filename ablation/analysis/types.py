@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ablation.analysis.measure import Measure
-from ablation.data_summary import DataSummary
-from ablation.record import Environment
+from ablation.data.summary import DataSummary
+from ablation.storage.record import Environment
 
 Verdict = Literal["better", "worse", "not_detected", "equivalent", "identical", "unstable", "no_claim"]
 

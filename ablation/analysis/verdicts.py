@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ablation import words
+from ablation._util.formatting import ABSENT, plural
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Design, Effect, Verdict
 from ablation.stats import Reason
@@ -117,7 +117,7 @@ def _single(own: Effect, alpha: float) -> str:
 def p_value(p: float | None) -> str:
     """As `= 0.03`, `< 0.001`."""
     if p is None:
-        return words.ABSENT
+        return ABSENT
     return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
 
 
@@ -142,7 +142,7 @@ def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iter
     matter = _with(changes, "better", "worse")
     hedge = "tentatively " if design.seeds == 2 else ""
     makes = "makes" if len(matter) == 1 else "make"
-    of = f"of {words.plural(len(changes), 'change')}"
+    of = f"of {plural(len(changes), 'change')}"
     if matter:
         yield f"{len(matter)} {of} {hedge}{makes} a difference: {_listed(matter, measure)}"
     else:
@@ -216,7 +216,7 @@ def _networks(changes: Sequence[Effect], alpha: float) -> Iterator[str]:
     differ = sum(p <= alpha for p in known)
     if known:
         verb = "differ" if differ > 1 else "differs"
-        of = words.plural(len(known), "trained network")
+        of = plural(len(known), "trained network")
         yield f"{differ or 'none'} of {of} {verb} detectably from the baseline's"
 
 

@@ -13,22 +13,23 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
+from ablation._util.files import replace, replace_text, write_json
+from ablation._util.sanitize import clean
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classes import class_rows
 from ablation.analysis.measure import AT_CHANCE, at_chance
-from ablation.csv_files import disarmed
-from ablation.manifest import Manifest
-from ablation.plain import clean
-from ablation.predictions import read_predictions
+from ablation.report.figure_blocks import Picture
 from ablation.report.interpretation import read_interpretation
 from ablation.report.latex import results_table
 from ablation.report.page import Page, make_page
-from ablation.report.plates import Picture
 from ablation.report.source import TableSource, check_folder
 from ablation.report.text import environment, templates_dir
-from ablation.results import Results, load_results
-from ablation.store import Store, replace, replace_text, write_json
-from ablation.tables import COUNTS
+from ablation.results.csv_files import disarmed
+from ablation.results.predictions import read_predictions
+from ablation.results.runs import Results, load_results
+from ablation.results.tables import COUNTS
+from ablation.storage.manifest import Manifest
+from ablation.storage.store import Store
 
 __all__ = ["Report", "report_on", "templates_dir", "write_report"]
 

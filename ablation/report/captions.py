@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 import ablation.report.intervals as intervals
-from ablation import figures, words
+from ablation._util.formatting import plural
 from ablation.analysis import Analysis, Effect, Facts, Measure, TestSet
-from ablation.figures import Curves
-from ablation.manifest import Manifest
+from ablation.report import figures
+from ablation.report.figures import Curves
+from ablation.storage.manifest import Manifest
 
 _MOST_LISTED = 12
 _EPOCHS = {
@@ -22,16 +23,16 @@ _EPOCHS = {
 def summary(analysis: Analysis, manifest: Manifest) -> str:
     """What was run and what state it is in, in one sentence."""
     base = _base(analysis, manifest)
-    seeds = words.plural(len(manifest.seeds), "seed")
+    seeds = plural(len(manifest.seeds), "seed")
     changes = [effect for effect in analysis.variants if effect.kind != "control"]
-    number = words.plural(len(changes), "variant")
+    number = plural(len(changes), "variant")
     if not manifest.baseline.recipe:
         what = f"{number} against the baseline under {seeds}"
     elif not analysis.variants:
         what = f"The baseline alone{base} is trained under {seeds}"
     else:
         controls = len(analysis.variants) - len(changes)
-        controlled = f", and {words.plural(controls, 'A/A control')}" if controls else ""
+        controlled = f", and {plural(controls, 'A/A control')}" if controls else ""
         what = f"{number}, {_how(changes)}{base}{controlled}, under {seeds}"
     return f"{what}: {state(analysis.facts) if manifest.baseline.recipe else found(analysis.facts)}."
 
@@ -62,14 +63,10 @@ def state(facts: Facts) -> str:
     """How far the study is."""
     lost = f", {facts.diverged} of them diverged" if facts.diverged else ""
     if not facts.done:
-        return f"none of the {words.plural(facts.runs, 'run')} has finished yet"
+        return f"none of the {plural(facts.runs, 'run')} has finished yet"
     if not facts.open:
-        return (
-            f"all {words.plural(facts.runs, 'run')} done{lost}"
-            if lost
-            else f"all {words.plural(facts.runs, 'run')} finished"
-        )
-    return f"{facts.done:,} of {words.plural(facts.runs, 'run')} done so far{lost}"
+        return f"all {plural(facts.runs, 'run')} done{lost}" if lost else f"all {plural(facts.runs, 'run')} finished"
+    return f"{facts.done:,} of {plural(facts.runs, 'run')} done so far{lost}"
 
 
 def found(facts: Facts) -> str:
@@ -78,9 +75,9 @@ def found(facts: Facts) -> str:
     lost = "".join(f", {number:,} {what}" for number, what in counts if number)
     rest = facts.interrupted + facts.missing
     return (
-        f"{facts.finished:,} of {words.plural(facts.runs, 'run')} have a value{lost}"
+        f"{facts.finished:,} of {plural(facts.runs, 'run')} have a value{lost}"
         if rest or lost
-        else (f"{words.plural(facts.runs, 'run')}")
+        else (f"{plural(facts.runs, 'run')}")
     )
 
 
@@ -88,7 +85,7 @@ def not_in_table(facts: Facts) -> str:
     """What is missing in a table from elsewhere."""
     counts = ((facts.missing, "without a value"), (facts.interrupted, "interrupted"), (facts.crashed, "crashed"))
     listing = ", ".join(f"{number:,} {what}" for number, what in counts if number)
-    return f"Of {words.plural(facts.runs, 'run')}: {listing}. The results below are based on the other {facts.done:,}."
+    return f"Of {plural(facts.runs, 'run')}: {listing}. The results below are based on the other {facts.done:,}."
 
 
 def still_open(facts: Facts) -> str:
@@ -105,7 +102,7 @@ def still_open(facts: Facts) -> str:
         if not facts.done
         else f"The results below are based on the {facts.done:,} that are done."
     )
-    return f"{facts.open:,} of {words.plural(facts.runs, 'run')} still to do: {listing}. {rest}"
+    return f"{facts.open:,} of {plural(facts.runs, 'run')} still to do: {listing}. {rest}"
 
 
 def not_started(analysis: Analysis) -> str:
@@ -116,7 +113,7 @@ def not_started(analysis: Analysis) -> str:
             waiting.setdefault(run.variant, []).append(str(run.seed))
     if not waiting:
         return ""
-    number = words.plural(analysis.facts.missing, "run")
+    number = plural(analysis.facts.missing, "run")
     what = "Not started yet" if analysis.setup.recipe else "Without a value"
     if len(waiting) > _MOST_LISTED or analysis.facts.missing == analysis.facts.runs:
         return f"{what}: {number}; the table of variants says how many of each."
@@ -141,9 +138,9 @@ def images(analysis: Analysis) -> str:
     """How many images the metric is measured on, where that is known."""
     part = analysis.metric.partition("_")[0]
     if part == "val" and analysis.setup.val_images:
-        return f" on {words.plural(analysis.setup.val_images, 'validation image')}"
+        return f" on {plural(analysis.setup.val_images, 'validation image')}"
     if part == "test" and analysis.test:
-        return f" on {words.plural(analysis.test.images, 'test image')}"
+        return f" on {plural(analysis.test.images, 'test image')}"
     return ""
 
 
@@ -158,7 +155,7 @@ def forest(analysis: Analysis, outside: int) -> str:
     if any(effect.verdict == "unstable" and effect.low is not None for effect in analysis.variants):
         text += " Dashed: unstable."
     if outside:
-        text += f" {words.plural(outside, 'variant')} beyond the axis: an arrow, with the mean beside it."
+        text += f" {plural(outside, 'variant')} beyond the axis: an arrow, with the mean beside it."
     return text
 
 
@@ -166,7 +163,7 @@ def _pairs(analysis: Analysis) -> str:
     pairs = sorted({effect.pairs for effect in analysis.variants if effect.pairs})
     if len(pairs) > 1:
         return f"n = {pairs[0]} to {pairs[-1]} seeds"
-    return f"n = {words.plural(pairs[0], 'seed')}"
+    return f"n = {plural(pairs[0], 'seed')}"
 
 
 def table(analysis: Analysis) -> str:
@@ -304,7 +301,7 @@ def held_out(found: TestSet, measure: Measure) -> str:
     """Caption of the table of the test set."""
     when = f"once, on {found.times[0][:10]}" if len(found.times) == 1 else f"{len(found.times)} times"
     text = (
-        f"Test accuracy in per cent on {words.plural(found.images, 'test image')}, evaluated {when}: mean \u00b1 "
+        f"Test accuracy in per cent on {plural(found.images, 'test image')}, evaluated {when}: mean \u00b1 "
         "standard deviation over seeds, and the mean difference over the seeds shared with the baseline. "
     )
     if measure.column == "test_accuracy":
@@ -345,7 +342,7 @@ def describe_forest(effects: Sequence[Effect], measure: Measure) -> str:
     """The rows of a forest plot in words."""
     return "; ".join(
         f"{effect.variant}: {measure.difference(effect.difference)}{measure.unit} over "
-        f"{words.plural(effect.pairs, 'seed')}{_span(effect, measure)}, {figures.verdict_label(effect)}"
+        f"{plural(effect.pairs, 'seed')}{_span(effect, measure)}, {figures.verdict_label(effect)}"
         if effect.pairs
         else f"{effect.variant}: no difference measured"
         for effect in effects

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ablation import words
+from ablation._util import formatting
 from ablation.analysis import Analysis, Confound, DataCurve, Effect, Interaction, TrendTest
-from ablation.analysis.cautions import entry
-from ablation.analysis.cautions.fairness import in_words
 from ablation.analysis.measure import Measure
 from ablation.analysis.verdicts import p_value
+from ablation.analysis.warnings import entry
+from ablation.analysis.warnings.fairness import in_words
 
 _MARKS = {
     "no_effect": "without effect",
@@ -117,7 +117,7 @@ def trends(analysis: Analysis) -> Iterator[str]:
 
 def _trend(own: TrendTest, analysis: Analysis) -> str:
     measure, alpha = analysis.measure, analysis.alpha
-    span = f"from {words.value(own.levels[0])} to {words.value(own.levels[-1])}"
+    span = f"from {formatting.value(own.levels[0])} to {formatting.value(own.levels[-1])}"
     if own.rise is None:
         return f"{own.name.capitalize()}, {span}: too few runs for a trend."
     rise, low, high, p = own.rise
@@ -127,7 +127,7 @@ def _trend(own: TrendTest, analysis: Analysis) -> str:
     if own.page_p is not None:
         text += f". Page's rank test: p {p_value(own.page_p)}"
     if own.left_out:
-        text += f". Left out as unstable: {', '.join(words.value(level) for level in own.left_out)}"
+        text += f". Left out as unstable: {', '.join(formatting.value(level) for level in own.left_out)}"
     return text + "."
 
 
@@ -158,7 +158,7 @@ def _curve(law: DataCurve, measure: Measure, alpha: float) -> str:
         else f"floor c = {amount(law.c)}"
     )
     exponent = "is at its bound" if "b" in law.on_bound else f"= {law.b[0]:.2f} [{law.b[1]:.2f}, {law.b[2]:.2f}]"
-    miss = f"The curve misses the mean error by up to {measure.size(law.miss)} (at {words.value(law.miss_at)})"
+    miss = f"The curve misses the mean error by up to {measure.size(law.miss)} (at {formatting.value(law.miss_at)})"
     double = f"{miss}. Twice the data would be expected to bring it to {amount(law.double)}; not extrapolated further"
     of = "error" if measure.accuracy else measure.name
     return (

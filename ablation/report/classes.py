@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ablation import words
+from ablation._util import formatting
+from ablation._util.formatting import count, percent, plural
 from ablation.analysis import Analysis
 from ablation.analysis.classes import (
     Array,
@@ -20,10 +21,10 @@ from ablation.analysis.classes import (
     frequent_confusions,
 )
 from ablation.analysis.measure import successful
-from ablation.predictions import PARTS, Part, read_predictions
-from ablation.record import RunRecord
-from ablation.results import Results
-from ablation.store import Store
+from ablation.results.predictions import PARTS, Part, read_predictions
+from ablation.results.runs import Results
+from ablation.storage.record import RunRecord
+from ablation.storage.store import Store
 
 MOST_COLUMNS = 20
 """With more classes than this a table has no room for each: those that gain and lose most are named instead."""
@@ -177,12 +178,12 @@ def _tint(value: float, scale: float) -> float:
 
 
 def _percent(value: float) -> str:
-    return words.percent(None if math.isnan(value) else value, 0)
+    return percent(None if math.isnan(value) else value, 0)
 
 
 def _points(value: float) -> str:
     """A change in points: with a decimal, since a mean over seeds is finer than one image."""
-    return words.points(None if math.isnan(value) else value, 1)
+    return formatting.points(None if math.isnan(value) else value, 1)
 
 
 def _extremes(base: ClassCounts | None, changes: Mapping[str, Array], names: tuple[str, ...]) -> Iterator[ExtremeRow]:
@@ -203,13 +204,13 @@ def _extremes(base: ClassCounts | None, changes: Mapping[str, Array], names: tup
 def _caption(part: Part, counts: Mapping[str, ClassCounts], analysis: Analysis, wide: bool, compared: int) -> str:
     base = counts.get(analysis.baseline.variant) or next(iter(counts.values()))
     typical = float(np.median(base.images))
-    seeds = words.plural(len(base.seeds), "seed")
+    seeds = plural(len(base.seeds), "seed")
     text = (
         f"Accuracy of each class on the {part} images, mean over seeds (baseline: {seeds}): for the baseline in per "
         "cent, for each variant the difference from it in percentage points, over the seeds that both finished."
     )
     if typical:
-        text += f" A class has about {words.plural(round(typical), 'image')} in a seed, so that one image is "
+        text += f" A class has about {plural(round(typical), 'image')} in a seed, so that one image is "
         text += f"{100 / typical:.{1 if typical < 1000 else 2}f} points; differences of a few images say little."
     if wide:
         return text + " Blue is above the baseline, orange below; the darker, the farther."
@@ -238,7 +239,7 @@ def _confusion(counts: ClassCounts, names: tuple[str, ...], what: str) -> Confus
     if len(names) <= MOST_COLUMNS:
         return ConfusionTable(counts.variant, what, tuple(_matrix(matrix, names)), ())
     found = frequent_confusions(matrix, _MOST_CONFUSIONS)
-    listing = tuple((names[c.true], names[c.predicted], words.count(c.count), f"{100 * c.share:.0f}") for c in found)
+    listing = tuple((names[c.true], names[c.predicted], count(c.count), f"{100 * c.share:.0f}") for c in found)
     return ConfusionTable(counts.variant, what, (), listing)
 
 
@@ -253,7 +254,7 @@ def _matrix(
     tints = np.where(right, shares, -shares / largest)
     for place, name in enumerate(names):
         row = zip(matrix[place], tints[place], strict=True)
-        yield name, tuple(Shade(words.count(int(number)), float(tint)) for number, tint in row)
+        yield name, tuple(Shade(count(int(number)), float(tint)) for number, tint in row)
 
 
 def _confusion_caption(part: Part, wide: bool) -> str:

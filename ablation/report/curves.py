@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import ablation.report.captions as captions
 import ablation.report.drawing as drawing
-from ablation import figures
 from ablation.analysis import Analysis
-from ablation.figures import Chart, Curves, Limits
-from ablation.report.plates import Panel, Picture, Plate
-from ablation.results import Results
+from ablation.report import figures
+from ablation.report.figure_blocks import Panel, Picture, Plate
+from ablation.report.figures import Chart, Curves, Limits
+from ablation.results.runs import Results
 
 MOST_PANELS = 36
 """Small multiples of one quantity; of more variants, those with the largest differences are shown."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
-import ablation.figures.style as style
+import ablation.report.figures.style as style
 
 _DPI = 130
 _NOT_WANTED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)

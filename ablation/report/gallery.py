@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-import ablation.figures.mistakes as mistakes
 import ablation.report.drawing as drawing
-from ablation import words
-from ablation.fingerprint import cache_folder
-from ablation.predictions import read_predictions
-from ablation.record import RunRecord
-from ablation.report.plates import Picture
-from ablation.results import Results
-from ablation.store import RunFolder, Store
+import ablation.report.figures.mistakes as mistakes
+from ablation._util.formatting import plural
+from ablation.data.fingerprint import cache_folder
+from ablation.report.figure_blocks import Picture
+from ablation.results.predictions import read_predictions
+from ablation.results.runs import Results
+from ablation.storage.record import RunRecord
+from ablation.storage.store import RunFolder, Store
 
 MOST_MISTAKES = 24
 SAMPLES = 8
@@ -132,14 +132,14 @@ def _groups(seen: _Seen, images: Pixels) -> Iterator[Group]:
     if worst:
         shown = worst[:MOST_MISTAKES]
         text = (
-            f"{_which(len(shown), len(worst))} of the {seed}, on its {words.plural(number, 'validation image')}, the "
+            f"{_which(len(shown), len(worst))} of the {seed}, on its {plural(number, 'validation image')}, the "
             "highest confidence in a wrong class first. Above each image its true class, below it the predicted one "
             "with its probability. They show where the network errs, not how often."
         )
         yield _group("mistakes-1", "Worst mistakes", shown, text, seen, images)
     spread = seen.spread()
     text = (
-        f"{words.plural(len(spread), 'image')} at even distances through the same validation images, right or wrong: "
+        f"{plural(len(spread), 'image')} at even distances through the same validation images, right or wrong: "
         f"true class above, predicted one below ({seed})."
     )
     yield _group("mistakes-2", "Samples", spread, text, seen, images)

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
-from ablation.plain import clean, read_file
+from ablation._util.sanitize import clean, read_file
 
 FILE = "interpretation.md"
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}

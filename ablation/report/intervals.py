@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ablation import words
+from ablation._util.formatting import ABSENT
 from ablation.analysis import Analysis, Effect
 
 
@@ -31,5 +31,5 @@ def p_cell(effect: Effect) -> str:
 def short_p(value: float | None) -> str:
     """A p-value without its sign of equality."""
     if value is None:
-        return words.ABSENT
+        return ABSENT
     return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0") if value < 0.0995 else f"{value:.2f}".lstrip("0")

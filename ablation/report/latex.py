@@ -6,9 +6,9 @@ import re
 
 import ablation.report.captions as captions
 import ablation.report.intervals as intervals
-from ablation import words
+from ablation._util.formatting import ABSENT, ARROW, MINUS, plural
+from ablation._util.sanitize import clean
 from ablation.analysis import Analysis, Effect, Measure
-from ablation.plain import clean
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -25,9 +25,9 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    words.MINUS: r"$-$",
-    words.ARROW: r"$\to$",
-    words.ABSENT: "--",
+    MINUS: r"$-$",
+    ARROW: r"$\to$",
+    ABSENT: "--",
     "\u00b1": r"$\pm$",
     "\u00d7": r"$\times$",
 }
@@ -81,6 +81,6 @@ def _difference(effect: Effect, measure: Measure) -> str:
 
 def _caption(analysis: Analysis) -> str:
     difference = f"Differences from the baseline with {intervals.interval_caption(analysis)}"
-    seeds = words.plural(len(analysis.facts.seeds), "seed")
+    seeds = plural(len(analysis.facts.seeds), "seed")
     spread = f"mean \u00b1 SD over {seeds}" if len(analysis.facts.seeds) > 1 else "one seed"
     return f"{captions.first_up(captions.metric(analysis))}: {spread}. {difference.removesuffix('.')}."

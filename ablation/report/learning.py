@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ablation import words
+from ablation._util.formatting import ABSENT, count, percent, plural, points, value
 from ablation.analysis.charts import ACCURACY, LOSS
 from ablation.analysis.learning import Learning, Lesson, Span, learning
-from ablation.results import Results
+from ablation.results.runs import Results
 
 _MOST_NAMED = 8
 _MOST_COMPARED = 3
@@ -68,7 +68,7 @@ def learning_tables(results: Results, digits: int) -> tuple[Table, ...]:
 
 
 def _table(key: str, title: str, found: Learning, planned: int, columns: Sequence[_Column]) -> Table:
-    kept = [column for column in columns if any(cell.text != words.ABSENT or cell.note for cell in column.cells)]
+    kept = [column for column in columns if any(cell.text != ABSENT or cell.note for cell in column.cells)]
     shown = [i for i, own in enumerate(found.lessons) if own.n or found.ours or i == 0]
     rows = tuple(_row(found.lessons[i], planned, [column.cells[i] for column in kept]) for i in shown)
     caption = " ".join(dict.fromkeys(column.about for column in kept))
@@ -77,8 +77,8 @@ def _table(key: str, title: str, found: Learning, planned: int, columns: Sequenc
 
 def _row(own: Lesson, planned: int, cells: Sequence[Cell]) -> LearningRow:
     """The row of a variant; dashes where none of its seeds finished."""
-    note = f"{own.n} of {words.plural(planned, 'seed')}" if own.n < planned else ""
-    return LearningRow(own.variant, note, tuple(cells) if own.n else (Cell(words.ABSENT),) * len(cells))
+    note = f"{own.n} of {plural(planned, 'seed')}" if own.n < planned else ""
+    return LearningRow(own.variant, note, tuple(cells) if own.n else (Cell(ABSENT),) * len(cells))
 
 
 def _names(found: Learning) -> tuple[str, str, str]:
@@ -95,7 +95,7 @@ def _speed(found: Learning, digits: int) -> Iterator[_Column]:
     caption = _milestones_caption(found, score)
     for number, place in enumerate(found.milestones):
         cells = tuple(_milestone(own, number, digits) for own in found.lessons)
-        yield _Column(f"{unit} {words.count(place)}", cells, caption)
+        yield _Column(f"{unit} {count(place)}", cells, caption)
     if found.target:
         goal = f"{100 * found.target:.0f}"
         about = (
@@ -127,12 +127,12 @@ def _first_up(name: str) -> str:
 def _milestone(own: Lesson, number: int, digits: int) -> Cell:
     span = own.at[number]
     fewer = f"{span.n} of {own.n} seeds" if span and span.n < own.n else ""
-    return Cell(words.percent(span.mean if span else None, digits), fewer)
+    return Cell(percent(span.mean if span else None, digits), fewer)
 
 
 def _loss(span: Span | None) -> str:
     """A loss with two digits: more would be noise."""
-    return words.ABSENT if span is None else words.value(float(f"{span.mean:.2g}"))
+    return ABSENT if span is None else value(float(f"{span.mean:.2g}"))
 
 
 def _reached(own: Lesson, unit: str) -> Cell:
@@ -145,7 +145,7 @@ def _reached(own: Lesson, unit: str) -> Cell:
 
 
 def _share(part: int, of: int) -> str:
-    return words.plural(of, "seed") if part == of else f"{part} of {words.plural(of, 'seed')}"
+    return plural(of, "seed") if part == of else f"{part} of {plural(of, 'seed')}"
 
 
 def _places(span: Span, unit: str) -> str:
@@ -197,7 +197,7 @@ def _fit(found: Learning, digits: int) -> Iterator[_Column]:
         f"on, also as a share of the whole run; last minus best is the {score} at the end of training minus that of "
         "the best."
     )
-    yield column(f"Best {each}", lambda own: _places(own.best, "epoch") if own.best else words.ABSENT, about)
+    yield column(f"Best {each}", lambda own: _places(own.best, "epoch") if own.best else ABSENT, about)
     yield column("Epochs after it" if each == "epoch" else "After it", _after, about)
     yield column("Last minus best, points", lambda own: _points(own.fall, digits), about)
 
@@ -213,16 +213,16 @@ def _gap(score: str, train: str, ours: bool) -> str:
 
 
 def _percent(span: Span | None, digits: int) -> str:
-    return words.percent(span.mean if span else None, digits)
+    return percent(span.mean if span else None, digits)
 
 
 def _points(span: Span | None, digits: int) -> str:
-    return words.points(span.mean if span else None, digits)
+    return points(span.mean if span else None, digits)
 
 
 def _after(own: Lesson) -> str:
     if own.after is None:
-        return words.ABSENT
+        return ABSENT
     text = _place(own.after.mean, "epoch")
     return f"{text} ({100 * own.share:.0f}\u00a0%)" if own.share else text
 
@@ -233,5 +233,5 @@ def _long_after(found: Learning) -> Iterator[str]:
         return
     names = [f"{own.variant} ({_share(own.late, own.n)})" for own in late[:_MOST_NAMED]]
     if len(late) > _MOST_NAMED:
-        names.append(words.plural(len(late) - _MOST_NAMED, "more variant"))
+        names.append(plural(len(late) - _MOST_NAMED, "more variant"))
     yield f"Training went on for more than a third of its epochs after the best one in {_listing(names)}."

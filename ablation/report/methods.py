@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import ablation.report.captions as captions
-from ablation import words
+from ablation._util.formatting import ABSENT, plural
 from ablation.analysis import Analysis, Measure
 from ablation.stats.pooling import SCREEN_ALPHA
 
@@ -39,7 +39,7 @@ def _comparison(analysis: Analysis) -> Iterator[str]:
     used = {effect.method for effect in analysis.variants}
     yield f"The primary metric is {captions.metric(analysis)}; {measure.direction} is better."
     yield (
-        f"Every variant is paired with the baseline by seed, and all {words.plural(len(analysis.variants), 'variant')} "
+        f"Every variant is paired with the baseline by seed, and all {plural(len(analysis.variants), 'variant')} "
         f"are one family: intervals are simultaneous at {100 * (1 - analysis.alpha):g} %, p-values adjusted for the "
         f"family, verdicts taken from these at alpha = {analysis.alpha:g}. No other metric carries a verdict."
     )
@@ -54,10 +54,10 @@ def _comparison(analysis: Analysis) -> Iterator[str]:
     if same:
         yield f"Not tested, and not in the family: {_listing(same)} (identical weights)."
     if "blocked Dunnett" in used:
-        residual = measure.size(design.residual_sd) if design.residual_sd else words.ABSENT
+        residual = measure.size(design.residual_sd) if design.residual_sd else ABSENT
         yield (
             f"Method: guarded blocked Dunnett test (two-sided, Dunnett 1955, seeds as blocks), k = {design.k}, "
-            f"n = {words.plural(design.n, 'seed')}, error pooled over variants and seeds on {design.df} degrees of "
+            f"n = {plural(design.n, 'seed')}, error pooled over variants and seeds on {design.df} degrees of "
             f"freedom (residual SD of one run {residual}), critical value {design.critical_value or 0.0:.3f}; no "
             f"variant's standard error is taken below that of its own differences (the guard)."
         )
@@ -102,7 +102,7 @@ def _power(analysis: Analysis) -> Iterator[str]:
     design = analysis.design
     if design.detectable_sds is not None:
         text = (
-            f"As planned ({words.plural(design.seeds, 'seed')}, {words.plural(design.comparisons, 'comparison')}) the "
+            f"As planned ({plural(design.seeds, 'seed')}, {plural(design.comparisons, 'comparison')}) the "
             f"design detects {design.detectable_sds:.1f} residual SDs with 80 % power"
         )
         yield text + (f", here {analysis.measure.size(design.detectable)}." if design.detectable else ".")

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-import ablation.figures.style as style
 import ablation.report.captions as captions
 import ablation.report.claims as claims
 import ablation.report.curves as learning_curves
+import ablation.report.figure_blocks as figure_blocks
+import ablation.report.figures.style as style
 import ablation.report.intervals as intervals
-import ablation.report.plates as plates
 import ablation.report.setup as setup
-from ablation import words
+from ablation._util.formatting import accuracy_digits, duration, plural
 from ablation.analysis import Analysis, Effect, Trouble
-from ablation.manifest import Manifest
 from ablation.report.claims import Threat
 from ablation.report.classes import ClassView, class_views
+from ablation.report.figure_blocks import Plate
 from ablation.report.gallery import Gallery, gallery
 from ablation.report.interpretation import to_html, to_markdown
 from ablation.report.learning import Table, learning_tables
 from ablation.report.methods import methods
-from ablation.report.plates import Plate
-from ablation.results import Results
-from ablation.store import Store
+from ablation.results.runs import Results
+from ablation.storage.manifest import Manifest
+from ablation.storage.store import Store
 
 COSTS = ("train_seconds", "epoch_seconds", "images_per_second", "peak_memory_mb")
 _OPTIONAL = (
@@ -156,9 +156,9 @@ class Page:
 
 def make_page(store: Store, results: Results, analysis: Analysis, interpretation: str = "") -> Page:
     """Draw the figures and put every part of the report into words; `interpretation` is the author's Markdown."""
-    digits = words.accuracy_digits(analysis.setup.val_images)
+    digits = accuracy_digits(analysis.setup.val_images)
     manifest = results.manifest
-    forest, sweeps = plates.forest(analysis), plates.sweeps(analysis)
+    forest, sweeps = figure_blocks.forest(analysis), figure_blocks.sweeps(analysis)
     curves = tuple(learning_curves.curves(results, analysis, digits))
     learned, classes = learning_tables(results, digits), class_views(store, results, analysis)
     mistakes = gallery(store, results)
@@ -174,7 +174,7 @@ def make_page(store: Store, results: Results, analysis: Analysis, interpretation
         sections=tuple(_sections(analysis, {key for key, part in shown.items() if part})),
         rows=tuple(_rows(analysis)),
         table_caption=captions.table(analysis),
-        test_digits=words.accuracy_digits(analysis.test.images if analysis.test else None),
+        test_digits=accuracy_digits(analysis.test.images if analysis.test else None),
         test_caption=captions.held_out(analysis.test, analysis.measure) if analysis.test else "",
         cost_caption=captions.cost(analysis),
         setup=tuple(setup.setup(analysis, manifest)),
@@ -233,7 +233,7 @@ def _sections(analysis: Analysis, shown: Set[str]) -> Iterator[tuple[str, str]]:
 def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
     facts = analysis.facts
     controls = sum(effect.kind == "control" for effect in analysis.variants)
-    others = f"the baseline and {words.plural(controls, 'control')}" if controls else "the baseline"
+    others = f"the baseline and {plural(controls, 'control')}" if controls else "the baseline"
     yield Fact("Variants", f"{facts.variants - controls:,}", f"and {others}")
     later = f", {len(facts.added_seeds)} added later" if facts.added_seeds else ""
     yield Fact("Seeds", f"{len(facts.seeds):,}", captions.seeds(facts.seeds) + later, alert=bool(later))
@@ -253,13 +253,13 @@ def _facts(analysis: Analysis, manifest: Manifest) -> Iterator[Fact]:
         )
     if facts.done:
         kinds = len({own.code for own in analysis.warnings})
-        note = f"of {words.plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
+        note = f"of {plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
         used = {0: "not used", 1: "evaluated once"}.get(facts.openings, f"evaluated {facts.openings} times")
         if analysis.setup.recipe:
             yield Fact("Test set", used, alert=facts.openings > 1)
         yield Fact("Warnings", f"{len(analysis.warnings):,}", note, alert=kinds > 0)
     if facts.devices:
-        yield Fact("Training time", words.duration(facts.seconds), "all runs added up")
+        yield Fact("Training time", duration(facts.seconds), "all runs added up")
         yield Fact("Device", ", ".join(facts.devices))
 
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import ablation.report.captions as captions
-from ablation import data_summary, words
+from ablation._util import formatting
+from ablation._util.formatting import count, plural
 from ablation.analysis import Analysis, Setup
-from ablation.data_summary import DataSummary
-from ablation.manifest import Manifest
-from ablation.record import Environment
+from ablation.data import summary as data_summary
+from ablation.data.summary import DataSummary
+from ablation.storage.manifest import Manifest
+from ablation.storage.record import Environment
 
 Rows = tuple[tuple[str, str], ...]
 PRECISIONS = {
@@ -36,13 +38,13 @@ def _data(setup: Setup, recipe: Mapping[str, Mapping[str, Any]]) -> list[tuple[s
     data: list[tuple[str, str]] = [("Data set", str(recipe["data"]["name"]))]
     if setup.image:
         channels, height, width = setup.image
-        data.append(("Images", f"{height} \u00d7 {width} pixels, {words.plural(channels, 'channel')}"))
+        data.append(("Images", f"{height} \u00d7 {width} pixels, {plural(channels, 'channel')}"))
         data.append(("Classes", _classes(setup.classes)))
         data.append(("Training images", f"{setup.train_images:,}"))
         data.append(("Validation images", f"{setup.val_images:,}"))
     if setup.data_summary:
         data += _files(setup.data_summary, setup.classes)
-    data.append(("Augmentation", words.value(recipe["data"]["augment"])))
+    data.append(("Augmentation", formatting.value(recipe["data"]["augment"])))
     return data
 
 
@@ -63,12 +65,12 @@ def _classes(names: tuple[str, ...]) -> str:
 
 def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str]]:
     recipe, baseline = manifest.baseline.recipe, analysis.baseline
-    size = f" ({words.count(baseline.parameters)} parameters, {words.count(baseline.macs)} MACs)"
+    size = f" ({count(baseline.parameters)} parameters, {count(baseline.macs)} MACs)"
     yield "Model", str(recipe["model"]["name"]) + (size if baseline.parameters else "")
-    yield "Budget", f"{analysis.setup.budget}, batches of {words.value(recipe['train']['batch_size'])}"
+    yield "Budget", f"{analysis.setup.budget}, batches of {formatting.value(recipe['train']['batch_size'])}"
     yield "Precision", PRECISIONS[recipe["train"]["precision"]]
-    yield "Optimiser", words.value(recipe["optimizer"])
-    yield "Schedule", words.value(recipe["schedule"])
+    yield "Optimiser", formatting.value(recipe["optimizer"])
+    yield "Schedule", formatting.value(recipe["schedule"])
     yield "Reported epoch", captions.metric(analysis)
     yield "Seeds", captions.seeds(analysis.facts.seeds)
 
@@ -76,7 +78,7 @@ def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str
 def _environments(analysis: Analysis) -> Iterator[tuple[str, str]]:
     found = analysis.setup.environments
     for environment, runs in found:
-        share = f" ({words.plural(runs, 'run')})" if len(found) > 1 else ""
+        share = f" ({plural(runs, 'run')})" if len(found) > 1 else ""
         yield "Hardware", _hardware(environment) + share
         yield "Software", _software(environment)
     if analysis.setup.started and analysis.setup.finished:
@@ -90,7 +92,7 @@ def _when(stamp: str) -> str:
 
 
 def _hardware(environment: Environment) -> str:
-    threads = words.plural(environment.threads, "thread")
+    threads = plural(environment.threads, "thread")
     capability = f" (compute capability {environment.capability})" if environment.capability else ""
     parts = [f"{environment.device}{capability}", environment.processor, f"{threads} a run"]
     parts += ["images copied from the host block by block"] if environment.streamed else []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from ablation import words
+from ablation._util import formatting
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~#$])")
@@ -38,7 +38,7 @@ def environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     own = ("percent", "points", "count", "rate", "duration", "memory", "value")
-    jinja.filters |= {name: getattr(words, name) for name in own}
+    jinja.filters |= {name: getattr(formatting, name) for name in own}
     jinja.filters |= {"md": markdown, "fenced": fenced}
     return jinja
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ablation.record import RunRecord
-from ablation.store import Store
+from ablation.storage.record import RunRecord
+from ablation.storage.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT = 1800.0

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ablation.store import RunFolder
+from ablation.storage.store import RunFolder
 from benchmarks.gpu.bench import ROOT, Bench, Outcome, last_lines, not_checked, passed, records, require, require_same
 from benchmarks.gpu.texts import used, write_custom, write_study
 

@@ -16,16 +16,17 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from ablation.networks import Model
-from ablation.plan import Run
-from ablation.protocol import Task
-from ablation.sections import AdamW, Crop, Flip
-from ablation.study import Recipe, Synthetic, Train
-from ablation.train import device, sources
-from ablation.train.loop import Training
-from ablation.train.precision import autocast, set_float32_arithmetic
-from ablation.train.progress import Hooks
-from ablation.train.targets import Mixup
+from ablation.data import sources
+from ablation.planning.plan import Run
+from ablation.registry.options import AdamW, Crop, Flip
+from ablation.study.networks import Model
+from ablation.study.schema import Recipe, Synthetic, Train
+from ablation.training import device
+from ablation.training.loop import Training
+from ablation.training.precision import autocast, set_float32_arithmetic
+from ablation.training.progress import Hooks
+from ablation.training.targets import Mixup
+from ablation.training.task import Task
 
 HOOKS = Hooks(lambda *_: None, lambda *_: None, lambda: False)
 RECIPE = Recipe(

@@ -11,9 +11,9 @@ import pandas as pd
 from ablation.analysis.compare import Run
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Effect, SeedResult
-from ablation.manifest import Arm, Manifest
-from ablation.record import Environment, RunRecord
-from ablation.results import EPOCH_COLUMNS, RUN_COLUMNS, Results
+from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
+from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.record import Environment, RunRecord
 
 ACCURACY = Measure("val_accuracy", higher=True, digits=1, accuracy=True)
 LOSS = Measure("val_loss", higher=False, digits=3, accuracy=False)

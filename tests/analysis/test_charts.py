@@ -9,7 +9,7 @@ import pytest
 
 from ablation.analysis.charts import MOST_CHARTS, OWN, Chart, study_charts
 from ablation.analysis.measure import Measure
-from ablation.manifest import Arm
+from ablation.storage.manifest import Arm
 from tests.analysis.made import ACCURACY, arm, history, manifest, results
 
 ELSEWHERE = manifest([arm("b", "baseline")])

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import ablation.stats as stats
-from ablation.analysis.cautions import cautions, conduct
-from ablation.analysis.cautions.catalogue import CATALOGUE, ELSEWHERE, entry
 from ablation.analysis.types import Caution, Confound, SeedResult
-from ablation.manifest import Arm, Manifest
-from ablation.results import Results
+from ablation.analysis.warnings import cautions, conduct
+from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, entry
+from ablation.results.runs import Results
+from ablation.storage.manifest import Arm, Manifest
 from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record, results, run
 
 RECIPE = {"data": {"name": "digits"}}

@@ -12,8 +12,8 @@ import ablation.stats as stats
 from ablation.analysis.contrasts import data_curve, interactions, pairs_of_changes, selection, trends
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Selection, Sweep, TrendTest, Verdict
-from ablation.manifest import Arm
-from ablation.results import Results
+from ablation.results.runs import Results
+from ablation.storage.manifest import Arm
 from tests.analysis.made import ACCURACY, LOSS, arm, effect, history, manifest, results, run, values
 
 NAN = math.nan

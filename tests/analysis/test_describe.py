@@ -11,9 +11,9 @@ import pytest
 import ablation.stats as stats
 from ablation.analysis import Analysis, Predicted, describe
 from ablation.analysis.types import Effect, Trouble
-from ablation.manifest import Arm, Manifest
-from ablation.results import Results
-from ablation.store import Failure
+from ablation.results.runs import Results
+from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.store import Failure
 from tests.analysis.made import arm, history, manifest, record, results, run
 
 RECIPE: dict[str, Any] = {

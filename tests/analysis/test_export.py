@@ -12,7 +12,7 @@ import pytest
 from ablation.analysis import DataCurve, TrendTest, describe, to_json
 from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.export import _plain
-from ablation.manifest import Arm
+from ablation.storage.manifest import Arm
 from tests.analysis.made import arm, manifest, results, run
 
 OPTIONS = {"margin": None, "alpha": 0.05}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import ablation.stats as stats
-from ablation.analysis.cautions.fairness import in_words, side_by_side, spread, undeclared, unequal, with_confounds
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Confound
-from ablation.manifest import Arm
+from ablation.analysis.warnings.fairness import in_words, side_by_side, spread, undeclared, unequal, with_confounds
+from ablation.storage.manifest import Arm
 from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record, results, run
 
 

@@ -24,7 +24,7 @@ from ablation.analysis.learning import (
     milestones,
     target,
 )
-from ablation.manifest import Arm
+from ablation.storage.manifest import Arm
 from tests.analysis.made import arm, history, manifest, results, run
 
 

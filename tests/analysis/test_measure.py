@@ -17,7 +17,7 @@ from ablation.analysis.measure import (
     same_weights,
     successful,
 )
-from ablation.results import Results
+from ablation.results.runs import Results
 from tests.analysis.made import ACCURACY, LOSS, arm, manifest, record, results, run
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablation.analysis.cautions.runs import _rises, ceilings, states, undertrained, without_effect
 from ablation.analysis.compare import Predicted
 from ablation.analysis.types import SeedResult
-from ablation.results import Results
+from ablation.analysis.warnings.runs import _rises, ceilings, states, undertrained, without_effect
+from ablation.results.runs import Results
 from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record, results, run
 
 

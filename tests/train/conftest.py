@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablation.protocol import Task
-from ablation.runner.places import choose_devices
-from ablation.runner.study import plan_study
-from ablation.study import Study
-from ablation.train import device, sources
+from ablation.data import sources
+from ablation.execution.devices import choose_devices
+from ablation.execution.study import plan_study
+from ablation.study.schema import Study
+from ablation.training import device
+from ablation.training.task import Task
 
 
 @pytest.fixture(scope="session", autouse=True)

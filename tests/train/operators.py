@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ablation.torchvision_names import SPECS
-from ablation.train.models import ModelOptions, build_model, smallest_input
-from ablation.train.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS, STEMS
-from ablation.train.models.pretrained import MetaParameters, torchvision_network
+from ablation.registry.torchvision_names import SPECS
+from ablation.training.models import ModelOptions, build_model, smallest_input
+from ablation.training.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS, STEMS
+from ablation.training.models.pretrained import MetaParameters, torchvision_network
 
 CLASSES = 7
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ablation.sections import ColorJitter, Crop, Cutout, Flip, RandomResizedCrop
-from ablation.train.augment import Augmenter, crop, cutout, flip, noise
-from ablation.train.streams import generator
+from ablation.registry.options import ColorJitter, Crop, Cutout, Flip, RandomResizedCrop
+from ablation.rng import generator
+from ablation.training.augment import Augmenter, crop, cutout, flip, noise
 
 
 @pytest.fixture

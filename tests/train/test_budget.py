@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablation.study import Train
-from ablation.train.budget import batches, make_budget
+from ablation.study.schema import Train
+from ablation.training.budget import batches, make_budget
 
 
 @pytest.mark.parametrize(

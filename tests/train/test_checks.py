@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ablation.load import load_study
-from ablation.protocol import Task
-from ablation.record import RunRecord
-from ablation.train import data
-from ablation.train.data import Loader, Split
-from ablation.train.loop import train
-from ablation.train.progress import Hooks
-from ablation.train.sources import ImageSet
+from ablation.data.sources import ImageSet
+from ablation.storage.record import RunRecord
+from ablation.study.load import load_study
+from ablation.training import data
+from ablation.training.data import Loader, Split
+from ablation.training.loop import train
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 
 from .test_loop import STUDY
 

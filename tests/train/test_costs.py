@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ablation.load import load_study
-from ablation.protocol import Task
-from ablation.train import costs, sizes
+from ablation.study.load import load_study
+from ablation.training import costs, sizes
+from ablation.training.task import Task
 
 STUDY = """\
 study: lengths

@@ -11,15 +11,15 @@ import pytest
 import torch
 from PIL import Image
 
-from ablation import registry
+from ablation.data import decoding, sources
+from ablation.data.fingerprint import fingerprint
+from ablation.data.sources import ImageSet
 from ablation.errors import UserError
-from ablation.fingerprint import fingerprint
-from ablation.study import BuiltinData, Data, ImageFolder, Synthetic, Train
-from ablation.train import decoding, sources
-from ablation.train.budget import batches, make_budget
-from ablation.train.data import Loader, channel_statistics, split
-from ablation.train.device import BlockSize
-from ablation.train.sources import ImageSet
+from ablation.registry import catalog
+from ablation.study.schema import BuiltinData, Data, ImageFolder, Synthetic, Train
+from ablation.training.budget import batches, make_budget
+from ablation.training.data import Loader, channel_statistics, split
+from ablation.training.device import BlockSize
 
 
 def digits(**options: object) -> BuiltinData:
@@ -109,7 +109,7 @@ def test_batches_are_the_same_however_many_are_made_ready_at_once(
 ) -> None:
     data, train = digits(), Train(epochs=2, batch_size=32)
     images = prepare(data, tmp_path)
-    monkeypatch.setattr("ablation.train.data.block_size", lambda _: BlockSize(block, ahead))
+    monkeypatch.setattr("ablation.training.data.block_size", lambda _: BlockSize(block, ahead))
     loader = Loader(images, data, train, 0, place)
     budget = make_budget(train, len(loader.split.train))
     made = [(x.cpu(), y.cpu()) for x, y in loader.train(budget, 2)]
@@ -137,7 +137,7 @@ def test_validation_images_are_never_augmented(tmp_path: Path, place: torch.devi
     images = prepare(digits(), tmp_path)
     plain, augmented = (
         Loader(images, digits(augment=augment), Train(epochs=1, mixup=0.4), 0, place)
-        for augment in ([], list(registry.AUGMENTATIONS))
+        for augment in ([], list(catalog.AUGMENTATIONS))
     )
     for (x, _), (y, _) in zip(plain.val(), augmented.val(), strict=True):
         assert torch.equal(x, y)

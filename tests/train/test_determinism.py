@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ablation.train.determinism import explain, gradient_pass, refused
+from ablation.training.determinism import explain, gradient_pass, refused
 from tests.conftest import Ablate
 
 CODE = """\

@@ -20,14 +20,16 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ablation.load import load_study
-from ablation.protocol import Task
-from ablation.study import Study
-from ablation.train import data, device, sources, streams
-from ablation.train.data import Loader
-from ablation.train.loop import Training
-from ablation.train.models.pretrained import AveragePool
-from ablation.train.progress import Hooks
+from ablation import rng
+from ablation.data import sources
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+from ablation.training import data, device
+from ablation.training.data import Loader
+from ablation.training.loop import Training
+from ablation.training.models.pretrained import AveragePool
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 
 CUDA = torch.device("cuda:0")
 
@@ -102,10 +104,10 @@ class GeneratorOfCuda(torch.Generator):
 @pytest.fixture
 def _generators_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     def generator(seed: int, *names: str | int, device: object = "cpu") -> torch.Generator:
-        return GeneratorOfCuda().manual_seed(streams.derive(seed, *names))
+        return GeneratorOfCuda().manual_seed(rng.derive(seed, *names))
 
     for module in ("augment", "targets"):
-        monkeypatch.setattr(f"ablation.train.{module}.generator", generator)
+        monkeypatch.setattr(f"ablation.training.{module}.generator", generator)
 
 
 def to_fake_cuda(network: nn.Module, fake: FakeTensorMode) -> None:

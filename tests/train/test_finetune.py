@@ -11,21 +11,22 @@ import pytest
 import torch
 from torch import nn
 
+from ablation.data import sources
 from ablation.errors import UserError
-from ablation.load import load_study
-from ablation.plan import Run
-from ablation.protocol import Task
-from ablation.record import EpochRow, RunRecord
-from ablation.runner.study import plan_study
-from ablation.store import RunFolder
-from ablation.study import Study
-from ablation.train import checkpoint, finetune, sources
-from ablation.train.data import Input
-from ablation.train.finetune import Weights, fit
-from ablation.train.loop import train
-from ablation.train.optim import build_optimizer
-from ablation.train.progress import Hooks
-from ablation.train.sizes import Classifier
+from ablation.execution.study import plan_study
+from ablation.planning.plan import Run
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.store import RunFolder
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+from ablation.training import checkpoint, finetune
+from ablation.training.data import Input
+from ablation.training.finetune import Weights, fit
+from ablation.training.loop import train
+from ablation.training.optim import build_optimizer
+from ablation.training.progress import Hooks
+from ablation.training.sizes import Classifier
+from ablation.training.task import Task
 
 BASE = """\
 baseline:
@@ -292,7 +293,7 @@ def test_the_command_finds_weights_that_do_not_fit_before_it_trains(ablate, trai
 
 
 def test_images_are_resized_after_normalisation(study: MakeStudy, tasks: Callable[..., list[Task]]) -> None:
-    from ablation.train.data import Loader
+    from ablation.training.data import Loader
 
     (task,) = tasks(study("model.input_size=20"))
     images, recipe = sources.load(task.data), task.run.recipe

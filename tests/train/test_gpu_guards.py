@@ -11,18 +11,20 @@ import pytest
 import torch
 from torch import nn
 
-from ablation.load import load_study
-from ablation.protocol import Done, Prepare, Probed, Task
-from ablation.runner.local import LocalPool
-from ablation.runner.study import plan_study
-from ablation.sections import Adam, AdamW
-from ablation.study import Study
-from ablation.train import checkpoint, device, warmup
-from ablation.train.loop import train
-from ablation.train.optim import build_optimizer
-from ablation.train.probe import STEPS
-from ablation.train.progress import Hooks
-from ablation.train.worker import until_end
+from ablation.execution.local import LocalPool
+from ablation.execution.study import plan_study
+from ablation.registry.options import Adam, AdamW
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+from ablation.training import checkpoint, device
+from ablation.training.loop import train
+from ablation.training.optim import build_optimizer
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
+from ablation.worker import warmup
+from ablation.worker.probe import STEPS
+from ablation.worker.protocol import Done, Prepare, Probed
+from ablation.worker.worker import until_end
 
 GPU = torch.device("cuda:0")
 MIB = 2**20
@@ -76,7 +78,7 @@ def touched(*_, **__):
     raise AssertionError("CUDA was touched")
 
 torch.cuda._lazy_init = torch._C._cuda_getDeviceCount = torch.cuda.device_count = touched
-import ablation.runner.shield as server
+import ablation.execution.ignore_signals as server
 assert not server.failure, server.failure
 """
 

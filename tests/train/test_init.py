@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ablation.networks import Init, Scheme
-from ablation.train.models import ModelOptions, build_model, initialise
+from ablation.study.networks import Init, Scheme
+from ablation.training.models import ModelOptions, build_model, initialise
 
 SCHEMES = get_args(Scheme)
 

@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablation.load import load_study
-from ablation.protocol import Task
-from ablation.record import RunRecord
-from ablation.results import TIMINGS
-from ablation.runner.study import plan_study
-from ablation.store import RunFolder
-from ablation.train import checkpoint, loop, progress, sources
-from ablation.train.loop import train
-from ablation.train.progress import Hooks
+from ablation.data import sources
+from ablation.execution.study import plan_study
+from ablation.results.runs import TIMINGS
+from ablation.storage.record import RunRecord
+from ablation.storage.store import RunFolder
+from ablation.study.load import load_study
+from ablation.training import checkpoint, loop, progress
+from ablation.training.loop import train
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 
 EPOCHS = 5
 OFTEN = 12

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablation.load import load_study
-from ablation.plan import Run
-from ablation.protocol import Task
-from ablation.record import EpochRow, RunRecord
-from ablation.store import RunFolder
-from ablation.study import Study
-from ablation.train import checkpoint
-from ablation.train.loop import Training, train
-from ablation.train.progress import Hooks
+from ablation.planning.plan import Run
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.store import RunFolder
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+from ablation.training import checkpoint
+from ablation.training.loop import Training, train
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 
 STUDY = """\
 baseline:
@@ -57,8 +57,8 @@ def values(folder: Path) -> list[tuple[float, ...]]:
 
 
 def test_signs_of_life_come_from_training_and_from_evaluation(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("ablation.train.progress.TICK", 0)
-    monkeypatch.setattr("ablation.train.data.EVAL_BATCH", 10)
+    monkeypatch.setattr("ablation.training.progress.TICK", 0)
+    monkeypatch.setattr("ablation.training.data.EVAL_BATCH", 10)
     signs: list[tuple[int, int, int]] = []
     hooks = Hooks(lambda *_: None, lambda *sign: signs.append(sign[:3]), lambda: False)
     record = train(tasks(study("train.epochs=2"))[0], hooks)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ablation.errors import UserError
-from ablation.train.models import ModelOptions, Network, build_model, count_macs, count_parameters, smallest_input
-from ablation.train.models.layers import DropConnectLinear, MaxPool2d, activated, groups_of, named, pooled
-from ablation.train.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS
+from ablation.training.models import ModelOptions, Network, build_model, count_macs, count_parameters, smallest_input
+from ablation.training.models.layers import DropConnectLinear, MaxPool2d, activated, groups_of, named, pooled
+from ablation.training.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS
 
 FAMILIES = ("lenet5", "vgg11", "resnet9", "resnet18")  # one model of each
 HIDDEN = {"lenet5": (120, 84), "vgg11": (512, 512), "vgg13": (512, 512), "vgg16": (512, 512), "vgg19": (512, 512)}

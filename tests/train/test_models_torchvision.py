@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
-from ablation.train.models import ModelOptions, Network, build_model, count_macs, count_parameters
+from ablation.training.models import ModelOptions, Network, build_model, count_macs, count_parameters
 
 IMAGE = (3, 224, 224)
 PARAMETERS = {  # as torchvision's documentation lists them

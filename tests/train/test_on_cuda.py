@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from ablation.sections import Adam, AdamW, Optimizer, RmsProp, Sgd
-from ablation.train import device
-from ablation.train.models.layers import MaxPool2d
-from ablation.train.optim import build_optimizer, load_state
+from ablation.registry.options import Adam, AdamW, Optimizer, RmsProp, Sgd
+from ablation.training import device
+from ablation.training.models.layers import MaxPool2d
+from ablation.training.optim import build_optimizer, load_state
 
 OPTIMIZERS: tuple[Optimizer, ...] = (
     Sgd(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3),

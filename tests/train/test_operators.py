@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ablation.torchvision_names import SPECS
+from ablation.registry.torchvision_names import SPECS
 
 from .operators import DOCUMENTED, RAISING, Case, all_own_cases, audit, documented, own_cases, torchvision_cases
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as torch_schedules
 
-from ablation import registry
-from ablation.sections import (
+from ablation.registry import catalog
+from ablation.registry.options import (
     Adam,
     AdamW,
     Constant,
@@ -25,7 +25,7 @@ from ablation.sections import (
     Sgd,
     Step,
 )
-from ablation.train.optim import build_optimizer, learning_rate
+from ablation.training.optim import build_optimizer, learning_rate
 
 PER_EPOCH, EPOCHS = 5, 8
 TOTAL = PER_EPOCH * EPOCHS
@@ -132,7 +132,7 @@ def test_every_schedule_equals_torch_step_by_step(name: str) -> None:
 
 
 def test_no_schedule_is_left_out() -> None:
-    assert {schedule.name for schedule, _, _ in EVERY_SCHEDULE.values()} == set(registry.SCHEDULES)
+    assert {schedule.name for schedule, _, _ in EVERY_SCHEDULE.values()} == set(catalog.SCHEDULES)
 
 
 def test_the_plateau_was_lowered_more_than_once() -> None:

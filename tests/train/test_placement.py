@@ -14,17 +14,18 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ablation.fingerprint import fingerprint
-from ablation.load import load_study
-from ablation.protocol import Task
-from ablation.study import BuiltinData, Data, Synthetic, Train
-from ablation.train import device, placement, sources
-from ablation.train.budget import make_budget
-from ablation.train.data import Loader
-from ablation.train.loop import train
-from ablation.train.placement import Resident, Streamed, place
-from ablation.train.progress import Hooks
-from ablation.train.sources import ImageSet
+from ablation.data import sources
+from ablation.data.fingerprint import fingerprint
+from ablation.data.sources import ImageSet
+from ablation.study.load import load_study
+from ablation.study.schema import BuiltinData, Data, Synthetic, Train
+from ablation.training import device, placement
+from ablation.training.budget import make_budget
+from ablation.training.data import Loader
+from ablation.training.loop import train
+from ablation.training.placement import Resident, Streamed, place
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 
 CPU = torch.device("cpu")
 STUDY = """\
@@ -68,7 +69,7 @@ def test_images_on_the_host_give_the_weights_of_images_on_the_device(
     text = STUDY.replace("AUGMENT", augment).replace("FRACTION", str(fraction)).replace("MIXUP", str(mixup))
     (tmp_path / "study.yaml").write_text(text)
     study, found = load_study(tmp_path / "study.yaml"), {}
-    monkeypatch.setattr("ablation.train.data.block_size", lambda _: device.BlockSize(2500, 5000))
+    monkeypatch.setattr("ablation.training.data.block_size", lambda _: device.BlockSize(2500, 5000))
     for free in (10**9, 0):
         monkeypatch.setenv("ABLATION_FREE_BYTES", str(free))
         placement.release()
@@ -137,7 +138,7 @@ class Operators(TorchDispatchMode):
 
 def launches(size: device.BlockSize, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> float:
     """Operators of the loader for each batch of an epoch of 40 batches of CIFAR-10's shape, cropped and flipped."""
-    monkeypatch.setattr("ablation.train.data.block_size", lambda _: size)
+    monkeypatch.setattr("ablation.training.data.block_size", lambda _: size)
     data = Synthetic.model_validate({"name": "synthetic", "augment": ["crop", "flip"], "validation": 0.1})
     settings = Train(epochs=1, batch_size=128)
     loader = Loader(images, data, settings, 0, CPU)

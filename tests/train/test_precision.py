@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from ablation.errors import UserError
-from ablation.load import load_study
-from ablation.plan import Plan
-from ablation.protocol import Task
-from ablation.record import Environment, EpochRow
-from ablation.runner.study import plan_study
-from ablation.store import RunFolder
-from ablation.study import Study
-from ablation.train import checkpoint, device, precision
-from ablation.train.loop import Training, train
-from ablation.train.progress import Hooks
+from ablation.execution.study import plan_study
+from ablation.planning.plan import Plan
+from ablation.storage.record import Environment, EpochRow
+from ablation.storage.store import RunFolder
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+from ablation.training import checkpoint, device, precision
+from ablation.training.loop import Training, train
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 from tests.conftest import TINY, Ablate
 
 CUDA = torch.device("cuda:0")

@@ -13,22 +13,22 @@ import torch
 import torchvision
 from torch import nn
 
-from ablation import registry, torchvision_names
+from ablation.data.fingerprint import hub_folder, weights_digest
 from ablation.errors import UserError
-from ablation.fingerprint import hub_folder, weights_digest
-from ablation.load import load_study
-from ablation.networks import Model
-from ablation.protocol import Task
-from ablation.record import RunRecord
-from ablation.runner.study import plan_study
-from ablation.store import RunFolder
-from ablation.study import Study
-from ablation.train import checkpoint, finetune
-from ablation.train.loop import train
-from ablation.train.models import count_macs, count_parameters
-from ablation.train.models.pretrained import AveragePool, MetaParameters, renamed, torchvision_network
-from ablation.train.progress import Hooks
-from ablation.train.sizes import model_size
+from ablation.execution.study import plan_study
+from ablation.registry import catalog, torchvision_names
+from ablation.storage.record import RunRecord
+from ablation.storage.store import RunFolder
+from ablation.study.load import load_study
+from ablation.study.networks import Model
+from ablation.study.schema import Study
+from ablation.training import checkpoint, finetune
+from ablation.training.loop import train
+from ablation.training.models import count_macs, count_parameters
+from ablation.training.models.pretrained import AveragePool, MetaParameters, renamed, torchvision_network
+from ablation.training.progress import Hooks
+from ablation.training.sizes import model_size
+from ablation.training.task import Task
 from tests.test_imports import loaded
 
 SMALL = "shufflenet_v2_x0_5"
@@ -333,7 +333,7 @@ def test_a_bad_file_is_named(case: str, study: Callable[..., Study], hub: Path) 
 
 def test_the_key_holds_the_name_of_the_weights_or_the_digest_of_a_stranger_under_that_name(hub: Path) -> None:
     model = Model(name=f"torchvision:{SMALL}", weights="DEFAULT")
-    file = registry.TORCHVISION[model.name].file
+    file = catalog.TORCHVISION[model.name].file
     assert weights_digest(model) == file
     path = weights_file(hub)
     assert weights_digest(model) == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from ablation.arrays import read_arrays
-from ablation.load import load_study
-from ablation.mirror import contents, write
-from ablation.protocol import Done, EpochDone, Event, Failed, Stopped, Task, WeightsFile
-from ablation.runner.study import plan_study
-from ablation.store import RunFolder
-from ablation.train import sources
-from ablation.train.loop import Hooks, train
-from ablation.train.remote import Trainer
+from ablation.data import sources
+from ablation.data.arrays import read_arrays
+from ablation.execution.study import plan_study
+from ablation.storage.store import RunFolder
+from ablation.storage.sync import contents, write
+from ablation.study.load import load_study
+from ablation.training.loop import Hooks, train
+from ablation.training.task import Task
+from ablation.worker.protocol import Done, EpochDone, Event, Failed, Stopped, WeightsFile
+from ablation.worker.remote import Trainer
 
 STUDY = """\
 baseline:

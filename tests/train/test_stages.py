@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from ablation.errors import UserError
-from ablation.load import load_study
-from ablation.protocol import Task
-from ablation.record import EpochRow, RunRecord
-from ablation.store import RunFolder
-from ablation.study import Study
-from ablation.train import checkpoint, loop
-from ablation.train.loop import train
-from ablation.train.progress import Hooks
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.store import RunFolder
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+from ablation.training import checkpoint, loop
+from ablation.training.loop import train
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
 
 HEAD = """\
 baseline:

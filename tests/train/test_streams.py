@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ablation.train.streams import derive, generator
+from ablation.rng import derive, generator
 
 
 def draw(*names: str | int, seed: int = 0) -> list[float]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ablation.train.targets import Mixup, Targets
+from ablation.training.targets import Mixup, Targets
 
 
 def batch(place: torch.device, size: int = 16) -> tuple[torch.Tensor, torch.Tensor]:

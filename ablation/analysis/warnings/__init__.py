@@ -1,0 +1,61 @@
+"""The warnings of a study, in the order of the report: what threatens every claim first, then variant by variant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import ablation.analysis.warnings.conduct as conduct
+import ablation.analysis.warnings.fairness as fairness
+import ablation.analysis.warnings.runs as runs
+from ablation.analysis.compare import Predicted, Run, Table
+from ablation.analysis.measure import Measure
+from ablation.analysis.types import Caution, Effect
+from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, Entry, entry
+from ablation.results.runs import Results
+from ablation.stats import Comparison
+
+__all__ = ["CATALOGUE", "Entry", "cautions", "entry"]
+
+
+def cautions(
+    results: Results,
+    effects: Sequence[Effect],
+    measure: Measure,
+    y: Table,
+    found: Comparison | None,
+    predictions: Mapping[Run, Predicted],
+) -> tuple[Caution, ...]:
+    """Everything that the results and the manifest show to be amiss, by kind in the order of the catalogue."""
+    every = [*_study(results, effects, measure, y, found), *_variants(results, effects, measure, predictions)]
+    if not results.manifest.baseline.recipe:
+        every = [replace(own, hint=ELSEWHERE.get(own.code, own.hint)) for own in every]
+    order = {code: place for place, code in enumerate(CATALOGUE)}
+    return tuple(sorted(every, key=lambda own: order.get(own.code, len(order))))
+
+
+def _study(
+    results: Results, effects: Sequence[Effect], measure: Measure, y: Table, found: Comparison | None
+) -> Iterator[Caution]:
+    yield from conduct.seeds(results.manifest)
+    yield from conduct.added_seeds(results.manifest)
+    yield from conduct.environments(results)
+    yield from conduct.data(results)
+    yield from conduct.openings(results)
+    yield from conduct.stored_files(results)
+    yield from conduct.self_checks(results)
+    if found is not None:
+        yield from fairness.spread(effects, y, found, measure)
+
+
+def _variants(
+    results: Results, effects: Sequence[Effect], measure: Measure, predictions: Mapping[Run, Predicted]
+) -> Iterator[Caution]:
+    yield from runs.states(effects, bool(results.manifest.baseline.recipe))
+    yield from runs.ceilings(results, effects, measure)
+    yield from runs.undertrained(results, effects)
+    yield from runs.without_effect(results, effects, predictions)
+    yield from fairness.unequal(effects)
+    yield from fairness.undeclared(results.manifest)
+    yield from conduct.exploratory(effects)
+    yield from conduct.control(effects)

@@ -1,0 +1,153 @@
+"""Warnings about how the study was conducted: code, machines, data, the test set, self-checks, later additions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from ablation._util import formatting
+from ablation._util.formatting import plural
+from ablation.analysis.compare import Run
+from ablation.analysis.types import Caution, Effect
+from ablation.analysis.warnings.catalogue import caution
+from ablation.data.duplicates import in_words
+from ablation.results.runs import Results
+from ablation.storage.manifest import Manifest
+from ablation.storage.record import RunRecord
+
+_CODE = {
+    "ablation": "ablation-lab",
+    "python": "Python",
+    "torch": "PyTorch",
+    "cudnn": "cuDNN",
+    "driver": "NVIDIA driver",
+}
+_PLACE = {"platform": "platform", "processor": "processor", "device": "device", "threads": "threads"}
+_MODIFIES_DATA = ("augment", "fraction", "limit", "validation")
+
+
+def seeds(manifest: Manifest) -> Iterator[Caution]:
+    """Studies that have too few seeds by design."""
+    n = len(manifest.seeds)
+    if n < 3 and len(manifest.arms) > 1:
+        message = {1: "one seed: nothing can be said about any recipe", 2: "two seeds: every verdict is tentative"}[n]
+        yield caution("few_seeds", None, message)
+
+
+def added_seeds(manifest: Manifest) -> Iterator[Caution]:
+    """Seeds that were added after the study could be judged: it is then tested more than once."""
+    if manifest.looks < 2:
+        return
+    alpha = float(manifest.analysis["alpha"])
+    which = ", ".join(map(str, manifest.added_seeds))
+    seeds = f"seed {which} was" if len(manifest.added_seeds) == 1 else f"seeds {which} were"
+    yield caution(
+        "added_seeds",
+        None,
+        f"{seeds} added after results had been seen: with {manifest.looks} looks at {alpha:g} each, the family-wise "
+        f"error is at most {min(1.0, manifest.looks * alpha):g}, not {alpha:g}",
+    )
+
+
+def environments(results: Results) -> Iterator[Caution]:
+    """Versions or machines that changed between the runs of the study."""
+    for code, fields in (("code_changed", _CODE), ("hardware_changed", _PLACE)):
+        changed = []
+        for key, name in fields.items():
+            seen = sorted({str(asdict(record.environment)[key]) for record in results.records.values()} - {""})
+            if len(seen) > 1:
+                changed.append(f"{name} {', '.join(seen)}")
+        if changed:
+            yield caution(code, None, "; ".join(changed) + _split_pairs(results, tuple(fields)))
+
+
+def _split_pairs(results: Results, fields: Sequence[str]) -> str:
+    """In how many pairs the variant and the baseline of one seed differ in these fields of their environment."""
+    base = results.manifest.baseline.name
+
+    def place(run: Run) -> list[object]:
+        return [asdict(results.records[run].environment)[key] for key in fields]
+
+    pairs = [(run, (base, run[1])) for run in results.records if run[0] != base and (base, run[1]) in results.records]
+    split = sum(place(run) != place(first) for run, first in pairs)
+    if not split:
+        return "; the runs of each seed agree, so that no comparison mixes them"
+    return f"; {split} of {plural(len(pairs), 'pair')} of a variant with the baseline mix them"
+
+
+def data(results: Results) -> Iterator[Caution]:
+    """One data set with several fingerprints."""
+    found: dict[str, set[str]] = {}
+    for record in results.records.values():
+        own = {key: value for key, value in record.recipe["data"].items() if key not in _MODIFIES_DATA}
+        found.setdefault(formatting.value(own), set()).add(record.data_fingerprint)
+    for source, fingerprints in sorted(found.items()):
+        if len(fingerprints) > 1:
+            prints = ", ".join(sorted(own[:12] for own in fingerprints))
+            message = f"{source} was {len(fingerprints)} different sets of images (fingerprints {prints})"
+            yield caution("data_changed", None, message)
+
+
+def exploratory(effects: Sequence[Effect]) -> Iterator[Caution]:
+    """Variants that were added after results had been seen."""
+    for own in effects[1:]:
+        if own.exploratory:
+            yield caution("exploratory", own.variant, f"{own.variant} was added after results were seen")
+
+
+def control(effects: Sequence[Effect]) -> Iterator[Caution]:
+    """A control that is not silent."""
+    for own in effects[1:]:
+        if own.kind == "control" and own.verdict in ("better", "worse"):
+            message = f"{own.variant}, the baseline under other seeds, comes out {own.words}"
+            yield caution("control_differs", own.variant, message)
+
+
+def openings(results: Results) -> Iterator[Caution]:
+    """A test set that was opened again, and runs that were trained when it had been seen."""
+    times = sorted(str(opening["time"]) for opening in results.openings)
+    if len(times) > 1:
+        when = ", ".join(time[:10] for time in times[:6]) + (", …" if len(times) > 6 else "")
+        yield caution("test_opened_again", None, f"the test set was evaluated {len(times)} times ({when})")
+    if not times:
+        return
+    last = max(results.openings, key=lambda opening: str(opening["time"]))
+    for shared in last.get("overlap", ()):
+        yield caution("test_overlap", None, in_words(shared, int(last["images"])))
+    first = datetime.fromisoformat(times[0])
+    later = [run for run, record in results.records.items() if datetime.fromisoformat(record.started) > first]
+    if later:
+        names = ", ".join(dict.fromkeys(variant for variant, _ in later))
+        message = (
+            f"{plural(len(later), 'run')} ({names}) began after the first evaluation on the test set ({times[0][:10]})"
+        )
+        yield caution("trained_after_opening", None, message)
+
+
+def stored_files(results: Results) -> Iterator[Caution]:
+    """What is wrong with the stored files beside the runs that are damaged themselves."""
+    for notice in results.notices:
+        yield caution("changed_files", None, notice)
+
+
+def self_checks(results: Results) -> Iterator[Caution]:
+    """What the runs noticed about themselves, each finding once for each variant, or once for the whole study."""
+    found: dict[tuple[str, str], list[str]] = {}
+    done: dict[str, list[RunRecord]] = {}
+    for (variant, _), record in results.records.items():
+        done.setdefault(variant, []).append(record)
+        for code, message in record.checks.items():
+            found.setdefault((code, variant), []).append(message)
+    for code in dict.fromkeys(code for code, _ in found):
+        hit = {variant: messages for (own, variant), messages in found.items() if own == code}
+        if len(hit) == len(done) and len(done) > 1:
+            messages = [message for own in hit.values() for message in own]
+            yield caution(code, None, f"{messages[0]} ({_share(len(messages), len(results.records))})")
+            continue
+        for variant, messages in hit.items():
+            yield caution(code, variant, f"{variant}: {messages[0]} ({_share(len(messages), len(done[variant]))})")
+
+
+def _share(runs: int, of: int) -> str:
+    return f"{runs} of {plural(of, 'run')}"

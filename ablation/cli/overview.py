@@ -1,0 +1,207 @@
+"""`ablate plan` and `ablate status`: a study as tables on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ablation.execution.probing import Estimate
+
+from ablation._util.formatting import ABSENT, plural
+from ablation.cli.console import SMOKE, duration, make_console, percent, study_size
+from ablation.data.disk import Room
+from ablation.data.fingerprint import cache_folder, class_count
+from ablation.data.image_folder import list_images
+from ablation.planning.plan import Plan, Run, data_sources, source_key
+from ablation.storage.manifest import Manifest, make_manifest
+from ablation.storage.store import Store
+from ablation.storage.stored_run import StoredRun, finished_runs, read_run
+from ablation.study.networks import Init
+from ablation.study.schema import ImageFolder, Recipe, Study, Variant
+from ablation.study.variants import image_shape, show
+
+
+def _table(*columns: tuple[str, str]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, justify in columns:
+        table.add_column(name, justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+    return table
+
+
+def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
+    """Every variant with its change, size, and number of finished runs.
+
+    Without a plan, since data of the study are missing, nothing is known of its runs, nor of sizes that depend on them.
+    """
+    table = _table(("variant", "left"), ("change", "left"), ("parameters", "right"), ("MACs", "right"),
+                   ("budget", "right"), ("finished", "right"))  # fmt: skip
+    runs: dict[str, list[Run]] = {}
+    for run in plan.runs if plan else ():
+        runs.setdefault(run.variant, []).append(run)
+    sizes = _Sizes()
+    finished = finished_runs(plan.runs, store) if plan else set()
+    total = 0
+    for variant in study.variants:
+        own = runs.get(variant.name, [])
+        done = sum(run.key in finished for run in own)
+        total += done
+        size = sizes.of(variant.recipe)
+        parameters, macs = (f"{size[0]:,}", _short(size[1])) if size else (ABSENT, ABSENT)
+        row = (parameters, macs, _budget(variant), f"{done}/{len(own)}" if plan else ABSENT)
+        table.add_row(Text(variant.name), Text(_change(variant)), *row)
+    console = make_console()
+    _print_heading(console, study.name, study.title, smoke=study.smoke)
+    console.print(table)
+    number = len(study.variants) * len(study.seeds)
+    size_of_study = f"{study_size(len(study.variants), len(study.seeds))} = {plural(number, 'run')}"
+    if plan is None:
+        console.print(Text(f"{size_of_study}; the data are not here: {'; '.join(study.missing)}"))
+        return
+    distinct = len({run.key for run in plan.runs})
+    shared = f" ({number - distinct} of them shared)" if distinct < number else ""
+    console.print(f"{size_of_study}{shared}, {total} finished")
+    _print_precision(plan, store, console, begun=total > 0)
+
+
+def _print_heading(console: Console, name: str, title: str, *, smoke: bool) -> None:
+    console.print(Text(name if title == name else f"{name}: {title}", style="bold"))
+    if smoke:
+        console.print(SMOKE, style="yellow")
+
+
+def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool) -> None:
+    """What the design can detect; pandas and scipy are loaded here, since `status` does without them."""
+    from ablation.planning.detectable import precision, sentences
+    from ablation.results.runs import load_results
+
+    study = plan.study
+    so_far = load_results(store, make_manifest(plan, "")).runs if begun else None
+    for sentence in sentences(precision(study, so_far), study.analysis.resolved()["metric"]):
+        console.print(sentence)
+
+
+def print_preparation(plan: Plan, store: Store) -> None:
+    """How much disk image folders will need that are not decoded yet. Raises UserError where there is too little."""
+    console = make_console()
+    prints = {source_key(run.recipe.data): run.data_fingerprint for run in plan.runs}
+    for key, data in data_sources(plan.study).items():
+        if isinstance(data, ImageFolder) and not (store.data / cache_folder(data.name, prints[key], "train")).exists():
+            count = len(list_images(Path(data.path), "train").images)
+            room = Room((count, data.size, data.size, 3), store.data)
+            console.print(Text(str(room)), soft_wrap=True)
+            room.check()
+
+
+def print_estimate(estimate: Estimate) -> None:
+    """How long the unfinished runs would take, by variant and in total."""
+    console = make_console()
+    table = _table(("variant", "left"), ("time per run", "right"))
+    for variant, seconds in estimate.seconds.items():
+        table.add_row(Text(variant), duration(seconds))
+    if estimate.workers == 0:
+        console.print("nothing left to train")
+        return
+    console.print(table)
+    workers = plural(estimate.workers, "worker")
+    console.print(
+        f"about {duration(estimate.total)} with {workers}, if each is as fast as the one that was timed alone"
+    )
+
+
+_NO_SIZE = {"dropout": 0.0, "feature_dropout": 0.0, "input_dropout": 0.0, "dropconnect": 0.0, "init": Init(),
+            "weights": "none", "freeze": "none"}  # fmt: skip
+"""Options of a model in which two networks of the same size may differ, set to one value."""
+
+
+class _Sizes:
+    """Parameters and MACs of recipes; models of the same size are built once, without memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[int, int]] = {}
+        self._classes: dict[object, int] = {}
+
+    def of(self, recipe: Recipe) -> tuple[int, int] | None:
+        """None for a custom model, whose code would have to run, and where the classes are not known."""
+        data = recipe.data
+        if recipe.model.is_own or (isinstance(data, ImageFolder) and not Path(data.path).exists()):
+            return None
+        from ablation.training.sizes import model_size
+
+        key = (recipe.model.model_copy(update=_NO_SIZE), image_shape(recipe.data), self.classes(recipe))
+        if key not in self._known:
+            self._known[key] = model_size(recipe, key[1], key[2])
+        return self._known[key]
+
+    def classes(self, recipe: Recipe) -> int:
+        if recipe.data not in self._classes:
+            self._classes[recipe.data] = class_count(recipe.data)
+        return self._classes[recipe.data]
+
+
+def _change(variant: Variant) -> str:
+    return ", ".join(f"{path}: {show(value)}" for path, value in variant.changes.items()) or "(baseline)"
+
+
+def _budget(variant: Variant) -> str:
+    train = variant.recipe.train
+    return plural(train.epochs, "epoch") if train.epochs else plural(train.steps or 0, "step")
+
+
+def _short(count: int) -> str:
+    """1234567 -> `1.2 M`."""
+    value = float(count)
+    for unit in ("", " k", " M", " G"):
+        if value < 1000 or unit == " G":
+            return f"{value:.0f}{unit}" if value >= 100 or not unit else f"{value:.1f}{unit}"
+        value /= 1000
+    raise AssertionError(count)
+
+
+def print_status(manifest: Manifest, store: Store) -> None:
+    """Every run of a study: finished, diverged, crashed, damaged, interrupted after how many epochs, or not started."""
+    console = make_console()
+    table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
+    counts: dict[str, int] = {}
+    faults: list[tuple[str, StoredRun]] = []
+    cells: dict[str, list[Text]] = {}
+    for arm, seed, folder, identity in manifest.runs():
+        run = read_run(store.run(folder), identity, every_epoch=False)
+        cells.setdefault(arm.name, []).append(_cell(run))
+        state = "not started" if run.state == "missing" else run.state
+        counts[state] = counts.get(state, 0) + 1
+        if run.failure or run.reason:
+            faults.append((f"{arm.name} · seed {seed}", run))
+    for name, row in cells.items():
+        table.add_row(Text(name), *row)
+    _print_heading(console, manifest.name, manifest.title, smoke=manifest.smoke)
+    console.print(table)
+    console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
+    for name, run in faults:
+        _print_fault(console, name, run)
+    if counts.get("damaged"):
+        console.print("damaged runs count as not finished; the next `ablate run` sets them aside and trains them again")
+
+
+def _print_fault(console: Console, name: str, run: StoredRun) -> None:
+    if run.reason:
+        console.print(Text(f"{name} is damaged: {run.reason}", style="red"))
+    elif run.failure:
+        console.print(Text(f"{name} crashed: {run.failure.message}", style="red"))
+        details = run.failure.details.rstrip()
+        console.print(Text(details, style="dim"), end="\n" if details else "")
+
+
+def _cell(run: StoredRun) -> Text:
+    """The state of a run in a word, or the accuracy of its selected epoch."""
+    if run.record:
+        epoch = run.selected
+        diverged = Text(f"diverged at {run.record.epochs}", style="magenta")
+        return Text(percent(epoch.val_accuracy), style="green") if epoch else diverged
+    if run.state == "interrupted":
+        return Text(f"epoch {len(run.epochs)}", style="yellow")
+    return Text(ABSENT, style="dim") if run.state == "missing" else Text(run.state, style="red")

@@ -1,0 +1,144 @@
+"""Worker processes on this machine, forked from a server that has imported torch once. No torch is imported here."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.process
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ablation import safe_path
+from ablation.errors import UserError
+from ablation.training.task import Task
+from ablation.worker.entry import serve
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
+
+SHORT_FOLDERS = ("/tmp", "/var/tmp")
+LONGEST_FOLDER = 70
+"""Bytes of a folder in which multiprocessing can still make a Unix socket (its address has 104 or 108 in all)."""
+END_SECONDS = 5.0
+"""In which a process that was killed must be gone; only the kernel, or a driver, can hold it for longer."""
+MOST_STARTS = 2
+"""Of one worker: the server that starts it may be killed too."""
+
+
+def worker_context() -> ForkServerContext | SpawnContext:
+    """Where workers come from: a fork server, which makes a new one cheap, or fresh processes where it cannot fork."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ablation.execution.ignore_signals"])
+    return context
+
+
+@contextmanager
+def safe_start() -> Iterator[None]:
+    """Within it, processes start that import nothing from the working folder, nor the script of the process here.
+
+    That holds for Python's own helpers too: the fork server and the resource tracker. Sockets are made in a folder
+    whose name is short enough for them. Raises UserError where there is none.
+    """
+    wanted = safe_path.environment()
+    before = {name: os.environ.get(name) for name in wanted}
+    main, path, folder = sys.modules["__main__"], sys.path, tempfile.tempdir
+    sys.path = safe_path.clean(path)
+    sys.modules["__main__"] = ModuleType("__main__")
+    os.environ.update(wanted)
+    try:
+        tempfile.tempdir = short_folder()
+        yield
+    finally:
+        sys.modules["__main__"], sys.path, tempfile.tempdir = main, path, folder
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def short_folder(longest: int = LONGEST_FOLDER) -> str:
+    """The folder for temporary files, or another where its name has more than `longest` bytes: too many for a socket.
+
+    Raises UserError where none can be written to.
+    """
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise UserError(str(error), "set TMPDIR to a folder that you can write to") from None
+    if len(os.fsencode(folder)) <= longest:
+        return folder
+    for short in SHORT_FOLDERS:
+        if os.access(short, os.W_OK | os.X_OK):
+            return short
+    hint = "set TMPDIR to a folder that you can write to, with a shorter name"
+    raise UserError(f"the name of TMPDIR is too long for a socket ({longest} bytes at most): {folder}", hint)
+
+
+@dataclass
+class Worker:
+    """A worker process, the device that its runs go to, the run that it has, and when it last said something.
+
+    It is `ready` once it has said so; one that is `broken` must be replaced before it gets another run.
+    """
+
+    process: ForkServerProcess | SpawnProcess
+    pipe: Connection
+    device: str
+    task: Task | None = None
+    heard: float = field(default_factory=time.monotonic)
+    ready: bool = False
+    broken: bool = False
+
+    @classmethod
+    def start(cls, context: ForkServerContext | SpawnContext, device: str, threads: int) -> Worker:
+        """A new worker. Raises UserError where the system, or the server that forks workers, cannot start one."""
+        for attempt in range(1, MOST_STARTS + 1):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(theirs, threads), daemon=True)
+            try:
+                with safe_start():
+                    process.start()
+                return cls(process, ours, device)
+            except (EOFError, OSError) as error:
+                ours.close()
+                if attempt == MOST_STARTS:
+                    why = "the server that starts them died" if isinstance(error, EOFError) else error
+                    raise UserError(f"no worker process can be started: {why}", memory_hint()) from None
+            finally:
+                theirs.close()
+        raise AssertionError
+
+    def end(self) -> str:
+        """Make sure that it is gone, and say what it died of."""
+        self.process.join(timeout=0)
+        if self.process.exitcode is None:
+            self.process.kill()
+        self.process.join(timeout=END_SECONDS)
+        self.pipe.close()
+        code = self.process.exitcode
+        if code is None:
+            # Otherwise Python would wait for it, without end, when this process exits.
+            multiprocessing.process._children.discard(self.process)  # type: ignore[attr-defined]
+            return "it cannot be ended: the system or a driver holds it"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def memory_hint() -> str:
+    """What to do where processes end without a word: mostly there is too little memory for them."""
+    if sys.platform != "win32":
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            return f"this shell allows a process {limit >> 20} MiB of addresses (`ulimit -v`): raise that limit"
+    return "is there enough memory? `dmesg` shows whether the system ended it"

@@ -1,0 +1,182 @@
+"""One `ablate run`: the runs that are still to do, given to an executor, and what came of each."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from ablation._util.sanitize import one_line
+from ablation.data.fingerprint import fingerprint, weights_digest
+from ablation.errors import UserError
+from ablation.execution.scheduling import order_runs
+from ablation.planning.plan import Plan, Run, code_sources, data_sources, make_plan, source_key, weights_sources
+from ablation.storage.store import Store
+from ablation.storage.stored_run import finished_runs
+from ablation.study.custom_models import find
+from ablation.study.schema import Study
+from ablation.training.task import Task
+from ablation.worker.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, TryWeights, Weigh
+
+MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
+"""Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
+MOST_ATTEMPTS = 3
+"""Commands that try a run; after as many failures it takes `--retry failed`."""
+
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Executor(Protocol):
+    """Where runs are trained: it prepares data, takes tasks, and tells what happens to them.
+
+    `places` has an entry for each worker that it can have: the name of its device. `settle` may change how many there
+    are, once the longest run is known.
+    """
+
+    @property
+    def places(self) -> Sequence[str]: ...
+    def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
+    def try_devices(self, precision: str, compile: str) -> None: ...
+    def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
+    def weigh(self, request: Weigh) -> tuple[float, ...]: ...
+    def settle(self, longest: Task, runs: int) -> None: ...
+    def submit(self, task: Task) -> None: ...
+    def events(self) -> Iterator[Event]: ...
+    def stop(self) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What an `ablate run` did. `failed` holds what each failed run died of, `storage` why no result can be written."""
+
+    done: list[Run] = field(default_factory=list)
+    diverged: list[Run] = field(default_factory=list)
+    failed: list[tuple[Run, str]] = field(default_factory=list)
+    stopped: bool = False
+    storage: str = ""
+
+
+def plan_study(study: Study) -> Plan:
+    """The plan of a study, with its data sets and weights looked at for their fingerprints."""
+    fingerprints = {key: fingerprint(data) for key, data in data_sources(study).items()}
+    weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
+    code = {name: find(name, Path(study.file).parent) for name in code_sources(study)}
+    return make_plan(study, fingerprints, weights, code)
+
+
+def still_to_do(runs: Sequence[Run], store: Store) -> list[Run]:
+    """The runs that are not finished on disk, each training once however many variants share it.
+
+    A damaged one counts as not finished. Raises UserError for files of another schema version.
+    """
+    return without(runs, finished_runs(runs, store))
+
+
+def without(runs: Sequence[Run], finished: Collection[str]) -> list[Run]:
+    """The runs whose keys are not `finished`, each training once however many variants share it."""
+    distinct = {run.key: run for run in reversed(runs) if run.key not in finished}
+    return [run for run in runs if distinct.get(run.key) is run]
+
+
+def given_up(runs: Sequence[Run], store: Store) -> list[Run]:
+    """Those of the runs that have failed too often to be tried again unasked."""
+    failures = {run.key: store.run(run.folder).failure() for run in runs}
+    return [run for run in runs if (failure := failures[run.key]) and failure.attempts >= MOST_ATTEMPTS]
+
+
+def check_devices(runs: Sequence[Run], executor: Executor) -> None:
+    """Raise UserError that names the variant where the devices cannot do what its runs ask of them."""
+    asked = {(run.recipe.train.precision, run.recipe.train.compile): run for run in reversed(runs)}
+    for (precision, compile), run in asked.items():
+        try:
+            executor.try_devices(precision, compile)
+        except UserError as error:
+            raise UserError(f"{one_line(run.variant)}: {error.message}", error.hint) from None
+
+
+def prepare_data(
+    runs: Sequence[Run], store: Store, executor: Executor, progress: Callable[[Preparing], None]
+) -> dict[str, Path]:
+    """The folder with the arrays of each data source that the runs use, by `source_key`.
+
+    The weights that runs start from are loaded once, on trial. Raises UserError where the devices cannot train a run,
+    data or weights cannot be had, or weights do not fit.
+    """
+    check_devices(runs, executor)
+    sources = {source_key(run.recipe.data): run for run in runs}
+    folders = {
+        key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)
+        for key, run in sources.items()
+    }
+    starts = {(run.recipe.model, source_key(run.recipe.data)): run for run in reversed(runs) if run.weights or run.code}
+    for (_, source), run in starts.items():
+        executor.try_weights(TryWeights(run, folders[source]), progress)
+    return folders
+
+
+def train_runs(
+    runs: Sequence[Run],
+    data: dict[str, Path],
+    store: Store,
+    executor: Executor,
+    threads: int,
+    on_event: Callable[[Event], None],
+    on_stop: Callable[[], None],
+) -> Outcome:
+    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one at once."""
+    outcome = Outcome()
+    attempts: dict[str, int] = {}
+    folders = {run.key: data[source_key(run.recipe.data)] for run in runs}
+    weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
+    costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
+    tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
+    executor.settle(tasks[max(costs, key=lambda key: costs[key])], len(runs))
+    for run in order_runs(runs, costs, len(executor.places)):
+        executor.submit(tasks[run.key])
+    with _stop_on_signal(executor, outcome, on_stop):
+        for event in executor.events():
+            on_event(event)
+            match event:
+                case Done(run, record):
+                    (outcome.diverged if record.status == "diverged" else outcome.done).append(run)
+                case Failed(run, kind="storage"):
+                    outcome.storage = event.message
+                    executor.stop()
+                case Failed(run):
+                    attempts[run.key] = attempts.get(run.key, 0) + 1
+                    if attempts[run.key] < MOST_TRIES[event.kind]:
+                        executor.submit(replace(tasks[run.key], alone=event.kind == "memory"))
+                    else:
+                        outcome.failed.append((run, event.message))
+                        store.run(run.folder).fail(event.message, event.details)
+                case Busy(run):
+                    executor.submit(tasks[run.key])
+                case Stopped():
+                    outcome.stopped = True
+                case _:
+                    pass
+    return outcome
+
+
+@contextmanager
+def _stop_on_signal(executor: Executor, outcome: Outcome, on_stop: Callable[[], None]) -> Iterator[None]:
+    """Turn the first SIGINT, SIGTERM or hang-up into a request to stop, and the second into KeyboardInterrupt."""
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        if outcome.stopped:
+            raise KeyboardInterrupt
+        outcome.stopped = True
+        executor.stop()
+        on_stop()
+
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

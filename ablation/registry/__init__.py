@@ -1,0 +1,1 @@
+"""Components by name: models, data sets, optimizers, schedules, augmentations, metrics."""

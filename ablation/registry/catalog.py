@@ -1,0 +1,198 @@
+"""Models, data sets, optimizers and so on by name: plain tables, without importing the code behind them.
+
+Everything that validation needs to know about a model or data set is here as data, so that `ablate validate` needs no
+torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from ablation.registry import torchvision_names
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network: where it is described, its own defaults, and the smallest image side that its pools allow.
+
+    `kernels` is how many kernel sizes can be stated one by one, convolution by convolution.
+    """
+
+    summary: str
+    smallest: int
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    kernels: int = 1
+    larger: tuple[tuple[Mapping[str, str], int], ...] = ()
+    """(options, side): where the options have these values, a larger side is needed."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A data set of fixed size: image shape (channels, height, width), classes, images for training."""
+
+    summary: str
+    shape: tuple[int, int, int]
+    classes: int
+    images: int
+
+
+_VGG = {"kernel_size": 3, "channels": [64, 128, 256, 512, 512], "norm": "batch", "hidden": [512, 512], "stem": None}
+_RESNET = {"kernel_size": 3, "channels": [64, 128, 256, 512], "norm": "batch", "hidden": [], "stem": "small"}
+_RESNET_LARGER = (({"norm": "instance"}, 9), ({"norm": "instance", "stem": "large"}, 33))
+_VGG_TEXT = "VGG-{0} (Simonyan and Zisserman 2015), {0} weight layers"
+
+MODELS: Mapping[str, ModelSpec] = MappingProxyType(
+    {
+        "lenet5": ModelSpec(
+            "LeNet-5 (LeCun et al. 1998), two convolutions and three linear layers",
+            smallest=8,
+            defaults={"kernel_size": 5, "channels": [6, 16], "norm": "none", "hidden": [120, 84], "stem": None},
+            kernels=2,
+        ),
+        "vgg11": ModelSpec(_VGG_TEXT.format(11), smallest=32, defaults=_VGG),
+        "vgg13": ModelSpec(_VGG_TEXT.format(13), smallest=32, defaults=_VGG),
+        "vgg16": ModelSpec(_VGG_TEXT.format(16), smallest=32, defaults=_VGG),
+        "vgg19": ModelSpec(_VGG_TEXT.format(19), smallest=32, defaults=_VGG),
+        "resnet9": ModelSpec(
+            "ResNet-9 (after Page 2018), two residual blocks",
+            smallest=8,
+            defaults=_RESNET | {"stem": None},
+            larger=(({"norm": "instance"}, 16),),
+        ),
+        "resnet18": ModelSpec("ResNet-18 (He et al. 2016), eight basic blocks", 8, _RESNET, larger=_RESNET_LARGER),
+        "resnet34": ModelSpec("ResNet-34 (He et al. 2016), sixteen basic blocks", 8, _RESNET, larger=_RESNET_LARGER),
+    }
+)
+
+TORCHVISION: Mapping[str, torchvision_names.TorchvisionSpec] = MappingProxyType(
+    {f"{torchvision_names.PREFIX}{name}": spec for name, spec in torchvision_names.SPECS.items()}
+)
+"""The networks of torchvision, under the names that a study gives them."""
+
+TORCHVISION_OPTIONS = ("name", "weights", "freeze", "input_size", "init")
+"""The options of a model that such a network has."""
+
+DATA: Mapping[str, DataSpec] = MappingProxyType(
+    {
+        "digits": DataSpec("8x8 handwritten digits, embedded; no download", (1, 8, 8), 10, 1437),
+        "mnist": DataSpec("MNIST handwritten digits (12 MB download)", (1, 28, 28), 10, 60_000),
+        "fashion_mnist": DataSpec("Fashion-MNIST clothing (31 MB download)", (1, 28, 28), 10, 60_000),
+        "cifar10": DataSpec("CIFAR-10 photographs (170 MB download)", (3, 32, 32), 10, 50_000),
+        "cifar100": DataSpec("CIFAR-100 photographs (169 MB download)", (3, 32, 32), 100, 50_000),
+    }
+)
+
+OTHER_DATA: Mapping[str, str] = MappingProxyType(
+    {
+        "image_folder": "your own images: train/<class>/*.jpg and test/<class>/*.jpg in a folder or a zip file",
+        "synthetic": "learnable random patterns of any shape, for tests",
+    }
+)
+
+OPTIMIZERS: Mapping[str, str] = MappingProxyType(
+    {
+        "sgd": "stochastic gradient descent with momentum, Nesterov and L2 weight decay",
+        "adam": "Adam (Kingma and Ba 2015); weight decay is L2",
+        "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+        "rmsprop": "RMSprop (Hinton 2012) with momentum; weight decay is L2",
+    }
+)
+
+SCHEDULES: Mapping[str, str] = MappingProxyType(
+    {
+        "constant": "the same learning rate throughout",
+        "step": "multiplied by gamma every step_size epochs",
+        "multistep": "multiplied by gamma at each of the milestones (epochs)",
+        "cosine": "half a cosine from lr down to min_lr (Loshchilov and Hutter 2017)",
+        "exponential": "multiplied by gamma after every epoch",
+        "one_cycle": "up to lr and down to almost nothing, at every step (Smith and Topin 2019)",
+        "plateau": "multiplied by factor when the validation loss stops falling",
+    }
+)
+
+INITIALISATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "kaiming": "normal, sd sqrt(2 / fan_in) (He et al. 2015); the output layer normal with sd 0.01",
+        "xavier": "uniform, sd sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)",
+        "normal": "normal, sd 0.01 (Krizhevsky et al. 2012)",
+        "default": "torch's own: uniform, sd sqrt(1 / (3 fan_in)), and so are the biases, which are 0 otherwise",
+    }
+)
+
+AUGMENTATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "crop": "random crop after zero padding (padding: 4)",
+        "flip": "random horizontal flip (probability: 0.5)",
+        "cutout": "a random square set to zero (DeVries and Taylor 2017; size: 8)",
+        "random_resized_crop": "a random part, resized (Szegedy et al. 2015; scale: [0.08, 1], ratio: [0.75, 1.333])",
+        "color_jitter": "random brightness, contrast and saturation (0.4 each)",
+        "noise": "Gaussian noise on the normalised pixels (sd: 0.1); mixup is the option train.mixup",
+    }
+)
+
+CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "models": MappingProxyType({name: spec.summary for name, spec in MODELS.items()}),
+        "torchvision": MappingProxyType(
+            {name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()}
+        ),
+        "data": MappingProxyType({name: spec.summary for name, spec in DATA.items()} | dict(OTHER_DATA)),
+        "init": INITIALISATIONS,
+        "optimizers": OPTIMIZERS,
+        "schedules": SCHEDULES,
+        "augmentations": AUGMENTATIONS,
+    }
+)
+"""What `ablate list` prints."""
+
+
+def smallest_side(model: str, options: Mapping[str, object]) -> int:
+    """The smallest image side, in pixels, that `model` with `options` can take."""
+    if model in TORCHVISION:
+        return TORCHVISION[model].smallest
+    if model not in MODELS:
+        return 1  # of the user's own
+    spec = MODELS[model]
+    sides = [side for choice, side in spec.larger if all(options.get(key) == value for key, value in choice.items())]
+    return max([spec.smallest, *sides])
+
+
+def model_suggestion(name: str) -> str:
+    """The hint for a network that is not known."""
+    plain = name.removeprefix(torchvision_names.PREFIX)
+    if name != plain and plain in torchvision_names.REFUSED:
+        return f"torchvision's {plain} cannot be trained here: {torchvision_names.REFUSED[plain]}"
+    if f"{torchvision_names.PREFIX}{plain}" in TORCHVISION:
+        return f"did you mean '{torchvision_names.PREFIX}{plain}'?"
+    if name == plain:
+        return suggestion(name, MODELS)
+    close = nearest(plain, torchvision_names.SPECS)
+    return f"did you mean '{torchvision_names.PREFIX}{close}'?" if close else "`ablate list torchvision` lists them all"
+
+
+SHORT_LIST = 16
+"""Up to this many names are listed with the nearest one."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """The known name that `word` was probably meant to be, or None where nothing comes close."""
+    by_folded = {_folded(name): name for name in known}
+    found = difflib.get_close_matches(_folded(str(word)), by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else None
+
+
+def _folded(word: str) -> str:
+    return word.lower().replace("-", "_").replace(" ", "_")
+
+
+def suggestion(word: object, known: Iterable[str]) -> str:
+    """The hint for a misspelt name: the nearest known one, and all of them."""
+    names = list(known)
+    close = nearest(word, names)
+    listing = f"known: {', '.join(names)}"
+    if close:
+        return f"did you mean {close!r}?" + (f" ({listing})" if len(names) <= SHORT_LIST else "")
+    return listing

@@ -1,0 +1,126 @@
+"""The figures of a report with their captions, each as inline SVG and as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+import ablation.report.captions as captions
+import ablation.report.drawing as drawing
+from ablation._util.formatting import value
+from ablation.analysis import Analysis, Effect, Sweep
+from ablation.report import figures
+from ablation.report.figures.sweeps import Metric
+
+_FOREST_ROWS = 36
+MOST_ROWS = 4 * _FOREST_ROWS
+"""Rows of the plot of differences; of more variants, those with the largest differences are shown."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A small figure under its own heading; `note` adds to the heading."""
+
+    title: str
+    note: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file beside the Markdown report."""
+
+    file: str
+    alt: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure with its caption: `wide` and `narrow` drawings of the whole, or `panels` that the page arranges.
+
+    `legend` has the marks of the panels: the class of each, and what it stands for.
+    """
+
+    key: str
+    title: str
+    caption: str
+    pictures: tuple[Picture, ...]
+    wide: tuple[Markup, ...] = ()
+    narrow: tuple[Markup, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
+
+
+def forest(analysis: Analysis) -> Plate | None:
+    """Differences from the baseline; None for a study without variants or before any difference is known."""
+    if not any(effect.pairs for effect in analysis.variants):
+        return None
+    effects = _largest(analysis.variants)
+    measure = analysis.measure
+    limits = figures.forest_range(effects, measure)
+    outside = sum(
+        e.difference is not None and not limits[0] <= measure.scale * e.difference <= limits[1] for e in effects
+    )
+    title = "Difference from the baseline"
+    wide, narrow, pictures = [], [], []
+    for number, part in enumerate(_parts(effects, _FOREST_ROWS), 1):
+        text = captions.describe_forest(part, measure)
+        drawn = figures.forest(part, measure, limits)
+        wide.append(drawing.inline_svg(drawn, f"forest-{number}", title, text))
+        phone = figures.forest(part, measure, limits, narrow=True)
+        narrow.append(drawing.inline_svg(phone, f"forest-phone-{number}", title, text))
+        pictures.append(Picture(f"figures/forest-{number}.png", f"{title}. {text}", drawing.png(drawn)))
+    caption = captions.forest(analysis, outside)
+    if len(effects) < len(analysis.variants):
+        caption += f" Shown: the {len(effects)} of {len(analysis.variants):,} variants with the largest differences."
+    if any(effect.pairs > figures.MOST_DOTS for effect in effects):
+        caption += f" Of more than {figures.MOST_DOTS} seeds, {figures.MOST_DOTS} are drawn, evenly by rank."
+    return Plate("forest", title, caption, tuple(pictures), tuple(wide), tuple(narrow))
+
+
+def _largest(effects: Sequence[Effect]) -> Sequence[Effect]:
+    """In the order of the study; all of them where they are not too many."""
+    if len(effects) <= MOST_ROWS:
+        return effects
+    kept = sorted(range(len(effects)), key=lambda i: -abs(effects[i].difference or 0.0))[:MOST_ROWS]
+    return [effects[i] for i in sorted(kept)]
+
+
+def _parts(effects: Sequence[Effect], most: int) -> Iterator[tuple[Effect, ...]]:
+    """The rows in figures of about equal height, none above `most`."""
+    figures_needed = -(-len(effects) // most)
+    size = -(-len(effects) // figures_needed)
+    for start in range(0, len(effects), size):
+        yield tuple(effects[start : start + size])
+
+
+def sweeps(analysis: Analysis) -> Plate | None:
+    """Accuracy against each numeric option with three levels; time and memory too where it is the data fraction."""
+    shown = [(sweep, metric) for sweep in analysis.sweeps for metric in _metrics(sweep, analysis)]
+    if not shown or not any(effect.n for effect in analysis.effects):
+        return None
+    panels, pictures = [], []
+    for number, (sweep, metric) in enumerate(shown, 1):
+        title = f"{metric.label} against {sweep.name}"
+        drawn = figures.sweep_panel(analysis, sweep, metric)
+        svg = drawing.inline_svg(drawn, f"sweep-{number}", title, _levels(sweep))
+        panels.append(Panel(f"{metric.label.partition(',')[0].capitalize()} against {sweep.name}", "", svg))
+    for number, start in enumerate(range(0, len(shown), 6), 1):
+        part = shown[start : start + 6]
+        alt = "; ".join(f"{metric.label} against {sweep.name}" for sweep, metric in part)
+        pictures.append(Picture(f"figures/sweep-{number}.png", alt, drawing.png(figures.sweep_grid(analysis, part))))
+    return Plate("sweeps", "Sweeps", captions.sweep(analysis), tuple(pictures), panels=tuple(panels))
+
+
+def _metrics(sweep: Sweep, analysis: Analysis) -> Iterator[Metric]:
+    yield figures.primary(analysis.measure)
+    if sweep.path == "data.fraction":
+        yield figures.METRICS["epoch_seconds"]
+        yield figures.METRICS["peak_memory_mb"]
+
+
+def _levels(sweep: Sweep) -> str:
+    return "Levels: " + ", ".join(value(level) for level, _ in sweep.levels)

@@ -1,0 +1,42 @@
+"""Tidy data -> matplotlib `Figure` objects: no pyplot, no files. One unit of a figure is one CSS pixel."""
+
+from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, study_charts
+from ablation.report.figures.curves import (
+    CurvePanels,
+    Curves,
+    Limits,
+    curve_grid,
+    draw_curves,
+    limits,
+    loss_limits,
+    rate_groups,
+    study_curves,
+)
+from ablation.report.figures.forest import MOST_DOTS, forest, forest_range, verdict_label
+from ablation.report.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
+
+__all__ = [
+    "ACCURACY",
+    "LOSS",
+    "METRICS",
+    "MOST_DOTS",
+    "RATE",
+    "Chart",
+    "CurvePanels",
+    "Curves",
+    "Limits",
+    "curve_grid",
+    "draw_curves",
+    "draw_sweep",
+    "forest",
+    "forest_range",
+    "limits",
+    "loss_limits",
+    "primary",
+    "rate_groups",
+    "study_charts",
+    "study_curves",
+    "sweep_grid",
+    "sweep_panel",
+    "verdict_label",
+]

@@ -1,0 +1,177 @@
+"""The difference of each variant from the baseline: every seed a dot, the mean a bar, its interval a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+import ablation.report.figures.style as style
+from ablation._util.formatting import MINUS
+from ablation.analysis import Effect, Measure
+
+_FARTHEST = 3.0
+"""A variant more than this many times as far from zero as most others would flatten them; it gets an arrow instead."""
+MOST_DOTS = 200
+"""Seeds of a variant that are drawn."""
+_COLOURS = {"better": style.MARK, "worse": style.MARK, "unstable": style.WARN}
+_SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
+
+
+def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, float]:
+    """Limits of the axis of differences, wide enough for all variants and intervals but a few that lie far away.
+
+    In percentage points for an accuracy, else in the unit of the metric.
+    """
+    reach = sorted(_reach(e, measure) for e in effects if e.differences)
+    if not reach:
+        return -1.0, 1.0
+    least = 0.01 * measure.scale if measure.accuracy else 0.0
+    typical = max(reach[(2 * (len(reach) - 1)) // 3], least / 4) or reach[-1]
+    shown = [e for e in effects if _reach(e, measure) <= _FARTHEST * typical]
+    values = [measure.scale * x for e in shown for x in _extent(e)] or [0.0]
+    low, high = min(*values, 0.0), max(*values, 0.0)
+    margin = 0.08 * (max(high - low, least) or 1.0)
+    return low - margin, high + margin
+
+
+def _reach(effect: Effect, measure: Measure) -> float:
+    return measure.scale * max(map(abs, _extent(effect)), default=0.0)
+
+
+def _extent(effect: Effect) -> list[float]:
+    """The differences of the seeds, and the ends of the interval."""
+    return [*effect.differences.values(), *(x for x in (effect.low, effect.high) if x is not None)]
+
+
+def verdict_label(effect: Effect) -> str:
+    """The verdict in a word or two."""
+    if effect.verdict is None:
+        return ""
+    short = _SHORT.get(effect.verdict, effect.verdict)
+    return f"tentatively {short}" if effect.pairs == 2 and effect.verdict in ("better", "worse") else short
+
+
+@style.styled
+def forest(
+    effects: Sequence[Effect],
+    measure: Measure,
+    limits: tuple[float, float] | None = None,
+    *,
+    narrow: bool = False,
+) -> Figure:
+    """Draw the variants from top to bottom; `narrow` is for a phone: names and verdicts above their rows.
+
+    Row i stands at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
+    """
+    width, row = (350, 52) if narrow else (860, 28)
+    figure = style.canvas(width, row * len(effects) + 58)
+    axes = style.axes(figure, 10 if narrow else 220, 46, 58 if narrow else 176, 12)
+    low, high = limits or forest_range(effects, measure)
+    axes.set(xlim=(low, high), ylim=(len(effects) - 0.4, -0.65 if narrow else -0.6), yticks=[])
+    axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
+    for y, effect in enumerate(effects):
+        axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)
+        _name(axes, y, effect, narrow)
+        _row(axes, y, effect, measure, (low, high))
+        _verdict(axes, y, effect, narrow)
+    unit = "percentage points" if measure.accuracy else measure.name
+    _axis(axes, f"difference from the baseline, {unit}")
+    return figure
+
+
+def _axis(axes: Axes, text: str) -> None:
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _tick(x)))
+    axes.set_xlabel(text)
+
+
+def _tick(value: float) -> str:
+    text = f"{abs(value):.6g}"
+    return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
+
+
+def _name(axes: Axes, y: int, effect: Effect, narrow: bool) -> None:
+    if narrow:
+        axes.annotate(
+            style.label(effect.variant, 34),
+            (0, y),
+            xytext=(0, 12),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="bottom",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": style.PAPER, "edgecolor": "none"},
+        )
+    else:
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+        axes.annotate(style.label(effect.variant), (0, y), xytext=(-12, 0), ha="right", va="center", **place)
+
+
+def _verdict(axes: Axes, y: int, effect: Effect, narrow: bool) -> None:
+    """The verdict in its colour: right of the difference, or on a phone above it."""
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    place |= {"xytext": (54, 13), "ha": "right", "va": "bottom"} if narrow else {"xytext": (56, 0), "va": "center"}
+    weight = "bold" if effect.verdict in ("better", "worse") else "normal"
+    colour = _COLOURS.get(effect.verdict or "", style.MUTED)
+    axes.annotate(verdict_label(effect), (1, y), color=colour, fontsize=style.SMALL, fontweight=weight, **place)
+
+
+def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[float, float]) -> None:
+    if effect.difference is None:
+        axes.annotate(
+            _missing(effect),
+            (0, y),
+            ha="center",
+            va="center",
+            color=style.MUTED,
+            fontsize=style.SMALL,
+            bbox={"boxstyle": "square,pad=0.2", "facecolor": style.PAPER, "edgecolor": "none"},
+        )
+        return
+    colour = _COLOURS.get(effect.verdict or "", style.MUTED)
+    low, high = limits
+    _interval(axes, y, effect, measure, colour)
+    differences = effect.differences
+    seeds = measure.scale * np.array([differences[seed] for seed in _drawn(differences)])
+    heights = y + (np.linspace(-0.16, 0.16, len(seeds)) if len(seeds) > 1 else np.zeros(1))
+    inside = (seeds >= low) & (seeds <= high)
+    axes.scatter(seeds[inside], heights[inside], s=24, facecolor=style.PAPER, edgecolor=colour, linewidth=1.1, zorder=3)
+    mean = measure.scale * effect.difference
+    if low <= mean <= high:
+        axes.plot([mean, mean], [y - 0.3, y + 0.3], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=2.5)
+    else:
+        beyond = (high, ">") if mean > high else (low, "<")
+        axes.plot([beyond[0]], [y], beyond[1], color=colour, markersize=8, clip_on=False)
+    right: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    axes.annotate(measure.difference(effect.difference), (1, y), xytext=(8, 0), va="center", color=style.INK, **right)
+
+
+def _drawn(differences: Mapping[int, float]) -> Sequence[int]:
+    """The seeds by number; of more than `MOST_DOTS`, so many at even distances when ordered by their difference."""
+    if len(differences) <= MOST_DOTS:
+        return sorted(differences)
+    ranked = sorted(differences, key=lambda seed: differences[seed])
+    return [ranked[round(place)] for place in np.linspace(0, len(ranked) - 1, MOST_DOTS)]
+
+
+def _interval(axes: Axes, y: int, effect: Effect, measure: Measure, colour: str) -> None:
+    """The interval with its ends; dashed for an unstable variant, for which it holds only with reservations."""
+    if effect.low is None or effect.high is None:
+        return
+    ends = [measure.scale * effect.low, measure.scale * effect.high]
+    dashed = (0, (3, 2)) if effect.verdict == "unstable" else "-"
+    axes.plot(ends, [y, y], color=colour, linewidth=1.6, linestyle=dashed, solid_capstyle="butt", zorder=2)
+    for end in ends:
+        axes.plot([end, end], [y - 0.12, y + 0.12], color=colour, linewidth=1.3, zorder=2)
+
+
+def _missing(effect: Effect) -> str:
+    if effect.failed:
+        what = "diverged" if not effect.at_chance else "at chance" if not effect.diverged else "diverged or at chance"
+        return f"{effect.failed} of {len(effect.runs)} {what}"
+    return "no seed finished in both" if effect.n else "no result"

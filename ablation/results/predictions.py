@@ -1,0 +1,36 @@
+"""What each run predicted on the validation part, and on the test part once that was opened, as arrays."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ablation.storage.store import RunFolder
+
+Part = Literal["validation", "test"]
+PARTS: tuple[Part, ...] = ("validation", "test")
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+
+
+def predictions_file(folder: RunFolder, part: Part) -> Path:
+    """Where a run keeps what it predicted on one part of the data set."""
+    return folder.predictions if part == "validation" else folder.path / "test.npz"
+
+
+def read_predictions(folder: RunFolder, part: Part, *names: str) -> tuple[Array, ...] | None:
+    """Some of the arrays index, label, predicted, confidence and true_probability, each (images,), in that order.
+
+    None where the file is not there or cannot be read: a report goes on without that run. Where the run's record has
+    digests, such a run counts as damaged before it comes to that (`stored_run`).
+    """
+    try:
+        with open(predictions_file(folder, part), "rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = tuple(stored[name] for name in names)
+    except (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return None  # NotImplementedError, of an unknown compression, is a RuntimeError
+    whole = all(array.shape == arrays[0].shape and array.ndim == 1 and array.dtype.kind in "iuf" for array in arrays)
+    return arrays if whole else None

@@ -1,0 +1,158 @@
+"""Run records -> tidy tables: `runs`, a row for each (variant, seed), and `epochs`, a row for each of its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablation.storage.manifest import Manifest
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.store import Failure, Store
+from ablation.storage.stored_run import StoredRun, read_run
+from ablation.storage.test_set_log import Outcome, read_log
+
+RUN_COLUMNS = (
+    "variant",
+    "seed",
+    "status",
+    "epochs",
+    "selected_epoch",
+    "val_accuracy",
+    "val_loss",
+    "train_accuracy",
+    "train_loss",
+    "test_accuracy",
+    "test_loss",
+    "best_epoch",
+    "parameters",
+    "trainable_parameters",
+    "macs",
+    "train_images",
+    "val_images",
+    "train_seconds",
+    "images_per_second",
+    "peak_memory_mb",
+    "resumed",
+    "device",
+    "threads",
+    "weights_sha256",
+    "folder",
+)
+Column = np.ndarray[tuple[Any, ...], np.dtype[Any]]
+EPOCH_COLUMNS = ("variant", "seed", *EpochRow.__dataclass_fields__)
+_FROM_RECORD = (
+    "status",
+    "selected_epoch",
+    "best_epoch",
+    "parameters",
+    "trainable_parameters",
+    "macs",
+    "train_images",
+    "val_images",
+    "train_seconds",
+    "resumed",
+    "weights_sha256",
+)
+TIMINGS = (
+    "seconds",
+    "eval_seconds",
+    "train_seconds",
+    "images_per_second",
+    "peak_memory_mb",
+    "resumed",
+)
+"""Columns that may differ between two trainings of the same run; every other column is the same to the bit."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a study has measured so far.
+
+    `runs.status` is finished, diverged, crashed (the program failed), damaged (its files cannot be trusted),
+    interrupted (some epochs are there) or missing. Metrics of a run are those of its selected epoch, NaN where there is
+    none. Accuracies are fractions of 1. Those on the test part are NaN until the study has evaluated the run on it;
+    `openings` says when it did (`openings.py`), and `tested` for which run folders this can be relied on. `failures`
+    say why runs crashed or are damaged, `notices` what else is wrong with the stored files.
+    """
+
+    manifest: Manifest
+    runs: pd.DataFrame
+    epochs: pd.DataFrame
+    records: dict[tuple[str, int], RunRecord]
+    failures: dict[tuple[str, int], Failure]
+    openings: tuple[Mapping[str, Any], ...] = ()
+    tested: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.runs["status"].isin(["finished", "diverged"]).all())
+
+
+def load_results(store: Store, manifest: Manifest) -> Results:
+    """Read every run of a study; those that are not there yet, or are damaged, are in the table as such."""
+    rows: list[dict[str, object]] = []
+    epochs: list[Mapping[str, Column]] = []
+    records: dict[tuple[str, int], RunRecord] = {}
+    failures: dict[tuple[str, int], Failure] = {}
+    for arm, seed, name, identity in manifest.runs():
+        run = read_run(store.run(name), identity)
+        if run.record:
+            records[arm.name, seed] = run.record
+        elif run.failure or run.reason:
+            failures[arm.name, seed] = run.failure or Failure(run.reason, "", 0)
+        rows.append({"variant": arm.name, "seed": seed} | _run_row(run))
+        if run.epochs:
+            epochs.append(_epoch_columns(arm.name, seed, run.epochs))
+    log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
+    for row in rows:
+        row |= _test_metrics(log.outcomes.get(str(row["folder"])))
+    return Results(
+        manifest,
+        pd.DataFrame(rows, columns=list(RUN_COLUMNS)),
+        _epoch_table(epochs),
+        records,
+        failures,
+        log.evaluations,
+        frozenset(log.outcomes),
+        log.notices,
+    )
+
+
+def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:
+    """The rows of one run as arrays, which take a tenth of the memory."""
+    run = {"variant": np.full(len(history), variant, dtype=object), "seed": np.full(len(history), seed)}
+    return run | {name: np.array([getattr(row, name) for row in history]) for name in EpochRow.__dataclass_fields__}
+
+
+def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
+    empty = np.zeros(0, dtype=object)
+    return pd.DataFrame(
+        {name: np.concatenate([run[name] for run in runs]) if runs else empty for name in EPOCH_COLUMNS}
+    )
+
+
+def _test_metrics(outcome: Outcome | None) -> dict[str, object]:
+    return {"test_accuracy": outcome.accuracy, "test_loss": outcome.loss} if outcome else {}
+
+
+def _run_row(run: StoredRun) -> dict[str, object]:
+    record, history = run.record, run.epochs
+    row: dict[str, object] = {"folder": run.folder.path.name, "epochs": len(history), "status": run.state}
+    if record is None:
+        return row
+    row |= {key: getattr(record, key) for key in _FROM_RECORD}
+    row |= {"device": record.environment.device, "threads": record.environment.threads}
+    if history:
+        row["peak_memory_mb"] = max(epoch.peak_memory_mb for epoch in history)
+        seconds = sum(epoch.seconds for epoch in history)
+        row["images_per_second"] = sum(e.images_per_second * e.seconds for e in history) / seconds if seconds else None
+    selected = next((epoch for epoch in history if epoch.epoch == record.selected_epoch), None)
+    if selected:
+        metrics = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
+        row |= {key: getattr(selected, key) for key in metrics}
+    return row

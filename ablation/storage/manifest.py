@@ -1,0 +1,238 @@
+"""study.json: what a study consists of and which run folders hold it, so that `report` needs no study file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from ablation._util.hashing import canonical_json, slug
+from ablation.errors import UnreadableError, UserError
+from ablation.planning.plan import Plan, source_key
+from ablation.storage.record import Number
+from ablation.storage.sealed import typed
+from ablation.storage.store import Store, is_folder_name, read_json
+from ablation.storage.stored_run import Identity
+from ablation.study.schema import Variant
+from ablation.versions import SCHEMA_VERSION
+
+REWRITE = "run the study again: the damaged file is set aside and written again"
+_EARLIER_CONTROL = 1_000_000
+"""The seed offset of every control in a study.json that does not say it."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One variant as it was run: its name, kind (`study.ArmKind`), changes (path -> value) and recipe."""
+
+    name: str
+    kind: str
+    changes: Mapping[str, Any]
+    recipe: Mapping[str, Mapping[str, Any]]
+    exploratory: bool = False
+    """Whether it was added after results of the study had been seen."""
+    components: Mapping[str, bool] = field(default_factory=dict)
+    """Which components of the study are on in it; empty for an arm that no design has."""
+    seed_offset: int | None = None
+    """Added to each seed of the study to get the seed that is trained under; None in a file that does not say it."""
+
+    def trained_seed(self, seed: int) -> int:
+        """The seed that its run of a seed of the study is trained under."""
+        earlier = _EARLIER_CONTROL if self.kind == "control" else 0
+        return seed + (earlier if self.seed_offset is None else self.seed_offset)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What `Manifest.analysis` holds on disk."""
+
+    metric: str
+    direction: Literal["higher", "lower"]
+    margin: Annotated[float, Field(gt=0)] | None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    metric_stated: bool = True
+
+
+@dataclass(frozen=True)
+class _Data:
+    name: str
+    augment: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Train:
+    batch_size: Number
+    select: Literal["best", "last"]
+    epochs: Number | None
+    steps: Number | None
+
+
+@dataclass(frozen=True)
+class _Part:
+    name: str
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What the report takes by name from a recipe on disk."""
+
+    data: _Data
+    model: _Part
+    optimizer: _Part
+    schedule: _Part
+    train: _Train
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A study as it was run: its arms (the baseline first), its seeds, and the folder of each (variant, seed)."""
+
+    name: str
+    title: str
+    question: str
+    arms: tuple[Arm, ...]
+    seeds: tuple[int, ...]
+    folders: Mapping[str, Mapping[str, str]]
+    """variant -> seed (as text) -> run folder below results/runs."""
+    source: str
+    overrides: tuple[str, ...]
+    smoke: bool
+    command: str
+    analysis: Mapping[str, Any]
+    """How the study speaks: metric, metric_stated, direction, margin, alpha."""
+    components: Mapping[str, Any] = field(default_factory=dict)
+    """Component -> its options when on and when off, and what it needs, as declared."""
+    design: tuple[str, ...] = ()
+    grids: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
+    added_seeds: tuple[int, ...] = ()
+    """Seeds that were added after results of the study had been seen."""
+    looks: Number = 1
+    """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
+    file: str = ""
+    """The path of the study file, relative to the results folder; empty where it was not recorded."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def folder(self) -> str:
+        return slug(self.name)
+
+    @property
+    def baseline(self) -> Arm:
+        return self.arms[0]
+
+    def run_folder(self, variant: str, seed: int) -> str:
+        return self.folders[variant][str(seed)]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], what: str = "the study.json") -> Self:
+        """The inverse of `to_json`. Raises UnreadableError for a manifest of another shape; `what` names it."""
+        manifest = typed(cls, values, what, REWRITE)
+        typed(_Settings, manifest.analysis, f"analysis in {what}", REWRITE)
+        for arm in manifest.arms:
+            train = typed(_Recipe, arm.recipe, f"the recipe of {arm.name!r} in {what}", REWRITE).train
+            if (train.epochs is None) == (train.steps is None):
+                raise UnreadableError(f"{what} is damaged: the budget of {arm.name!r} is not epochs or steps", REWRITE)
+        if fault := manifest._fault():
+            raise UnreadableError(f"{what} is damaged: {fault}", REWRITE)
+        return manifest
+
+    def _fault(self) -> str:
+        """What is missing of it, or leads elsewhere."""
+        names = [arm.name for arm in self.arms]
+        if not self.seeds or not names or len(set(names)) < len(names) or len(set(self.seeds)) < len(self.seeds):
+            return "its variants or its seeds are missing, or are listed twice"
+        for name in names:
+            lacking = [seed for seed in self.seeds if str(seed) not in self.folders.get(name, {})]
+            if lacking:
+                return f"it has no folder for {name!r}, seed {lacking[0]}"
+        for own in self.folders.values():
+            for folder in own.values():
+                if not is_folder_name(folder):
+                    return f"{folder!r} is not the name of a run folder"
+        return ""
+
+    def runs(self) -> Iterator[tuple[Arm, int, str, Identity]]:
+        """Every run: its variant, its seed in the study, the name of its folder, and what must be in there."""
+        for arm in self.arms:
+            recipe = canonical_json(arm.recipe)
+            for seed in self.seeds:
+                folder = self.run_folder(arm.name, seed)
+                yield arm, seed, folder, Identity(folder.rpartition("-")[2], arm.trained_seed(seed), recipe)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a study.json.
+
+    Raises UnreadableError where it cannot be trusted, and UserError where it is of another schema version.
+    """
+    manifest = Manifest.from_json(read_json(path, REWRITE), str(path))
+    if manifest.folder != path.parent.name:
+        raise UnreadableError(f"{path} is that of another study, {manifest.name!r}", REWRITE)
+    return manifest
+
+
+def read_studies(store: Store) -> tuple[list[Manifest], dict[Path, UserError]]:
+    """Every study on disk, the one run last first, and why the study.json of others cannot be read."""
+    studies: list[Manifest] = []
+    faults: dict[Path, UserError] = {}
+    files = list((store.root / "studies").glob("*/study.json"))
+    for path in sorted(files, key=lambda p: (-p.stat().st_mtime_ns, p)):
+        try:
+            studies.append(read_manifest(path))
+        except UserError as error:
+            faults[path] = error
+    return studies, faults
+
+
+def make_manifest(
+    plan: Plan, command: str, seen: Manifest | None = None, *, judged: bool = False, file: str = ""
+) -> Manifest:
+    """The manifest of a plan; `command` is what the user typed, and `file` the path of the study file.
+
+    `seen` is the manifest that the study had when results of it were there to be seen: variants that it does not have
+    are marked as exploratory. `judged` says whether these allowed a verdict: seeds added after that are marked, and
+    count as one more look.
+    """
+    study = plan.study
+    new = tuple(seed for seed in study.seeds if seen and judged and seed not in seen.seeds)
+    before = tuple(seed for seed in study.seeds if seen and seed in seen.added_seeds)
+    known = {arm.name: arm.exploratory for arm in seen.arms} if seen else {}
+    folders: dict[str, dict[str, str]] = {}
+    for run in plan.runs:
+        folders.setdefault(run.variant, {})[str(run.block)] = run.folder
+    return Manifest(
+        name=study.name,
+        title=study.title,
+        question=study.question,
+        arms=tuple(_arm(variant, known.get(variant.name, seen is not None)) for variant in study.variants),
+        seeds=study.seeds,
+        folders=folders,
+        source=study.source,
+        overrides=study.overrides,
+        smoke=study.smoke,
+        command=command,
+        analysis=study.analysis.resolved(),
+        components={name: component.model_dump(mode="json") for name, component in study.components.items()},
+        design=study.design,
+        grids=study.grids,
+        fingerprints={source_key(run.recipe.data): run.data_fingerprint for run in plan.runs},
+        added_seeds=before + new,
+        looks=(seen.looks if seen else 1) + bool(new),
+        file=file,
+    )
+
+
+def _arm(variant: Variant, exploratory: bool) -> Arm:
+    recipe = variant.recipe.canonical()
+    components = dict(variant.components)
+    changes, offset = dict(variant.changes), variant.seed_offset
+    return Arm(variant.name, variant.kind, changes, recipe, exploratory, components, offset)

@@ -1,0 +1,137 @@
+"""What is stored of a run: raw values only, each file with a schema version. Statistics are never stored here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, WrapValidator
+
+from ablation.data.summary import DataSummary
+from ablation.storage.sealed import FileStamp, typed
+from ablation.versions import SCHEMA_VERSION, TRAINING_VERSION
+
+
+def _null_is_nan(value: Any, number: Callable[[Any], float]) -> float:
+    return math.nan if value is None else number(value)
+
+
+def _time_stamp(text: str) -> str:
+    try:
+        known = datetime.fromisoformat(text).utcoffset() is not None and datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        known = False
+    if not known:
+        raise ValueError("input should be a time in ISO 8601 with its offset from UTC")
+    return text
+
+
+Count = Annotated[int, Field(ge=0, le=10**15)]
+Number = Annotated[int, Field(ge=1, le=10**15)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+Measured = Annotated[float, WrapValidator(_null_is_nan)]
+"""Null stands for what JSON cannot hold: not a number, or infinite. It is read as NaN."""
+Loss = Annotated[float, Field(ge=0), WrapValidator(_null_is_nan)]
+TimeStamp = Annotated[str, AfterValidator(_time_stamp)]
+"""ISO 8601 with an offset from UTC."""
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One line of epochs.jsonl: the state of a run after an epoch, or after `eval_every` steps of a budget in steps.
+
+    Losses are mean cross-entropies in nats (NaN once diverged), accuracies fractions of 1, times seconds, memory MiB.
+    Training loss and accuracy are running averages over the training batches, with augmentation and dropout on.
+    """
+
+    epoch: Number
+    step: Count
+    lr: Measured
+    train_loss: Loss
+    train_accuracy: Fraction
+    val_loss: Loss
+    val_accuracy: Fraction
+    seconds: Seconds
+    eval_seconds: Seconds
+    images_per_second: Measured
+    peak_memory_mb: Measured
+    stage: Number = 1
+    """The stage of the training, from 1."""
+    skipped_steps: Count = 0
+    """Steps that changed no weight, since the scaled gradients of fp16 were not finite."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; JSON has no NaN or infinity, so these become null."""
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run was trained."""
+
+    ablation: str
+    python: str
+    torch: str
+    platform: str
+    processor: str
+    device: str
+    threads: Number
+    cudnn: str = ""
+    driver: str = ""
+    capability: str = ""
+    """cuDNN, NVIDIA's driver and compute capability; empty on a CPU, and in a record from before they were kept."""
+    streamed: bool = False
+    """Whether the images stayed on the host and were copied to the device block by block."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """run.json: one finished run. `diverged` is a result: the loss became NaN or infinite in its last epoch."""
+
+    status: Literal["finished", "diverged"]
+    key: str
+    recipe: Mapping[str, Mapping[str, Any]]
+    seed: Annotated[int, Field(ge=0)]
+    data_fingerprint: str
+    image: tuple[Number, Number, Number]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    train_images: Number
+    val_images: Number
+    parameters: Count
+    macs: Count
+    epochs: Number
+    selected_epoch: Number | None
+    best_epoch: Number | None
+    weights_sha256: str | None
+    started: TimeStamp
+    finished: TimeStamp
+    train_seconds: Seconds
+    resumed: Count
+    environment: Environment
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """What the run noticed about itself (`train.checks`): code -> what was seen."""
+    trainable_parameters: Count | None = None
+    """Those that are not frozen in every stage; None in a record from before there was any freezing."""
+    host: str = ""
+    """The machine's name; empty where unknown, as in records of earlier versions."""
+    data_summary: DataSummary | None = None
+    """What was read of an image folder; None for other data, and in a record from before it was kept."""
+    train_per_class: tuple[int, ...] = ()
+    val_per_class: tuple[int, ...] = ()
+    """Images of each class, in the order of `classes`; empty in a record from before they were kept."""
+    files: Mapping[str, FileStamp] = field(default_factory=dict)
+    """Name -> what each file of the folder was when the run ended; empty in a record from before they were kept."""
+    schema_version: int = SCHEMA_VERSION
+    training_version: int = TRAINING_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], what: str = "run.json") -> Self:
+        """The inverse of `to_json`. Raises UnreadableError for wrong types, and for values outside of their range."""
+        return typed(cls, values, what)

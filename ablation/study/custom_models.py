@@ -1,0 +1,144 @@
+"""Networks of the user's own, `module:attribute`: where their code is and what it is, without importing any of it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import math
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablation.errors import UserError
+from ablation.registry.torchvision_names import PREFIX
+
+OPTIONS = ("name", "options", "input_size")
+"""The options of a model that is the user's own; `options` are the keywords of its class or function."""
+GIVEN = ("classes", "in_channels")
+"""The keywords that it is always called with."""
+_FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+@dataclass(frozen=True)
+class Code:
+    """The code of a module: its file, and the SHA-256 of that; `release` says of which distribution it is.
+
+    `helpers` are the modules beside it that it imports, each without helpers of its own.
+    """
+
+    module: str
+    file: str
+    sha256: str
+    release: str = ""
+    helpers: tuple[Code, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other code, wherever it lies."""
+        helpers = (f"{helper.module}:{helper.sha256}" for helper in self.helpers)
+        return " ".join([self.sha256, *filter(None, [self.release]), *helpers])
+
+
+def is_own(name: str) -> bool:
+    """Whether a model of that name is code that the study names."""
+    return ":" in name and not name.startswith(PREFIX)
+
+
+def is_well_formed(name: str) -> bool:
+    """Whether it reads as `module:attribute`."""
+    return bool(_FORM.fullmatch(name)) and len(name) <= 200
+
+
+def find(name: str, folder: Path) -> Code:
+    """The code of `module:attribute`: `<module>.py` in the folder of the study, or else an installed module.
+
+    To the former belong the modules in the same folder that it imports, at any depth, where no module of the standard
+    library and no installed one has their name.
+
+    Nothing is imported or run. Raises UserError where there is neither.
+    """
+    module = name.partition(":")[0]
+    beside = folder / f"{module}.py"
+    if beside.is_file():
+        helpers = tuple(_helper(file) for file in _beside(beside.resolve()))
+        return Code(module, str(beside.resolve()), _sha256(beside), helpers=helpers)
+    file = _installed(module)
+    if file is None:
+        hint = f"put {module}.py next to the study file, or install its package"
+        raise UserError(f"there is no {module}.py in {folder.resolve()}/, and no installed module {module!r}", hint)
+    return Code(module, str(file), _sha256(file), _release(module))
+
+
+def _helper(file: Path) -> Code:
+    return Code(file.stem, str(file), _sha256(file))
+
+
+def _beside(file: Path) -> list[Path]:
+    """The files in the folder of `file` that its code imports, directly or through each other, sorted."""
+    found: set[Path] = set()
+    unread = [file]
+    while unread:
+        for name in _imports(unread.pop()):
+            other = file.with_name(f"{name}.py")
+            if other not in {file, *found} and other.is_file() and not _is_elsewhere(name):
+                found.add(other)
+                unread.append(other)
+    return sorted(found)
+
+
+def _imports(file: Path) -> set[str]:
+    """The outermost names of the modules that a file imports by statements; none where it is no Python."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # the worker that runs it reports that with its line
+        return set()
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module and not n.level]
+    return {name.partition(".")[0] for name in names}
+
+
+def _is_elsewhere(name: str) -> bool:
+    return name in {"__main__", *sys.stdlib_module_names} or importlib.util.find_spec(name) is not None
+
+
+def _installed(module: str) -> Path | None:
+    """The file of an installed module; only its outermost package is looked up, since a look inside would import it."""
+    top, *inner = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return None
+    candidates: Iterable[Path] = [Path(spec.origin)] if spec.origin else []
+    if inner:
+        places = [Path(place).joinpath(*inner) for place in spec.submodule_search_locations or ()]
+        candidates = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _release(module: str) -> str:
+    names = importlib.metadata.packages_distributions().get(module.partition(".")[0], ())
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names)))
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def fault_of_options(options: object) -> str | None:
+    """What is wrong with the keywords of a network; None where they are plain values that a file can keep."""
+    if isinstance(options, dict):
+        bad = next((key for key in options if not str(key).isidentifier() or key in GIVEN), None)
+        if bad is not None:
+            return f"{bad!r} is passed by ablate" if bad in GIVEN else f"{bad!r} is not a keyword name"
+        return next((fault for value in options.values() if (fault := _fault_of_value(value))), None)
+    return "options must be a mapping of keywords to values"
+
+
+def _fault_of_value(value: object) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a finite number"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next((fault for part in parts if (fault := _fault_of_value(part))), None)

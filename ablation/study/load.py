@@ -1,0 +1,353 @@
+"""Study file -> Study, or all errors of the file together, each with its place and how to fix it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from ablation._util.sanitize import clean, read_file
+from ablation.errors import FileError, Problem, UserError
+from ablation.registry import catalog
+from ablation.study import custom_models, strict_yaml, validation_errors, variants
+from ablation.study.expand import DesignArms, GridArms
+from ablation.study.schema import ImageFolder, Recipe, Study, StudyFile, Train, Variant
+from ablation.study.strict_yaml import Document, Loc
+from ablation.study.variants import Arms
+
+CONTROL_OFFSET = 1_000_000
+"""From the seeds of a study to those of its A/A control."""
+SMOKE_IMAGES, SMOKE_EPOCHS, SMOKE_SEEDS, SMOKE_BATCH = 40, 1, 2, 16
+MOST_RUNS = 100_000
+MOST_FILES_LISTED = 10
+
+
+def load_study(
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    smoke: bool = False,
+    need_data: bool = True,
+) -> Study:
+    """Read and check a study file.
+
+    `overrides` are `KEY=VALUE` settings that replace those of the baseline (`model.dropout=0.5`) or of the file
+    (`seeds=[0, 1]`); `smoke` cuts every run to a tiny subset. Data and weights that are not on this machine are an
+    error if `need_data`, and are listed in `Study.missing` otherwise. Raises FileError with all errors of the file, or
+    UserError.
+    """
+    return study_of(_read(path), path, overrides=overrides, seeds=seeds, smoke=smoke, need_data=need_data)
+
+
+def study_of(
+    text: str,
+    path: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] | None = None,
+    smoke: bool = False,
+    need_data: bool = True,
+) -> Study:
+    """`load_study` for the text of a file; errors name `path`, and its stem is the name of a study without one."""
+    document = strict_yaml.parse(text, str(path))
+    if not isinstance(document.value, dict):
+        document.add((), "a study file is a mapping of keys to values", "start with baseline:")
+        document.check()
+    raw, overridden = _override(document.value, overrides)
+    if seeds is not None:
+        raw, overridden["seeds"] = {**raw, "seeds": list(seeds)}, "--seeds"
+        overrides = [*overrides, f"seeds={list(seeds)}"]
+    loader = _Loader(document, raw, overridden, need_data=need_data)
+    file = loader.file()
+    arms = loader.arms(file)
+    study = Study(
+        name=file.study or clean(path.stem),
+        file=str(path),
+        missing=tuple(loader.missing),
+        title=file.title or file.study or clean(path.stem),
+        question=file.question,
+        variants=tuple(arms),
+        seeds=file.seeds,
+        source=text,
+        overrides=tuple(overrides),
+        analysis=file.analysis,
+        components=file.components,
+        design=file.design,
+        grids=loader.grids,
+    )
+    return _smoke(study) if smoke else study
+
+
+def _read(path: Path) -> str:
+    if not path.exists():
+        raise UserError(f"no study file at {path}", _nearby(path))
+    content = read_file(path, strict_yaml.MAX_BYTES)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = strict_yaml.place_in(content[: error.start].decode("utf-8", "replace"))
+        problem = Problem(*place, "this is not UTF-8 text", "save the file as UTF-8")
+        raise FileError(str(path), [problem], content.decode("utf-8", "replace").splitlines()) from None
+
+
+def _nearby(path: Path) -> str:
+    """Which study file was probably meant, or which there are."""
+    files = [file for folder in (path.parent, Path("studies")) for file in sorted(folder.glob("*.y*ml"))]
+    close = catalog.nearest(path.stem, [file.stem for file in files])
+    if close:
+        return f"did you mean {next(file for file in files if file.stem == close)}?"
+    names = [str(file) for file in files[:MOST_FILES_LISTED]] + ["..."] * (len(files) > MOST_FILES_LISTED)
+    return f"study files nearby: {', '.join(names)}" if files else "no study file is in that folder or in studies/"
+
+
+def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """`raw` with the overrides of the command line, and which paths these are (path -> what was typed)."""
+    overridden: dict[str, str] = {}
+    for setting in overrides:
+        key, equals, text = setting.partition("=")
+        key = key.strip().removeprefix("baseline.")
+        top = [name for name in StudyFile.model_fields if name != "baseline"]
+        known = [*top, *validation_errors.known_paths()]
+        if not equals or not (key in top or validation_errors.is_known_path(key)):
+            hint = _path_hint(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
+            raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
+        value = strict_yaml.parse_scalar(text)
+        if key in top:
+            raw = {**raw, key: value}
+        else:
+            baseline = raw.get("baseline")
+            raw = {**raw, "baseline": variants.with_change(baseline if isinstance(baseline, dict) else {}, key, value)}
+        overridden[key if key in top else f"baseline.{key}"] = f"--set {setting}"
+    return raw, overridden
+
+
+def _path_hint(key: str, known: Sequence[str]) -> str:
+    """What an unknown path was probably meant to be."""
+    meant = validation_errors.meant_paths(key)
+    hint = f"write {' or '.join(meant)}" if meant else catalog.suggestion(key, known)
+    if len(hint) <= 200:
+        return hint
+    return f"name an option of the baseline, for example {catalog.nearest(key, known) or 'model.dropout'}"
+
+
+class _Loader:
+    """Checks one document step by step, collecting errors; a step starts only when what it needs is valid."""
+
+    def __init__(self, document: Document, raw: dict[str, Any], overridden: dict[str, str], *, need_data: bool) -> None:
+        self.document = document
+        self.raw = raw
+        self.overridden = overridden
+        self.need_data = need_data
+        self.missing: list[str] = []
+        self.grids: dict[str, dict[str, dict[str, object]]] = {}
+
+    def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None:
+        """Note an error of the file; one of the command line is raised, since it has no place in the file."""
+        dotted = validation_errors.dotted(loc)
+        for path, setting in self.overridden.items():
+            if dotted == path or dotted.startswith((f"{path}.", f"{path}[")):
+                raise UserError(f"{setting}: {message}", hint)
+        self.document.add(loc, message, hint, key=key)
+
+    def absent(self, loc: Loc, message: str, hint: str) -> None:
+        """Note data or weights that are not on this machine."""
+        if self.need_data:
+            self.problem(loc, message, hint)
+        elif message not in self.missing:
+            self.missing.append(message)
+
+    def file(self) -> StudyFile:
+        """The file as its schema reads it."""
+        self._known_variables()
+        try:
+            file = StudyFile.model_validate(self.raw)
+        except ValidationError as error:
+            for loc, key, message, hint in validation_errors.faults(error, self.raw):
+                self.problem(loc, message, hint, key=key)
+            self.document.check()
+            raise UserError(f"{self.document.path}: {error}") from error
+        self.check_recipe(file.baseline, ("baseline",))
+        for path, message, hint in variants.without_effect(file.baseline):
+            self.problem(("baseline", *path.split(".")), message, hint)
+        self.document.check()
+        return file
+
+    def _known_variables(self) -> None:
+        named = [(loc, str(loc[-1])) for loc in _declared_variables(self.raw)]
+        known = validation_errors.known_paths()
+        for loc, key in named:
+            if not validation_errors.is_known_path(key):
+                self.problem(loc, f"unknown variable {key!r}", _path_hint(key, known), key=True)
+
+    def check_recipe(self, recipe: Recipe, loc: Loc) -> None:
+        """Note what a schema cannot see of a recipe."""
+        for path, message, hint in variants.contradictions(recipe):
+            place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
+            self.problem(place, message, hint)
+        if recipe.model.is_own:
+            try:
+                custom_models.find(recipe.model.name, Path(self.document.path).parent)
+            except UserError as error:
+                self.problem((*loc, "model", "name") if loc == ("baseline",) else loc, error.message, error.hint)
+        weights = recipe.model.checkpoint
+        if weights and not Path(weights).is_file():
+            place = (*loc, "model", "weights") if loc == ("baseline",) else loc
+            hint = "name a best.pt or last.pt; a path is relative to where you start `ablate`"
+            self.absent(place, f"no checkpoint at {weights!r}", hint)
+        data = recipe.data
+        if isinstance(data, ImageFolder):
+            folder = Path(data.path)
+            place = (*loc, "data", "path") if loc == ("baseline",) else loc
+            if not folder.exists():
+                hint = "a path is relative to where you start `ablate`"
+                self.absent(place, f"no folder or zip file at {data.path!r}", hint)
+            elif folder.is_dir() and not (folder / "train").is_dir():
+                self.problem(place, f"{data.path} has no folder train/", _image_root_hint(folder))
+
+    def arms(self, file: StudyFile) -> list[Variant]:
+        """The baseline and every declared variant. Raises FileError with the errors of all of them."""
+        arms = Arms(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
+        for path, values in file.vary.items():
+            if not values:
+                self.problem(("vary", path), f"vary.{path} has no values", "give at least one, for example [0.5]")
+            for index, value in enumerate(values):
+                self._add(arms, file.baseline, {path: value}, ("vary", path, index), "vary", None)
+        for name, changes in file.combine.items():
+            if len(changes) < 2:
+                hint = "declare a single change under vary"
+                self.problem(("combine", name), f"combine.{name} changes fewer than two variables", hint, key=True)
+            else:
+                self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
+        DesignArms(file, self).add(arms)
+        self.grids = GridArms(file, self).add(arms)
+        self._check_size(len(list(arms)) + len(file.controls), file)
+        for arm in arms:
+            if len(arm.name.splitlines()) > 1:
+                self.problem(arm.where, f"the name {arm.name!r} has a line break", "write it on one line", key=True)
+        self.document.check()
+        return [*arms, *(_control(name, file.baseline, index) for index, name in enumerate(file.controls))]
+
+    def _check_size(self, variants: int, file: StudyFile) -> None:
+        """Note more runs than any study can have, and a control that would repeat runs of the study."""
+        runs = variants * len(file.seeds)
+        if runs > MOST_RUNS:
+            size = f"{variants:,} variants x {len(file.seeds):,} seeds = {runs:,} runs"
+            self.problem(("seeds",), size, f"the limit is {MOST_RUNS:,} runs: use fewer seeds or variants")
+        shared = sorted({seed + CONTROL_OFFSET for seed in file.seeds} & set(file.seeds))
+        if file.controls and shared:
+            message = f"the control of seed {shared[0] - CONTROL_OFFSET} would be the baseline of seed {shared[0]}"
+            hint = f"use seeds that are not {CONTROL_OFFSET:,} apart, or leave out controls"
+            self.problem(("seeds", file.seeds.index(shared[0])), message, hint)
+
+    def _add(
+        self,
+        arms: Arms,
+        baseline: Recipe,
+        changes: dict[str, Any],
+        loc: Loc,
+        kind: Literal["vary", "combine"],
+        name: str | None,
+    ) -> None:
+        """Append the variant of `changes` to `arms`, or note what is wrong with it."""
+        recipe = self.resolve(baseline, changes, loc)
+        if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
+            return
+        self.check_recipe(recipe, loc)
+        if name is None:
+            path, value = next(iter(changes.items()))
+            name = variants.label(path, value, recipe)
+            name = variants.long_label(path, value) if name in arms.names else name
+        if name in arms.names:
+            self.problem(loc, f"the name {name!r} is already used", "choose another name", key=True)
+        else:
+            arms.put(Variant(name, changes, recipe, kind, loc))
+
+    def resolve(
+        self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
+    ) -> Recipe | None:
+        """The baseline with `changes`, or None, with errors noted where `places` says that an option is."""
+        places = places or {path: (*loc, path) if loc[0] == "combine" else loc for path in changes}
+        sections: dict[str, Any] = baseline.model_dump()
+        for path, value in changes.items():
+            sections = variants.with_change(sections, path, value)
+        try:
+            return Recipe.model_validate(sections)
+        except ValidationError as error:
+            for place, key, message, hint in validation_errors.faults(error, sections):
+                paths = [".".join(map(str, place[:length])) for length in (3, 2, 1)]
+                own = next((places[path] for path in paths if path in places), loc)
+                inner = list(own)
+                inner += [part for part in place[1:] if self.document.has((*inner, part))]
+                self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
+            return None
+
+    def _sound(self, arms: Arms, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
+        """Whether the variant differs from all others, and from the baseline only in what it declares."""
+        same = arms.twin(recipe)
+        if same:
+            twin = (
+                "equals the baseline: it changes nothing"
+                if same.kind == "baseline"
+                else f"is the same as {same.name!r}"
+            )
+            self.problem(loc, f"this variant {twin}", "remove it, or give another value")
+            return False
+        if len(changes) == 1:
+            extra = variants.extra_variables(baseline, recipe, next(iter(changes)))
+            if extra:
+                hint = "change one variable, or declare the change under combine"
+                self.problem(loc, f"this changes {len(extra)} variables: {', '.join(extra)}", hint)
+                return False
+        return True
+
+
+def _image_root_hint(folder: Path) -> str:
+    """Where the folder with train/ is, if it is one level below or if a folder inside it was named."""
+    above = next((path for path in folder.parents if path / "train" in (folder, *folder.parents)), None)
+    below = sorted(path for path in folder.iterdir() if (path / "train").is_dir())
+    if above or below:
+        return f"write path: {above or below[0]}, the folder that contains train/"
+    return "put the images into train/<class>/"
+
+
+def _declared_variables(raw: Mapping[str, Any]) -> Iterator[Loc]:
+    """Where the file names an option that is changed, whatever other errors it has."""
+
+    def keys(*loc: str) -> list[Loc]:
+        node: Any = raw
+        for part in loc:
+            node = node.get(part) if isinstance(node, dict) else None
+        return [(*loc, key) for key in node] if isinstance(node, dict) else []
+
+    yield from keys("vary")
+    for section in ("combine", "grid"):
+        for place in keys(section):
+            yield from keys(*map(str, place))
+    for place in keys("components"):
+        for side in ("on", "off"):
+            yield from keys(*map(str, place), side)
+
+
+def _control(name: str, baseline: Recipe, index: int) -> Variant:
+    """The baseline again, under seeds that nothing else uses: what differs from it is noise."""
+    return Variant(f"{name} control", {}, baseline, "control", ("controls", index), CONTROL_OFFSET)
+
+
+def _smoke(study: Study) -> Study:
+    """The study cut to a tiny subset: few images, one epoch, two seeds; with a separate name."""
+    arms = tuple(replace(arm, recipe=_smoke_recipe(arm.recipe)) for arm in study.variants)
+    return replace(study, name=f"{study.name}-smoke", variants=arms, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
+
+
+def _smoke_recipe(recipe: Recipe) -> Recipe:
+    train = recipe.train.model_dump() | {"epochs": SMOKE_EPOCHS, "steps": None, "eval_every": None}
+    train["batch_size"] = min(recipe.train.batch_size, SMOKE_BATCH)
+    if recipe.train.stages:
+        train["stages"] = [stage.model_copy(update={"epochs": SMOKE_EPOCHS}) for stage in recipe.train.stages]
+        train["epochs"] = SMOKE_EPOCHS * len(recipe.train.stages)
+    data = recipe.data.model_copy(update={"limit": min(recipe.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)})
+    return recipe.model_copy(update={"data": data, "train": Train.model_validate(train)})

@@ -1,0 +1,285 @@
+"""The typed study: what a study file may say (pydantic models), and the variants that it declares.
+
+The models are frozen and hold no derived values. `None` for an option of a model means "the model's own default"; it is
+filled in by `Recipe.canonical`, which is what gets trained and hashed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic_core import PydanticCustomError
+
+from ablation.registry import metric_names
+from ablation.registry.options import (
+    Augmentation,
+    Constant,
+    Count,
+    NotNegative,
+    Optimizer,
+    Positive,
+    Probability,
+    Schedule,
+    Section,
+    Share,
+    named,
+)
+from ablation.study.designs import Component, Components, Designs, Grids
+from ablation.study.networks import Choice, Model
+from ablation.study.stages import ResolvedStage, Stage, check_stages, resolve_stages
+
+Path = tuple[str | int, ...]
+MOST_SEEDS = 100_000
+
+
+def _count_to_list(value: object) -> object:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        return value
+    return list(range(min(value, MOST_SEEDS + 1)))
+
+
+def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
+    twice = sorted(value for value, number in Counter(values).items() if number > 1)
+    if twice:
+        raise PydanticCustomError(
+            "distinct", "seed {seed} is listed twice", {"seed": twice[0], "hint": "list each seed once"}
+        )
+    return values
+
+
+Metric = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss", "test_accuracy", "test_loss"]
+Side = Annotated[int, Field(ge=8, le=224)]
+
+
+class _Data(Section):
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    augment: Annotated[tuple[Augmentation, ...], Strict(False)] = ()
+    fraction: Share = 1.0
+    limit: Annotated[int | None, Field(ge=20)] = None
+
+
+class BuiltinData(_Data):
+    """A data set known by name; `path` is the folder that holds it, or to which it is downloaded (default: data)."""
+
+    name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
+    path: str | None = None
+
+
+class ImageFolder(_Data):
+    """Own images, `<path>/train/<class>/...`, in a folder or a zip file, scaled and cut to `size` pixels square."""
+
+    name: Literal["image_folder"]
+    path: str
+    size: Side = 32
+
+
+class Synthetic(_Data):
+    """Noisy patterns of `shape` (channels, height, width), one for each class."""
+
+    name: Literal["synthetic"]
+    shape: Annotated[tuple[Literal[1, 3], Side, Side], Strict(False)] = (3, 32, 32)
+    classes: Annotated[int, Field(ge=2, le=1000)] = 10
+    samples: Annotated[int, Field(ge=20, le=1_000_000)] = 1000
+
+
+_AnyData = BuiltinData | ImageFolder | Synthetic
+_DataName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
+Data = Annotated[
+    Annotated[_AnyData, Field(discriminator="name")],
+    BeforeValidator(named, json_schema_input_type=_AnyData | _DataName),
+]
+
+
+class Train(Section):
+    """The budget, in `epochs` or in `steps`, and how each step is made; `select` says which epoch is reported.
+
+    `hold` says what a smaller `data.fraction` leaves as it is: the number of epochs, or that of steps. After `patience`
+    epochs without a higher validation accuracy the run is over. `mixup` is the alpha of Zhang et al. 2018.
+    """
+
+    epochs: Count | None = None
+    steps: Count | None = None
+    eval_every: Count | None = None
+    hold: Literal["epochs", "steps"] = "epochs"
+    patience: Count | None = None
+    batch_size: Count = 128
+    label_smoothing: Probability = 0.0
+    mixup: NotNegative = 0.0
+    clip_norm: Positive | None = None
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"
+    compile: Literal["none", "default", "reduce-overhead"] = "none"
+    select: Literal["best", "last"] = "best"
+    stages: Annotated[tuple[Stage, ...], Strict(False)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sum_of_stages(cls, raw: Any) -> Any:
+        """With stages, the epochs are theirs together and need not be given."""
+        stages = raw.get("stages") if isinstance(raw, Mapping) else None
+        if not stages or not isinstance(stages, list | tuple) or raw.get("epochs") is not None:
+            return raw
+        epochs = [stage.get("epochs") if isinstance(stage, Mapping) else None for stage in stages]
+        whole = [number for number in epochs if isinstance(number, int)]
+        return {**raw, "epochs": sum(whole)} if len(whole) == len(epochs) else {**raw, "epochs": 1}
+
+    @model_validator(mode="after")
+    def _whole_stages(self) -> Self:
+        total = sum(stage.epochs for stage in self.stages)
+        if self.stages and (self.steps is not None or self.epochs != total):
+            hint = f"leave out epochs and steps: the stages have {total} epochs in total"
+            raise PydanticCustomError("stages", "the budget differs from the sum of the stages", {"hint": hint})
+        if self.stages and self.patience is not None:
+            hint = "remove one of them"
+            raise PydanticCustomError("stages", "patience cannot be combined with stages", {"hint": hint})
+        return self
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            what = "both epochs and steps are given" if self.epochs else "neither epochs nor steps is given"
+            raise PydanticCustomError(
+                "budget", f"{what}: the budget is one of them", {"hint": "for example epochs: 30"}
+            )
+        if self.eval_every and self.steps is None:
+            hint = "remove it, or give the budget as steps"
+            raise PydanticCustomError("budget", "eval_every needs a budget in steps", {"hint": hint})
+        return self
+
+
+class Recipe(Section):
+    """One complete training configuration, without its seed. A section is given by its name alone, or with options."""
+
+    data: Data
+    model: Annotated[Model, BeforeValidator(named, json_schema_input_type=Model | Choice)]
+    optimizer: Optimizer
+    schedule: Schedule = Constant()
+    train: Train
+
+    @model_validator(mode="after")
+    def _sound_stages(self) -> Self:
+        check_stages(self.train.stages, self.optimizer)
+        return self
+
+    def flat(self) -> dict[str, object]:
+        """Every option by its dotted path, as plain values."""
+        sections = self.model_dump(mode="json") | {"model": self.model.flat()}
+        return {f"{part}.{key}": value for part, options in sections.items() for key, value in options.items()}
+
+    def stages(self, epochs: int) -> tuple[ResolvedStage, ...]:
+        """The stages of the training, which has so many epochs; a single one where none are declared."""
+        return resolve_stages(self.train.stages, epochs, self.model.freeze, self.optimizer, self.schedule)
+
+    def canonical(self) -> dict[str, dict[str, Any]]:
+        """What is trained: a model's own defaults filled in, options without effect on it unset, no place of the data.
+
+        Two recipes are the same training exactly when these are equal.
+        """
+        sections = self.model_dump(mode="json")
+        sections["data"].pop("path", None)
+        if self.data.fraction == 1:
+            sections["train"]["hold"] = "epochs"
+        if self.train.stages:
+            sections["train"]["stages"] = [stage.model_dump(mode="json") for stage in self.stages(0)]
+        return sections | {"model": self.model.canonical()}
+
+
+class AnalysisOptions(Section):
+    """How the study speaks.
+
+    `metric` is the primary one, `direction` says which way is better, differences within `margin` do not matter (in the
+    metric's unit: 0.01 is one point of accuracy), and `alpha` is the family-wise error.
+    """
+
+    metric: Metric | None = None
+    direction: Literal["higher", "lower"] | None = None
+    margin: Positive | None = None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+    def resolved(self) -> dict[str, Any]:
+        """The options as plain values; a direction that is not given is that of the name of the metric."""
+        metric = self.metric or "val_accuracy"
+        direction = self.direction or metric_names.direction(metric)
+        stated = self.metric is not None
+        own = {"metric": metric, "metric_stated": stated, "direction": direction}
+        return own | {"margin": self.margin, "alpha": self.alpha}
+
+
+class StudyFile(Section):
+    """The whole study file, as written."""
+
+    study: Annotated[str, Field(min_length=1, max_length=200)] = ""
+    title: str = ""
+    question: str = ""
+    baseline: Recipe
+    seeds: Annotated[
+        tuple[Annotated[int, Field(ge=0, le=10**15)], ...],
+        Strict(False),
+        BeforeValidator(_count_to_list, json_schema_input_type=int | list[int]),
+        Field(min_length=1, max_length=MOST_SEEDS),
+        AfterValidator(_distinct),
+    ]
+    vary: dict[str, list[Any]] = Field(default_factory=dict)
+    combine: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    components: Components = Field(default_factory=dict)
+    design: Designs = ()
+    grid: Grids = Field(default_factory=dict)
+    controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+    analysis: AnalysisOptions = AnalysisOptions()
+
+
+ArmKind = Literal["baseline", "vary", "combine", "leave_one_out", "add_one_in", "factorial", "grid", "control"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One variant of the study: its name, the options that it changes (path -> value), and the recipe that results."""
+
+    name: str
+    changes: Mapping[str, object]
+    recipe: Recipe
+    kind: ArmKind = "vary"
+    where: Path = ()
+    """Where the study file declares it."""
+    seed_offset: int = 0
+    """Added to each seed of the study to get the seed that is trained under; not 0 only for a control."""
+    components: Mapping[str, bool] = field(default_factory=dict)
+    """Which components of the study are on in it; empty for a variant that no design has."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study: the baseline first, then every variant, each under every seed."""
+
+    name: str
+    title: str
+    question: str
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    source: str
+    """The text of the study file."""
+    overrides: tuple[str, ...] = ()
+    """Command-line overrides of the file (`--set`, `--seeds`)."""
+    smoke: bool = False
+    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
+    components: Mapping[str, Component] = field(default_factory=dict)
+    design: tuple[str, ...] = ()
+    grids: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)
+    """Grid -> variant -> the values of the options of the grid (path -> value), also for points declared elsewhere."""
+    file: str = "study.yaml"
+    """The path of the study file; the code that it names is next to it."""
+    missing: tuple[str, ...] = ()
+    """The data and weights that are not on this machine, each in words."""
+
+    @property
+    def baseline(self) -> Variant:
+        return self.variants[0]
+
+
+def changed(first: Recipe, second: Recipe) -> list[str]:
+    """Paths of the options in which two recipes differ, as declared (a model's own defaults are not filled in)."""
+    a, b = first.flat(), second.flat()
+    return [path for path in {**a, **b} if a.get(path) != b.get(path)]

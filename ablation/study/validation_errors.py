@@ -1,0 +1,281 @@
+"""pydantic's validation errors in terms of the study file: what is wrong, where, and how to fix it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from ablation.registry import catalog, options
+from ablation.study import schema
+from ablation.study.designs import Component
+from ablation.study.networks import Init, Model, used_options
+from ablation.study.schema import Path
+from ablation.study.stages import Stage
+
+_KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
+    section: {
+        name: kind for kind in get_args(get_args(union)[0]) for name in get_args(kind.model_fields["name"].annotation)
+    }
+    for section, union in {
+        "data": schema.Data,
+        "optimizer": options.Optimizer,
+        "schedule": options.Schedule,
+        "augment": options.Augmentation,
+    }.items()
+}
+_AUGMENTATIONS = _KINDS["augment"]
+_SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}
+SECTIONS = tuple(schema.Recipe.model_fields)
+OWN_KEYWORDS = "model.options."
+
+_BOUNDS = {
+    "greater_than": "above",
+    "greater_than_equal": "at least",
+    "less_than": "below",
+    "less_than_equal": "at most",
+}
+_TYPES = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping (key: value)",
+    "model_type": "a mapping (key: value)",
+    "model_attributes_type": "a mapping (key: value)",
+    "finite_number": "a finite number",
+}
+
+
+_ELSEWHERE = {"mixup": "mixup changes the labels too: it is the option train.mixup, for example mixup: 0.2"}
+"""Names that people write in another place."""
+
+_ALIASES = {
+    "data": "dataset",
+    "data.augment": "augmentation augmentations aug transform transforms",
+    "data.path": "root folder directory",
+    "data.size": "image_size img_size resize",
+    "data.validation": "val val_split val_fraction valid validation_split",
+    "model": "net network arch architecture",
+    "model.activation": "act activation_fn nonlinearity",
+    "model.dropout": "drop drop_rate dropout_rate p_dropout",
+    "model.init": "initialization initialisation weight_init",
+    "model.kernel_size": "kernel kernels filter_size",
+    "model.norm": "batch_norm bn norm_layer normalization normalisation",
+    "model.weights": "checkpoint pretrained",
+    "optimizer": "opt optim optimiser",
+    "optimizer.lr": "base_lr initial_lr learning_rate",
+    "optimizer.weight_decay": "l2 l2_lambda l2_reg lambda regularization regularisation wd",
+    "schedule": "lr_schedule lr_scheduler scheduler",
+    "schedule.warmup_epochs": "warmup warm_up",
+    "train.batch_size": "batch bs mini_batch",
+    "train.clip_norm": "clip clip_grad_norm grad_clip gradient_clipping max_grad_norm max_norm",
+    "train.epochs": "epoch max_epochs n_epochs num_epochs",
+    "train.label_smoothing": "label_smooth smoothing",
+    "train.patience": "early_stopping",
+    "train.precision": "amp fp16 mixed_precision",
+    "train.steps": "iterations iters max_steps n_steps num_steps",
+    "seeds": "n_seeds num_seeds seed",
+    "vary": "ablate ablations sweep variants",
+}
+"""Path -> other names that people give it."""
+_BY_ALIAS = {alias.replace("_", ""): path for path, aliases in _ALIASES.items() for alias in aliases.split()}
+_BY_ALIAS |= {path.rpartition(".")[2].replace("_", ""): path for path in _ALIASES}
+
+
+def option_names(section: str, name: object) -> tuple[str, ...]:
+    """The options of `section` of the kind `name`; of every kind where `name` is none of them."""
+    if section == "model":
+        return used_options(name)
+    if section in _SINGLE:
+        return tuple(_SINGLE[section].model_fields)
+    kinds = _KINDS[section]
+    chosen = [kinds[name]] if isinstance(name, str) and name in kinds else list(kinds.values())
+    return tuple(dict.fromkeys(option for kind in chosen for option in kind.model_fields))
+
+
+def known_paths() -> list[str]:
+    """Every path that `vary` and `combine` may name: sections and their options."""
+    options = [f"{section}.{option}" for section in SECTIONS for option in option_names(section, None)]
+    return [*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields)]
+
+
+def is_known_path(path: str) -> bool:
+    """Whether `vary` and `combine` may name it; a custom model has keywords of any name."""
+    return path in known_paths() or (path.startswith(OWN_KEYWORDS) and len(path) > len(OWN_KEYWORDS))
+
+
+def meant_paths(word: object) -> list[str]:
+    """The paths that a wrong key was meant to be: those of an option with this name, or what it is an alias of."""
+    plain = re.sub(r"[^a-z0-9.]", "", str(word).lower())
+    alias = _BY_ALIAS.get(plain.rpartition(".")[2])
+    return [path for path in known_paths() if path.endswith(f".{word}")] or ([alias] if alias else [])
+
+
+def faults(error: ValidationError, raw: Any) -> list[tuple[Path, bool, str, str | None]]:
+    """Each error as (place in `raw`, whether its key is meant rather than its value, message, hint)."""
+    found = [_fault(dict(item), raw) for item in error.errors(include_url=False)]
+    return list(dict.fromkeys(found))
+
+
+def real_path(loc: Sequence[Any], raw: Any) -> Path:
+    """`loc` without the parts that pydantic adds for unions, and without a missing key at its end."""
+    path: list[str | int] = []
+    for part in loc:
+        inside = isinstance(raw, list | tuple) and isinstance(part, int) and part < len(raw)
+        if inside or (isinstance(raw, Mapping) and part in raw):
+            raw = raw[part]
+            path.append(part)
+    return tuple(path)
+
+
+def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]:
+    kind, ctx = item["type"], item.get("ctx", {})
+    path = real_path([*item["loc"], *ctx.get("place", ())], raw)
+    what = dotted(path) or "the study"
+    value = item["input"]
+    if kind == "extra_forbidden":
+        hint = _other_kinds(path) or _key_hint(path, _siblings(path, raw))
+        return path, True, f"unknown key {path[-1]!r}{_inside(path[:-1], raw)}", hint
+    if kind == "missing":
+        return path, bool(path), f"{what} has no {item['loc'][-1]!r}", _missing_hint(path, str(item["loc"][-1]))
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        return _tag_fault(kind, path, value)
+    if kind == "literal_error":
+        known = [part.strip(" '") for part in ctx["expected"].replace(" or ", ", ").split(",")]
+        return path, False, f"{what} is {_show(value)}", catalog.suggestion(value, known)
+    if kind in _BOUNDS:
+        limit = next(ctx[key] for key in ("gt", "ge", "lt", "le") if key in ctx)
+        return path, False, f"{what} is {_show(value)}; it must be {_BOUNDS[kind]} {limit:g}", None
+    if kind in _TYPES:
+        return path, False, f"{what} is {_show(value)}; it must be {_TYPES[kind]}", _type_hint(kind, path, value)
+    if kind in ("too_short", "string_too_short"):
+        return path, False, f"{what} is empty", "give at least one value"
+    if kind in ("too_long", "string_too_long"):
+        return path, False, f"{what} is too long", f"at most {ctx['max_length']:,}"
+    return path, False, f"{what}: {item['msg']}", ctx.get("hint")
+
+
+def _tag_fault(kind: str, path: Path, value: Any) -> tuple[Path, bool, str, str | None]:
+    section = str(path[-1]) if path and isinstance(path[-1], str) else "augment"
+    known = _AUGMENTATIONS if section == "augment" else _KINDS[section]
+    singular = {"augment": "augmentation", "data": "data set"}.get(section, section)
+    if kind == "union_tag_not_found" or not isinstance(value, Mapping):
+        what = (
+            "has no name"
+            if isinstance(value, Mapping)
+            else f"is {_show(value)}; it must be a name, or a mapping with one"
+        )
+        return path, True, f"{dotted(path)} {what}", f"choose one: {', '.join(known)}"
+    name = value["name"]
+    hint = _ELSEWHERE.get(str(name)) or catalog.suggestion(name, known)
+    return (*path, "name"), False, f"unknown {singular} {_show(name)}", hint
+
+
+def _key_hint(path: Path, siblings: Sequence[str]) -> str:
+    """What an unknown key was probably meant to be, among its siblings or elsewhere in the file."""
+    key = str(path[-1])
+    if re.match(r"[\w.]+\s*[:{[]", key) and "." not in siblings:
+        return "write it as key: value, with a colon and a space"
+    if catalog.nearest(key, siblings) or path[:1] == ("components",):
+        return catalog.suggestion(key, siblings)
+    meant = meant_paths(key)
+    sections = [own.partition(".")[0] for own in meant]
+    here = [own.rpartition(".")[2] for own in meant if own.rpartition(".")[2] in siblings]
+    if not meant:
+        return catalog.suggestion(key, siblings)
+    if here and (len(path) < 2 or path[-2] in sections or "." not in meant[0]):
+        return f"did you mean {here[0]!r}?"
+    if "." not in meant[0]:
+        return (
+            f"did you mean {meant[0]!r}? it is a key of {'the baseline' if meant[0] in SECTIONS else 'the whole file'}"
+        )
+    where = "" if "stages" in path else "in the baseline, "
+    return f"write it {where}as " + " or ".join("{}: {{{}: ...}}".format(*own.split(".", 1)) for own in meant)
+
+
+def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
+    """The keys that are allowed where `path` is."""
+    parents, node = path[:-1], raw
+    for part in parents:
+        node = node[part]
+    name = node.get("name") if isinstance(node, Mapping) else None
+    if parents[:1] == ("components",):
+        return tuple(Component.model_fields)
+    if "augment" in parents:
+        return tuple(_AUGMENTATIONS[str(name)].model_fields)
+    if parents[-2:] == ("model", "init"):
+        return tuple(Init.model_fields)
+    if parents[-2:-1] == ("stages",):
+        return tuple(Stage.model_fields)
+    if parents and parents[-1] in SECTIONS:
+        return option_names(str(parents[-1]), name)
+    return SECTIONS if parents == ("baseline",) else tuple(schema.StudyFile.model_fields)
+
+
+def _other_kinds(path: Path) -> str | None:
+    """Which other kinds of the same section know the option at `path`."""
+    section = "augment" if "augment" in path[:-1] else str(path[-2]) if len(path) > 1 else ""
+    owners = [name for name, kind in _KINDS.get(section, {}).items() if path[-1] in kind.model_fields]
+    return f"it is an option of {' and '.join(owners)}" if owners else None
+
+
+def _inside(parents: Path, raw: Any) -> str:
+    for part in parents:
+        raw = raw[part]
+    name = raw.get("name") if isinstance(raw, Mapping) else None
+    return (f" in {dotted(parents)}" if parents else "") + (f" ({name})" if isinstance(name, str) else "")
+
+
+def _missing_hint(path: Path, key: str) -> str | None:
+    hints = {
+        "name": f"choose one: {', '.join(catalog.MODELS)}" if path[-1:] == ("model",) else None,
+        "baseline": "declare data, model, optimizer and train below it",
+        "seeds": "for example seeds: [0, 1, 2]",
+        "train": "for example train: {epochs: 30, batch_size: 128}",
+        "optimizer": "for example optimizer: {name: sgd, lr: 0.05, momentum: 0.9}",
+        "data": "for example data: {name: digits}",
+        "model": "for example model: {name: lenet5}",
+        "path": "the folder that holds train/<class>/",
+    }
+    return hints.get(key)
+
+
+def _type_hint(kind: str, path: Path, value: object) -> str | None:
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
+        return "write true or false"
+    if kind in ("float_type", "int_type") and isinstance(value, str):
+        return "write the number without quotes or units"
+    if kind in ("list_type", "tuple_type") and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return f"write {path[-1] if path else 'it'}: [{_list_of(str(value))}]"
+    return None
+
+
+def _list_of(text: str) -> str:
+    """The entries that a value without brackets was meant to have: `0, 1`, or a range such as `0-4`."""
+    ends = re.fullmatch(r"([0-9]{1,4})\s*(?:-|\.\.|to)\s*([0-9]{1,4})", text.strip())
+    if ends and 0 <= int(ends[2]) - int(ends[1]) < 20:
+        return ", ".join(map(str, range(int(ends[1]), int(ends[2]) + 1)))
+    return ", ".join(part for part in re.split(r"[\s,;]+", text.strip("[]() ")) if part)
+
+
+def dotted(path: Path) -> str:
+    """`("vary", "model.norm", 0)` -> `vary.model.norm[0]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,77 @@
+"""How long a run would take: a few of its steps, timed, and reckoned up to its whole budget."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ablation.data import sources
+from ablation.storage.record import EpochRow
+from ablation.study.schema import Recipe
+from ablation.training.budget import make_budget
+from ablation.training.data import split
+from ablation.training.loop import train
+from ablation.training.progress import Hooks
+from ablation.training.task import Task
+
+STEPS = 4
+"""Of a row; the first row warms up."""
+MOST_ROWS = 10_000
+
+
+def probe(
+    task: Task, least: float = 0.0, beat: Callable[[], None] = lambda: None, warm: Callable[[], None] = lambda: None
+) -> float:
+    """Estimated seconds of a run, validation included and checkpoints left out, on the device of the task.
+
+    The steps have the run's own network and batch size; stages and frozen parts are not told apart. The first row warms
+    up: `warm` is called after it, and what follows is measured, for `least` seconds. `beat` is called at each sign of
+    progress. Nothing is kept.
+    """
+    recipe, labels = task.run.recipe, sources.load(task.data).labels
+    parts = split(labels, recipe.data, task.run.seed)
+    budget = make_budget(recipe.train, len(parts.train), parts.available)
+    short = _shortened(recipe, len(parts.train))
+    validated = len(split(labels, short.data, task.run.seed).val)
+    rows: list[EpochRow] = []
+    end = math.inf
+
+    def on_epoch(row: EpochRow, _: int) -> None:
+        nonlocal end
+        rows.append(row)
+        beat()
+        if len(rows) == 1:
+            warm()
+            end = time.monotonic() + least
+
+    hooks = Hooks(
+        on_epoch=on_epoch,
+        on_step=lambda *_: beat(),
+        should_stop=lambda: len(rows) > 1 and time.monotonic() > end,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        train(replace(task, run=replace(task.run, recipe=short), folder=Path(folder) / "run"), hooks)
+    step = statistics.mean(row.seconds for row in rows[1:]) / STEPS
+    image = statistics.mean(row.eval_seconds for row in rows[1:]) / validated
+    return budget.total * step + budget.rows * len(parts.val) * image
+
+
+def _shortened(recipe: Recipe, images: int) -> Recipe:
+    """The recipe on just enough images for its batches, for ever so many short epochs."""
+    batch = min(recipe.train.batch_size, images)
+    enough = max(20, math.ceil(2 * batch / (1 - recipe.data.validation)))
+    budget = {
+        "epochs": None,
+        "steps": MOST_ROWS * STEPS,
+        "eval_every": STEPS,
+        "stages": (),
+        "patience": None,
+        "hold": "epochs",
+    }
+    data = recipe.data.model_copy(update={"fraction": 1.0, "limit": min(enough, recipe.data.limit or enough)})
+    return recipe.model_copy(update={"data": data, "train": recipe.train.model_copy(update=budget)})

@@ -1,0 +1,277 @@
+"""What the parent and its workers say to each other. Plain values that pickle; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ablation._util.machine import Accelerator
+from ablation.errors import UserError
+from ablation.planning.plan import Run
+from ablation.storage.record import EpochRow, RunRecord
+from ablation.study.schema import Data
+from ablation.training.task import Task
+
+# What a worker is asked.
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Asks for the arrays of one part of a data set, below the folder `cache`; `classes` are those it must have."""
+
+    data: Data
+    fingerprint: str
+    cache: Path
+    part: Literal["train", "test"] = "train"
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TryWeights:
+    """Asks whether a run can start from the weights that it names: they are had, or downloaded, and fit its network."""
+
+    run: Run
+    data: Path
+    """The prepared data."""
+
+
+@dataclass(frozen=True)
+class TryDevices:
+    """Asks whether devices can train in a `train.precision`, and reproducibly with a `train.compile`."""
+
+    precision: str
+    compile: str
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evaluate(Task):
+    """A finished run to evaluate on the test part, which is prepared in the folder `data`."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Asks a worker to end its run after the epoch under way."""
+
+
+# What a worker says of itself.
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A worker is ready: the accelerators that it can use, and why it cannot use others that the machine has."""
+
+    accelerators: tuple[Accelerator, ...]
+    unusable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CannotStart:
+    """A worker has loaded too little to work, and ends: the traceback."""
+
+    details: str
+
+
+@dataclass(frozen=True)
+class Alive:
+    """A heartbeat: a worker gets on with what it was asked."""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A worker's process can do no more on its device: what it answers next is its last answer."""
+
+    reason: str
+
+
+# What a worker answers outside a run.
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Data are being decoded: what, how many images so far, and of how many; or a `notice`, a line to be shown."""
+
+    what: str
+    done: int
+    total: int
+    notice: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The folder that holds the arrays, or why there is none."""
+
+    folder: Path | None
+    error: UserError | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The weights fit, or why a run cannot start from them."""
+
+    error: UserError | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Asks how long a run would take on its device, from a few steps, or from all that `least` seconds allow.
+
+    Nothing of it is kept. With `together`, the worker answers `Warm` after its first steps and measures after `Go`.
+    """
+
+    task: Task
+    least: float = 0.0
+    together: bool = False
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A worker has warmed up for a probe and waits until all that take part have."""
+
+
+@dataclass(frozen=True)
+class Go:
+    """Asks a worker that has warmed up to measure now."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Estimated seconds of a run, or the traceback of why it could not be tried.
+
+    `memory` is the share of the device's memory that was taken at the end, by this worker and all others.
+    """
+
+    seconds: float | None
+    details: str = ""
+    memory: float = 0.0
+
+
+@dataclass(frozen=True)
+class Weigh:
+    """Asks how long runs will take relative to each other; each comes with its prepared data."""
+
+    runs: tuple[tuple[Run, Path], ...]
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The cost of each run, in any unit, in the order of the request, or why the data could not be looked at."""
+
+    costs: tuple[float, ...]
+    error: UserError | None = None
+
+
+# What is told about a run.
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker has begun, or gone on with, a run."""
+
+    run: Run
+    device: str
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """Steps done of the epoch under way, and its speed in images/s."""
+
+    run: Run
+    epoch: int
+    step: int
+    steps: int
+    speed: float
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """Something about a run that its user should know of."""
+
+    run: Run
+    message: str
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is trained, evaluated and saved; `epochs` is how many the run will have."""
+
+    run: Run
+    row: EpochRow
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run is finished, or has diverged, which is a result too; `selected` is the epoch that is reported of it."""
+
+    run: Run
+    record: RunRecord
+    selected: EpochRow | None
+
+
+FailureKind = Literal["error", "lost", "hung", "memory", "storage"]
+"""An exception; a worker that died, or made no progress for too long; no memory; results that cannot be written."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A run came to no end: `details` is the traceback where there is one."""
+
+    run: Run
+    message: str
+    details: str
+    kind: FailureKind = "error"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A run was asked to stop and has saved its last epoch."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Another process is training this very run."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of a run on the test part; it is not on disk yet.
+
+    `arrays` are index, label, predicted, confidence and true_probability, each (images,).
+    """
+
+    run: Run
+    loss: float
+    accuracy: float
+    arrays: Mapping[str, Any]
+
+
+Ending = Done | Failed | Stopped | Busy | Evaluated
+Event = Started | Stepped | EpochDone | Noticed | Ending
+
+
+# What passes between machines that share no folder.
+
+
+@dataclass(frozen=True, eq=False)
+class WeightsFile:
+    """A file of weights to start from: its name in the hub's folder, and its content as uint8 (bytes,)."""
+
+    name: str
+    content: Any
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event from a machine with a run folder of its own: `files` are those that changed there, in their order."""
+
+    event: Event
+    files: Mapping[str, bytes]
+    broken: bool = False
+    """Whether the process that says so can train no other run."""
