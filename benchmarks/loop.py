@@ -19,9 +19,10 @@ from torch import nn
 
 from ablation.data import sources
 from ablation.planning.plan import Run
+from ablation.registry.datasets import Synthetic
 from ablation.registry.options import Crop, Flip, Sgd
 from ablation.study.networks import Model
-from ablation.study.schema import Recipe, Synthetic, Train
+from ablation.study.schema import Recipe, Train
 from ablation.training import device
 from ablation.training.loop import Training
 from ablation.training.optim import build_optimizer

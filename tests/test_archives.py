@@ -21,9 +21,9 @@ from PIL import Image
 from torchvision import datasets
 
 from ablation.data import archives, sources
-from ablation.data.fingerprint import fingerprint, list_images
+from ablation.data.image_folder import list_images
 from ablation.errors import UserError
-from ablation.study.schema import BuiltinData, ImageFolder
+from ablation.registry.datasets import KINDS, ImageFolder, Mnist
 from tests.hostile import picture
 
 Change = Callable[[zipfile.ZipFile], None]
@@ -39,8 +39,8 @@ def write_zip(path: Path, change: Change = lambda _: None) -> ImageFolder:
     return ImageFolder(name="image_folder", path=str(path), size=8)
 
 
-def prepare(data: ImageFolder | BuiltinData, folder: Path) -> sources.ImageSet:
-    return sources.load(sources.prepare(data, fingerprint(data), folder / "cache", lambda *_: None))
+def prepare(data: ImageFolder | Mnist, folder: Path) -> sources.ImageSet:
+    return sources.load(sources.prepare(data, data.fingerprint(), folder / "cache", lambda *_: None))
 
 
 def _link(archive: zipfile.ZipFile) -> None:
@@ -77,7 +77,7 @@ def test_an_archive_with_such_a_member_is_refused(what: str, tmp_path: Path) -> 
     data = write_zip(tmp_path / "images.zip", change)
     before = set(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=fault):
-        fingerprint(data)
+        data.fingerprint()
     assert set(tmp_path.rglob("*")) == before
 
 
@@ -104,7 +104,7 @@ def test_an_archive_that_declares_what_cannot_be_read_is_refused(what: str, tmp_
     data = write_zip(tmp_path / "images.zip")
     _in_the_directory(tmp_path / "images.zip", "train/red/3.png", offset, value)
     with pytest.raises(UserError, match=fault):
-        fingerprint(data)
+        data.fingerprint()
 
 
 def test_a_member_that_unpacks_to_more_than_it_declares_is_not_read_on(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_member_that_unpacks_to_more_than_it_declares_is_not_read_on(tmp_path:
     with archives.open_archive(path) as archive, pytest.raises(UserError, match="is damaged"):
         archives.read(archive, "train/red/x.png")
     with pytest.raises(UserError, match="is damaged"):
-        fingerprint(data)
+        data.fingerprint()
 
 
 def test_a_torn_archive_is_refused(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_torn_archive_is_refused(tmp_path: Path) -> None:
     whole = (tmp_path / "images.zip").read_bytes()
     (tmp_path / "images.zip").write_bytes(whole[100:])
     with pytest.raises(UserError, match=r"images\.zip"):
-        fingerprint(data)
+        data.fingerprint()
 
 
 def test_an_archive_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_file_in_the_place_of_a_download_is_refused_unless_it_is_the_one(name:
     path = tmp_path / WRONG[name]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(b"something else", mtime=0))
-    data = BuiltinData.model_validate({"name": name, "path": str(tmp_path)})
+    data = KINDS[name].model_validate({"name": name, "path": str(tmp_path)})
     with pytest.raises(UserError) as refused:
         prepare(data, tmp_path)
     assert f"{path} is not the file of {name}: its MD5 is not " in refused.value.message
@@ -214,7 +214,7 @@ def test_unpacked_files_are_not_trusted_in_the_place_of_packed_ones(
         (raw / name).write_bytes(b"not what was packed")
         resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
     monkeypatch.setattr(datasets.MNIST, "resources", resources)  # of the small files in the place of the 11 MB
-    loaded = prepare(BuiltinData(name="mnist", path=str(tmp_path)), tmp_path)
+    loaded = prepare(Mnist(name="mnist", path=str(tmp_path)), tmp_path)
     assert np.array_equal(loaded.images[:, 0], images)
     assert loaded.labels.tolist() == labels.tolist()
     assert loaded.classes[3] == "3 - three"

@@ -13,7 +13,7 @@ import pytest
 
 from ablation.cli.main import main, parse
 from ablation.errors import FileError
-from ablation.registry import catalog
+from ablation.registry import catalog, datasets
 from ablation.study import validation_errors
 from ablation.study.load import load_study
 from ablation.study.schema import AnalysisOptions, Recipe, StudyFile
@@ -136,7 +136,7 @@ def test_the_tables_of_study_files_name_every_option(section: str) -> None:
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("data", [*catalog.DATA, *catalog.OTHER_DATA]),
+        ("data", list(datasets.KINDS)),
         ("model", list(catalog.MODELS)),
         ("optimizer", list(catalog.OPTIMIZERS)),
         ("schedule", list(catalog.SCHEDULES)),

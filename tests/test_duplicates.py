@@ -15,8 +15,7 @@ from PIL import Image
 from ablation.data import decoding, sources
 from ablation.data.arrays import Arrays, read_arrays
 from ablation.data.duplicates import overlap
-from ablation.data.fingerprint import fingerprint
-from ablation.study.schema import BuiltinData, ImageFolder
+from ablation.registry.datasets import Digits, ImageFolder
 from tests.conftest import Ablate
 
 STUDY = """\
@@ -77,8 +76,8 @@ def images(tmp_path: Path) -> Path:
 def parts(images: Path, size: int = 32) -> tuple[Arrays, Arrays]:
     data = ImageFolder(name="image_folder", path=str(images), size=size)
     cache = images.parent / "cache"
-    train = sources.prepare(data, fingerprint(data), cache, lambda *_: None)
-    test = sources.prepare(data, fingerprint(data, "test"), cache, lambda *_: None, "test")
+    train = sources.prepare(data, data.fingerprint(), cache, lambda *_: None)
+    test = sources.prepare(data, data.fingerprint("test"), cache, lambda *_: None, "test")
     return read_arrays(train), read_arrays(test)
 
 
@@ -119,7 +118,7 @@ def test_blank_images_are_copies_only_where_they_are_equal(images: Path) -> None
 
 def test_digits_are_not_taken_for_one_another(tmp_path: Path) -> None:
     """Coarse pictures of few shapes are the hardest case: of 360 digits, made as large as photographs, one is."""
-    digits = BuiltinData(name="digits")
+    digits = Digits(name="digits")
     train, test = (sources.arrays_of(digits, part) for part in ("train", "test"))  # type: ignore[arg-type]
     larger = [
         np.stack([np.asarray(Image.fromarray(own[..., 0]).resize((32, 32), Image.Resampling.BILINEAR)) for own in part])

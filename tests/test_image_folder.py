@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from ablation.data import sources
-from ablation.data.fingerprint import fingerprint
 from ablation.data.image_folder import AGAIN, BROKEN, HIDDEN, LOOSE, OTHER, SPECIAL, Listing, list_images
 from ablation.errors import UserError
+from ablation.registry.datasets import ImageFolder, Synthetic
 from ablation.storage.record import RunRecord
 from ablation.storage.store import read_json
-from ablation.study.schema import ImageFolder, Synthetic
 from tests.conftest import Ablate
 from tests.hostile import picture
 
@@ -117,14 +116,14 @@ def _image(path: Path) -> None:
 
 @pytest.mark.parametrize("what", SKIPPED)
 def test_what_is_skipped_is_counted_by_its_reason(what: str, images: Path) -> None:
-    before = fingerprint(ImageFolder(name="image_folder", path=str(images)))
+    before = ImageFolder(name="image_folder", path=str(images)).fingerprint()
     reason, name, make = SKIPPED[what]
     make(images / name)
     found = list_images(images, "train")
     assert found.skipped == {reason: (name,)}
     assert len(found.images) == 12
     assert found.classes == ["cat", "dog"]
-    assert fingerprint(ImageFolder(name="image_folder", path=str(images))) == before
+    assert ImageFolder(name="image_folder", path=str(images)).fingerprint() == before
 
 
 def test_an_empty_class_is_refused_by_name(images: Path) -> None:
@@ -256,7 +255,7 @@ def _from_macos(folder: Path, path: Path) -> Path:
 @pytest.mark.parametrize("what", ARCHIVES)
 def test_an_archive_of_any_making_is_the_folder(what: str, images: Path, tmp_path: Path) -> None:
     path = ARCHIVES[what](images, tmp_path / "images.zip")
-    prints = [fingerprint(ImageFolder(name="image_folder", path=str(each))) for each in (images, path)]
+    prints = [ImageFolder(name="image_folder", path=str(each)).fingerprint() for each in (images, path)]
     assert prints[0] == prints[1]
     assert names(list_images(path, "train")) == names(list_images(images, "train"))
 

@@ -16,11 +16,10 @@ import pytest
 from PIL import Image
 
 from ablation.data import sources
-from ablation.data.fingerprint import fingerprint
 from ablation.data.image_folder import list_images
 from ablation.data.pixels import decode
 from ablation.errors import UserError
-from ablation.study.schema import ImageFolder
+from ablation.registry.datasets import ImageFolder
 
 FAST, SLOW = 200, 6000
 
@@ -97,13 +96,13 @@ def check_images(count: int, root: Path) -> tuple[int, int]:
     data = ImageFolder(name="image_folder", path=str(root / "images"), size=16)
     refused = [name for name, own in readable.items() if not own]
     with pytest.raises(UserError) as caught:
-        sources.prepare(data, fingerprint(data), root / "cache", lambda *_: None)
+        sources.prepare(data, data.fingerprint(), root / "cache", lambda *_: None)
     assert f"{len(refused)} unreadable images in {root}/images: train/cat/{refused[0]} (" in caught.value.message
     for name in refused:
         (root / "images" / "train" / "cat" / name).unlink()
     message = ""
     try:
-        folder = sources.prepare(data, fingerprint(data), root / "cache", lambda *_: None)
+        folder = sources.prepare(data, data.fingerprint(), root / "cache", lambda *_: None)
     except UserError as error:
         message = error.message
     if message:  # a damaged float may be in another range than the others
@@ -142,7 +141,7 @@ def check_archives(count: int, root: Path) -> tuple[int, int]:
         found: UserError | None = None
         try:
             assert list_images(path, "train").images
-            fingerprint(data)
+            data.fingerprint()
             folder = sources.prepare(data, "x", root / "cache", lambda *_: None)
             shutil.rmtree(folder)
         except UserError as error:

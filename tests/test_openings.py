@@ -291,15 +291,14 @@ def test_the_test_folder_must_have_the_classes_of_training(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["digits", "synthetic"])
 def test_the_parts_of_a_data_set_share_no_image(name: str, tmp_path: Path) -> None:
     from ablation.data import sources
-    from ablation.data.fingerprint import fingerprint
-    from ablation.study.schema import BuiltinData, Synthetic
+    from ablation.registry.datasets import Digits, Synthetic
 
-    data = BuiltinData(name="digits") if name == "digits" else Synthetic(name="synthetic", shape=(1, 8, 8), samples=100)
+    data = Digits(name="digits") if name == "digits" else Synthetic(name="synthetic", shape=(1, 8, 8), samples=100)
     train, test = (
-        sources.load(sources.prepare(data, fingerprint(data, part), tmp_path, lambda *_: None, part))
+        sources.load(sources.prepare(data, data.fingerprint(part), tmp_path, lambda *_: None, part))
         for part in ("train", "test")
     )
-    assert fingerprint(data) != fingerprint(data, "test")
+    assert data.fingerprint() != data.fingerprint("test")
     assert len(test.labels) == {"digits": 360, "synthetic": 20}[name]
     assert test.classes == train.classes
     seen = {image.numpy().tobytes() for image in train.images}
@@ -313,7 +312,7 @@ def test_torchvision_is_asked_for_its_own_test_part(monkeypatch: pytest.MonkeyPa
     from torchvision import datasets
 
     from ablation.data import sources
-    from ablation.study.schema import BuiltinData
+    from ablation.registry.datasets import Cifar10
 
     class Fake:
         filename, tgz_md5 = "no-such-file", ""
@@ -324,7 +323,7 @@ def test_torchvision_is_asked_for_its_own_test_part(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(datasets, "CIFAR10", Fake)
     for part, value in (("train", 1), ("test", 2)):
-        folder = sources.prepare(BuiltinData(name="cifar10"), f"fake-{part}", tmp_path, lambda *_: None, part)  # type: ignore[arg-type]
+        folder = sources.prepare(Cifar10(name="cifar10"), f"fake-{part}", tmp_path, lambda *_: None, part)  # type: ignore[arg-type]
         assert (sources.load(folder).images == value).all()
 
 

@@ -16,9 +16,8 @@ import pytest
 from PIL import Image
 
 from ablation.data import pixels, sources
-from ablation.data.fingerprint import fingerprint
 from ablation.errors import UserError
-from ablation.study.schema import ImageFolder
+from ablation.registry.datasets import ImageFolder
 from tests.conftest import Ablate
 
 SIDE = 8
@@ -240,12 +239,12 @@ def write_folder(root: Path, files: dict[str, bytes]) -> ImageFolder:
 
 
 def prepare(data: ImageFolder, root: Path) -> sources.ImageSet:
-    return sources.load(sources.prepare(data, fingerprint(data), root / "cache", lambda *_: None))
+    return sources.load(sources.prepare(data, data.fingerprint(), root / "cache", lambda *_: None))
 
 
 def test_the_fingerprint_says_that_images_are_decoded_by_their_meaning(tmp_path: Path) -> None:
-    plain = fingerprint(write_folder(tmp_path / "a", {"cat/x.png": encoded(colours())}))
-    deep = fingerprint(write_folder(tmp_path / "b", {"cat/x.png": encoded(ramp(65_535, np.uint16))}))
+    plain = write_folder(tmp_path / "a", {"cat/x.png": encoded(colours())}).fingerprint()
+    deep = write_folder(tmp_path / "b", {"cat/x.png": encoded(ramp(65_535, np.uint16))}).fingerprint()
     assert plain.endswith("-8px")
     assert deep.endswith("-8px-d2")
 

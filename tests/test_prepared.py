@@ -13,18 +13,17 @@ import pytest
 import torch
 
 from ablation.data import arrays, sources
-from ablation.data.fingerprint import fingerprint
 from ablation.errors import StorageError
-from ablation.study.schema import BuiltinData
+from ablation.registry.datasets import Digits
 from tests.conftest import TINY, Ablate
 
-DIGITS = BuiltinData(name="digits")
+DIGITS = Digits(name="digits")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.mktemp("cache")
-    return sources.prepare(DIGITS, fingerprint(DIGITS), cache, lambda *_: None)
+    return sources.prepare(DIGITS, DIGITS.fingerprint(), cache, lambda *_: None)
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 def prepare_again(folder: Path) -> tuple[sources.ImageSet, list[str]]:
     lines: list[str] = []
-    found = sources.prepare(DIGITS, fingerprint(DIGITS), folder.parent, lambda *_: None, notice=lines.append)
+    found = sources.prepare(DIGITS, DIGITS.fingerprint(), folder.parent, lambda *_: None, notice=lines.append)
     assert found == folder
     return sources.load(found), lines
 
@@ -148,7 +147,7 @@ def test_a_folder_of_an_earlier_version_is_compared_with_its_source(changed: boo
 def test_a_full_disk_is_an_error_about_storage(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file in the place of the folder")
     with pytest.raises(StorageError, match="cache cannot be written"):
-        sources.prepare(DIGITS, fingerprint(DIGITS), tmp_path / "cache", lambda *_: None)
+        sources.prepare(DIGITS, DIGITS.fingerprint(), tmp_path / "cache", lambda *_: None)
 
 
 @pytest.mark.slow

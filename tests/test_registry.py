@@ -54,13 +54,13 @@ LISTS = {"data": "data", "optimizer": "optimizers", "schedule": "schedules", "au
 
 @pytest.mark.parametrize("section", LISTS)
 def test_every_choice_is_listed_and_can_be_made(section: str) -> None:
-    assert set(catalog.CHOICES[LISTS[section]]) == set(validation_errors._KINDS[section])
-    for name in catalog.CHOICES[LISTS[section]]:
+    assert set(catalog.choices()[LISTS[section]]) == set(validation_errors._KINDS[section])
+    for name in catalog.choices()[LISTS[section]]:
         assert "name" in option_names(section, name)
 
 
 def test_every_initialisation_is_listed() -> None:
-    assert tuple(catalog.CHOICES["init"]) == get_args(Scheme)
+    assert tuple(catalog.choices()["init"]) == get_args(Scheme)
 
 
 @pytest.mark.parametrize(

@@ -406,11 +406,12 @@ def find_study(store: Store, wanted: str | None) -> Manifest:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from ablation.registry.catalog import CHOICES, suggestion
+    from ablation.registry.catalog import choices, suggestion
 
-    if options.what is not None and options.what not in CHOICES:
-        raise UserError(f"nothing is listed under {options.what!r}", suggestion(options.what, CHOICES))
-    for heading, names in CHOICES.items():
+    known = choices()
+    if options.what is not None and options.what not in known:
+        raise UserError(f"nothing is listed under {options.what!r}", suggestion(options.what, known))
+    for heading, names in known.items():
         if options.what in (None, heading):
             print(heading)
             width = max(14, *map(len, names))

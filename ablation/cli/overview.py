@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,15 +14,14 @@ if TYPE_CHECKING:
 from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import SMOKE, duration, make_console, percent, study_size
 from ablation.data.disk import Room
-from ablation.data.fingerprint import cache_folder, class_count
-from ablation.data.image_folder import list_images
+from ablation.data.fingerprint import cache_folder
 from ablation.planning.plan import Plan, Run, data_sources, source_key
 from ablation.storage.manifest import Manifest, make_manifest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import StoredRun, finished_runs, read_run
 from ablation.study.networks import Init
-from ablation.study.schema import ImageFolder, Recipe, Study, Variant
-from ablation.study.variants import image_shape, show
+from ablation.study.schema import Recipe, Study, Variant
+from ablation.study.variants import show
 
 
 def _table(*columns: tuple[str, str]) -> Table:
@@ -90,9 +88,9 @@ def print_preparation(plan: Plan, store: Store) -> None:
     console = make_console()
     prints = {source_key(run.recipe.data): run.data_fingerprint for run in plan.runs}
     for key, data in data_sources(plan.study).items():
-        if isinstance(data, ImageFolder) and not (store.data / cache_folder(data.name, prints[key], "train")).exists():
-            count = len(list_images(Path(data.path), "train").images)
-            room = Room((count, data.size, data.size, 3), store.data)
+        prepared = store.data / cache_folder(data.name, prints[key], "train")
+        if not prepared.exists() and (shape := data.shape_on_disk()):
+            room = Room(shape, store.data)
             console.print(Text(str(room)), soft_wrap=True)
             room.check()
 
@@ -127,19 +125,18 @@ class _Sizes:
 
     def of(self, recipe: Recipe) -> tuple[int, int] | None:
         """None for a custom model, whose code would have to run, and where the classes are not known."""
-        data = recipe.data
-        if recipe.model.is_own or (isinstance(data, ImageFolder) and not Path(data.path).exists()):
+        if recipe.model.is_own or recipe.data.missing():
             return None
         from ablation.training.sizes import model_size
 
-        key = (recipe.model.model_copy(update=_NO_SIZE), image_shape(recipe.data), self.classes(recipe))
+        key = (recipe.model.model_copy(update=_NO_SIZE), recipe.data.image_shape(), self.classes(recipe))
         if key not in self._known:
             self._known[key] = model_size(recipe, key[1], key[2])
         return self._known[key]
 
     def classes(self, recipe: Recipe) -> int:
         if recipe.data not in self._classes:
-            self._classes[recipe.data] = class_count(recipe.data)
+            self._classes[recipe.data] = recipe.data.class_count()
         return self._classes[recipe.data]
 
 

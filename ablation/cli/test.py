@@ -19,7 +19,7 @@ from ablation._util.hashing import canonical_json
 from ablation.cli.console import Preparer, make_console, percent, print_notice
 from ablation.data.arrays import DamagedError, read_names
 from ablation.data.duplicates import compare_folders, in_words
-from ablation.data.fingerprint import DECODED, cache_folder, fingerprint
+from ablation.data.fingerprint import DECODED, cache_folder
 from ablation.errors import UserError
 from ablation.execution.local import LocalPool
 from ablation.execution.study import MOST_ATTEMPTS, check_devices
@@ -40,7 +40,7 @@ from ablation.storage.test_set_log import (
 )
 from ablation.study.custom_models import find
 from ablation.study.load import study_of
-from ablation.study.schema import ImageFolder, Variant
+from ablation.study.schema import Variant
 from ablation.worker.protocol import Evaluate, Evaluated, Failed, Prepare
 
 LOCK_PATIENCE = 2.0
@@ -179,7 +179,7 @@ def _refuse_changed_images(manifest: Manifest, log: TestSetLog, candidates: dict
     for name, candidate in candidates.items():
         data = candidate.run.recipe.data
         if name in log.fingerprints:
-            now = known.setdefault(source_key(data), fingerprint(data, "test"))
+            now = known.setdefault(source_key(data), data.fingerprint("test"))
             if now not in log.fingerprints[name]:
                 raise UserError(
                     f"the test images of {manifest.name!r} have changed since it was evaluated on them on "
@@ -193,8 +193,8 @@ def _refuse_other_decoding(manifest: Manifest, candidates: dict[str, Candidate])
     known: dict[str, str] = {}
     for candidate in candidates.values():
         data = candidate.run.recipe.data
-        if isinstance(data, ImageFolder) and not candidate.record.data_fingerprint.endswith(DECODED):
-            now = known.setdefault(source_key(data), fingerprint(data))
+        if data.compared and not candidate.record.data_fingerprint.endswith(DECODED):
+            now = known.setdefault(source_key(data), data.fingerprint())
             if now == candidate.record.data_fingerprint + DECODED:
                 raise UserError(
                     f"{manifest.name!r} was trained by a version that decoded some of its images differently",
@@ -225,10 +225,10 @@ def _prepare(candidates: dict[str, Candidate], store: Store, pool: LocalPool, co
         data, classes = candidate.run.recipe.data, candidate.record.classes
         key = source_key(data)
         if key not in parts:
-            own = fingerprint(data, "test")
+            own = data.fingerprint("test")
             folder = pool.prepare(Prepare(data, own, store.data.resolve(), "test", classes), Preparer(console))
             images = len(np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False))
-            overlap = _compared(store, candidate.run, folder, console) if isinstance(data, ImageFolder) else None
+            overlap = _compared(store, candidate.run, folder, console) if data.compared else None
             parts[key] = TestPart(own, folder, images, overlap)
     return parts
 

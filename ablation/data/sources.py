@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -30,17 +30,14 @@ from ablation.data.arrays import (
     unfinished_bytes,
     verify,
 )
-from ablation.data.decoding import Block, Progress, Source, first_of, image_folder
+from ablation.data.decoding import Block, Progress, Source, first_of
 from ablation.data.disk import Room
-from ablation.data.downloads import raw_folder, torchvision_arrays
 from ablation.data.fingerprint import cache_folder
 from ablation.data.image_folder import LEAST_TO_TRAIN, Part
 from ablation.data.summary import DataSummary, lines
 from ablation.errors import UserError
 from ablation.rng import generator
-from ablation.study.schema import BuiltinData, Data, ImageFolder, Synthetic
 
-DEFAULT_FOLDER = "data"
 DIGITS = Path(__file__).with_name("digits.npz")
 DIGITS_TRAIN = 1437
 """Of the 1797 digits the first 1437 are for training; the rest is the test part."""
@@ -51,6 +48,14 @@ WAIT_SECONDS = 0.5
 
 Notice = Callable[[str], None]
 """Called with a line that the user should see."""
+
+
+class Readable(Protocol):
+    """A data set by its name, and as a source of the images of each part."""
+
+    @property
+    def name(self) -> str: ...
+    def open(self, part: Part, progress: Progress) -> Source: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,12 @@ class ImageSet:
 
 
 def prepare(
-    data: Data, fingerprint: str, cache: Path, progress: Progress, part: Part = "train", notice: Notice = lambda _: None
+    data: Readable,
+    fingerprint: str,
+    cache: Path,
+    progress: Progress,
+    part: Part = "train",
+    notice: Notice = lambda _: None,
 ) -> Path:
     """The folder with the arrays of one part of a data set, decoded now unless they are there as they were written.
 
@@ -86,7 +96,7 @@ def prepare(
     folder = cache / cache_folder(data.name, fingerprint, part)
     if folder.exists() and not _damage(folder):
         return folder
-    source = _open(data, part, progress)
+    source = data.open(part, progress)
     if part == "train":
         _refuse_lonely(source)
     with writing(cache):
@@ -155,16 +165,9 @@ def _measured(blocks: Iterable[NDArray[np.uint8] | Block]) -> Iterator[Block]:
     return (block if isinstance(block, Block) else Block.of(block) for block in blocks)
 
 
-def download_folder(data: Data) -> Path | None:
-    """The folder into which a data set is downloaded where it is not there; None for one that never is."""
-    if not isinstance(data, BuiltinData) or data.name == "digits":
-        return None
-    return raw_folder(data.name, Path(data.path or DEFAULT_FOLDER))
-
-
-def arrays_of(data: Data, part: Part = "train") -> Arrays:
+def arrays_of(data: Readable, part: Part = "train") -> Arrays:
     """The arrays of one part of a data set, in memory only. Raises UserError as `prepare` does."""
-    source = _open(data, part, lambda *_: None)
+    source = data.open(part, lambda *_: None)
     blocks = list(_measured(source.blocks))
     images, measured = (np.concatenate(parts) for parts in zip(*((b.images, b.sums) for b in blocks), strict=True))
     twin = first_of([digest for block in blocks for digest in block.digests])
@@ -235,32 +238,19 @@ def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
         raise UserError(message, "give test/ one folder for each class of train/, under the same name")
 
 
-def _open(data: Data, part: Part, progress: Progress) -> Source:
-    match data:
-        case ImageFolder():
-            return image_folder(Path(data.path), data.size, part, progress)
-        case Synthetic():
-            return _synthetic(data, part)
-        case BuiltinData(name="digits"):
-            return _from_memory(*_digits(part))
-        case BuiltinData():
-            return _from_memory(*torchvision_arrays(data.name, Path(data.path or DEFAULT_FOLDER), part))
-        case _:
-            raise AssertionError(data)
-
-
 def _block(shape: Sequence[int]) -> int:
     """How many images of a shape make a block."""
     return max(1, BLOCK // math.prod(shape))
 
 
-def _from_memory(images: NDArray[np.uint8], labels: NDArray[Any], classes: Sequence[str]) -> Source:
+def from_memory(images: NDArray[np.uint8], labels: NDArray[Any], classes: Sequence[str]) -> Source:
+    """Images (n, height, width, channels) and labels (n,) that are in memory."""
     count = _block(images.shape[1:])
     blocks = (np.ascontiguousarray(images[start : start + count]) for start in range(0, len(images), count))
     return Source(images.shape, labels.astype(np.int64), tuple(classes), blocks)
 
 
-def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
+def digits(part: Part) -> Source:
     """The test set of Alpaydin and Kaynak's "Optical Recognition of Handwritten Digits" (1998), 17 levels of grey.
 
     From the UCI Machine Learning Repository, doi.org/10.24432/C50P49, under CC BY 4.0.
@@ -268,29 +258,30 @@ def _digits(part: Part) -> tuple[NDArray[np.uint8], NDArray[Any], list[str]]:
     own = slice(DIGITS_TRAIN) if part == "train" else slice(DIGITS_TRAIN, None)
     with np.load(DIGITS, allow_pickle=False) as arrays:
         images, labels = arrays["images"][own], arrays["labels"][own]
-    return np.round(images[..., None] * (255 / 16)).astype(np.uint8), labels, [str(digit) for digit in range(10)]
+    pixels = np.round(images[..., None] * (255 / 16)).astype(np.uint8)
+    return from_memory(pixels, labels, [str(digit) for digit in range(10)])
 
 
-def _synthetic(data: Synthetic, part: Part) -> Source:
+def synthetic(shape: tuple[int, int, int], classes: int, samples: int, part: Part) -> Source:
     """Each class is a coarse random pattern; an image is its pattern under strong noise.
 
     The test part is a fifth as many images of the same patterns, under noise of another stream.
     """
-    stream = generator(0, "synthetic", *data.shape, data.classes, data.samples)
-    channels, height, width = data.shape
-    coarse = torch.rand((data.classes, channels, 4, 4), generator=stream)
+    stream = generator(0, "synthetic", *shape, classes, samples)
+    channels, height, width = shape
+    coarse = torch.rand((classes, channels, 4, 4), generator=stream)
     patterns = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear")
-    count = data.samples
+    count = samples
     if part == "test":
-        count = max(data.classes, data.samples // 5)
-        stream = generator(0, "synthetic test", *data.shape, data.classes, data.samples)
-    labels = torch.arange(count) % data.classes
+        count = max(classes, samples // 5)
+        stream = generator(0, "synthetic test", *shape, classes, samples)
+    labels = torch.arange(count) % classes
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
-        for some in torch.split(labels, _block(data.shape)):
-            noise = torch.rand((len(some), *data.shape), generator=stream)
+        for some in torch.split(labels, _block(shape)):
+            noise = torch.rand((len(some), *shape), generator=stream)
             images = ((0.5 * patterns[some] + 0.5 * noise) * 255).to(torch.uint8)
             yield np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
 
-    classes = tuple(f"class {index}" for index in range(data.classes))
-    return Source((count, height, width, channels), labels.numpy(), classes, blocks())
+    names = tuple(f"class {index}" for index in range(classes))
+    return Source((count, height, width, channels), labels.numpy(), names, blocks())

@@ -19,12 +19,12 @@ from filelock import FileLock, Timeout
 from ablation._util.files import writing
 from ablation._util.formatting import duration
 from ablation.data.arrays import read_arrays
-from ablation.data.fingerprint import weights_file
 from ablation.errors import UserError
 from ablation.execution.devices import available_cores, check_threads
 from ablation.execution.local import LocalPool
 from ablation.execution.ray_cluster import connect, count_slots, start_actor
 from ablation.planning.plan import Run
+from ablation.planning.weights import weights_file
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, read_run, set_damage_aside
 from ablation.storage.sync import contents, write

@@ -11,10 +11,10 @@ from types import FrameType
 from typing import Protocol
 
 from ablation._util.sanitize import one_line
-from ablation.data.fingerprint import fingerprint, weights_digest
 from ablation.errors import UserError
 from ablation.execution.scheduling import order_runs
 from ablation.planning.plan import Plan, Run, code_sources, data_sources, make_plan, source_key, weights_sources
+from ablation.planning.weights import weights_digest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs
 from ablation.study.custom_models import find
@@ -62,7 +62,7 @@ class Outcome:
 
 def plan_study(study: Study) -> Plan:
     """The plan of a study, with its data sets and weights looked at for their fingerprints."""
-    fingerprints = {key: fingerprint(data) for key, data in data_sources(study).items()}
+    fingerprints = {key: data.fingerprint() for key, data in data_sources(study).items()}
     weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
     code = {name: find(name, Path(study.file).parent) for name in code_sources(study)}
     return make_plan(study, fingerprints, weights, code)

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from ablation._util.hashing import canonical_json, slug
 from ablation._util.sanitize import one_line
 from ablation.planning.fixes import fixes_of
+from ablation.registry.datasets import Data
 from ablation.study.custom_models import Code
 from ablation.study.networks import Model
-from ablation.study.schema import Data, Recipe, Study, Variant
+from ablation.study.schema import Recipe, Study, Variant
 from ablation.versions import TRAINING_VERSION
 
 

@@ -29,16 +29,6 @@ class ModelSpec:
     """(options, side): where the options have these values, a larger side is needed."""
 
 
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set of fixed size: image shape (channels, height, width), classes, images for training."""
-
-    summary: str
-    shape: tuple[int, int, int]
-    classes: int
-    images: int
-
-
 _VGG = {"kernel_size": 3, "channels": [64, 128, 256, 512, 512], "norm": "batch", "hidden": [512, 512], "stem": None}
 _RESNET = {"kernel_size": 3, "channels": [64, 128, 256, 512], "norm": "batch", "hidden": [], "stem": "small"}
 _RESNET_LARGER = (({"norm": "instance"}, 9), ({"norm": "instance", "stem": "large"}, 33))
@@ -74,23 +64,6 @@ TORCHVISION: Mapping[str, torchvision_names.TorchvisionSpec] = MappingProxyType(
 
 TORCHVISION_OPTIONS = ("name", "weights", "freeze", "input_size", "init")
 """The options of a model that such a network has."""
-
-DATA: Mapping[str, DataSpec] = MappingProxyType(
-    {
-        "digits": DataSpec("8x8 handwritten digits, embedded; no download", (1, 8, 8), 10, 1437),
-        "mnist": DataSpec("MNIST handwritten digits (12 MB download)", (1, 28, 28), 10, 60_000),
-        "fashion_mnist": DataSpec("Fashion-MNIST clothing (31 MB download)", (1, 28, 28), 10, 60_000),
-        "cifar10": DataSpec("CIFAR-10 photographs (170 MB download)", (3, 32, 32), 10, 50_000),
-        "cifar100": DataSpec("CIFAR-100 photographs (169 MB download)", (3, 32, 32), 100, 50_000),
-    }
-)
-
-OTHER_DATA: Mapping[str, str] = MappingProxyType(
-    {
-        "image_folder": "your own images: train/<class>/*.jpg and test/<class>/*.jpg in a folder or a zip file",
-        "synthetic": "learnable random patterns of any shape, for tests",
-    }
-)
 
 OPTIMIZERS: Mapping[str, str] = MappingProxyType(
     {
@@ -133,20 +106,22 @@ AUGMENTATIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-CHOICES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "models": MappingProxyType({name: spec.summary for name, spec in MODELS.items()}),
-        "torchvision": MappingProxyType(
-            {name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()}
-        ),
-        "data": MappingProxyType({name: spec.summary for name, spec in DATA.items()} | dict(OTHER_DATA)),
+
+def choices() -> Mapping[str, Mapping[str, str]]:
+    """What `ablate list` prints: name -> summary, by kind of component."""
+    from ablation.registry import datasets  # and with it pydantic, which `ablate --help` does without
+
+    return {
+        "models": {name: spec.summary for name, spec in MODELS.items()},
+        "torchvision": {
+            name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()
+        },
+        "data": {name: kind.summary for name, kind in datasets.KINDS.items()},
         "init": INITIALISATIONS,
         "optimizers": OPTIMIZERS,
         "schedules": SCHEDULES,
         "augmentations": AUGMENTATIONS,
     }
-)
-"""What `ablate list` prints."""
 
 
 def smallest_side(model: str, options: Mapping[str, object]) -> int:

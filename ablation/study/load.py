@@ -14,7 +14,7 @@ from ablation.errors import FileError, Problem, UserError
 from ablation.registry import catalog
 from ablation.study import custom_models, strict_yaml, validation_errors, variants
 from ablation.study.expand import DesignArms, GridArms
-from ablation.study.schema import ImageFolder, Recipe, Study, StudyFile, Train, Variant
+from ablation.study.schema import Recipe, Study, StudyFile, Train, Variant
 from ablation.study.strict_yaml import Document, Loc
 from ablation.study.variants import Arms
 
@@ -198,15 +198,11 @@ class _Loader:
             place = (*loc, "model", "weights") if loc == ("baseline",) else loc
             hint = "name a best.pt or last.pt; a path is relative to where you start `ablate`"
             self.absent(place, f"no checkpoint at {weights!r}", hint)
-        data = recipe.data
-        if isinstance(data, ImageFolder):
-            folder = Path(data.path)
-            place = (*loc, "data", "path") if loc == ("baseline",) else loc
-            if not folder.exists():
-                hint = "a path is relative to where you start `ablate`"
-                self.absent(place, f"no folder or zip file at {data.path!r}", hint)
-            elif folder.is_dir() and not (folder / "train").is_dir():
-                self.problem(place, f"{data.path} has no folder train/", _image_root_hint(folder))
+        place = (*loc, "data", "path") if loc == ("baseline",) else loc
+        if missing := recipe.data.missing():
+            self.absent(place, *missing)
+        elif invalid := recipe.data.invalid():
+            self.problem(place, *invalid)
 
     def arms(self, file: StudyFile) -> list[Variant]:
         """The baseline and every declared variant. Raises FileError with the errors of all of them."""
@@ -303,15 +299,6 @@ class _Loader:
                 self.problem(loc, f"this changes {len(extra)} variables: {', '.join(extra)}", hint)
                 return False
         return True
-
-
-def _image_root_hint(folder: Path) -> str:
-    """Where the folder with train/ is, if it is one level below or if a folder inside it was named."""
-    above = next((path for path in folder.parents if path / "train" in (folder, *folder.parents)), None)
-    below = sorted(path for path in folder.iterdir() if (path / "train").is_dir())
-    if above or below:
-        return f"write path: {above or below[0]}, the folder that contains train/"
-    return "put the images into train/<class>/"
 
 
 def _declared_variables(raw: Mapping[str, Any]) -> Iterator[Loc]:

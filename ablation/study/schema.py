@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_valid
 from pydantic_core import PydanticCustomError
 
 from ablation.registry import metric_names
+from ablation.registry.datasets import Data
 from ablation.registry.options import (
-    Augmentation,
     Constant,
     Count,
     NotNegative,
@@ -25,7 +25,6 @@ from ablation.registry.options import (
     Probability,
     Schedule,
     Section,
-    Share,
     named,
 )
 from ablation.study.designs import Component, Components, Designs, Grids
@@ -52,46 +51,6 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Metric = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss", "test_accuracy", "test_loss"]
-Side = Annotated[int, Field(ge=8, le=224)]
-
-
-class _Data(Section):
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    augment: Annotated[tuple[Augmentation, ...], Strict(False)] = ()
-    fraction: Share = 1.0
-    limit: Annotated[int | None, Field(ge=20)] = None
-
-
-class BuiltinData(_Data):
-    """A data set known by name; `path` is the folder that holds it, or to which it is downloaded (default: data)."""
-
-    name: Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100"]
-    path: str | None = None
-
-
-class ImageFolder(_Data):
-    """Own images, `<path>/train/<class>/...`, in a folder or a zip file, scaled and cut to `size` pixels square."""
-
-    name: Literal["image_folder"]
-    path: str
-    size: Side = 32
-
-
-class Synthetic(_Data):
-    """Noisy patterns of `shape` (channels, height, width), one for each class."""
-
-    name: Literal["synthetic"]
-    shape: Annotated[tuple[Literal[1, 3], Side, Side], Strict(False)] = (3, 32, 32)
-    classes: Annotated[int, Field(ge=2, le=1000)] = 10
-    samples: Annotated[int, Field(ge=20, le=1_000_000)] = 1000
-
-
-_AnyData = BuiltinData | ImageFolder | Synthetic
-_DataName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
-Data = Annotated[
-    Annotated[_AnyData, Field(discriminator="name")],
-    BeforeValidator(named, json_schema_input_type=_AnyData | _DataName),
-]
 
 
 class Train(Section):

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ablation.registry import catalog, options
+from ablation.registry import catalog, datasets, options
 from ablation.study import schema
 from ablation.study.designs import Component
 from ablation.study.networks import Init, Model, used_options
@@ -20,7 +20,7 @@ _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
         name: kind for kind in get_args(get_args(union)[0]) for name in get_args(kind.model_fields["name"].annotation)
     }
     for section, union in {
-        "data": schema.Data,
+        "data": datasets.Data,
         "optimizer": options.Optimizer,
         "schedule": options.Schedule,
         "augment": options.Augmentation,

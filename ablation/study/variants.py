@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ablation.registry import catalog
+from ablation.registry.datasets import Data
 from ablation.registry.options import Cutout, Noise, named
 from ablation.study.networks import Model, init_parts
-from ablation.study.schema import Data, ImageFolder, Recipe, Synthetic, Variant, changed
+from ablation.study.schema import Recipe, Variant, changed
 from ablation.study.validation_errors import option_names
 
 _OWN_PARAMETERS = ("optimizer", "schedule")
@@ -118,15 +119,6 @@ def show(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def image_shape(data: Data) -> tuple[int, int, int]:
-    """(channels, height, width) of the images of a data set."""
-    if isinstance(data, Synthetic):
-        return data.shape
-    if isinstance(data, ImageFolder):
-        return 3, data.size, data.size
-    return catalog.DATA[data.name].shape
-
-
 def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     """Options that the recipe sets although its network has no use for them, each as (path, message, hint)."""
     name, asked, used = recipe.model.name, recipe.model, recipe.canonical()["model"]
@@ -147,7 +139,7 @@ def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
 def input_side(recipe: Recipe) -> int:
     """The shorter side of what the network is given, in pixels: images are resized to `model.input_size`."""
     size = recipe.canonical()["model"]["input_size"]
-    return min(image_shape(recipe.data)[1:]) if size == "none" else int(size)
+    return min(recipe.data.image_shape()[1:]) if size == "none" else int(size)
 
 
 def _contradictions_of_size(recipe: Recipe, side: int) -> list[tuple[str, str, str]]:
@@ -166,7 +158,7 @@ def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
     smallest = catalog.smallest_side(recipe.model.name, canonical)
     if side < smallest:
         fitting = [name for name, spec in catalog.MODELS.items() if spec.smallest <= side]
-        size = "data.size" if isinstance(recipe.data, ImageFolder) else "data"
+        size = "data.size" if "size" in type(recipe.data).model_fields else "data"
         need = f"{recipe.model.name} needs images of at least {smallest}x{smallest} pixels"
         whose = "model.input_size" if canonical["input_size"] != "none" else recipe.data.name
         message = f"{need}; {whose} has {side}x{side}"
@@ -215,7 +207,7 @@ def _wrong_layers(model: Model) -> list[tuple[str, str, str]]:
 
 def _wrong_augmentation(data: Data) -> list[tuple[str, str, str]]:
     found = []
-    side = min(image_shape(data)[1:])
+    side = min(data.image_shape()[1:])
     for place, part in enumerate(data.augment):
         if isinstance(part, Cutout) and part.size >= side:
             hint = f"use a size below {side}"

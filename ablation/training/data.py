@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ablation.data.sources import ImageSet
+from ablation.registry.datasets import Data
 from ablation.registry.options import Noise
 from ablation.rng import generator
-from ablation.study.schema import Data, Train
+from ablation.study.schema import Train
 from ablation.training.augment import Augmenter
 from ablation.training.budget import Budget, batches
 from ablation.training.device import block_size

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ablation._util.hashing import file_sha256
-from ablation.data.fingerprint import hub_folder, weights_file
 from ablation.data.sources import ImageSet
 from ablation.errors import UserError
 from ablation.planning.plan import Run
+from ablation.planning.weights import hub_folder, weights_file
 from ablation.registry.catalog import TORCHVISION
 from ablation.registry.torchvision_names import PREFIX
 from ablation.rng import derive

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from ablation._util.machine import Accelerator
 from ablation.errors import UserError
 from ablation.planning.plan import Run
+from ablation.registry.datasets import Data
 from ablation.storage.record import EpochRow, RunRecord
-from ablation.study.schema import Data
 from ablation.training.task import Task
 
 # What a worker is asked.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ablation._util import files
 from ablation.data.arrays import Arrays
-from ablation.data.fingerprint import hub_folder
+from ablation.planning.weights import hub_folder
 from ablation.storage.store import RunFolder
 from ablation.storage.sync import Mirror, write
 from ablation.training import device

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 
 from ablation._util.files import writing
 from ablation.data import sources
-from ablation.data.fingerprint import hub_folder
 from ablation.errors import StorageError, UserError
 from ablation.planning.plan import Run
+from ablation.planning.weights import hub_folder
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside
@@ -162,7 +162,7 @@ def _prepare(request: Prepare, channel: Channel) -> Prepared:
         channel.send(Preparing("", 0, 0, line))
 
     try:
-        with _watching(sources.download_folder(request.data), channel):
+        with _watching(request.data.download_folder(), channel):
             folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part, notice)
         if request.classes:
             sources.check_classes(folder, request.classes)

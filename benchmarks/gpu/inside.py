@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from ablation.data import sources
 from ablation.planning.plan import Run
+from ablation.registry.datasets import Synthetic
 from ablation.registry.options import AdamW, Crop, Flip
 from ablation.study.networks import Model
-from ablation.study.schema import Recipe, Synthetic, Train
+from ablation.study.schema import Recipe, Train
 from ablation.training import device
 from ablation.training.loop import Training
 from ablation.training.precision import autocast, set_float32_arithmetic

@@ -12,22 +12,22 @@ import torch
 from PIL import Image
 
 from ablation.data import decoding, sources
-from ablation.data.fingerprint import fingerprint
 from ablation.data.sources import ImageSet
 from ablation.errors import UserError
 from ablation.registry import catalog
-from ablation.study.schema import BuiltinData, Data, ImageFolder, Synthetic, Train
+from ablation.registry.datasets import KINDS, Cifar10, Data, Digits, ImageFolder, Synthetic
+from ablation.study.schema import Train
 from ablation.training.budget import batches, make_budget
 from ablation.training.data import Loader, channel_statistics, split
 from ablation.training.device import BlockSize
 
 
-def digits(**options: object) -> BuiltinData:
-    return BuiltinData.model_validate({"name": "digits", **options})
+def digits(**options: object) -> Digits:
+    return Digits.model_validate({"name": "digits", **options})
 
 
 def prepare(data: Data, folder: Path) -> ImageSet:
-    return sources.load(sources.prepare(data, fingerprint(data), folder, lambda *_: None))
+    return sources.load(sources.prepare(data, data.fingerprint(), folder, lambda *_: None))
 
 
 def image_set(pixels: np.ndarray) -> ImageSet:  # type: ignore[type-arg]
@@ -220,13 +220,13 @@ def test_a_zip_file_is_as_good_as_a_folder(inside: str, folder: Path, tmp_path: 
         for path in sorted(folder.rglob("*.*")):
             file.write(path, f"{inside}{path.relative_to(folder)}")
     first, second = (ImageFolder(name="image_folder", path=str(path), size=16) for path in (folder, archive))
-    assert fingerprint(first) == fingerprint(second)
+    assert first.fingerprint() == second.fingerprint()
     assert torch.equal(prepare(first, tmp_path / "a").images, prepare(second, tmp_path / "b").images)
 
 
 def test_images_are_decoded_once(folder: Path, tmp_path: Path) -> None:
     data = ImageFolder(name="image_folder", path=str(folder), size=16)
-    mark = fingerprint(data)
+    mark = data.fingerprint()
     first = sources.prepare(data, mark, tmp_path, lambda *_: None)
     stamp = (first / "images.npy").stat().st_mtime_ns
     assert sources.prepare(data, mark, tmp_path, lambda *_: None) == first
@@ -247,7 +247,7 @@ def test_unreadable_images_are_named(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_of_one_class_is_refused(tmp_path: Path) -> None:
     picture(tmp_path / "train" / "only" / "1.png", (1, 2, 3))
     with pytest.raises(UserError, match="fewer than two classes"):
-        fingerprint(ImageFolder(name="image_folder", path=str(tmp_path)))
+        ImageFolder(name="image_folder", path=str(tmp_path)).fingerprint()
 
 
 def test_a_data_set_that_cannot_be_downloaded_names_the_file_and_its_place(
@@ -260,7 +260,7 @@ def test_a_data_set_that_cannot_be_downloaded_names_the_file_and_its_place(
 
     monkeypatch.setattr(urllib.request, "urlopen", offline)
     for name, file in {"cifar10": "cifar-10-python.tar.gz", "mnist": "train-images-idx3-ubyte.gz"}.items():
-        data = BuiltinData.model_validate({"name": name, "path": str(tmp_path / "place")})
+        data = KINDS[name].model_validate({"name": name, "path": str(tmp_path / "place")})
         with pytest.raises(UserError) as caught:
             prepare(data, tmp_path)
         assert file in str(caught.value)
@@ -275,7 +275,7 @@ def test_cifar10_is_read_from_the_file_that_the_user_puts_there(
 
     written = np.random.default_rng(0).integers(0, 256, (5, 20, 3072), dtype=np.uint8)
     write_cifar10(tmp_path / "data", written, monkeypatch)
-    images = prepare(BuiltinData.model_validate({"name": "cifar10", "path": str(tmp_path / "data")}), tmp_path)
+    images = prepare(Cifar10.model_validate({"name": "cifar10", "path": str(tmp_path / "data")}), tmp_path)
     assert images.classes[0] == "airplane"
     assert torch.equal(images.images.flatten(1), torch.from_numpy(written.reshape(100, 3072)))
     assert CIFAR10.base_folder == "cifar-10-batches-py"

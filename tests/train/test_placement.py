@@ -15,10 +15,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ablation.data import sources
-from ablation.data.fingerprint import fingerprint
 from ablation.data.sources import ImageSet
+from ablation.registry.datasets import Data, Digits, Synthetic
 from ablation.study.load import load_study
-from ablation.study.schema import BuiltinData, Data, Synthetic, Train
+from ablation.study.schema import Train
 from ablation.training import device, placement
 from ablation.training.budget import make_budget
 from ablation.training.data import Loader
@@ -48,7 +48,7 @@ def _nothing_kept() -> Iterator[None]:
 
 
 def prepare(data: Data, folder: Path) -> ImageSet:
-    return sources.load(sources.prepare(data, fingerprint(data), folder, lambda *_: None))
+    return sources.load(sources.prepare(data, data.fingerprint(), folder, lambda *_: None))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_images_are_streamed_where_they_need_more_than_a_share_of_the_free_memor
 
 
 def test_on_a_cpu_images_are_never_copied(tmp_path: Path) -> None:
-    images = prepare(BuiltinData(name="digits"), tmp_path)
+    images = prepare(Digits(name="digits"), tmp_path)
     placed = place(images, CPU)
     assert isinstance(placed, Resident)
     assert placed._images.data_ptr() == images.images.data_ptr()
@@ -100,8 +100,8 @@ def test_on_a_cpu_images_are_never_copied(tmp_path: Path) -> None:
 
 def test_images_stay_on_the_device_for_the_next_run_and_leave_it_with_the_data_set(tmp_path: Path) -> None:
     digits, others = (
-        sources.prepare(data, fingerprint(data), tmp_path, lambda *_: None)
-        for data in (BuiltinData(name="digits"), Synthetic(name="synthetic", shape=(1, 8, 8), samples=40, classes=2))
+        sources.prepare(data, data.fingerprint(), tmp_path, lambda *_: None)
+        for data in (Digits(name="digits"), Synthetic(name="synthetic", shape=(1, 8, 8), samples=40, classes=2))
     )
     first = place(sources.load(digits), CPU)
     assert place(sources.load(digits), CPU) is first
@@ -116,7 +116,7 @@ def test_images_stay_on_the_device_for_the_next_run_and_leave_it_with_the_data_s
 
 
 def test_images_that_no_folder_identifies_are_not_kept() -> None:
-    arrays = sources.arrays_of(BuiltinData(name="digits"))
+    arrays = sources.arrays_of(Digits(name="digits"))
     assert place(sources.load(arrays), CPU) is not place(sources.load(arrays), CPU)
 
 
@@ -172,9 +172,9 @@ def test_each_kind_of_device_has_blocks_of_its_own() -> None:
 
 def test_validation_moves_nothing_to_a_device_that_has_the_images(tmp_path: Path) -> None:
     """`meta` stands in for a device: operators run on it without values."""
-    images = prepare(BuiltinData(name="digits"), tmp_path)
+    images = prepare(Digits(name="digits"), tmp_path)
     meta = torch.device("meta")
-    loader = Loader(images, BuiltinData(name="digits"), Train(epochs=1), 0, meta)
+    loader = Loader(images, Digits(name="digits"), Train(epochs=1), 0, meta)
     with Operators() as counted:
         found = list(loader.val())
     assert {x.device for batch in found for x in batch} == {meta}

@@ -13,9 +13,9 @@ import torch
 import torchvision
 from torch import nn
 
-from ablation.data.fingerprint import hub_folder, weights_digest
 from ablation.errors import UserError
 from ablation.execution.study import plan_study
+from ablation.planning.weights import hub_folder, weights_digest
 from ablation.registry import catalog, torchvision_names
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder

@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torchvision.models import get_model, get_model_weights
 
-from ablation.data.fingerprint import hub_folder
 from ablation.errors import UserError
+from ablation.planning.weights import hub_folder
 from ablation.registry.torchvision_names import PREFIX, SPECS
 
 IMAGENET_CLASSES = 1000
