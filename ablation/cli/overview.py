@@ -128,7 +128,7 @@ class _Sizes:
     def of(self, recipe: Recipe) -> tuple[int, int] | None:
         """None for a custom model, whose code would have to run, and where the classes are not known."""
         data = recipe.data
-        if recipe.model.is_own or (isinstance(data, ImageFolder) and not Path(data.path).exists()):
+        if recipe.model.is_custom or (isinstance(data, ImageFolder) and not Path(data.path).exists()):
             return None
         from ablation.training.sizes import model_size
 
