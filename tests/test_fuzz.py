@@ -14,7 +14,7 @@ from ablation._util.sanitize import clean
 from ablation.errors import FileError, UserError
 from ablation.planning.plan import code_sources, data_sources, make_plan, weights_sources
 from ablation.storage.manifest import make_manifest
-from ablation.study.custom_models import find
+from ablation.study.custom_code import find
 from ablation.study.load import load_study
 from ablation.study.strict_yaml import MOST_PROBLEMS
 from tests.conftest import TINY

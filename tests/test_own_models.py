@@ -10,7 +10,7 @@ import pytest
 
 from ablation.errors import FileError, UserError
 from ablation.execution.study import plan_study
-from ablation.study.custom_models import find
+from ablation.study.custom_code import find
 from ablation.study.load import load_study
 from ablation.training.models.custom import own_network
 from tests.conftest import Ablate

@@ -125,7 +125,7 @@ class _Sizes:
 
     def of(self, recipe: Recipe) -> tuple[int, int] | None:
         """None for a custom model, whose code would have to run, and where the classes are not known."""
-        if recipe.model.is_own or recipe.data.missing():
+        if recipe.model.is_custom or recipe.data.missing():
             return None
         from ablation.training.sizes import model_size
 

@@ -38,7 +38,7 @@ from ablation.storage.test_set_log import (
     read_log,
     write_outcome,
 )
-from ablation.study.custom_models import find
+from ablation.study.custom_code import custom_names, find
 from ablation.study.load import study_of
 from ablation.study.schema import Variant
 from ablation.worker.protocol import Evaluate, Evaluated, Failed, Prepare
@@ -126,8 +126,8 @@ def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredR
             continue
         shared = candidates[name].variants if name in candidates else ()
         recipe = variants[arm.name].recipe
-        code = find(recipe.model.name, kept) if recipe.model.is_own else None
-        run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, code=code)
+        codes = {own: find(own, kept) for own in custom_names(recipe.canonical())}
+        run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, codes=codes)
         candidates[name] = Candidate(run, record, (*shared, arm.name))
     return candidates
 

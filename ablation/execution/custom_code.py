@@ -9,15 +9,15 @@ from rich.text import Text
 
 from ablation._util.files import replace
 from ablation.planning.plan import Plan
-from ablation.study.custom_models import Code
+from ablation.study.custom_code import Code
 
 
 def announce_code(plan: Plan, folder: Path, console: Console) -> None:
     """Say which code the study will run, unless the very same was told before; keep a copy of it in `folder`.
 
-    The copy is what `ablate test` builds the networks from, and what tells whether the code has changed.
+    The copy is what `ablate test` builds the models from, and what tells whether the code has changed.
     """
-    codes = {run.code.module: (run.code, run.recipe.model.name) for run in plan.runs if run.code}
+    codes = {code.module: (code, name) for run in plan.runs for name, code in run.codes.items()}
     for code, name in codes.values():
         note = folder / f"{code.module}.code"
         known = note.read_text(encoding="utf-8") if note.exists() else None

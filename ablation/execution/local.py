@@ -398,6 +398,6 @@ def _doing(request: Request | None) -> str:
 
 def _remedy(cause: str, request: Request | None) -> str:
     """What to do where workers died of `cause`."""
-    if isinstance(request, TryWeights) and request.run.code and cause.startswith("exit code"):
-        return f"does {request.run.code.file} end the process (os._exit)?"
+    if isinstance(request, TryWeights) and request.run.codes and cause.startswith("exit code"):
+        return f"does {' or '.join(code.file for code in request.run.codes.values())} end the process (os._exit)?"
     return memory_hint()

@@ -17,7 +17,7 @@ from ablation.planning.plan import Plan, Run, code_sources, data_sources, make_p
 from ablation.planning.weights import weights_digest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs
-from ablation.study.custom_models import find
+from ablation.study.custom_code import find
 from ablation.study.schema import Study
 from ablation.training.task import Task
 from ablation.worker.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, TryWeights, Weigh
@@ -112,8 +112,12 @@ def prepare_data(
         key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)
         for key, run in sources.items()
     }
-    starts = {(run.recipe.model, source_key(run.recipe.data)): run for run in reversed(runs) if run.weights or run.code}
-    for (_, source), run in starts.items():
+    starts = {
+        (run.recipe.model, frozenset(run.codes), source_key(run.recipe.data)): run
+        for run in reversed(runs)
+        if run.weights or run.codes
+    }
+    for (_, _, source), run in starts.items():
         executor.try_weights(TryWeights(run, folders[source]), progress)
     return folders
 

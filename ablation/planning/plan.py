@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ablation._util.hashing import canonical_json, slug
 from ablation._util.sanitize import one_line
 from ablation.planning.fixes import fixes_of
 from ablation.registry.datasets import Data
-from ablation.study.custom_models import Code
+from ablation.study.custom_code import Code, custom_names, custom_parts
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Study, Variant
 from ablation.versions import TRAINING_VERSION
@@ -32,10 +32,15 @@ class Run:
     folder: str
     weights: str = ""
     """What the weights that it starts from are (`fingerprint.weights_digest`); empty where it starts from none."""
-    code: Code | None = None
-    """The code of its network, where that is the user's own."""
+    codes: Mapping[str, Code] = field(default_factory=dict, hash=False)
+    """The code of its custom components (`module:attribute` -> code)."""
     earlier: tuple[str, ...] = ()
     """The folders that it had before corrections that change its weights (`fixes`), the oldest first."""
+
+    @property
+    def model_code(self) -> Code | None:
+        """The code of its model, where that is a custom one."""
+        return self.codes.get(self.recipe.model.name)
 
     @property
     def label(self) -> str:
@@ -73,9 +78,8 @@ def weights_sources(study: Study) -> dict[str, Model]:
 
 
 def code_sources(study: Study) -> list[str]:
-    """The names of the networks of the user's own, in the order of the study."""
-    names = (variant.recipe.model.name for variant in study.variants if variant.recipe.model.is_own)
-    return list(dict.fromkeys(names))
+    """The names of the custom components, in the order of the study."""
+    return list(dict.fromkeys(name for variant in study.variants for name in custom_names(variant.recipe.canonical())))
 
 
 def make_plan(
@@ -95,7 +99,7 @@ def make_plan(
             variant,
             fingerprints[source_key(variant.recipe.data)],
             known[weights_key(variant.recipe.model)],
-            code[variant.recipe.model.name] if variant.recipe.model.is_own else None,
+            code,
         )
         for variant in study.variants
     ]
@@ -104,23 +108,24 @@ def make_plan(
 
 
 def _prepare(
-    variant: Variant, fingerprint: str, weights: str, code: Code | None
-) -> tuple[Variant, str, str, Code | None, str, str]:
+    variant: Variant, fingerprint: str, weights: str, code: Mapping[str, Code]
+) -> tuple[Variant, str, str, dict[str, Code], str, str]:
     """The variant, its data, weights and code, the start of its folders' names, and what is trained.
 
-    Weights and code are part of that by their content, wherever they lie.
+    Weights and code are part of that by their content, wherever they are.
     """
     sections = variant.recipe.canonical()
     if weights:
         sections["model"]["weights"] = weights
-    if code:
-        sections["model"]["code"] = code.identity
+    codes = {name: code[name] for name in custom_names(sections)}
+    for _, part in list(custom_parts(sections)):
+        part["code"] = codes[part["name"]].identity
     name = f"{slug(variant.recipe.model.name)}-{slug(variant.recipe.data.name)}"
-    return variant, fingerprint, weights, code, name, canonical_json(sections)
+    return variant, fingerprint, weights, codes, name, canonical_json(sections)
 
 
 def _run(
-    variant: Variant, fingerprint: str, weights: str, code: Code | None, name: str, configuration: str, block: int
+    variant: Variant, fingerprint: str, weights: str, codes: dict[str, Code], name: str, configuration: str, block: int
 ) -> Run:
     seed = block + variant.seed_offset
     parts = (configuration, str(seed), fingerprint, str(TRAINING_VERSION))
@@ -128,7 +133,7 @@ def _run(
     keys = [_key(*parts, *markers[:count]) for count in range(len(markers) + 1)]
     *earlier, folder = (f"{name}-s{seed}-{key}" for key in keys)
     own = (variant.name, block, seed, variant.recipe, fingerprint)
-    return Run(*own, keys[-1], folder, weights, code, tuple(earlier))
+    return Run(*own, keys[-1], folder, weights, codes, tuple(earlier))
 
 
 def _key(*parts: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ablation._util.sanitize import clean, read_file
 from ablation.errors import FileError, Problem, UserError
 from ablation.registry import catalog
-from ablation.study import custom_models, strict_yaml, validation_errors, variants
+from ablation.study import custom_code, strict_yaml, validation_errors, variants
 from ablation.study.expand import DesignArms, GridArms
 from ablation.study.schema import Recipe, Study, StudyFile, Train, Variant
 from ablation.study.strict_yaml import Document, Loc
@@ -188,11 +188,11 @@ class _Loader:
         for path, message, hint in variants.contradictions(recipe):
             place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
             self.problem(place, message, hint)
-        if recipe.model.is_own:
+        for inside, part in custom_code.custom_parts(recipe.canonical()):
             try:
-                custom_models.find(recipe.model.name, Path(self.document.path).parent)
+                custom_code.find(part["name"], Path(self.document.path).parent)
             except UserError as error:
-                self.problem((*loc, "model", "name") if loc == ("baseline",) else loc, error.message, error.hint)
+                self.problem((*loc, *inside, "name") if loc == ("baseline",) else loc, error.message, error.hint)
         weights = recipe.model.checkpoint
         if weights and not Path(weights).is_file():
             place = (*loc, "model", "weights") if loc == ("baseline",) else loc

@@ -12,13 +12,13 @@ from pydantic_core import PydanticCustomError
 
 from ablation.registry import catalog
 from ablation.registry.options import Count, Kernels, Probability, Section
-from ablation.study import custom_models
+from ablation.study import custom_code
 from ablation.study.stages import Freeze
 
 
 def _known_model(name: str) -> str:
-    if custom_models.is_own(name):
-        if not custom_models.is_well_formed(name):
+    if custom_code.is_custom(name):
+        if not custom_code.is_well_formed(name):
             hint = "for example my_models:SmallNet, with my_models.py next to the study file"
             raise PydanticCustomError("own_name", "a custom model is named module:attribute", {"hint": hint})
     elif name not in catalog.MODELS and name not in catalog.TORCHVISION:
@@ -40,7 +40,7 @@ class Options(dict[str, Any]):
 
 
 def _plain(options: dict[str, Any]) -> Options:
-    fault = custom_models.fault_of_options(options)
+    fault = custom_code.fault_of_options(options)
     if fault:
         raise PydanticCustomError("options", "{fault}", {"fault": fault, "hint": "for example options: {width: 32}"})
     return Options(options)
@@ -116,9 +116,9 @@ class Model(Section):
         return None if self.weights in ("none", "DEFAULT") else self.weights
 
     @property
-    def is_own(self) -> bool:
+    def is_custom(self) -> bool:
         """Whether it is code that the study names."""
-        return custom_models.is_own(self.name)
+        return custom_code.is_custom(self.name)
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class Model(Section):
         for key, default in plain.items():
             if key not in self.used and getattr(self, key) != default:
                 hint = f"it has: {', '.join(self.used)}"
-                if self.is_own:
+                if self.is_custom:
                     hint += f"; pass keywords of your code as options: {{{key}: ...}}"
                 context = {"name": self.name, "key": key, "hint": hint}
                 raise PydanticCustomError("option", "{name} has no option '{key}'", context)
@@ -152,7 +152,7 @@ class Model(Section):
         """What is trained: its own defaults filled in, and options without effect on it unset."""
         options = self.model_dump(mode="json")
         own_options = options.pop("options")
-        if self.is_own:
+        if self.is_custom:
             unused = {key: value if key in self.used else None for key, value in options.items()}
             return unused | {"input_size": self.input_size or "none", "options": own_options}
         torchvision = catalog.TORCHVISION.get(self.name)
@@ -177,6 +177,6 @@ def used_options(name: object) -> tuple[str, ...]:
         return tuple(Model.model_fields)
     if name in catalog.TORCHVISION:
         return catalog.TORCHVISION_OPTIONS
-    if custom_models.is_own(name):
-        return custom_models.OPTIONS
+    if custom_code.is_custom(name):
+        return custom_code.OPTIONS
     return tuple(key for key in Model.model_fields if key != "options" or name not in catalog.MODELS)

@@ -29,7 +29,7 @@ _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
 _AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}
 SECTIONS = tuple(schema.Recipe.model_fields)
-OWN_KEYWORDS = "model.options."
+CUSTOM_KEYWORDS = "model.options."
 
 _BOUNDS = {
     "greater_than": "above",
@@ -107,7 +107,7 @@ def known_paths() -> list[str]:
 
 def is_known_path(path: str) -> bool:
     """Whether `vary` and `combine` may name it; a custom model has keywords of any name."""
-    return path in known_paths() or (path.startswith(OWN_KEYWORDS) and len(path) > len(OWN_KEYWORDS))
+    return path in known_paths() or (path.startswith(CUSTOM_KEYWORDS) and len(path) > len(CUSTOM_KEYWORDS))
 
 
 def meant_paths(word: object) -> list[str]:

@@ -174,7 +174,7 @@ def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
 
 def _unknown_head(recipe: Recipe) -> list[tuple[str, str, str]]:
     """What takes a network apart, asked of one of the user's own."""
-    if not recipe.model.is_own:
+    if not recipe.model.is_custom:
         return []
     found = []
     message = f"the last layer of {recipe.model.name}, which is custom code, is not known"

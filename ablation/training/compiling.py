@@ -27,12 +27,12 @@ def for_training(
 
     Without `train.compile` these are `classifier` and its network. Otherwise they are a network of the same
     architecture that an earlier run has left compiled, with the weights and buffers of `classifier`, if there is one.
-    The user's own networks may hold more than these, and are compiled for each run.
+    A custom model may hold more than these, and is compiled for each run.
     """
     kind = run.recipe.train.compile
     if kind == "none":
         return classifier, classifier.network
-    if run.code:
+    if run.model_code:
         return classifier, device.compiled(classifier.network, kind)
     place = str(next(classifier.network.parameters()).device)
     key = json.dumps(

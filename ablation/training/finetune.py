@@ -54,8 +54,8 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
     """
     weights = read_weights(run)
     torch.manual_seed(derive(run.seed, "init"))  # for layers that only torchvision or the user has a rule for
-    classifier = build_network(run.recipe, image, len(classes), run.code)
-    if not run.code:  # the user's own initialise themselves
+    classifier = build_network(run.recipe, image, len(classes), run.model_code)
+    if not run.model_code:  # custom models initialise themselves
         _initialise(classifier, run)
     if weights:
         fit(classifier, weights, classes, _source(run))

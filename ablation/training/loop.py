@@ -276,7 +276,7 @@ class Training:
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
         state |= self._start_of_next_stage()
-        if self.task.run.code:
+        if self.task.run.codes:
             state["generators"] = foreign_state()
         checkpoint.save(self.folder.last, state)
 

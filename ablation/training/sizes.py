@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ablation.registry.catalog import TORCHVISION
-from ablation.study.custom_models import Code
+from ablation.study.custom_code import Code
 from ablation.study.schema import Recipe
 from ablation.training.models import ModelOptions, build_model, count_macs, count_parameters
 

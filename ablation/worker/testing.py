@@ -12,7 +12,7 @@ from ablation.data.sources import ImageSet
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, check_weights, read_run
-from ablation.study.custom_models import Code
+from ablation.study.custom_code import Code
 from ablation.study.schema import Recipe
 from ablation.training import checkpoint, device, precision
 from ablation.training.data import Input, View
@@ -35,7 +35,7 @@ def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
     where = device.open_device(task.device)
     precision.check_training(task.run.recipe.train.precision, "none", where)
     precision.set_float32_arithmetic(task.run.recipe.train.precision)
-    result = evaluate_on(test, folder, stored.record, task.run.recipe, where, task.run.code, beat)
+    result = evaluate_on(test, folder, stored.record, task.run.recipe, where, task.run.model_code, beat)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
         "label": test.labels.numpy(),

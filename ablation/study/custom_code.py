@@ -1,4 +1,4 @@
-"""Networks of the user's own, `module:attribute`: where their code is and what it is, without importing any of it."""
+"""Custom components, `module:attribute`: where their code is and what it is, without importing any of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import importlib.util
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ablation.errors import UserError
 from ablation.registry.torchvision_names import PREFIX
@@ -43,14 +44,36 @@ class Code:
         return " ".join([self.sha256, *filter(None, [self.release]), *helpers])
 
 
-def is_own(name: str) -> bool:
-    """Whether a model of that name is code that the study names."""
-    return ":" in name and not name.startswith(PREFIX)
+def is_custom(name: object) -> bool:
+    """Whether a component of that name is code that the study names."""
+    return isinstance(name, str) and ":" in name and not name.startswith(PREFIX)
 
 
 def is_well_formed(name: str) -> bool:
     """Whether it reads as `module:attribute`."""
     return bool(_FORM.fullmatch(name)) and len(name) <= 200
+
+
+def custom_parts(
+    sections: Any, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
+    """Every custom component of the sections of a recipe as (where, its options), in their order.
+
+    These are the sections themselves, each augmentation, and the optimizers and schedules of stages.
+    """
+    if isinstance(sections, Mapping):
+        if path and is_custom(sections.get("name")):
+            yield path, sections  # type: ignore[misc]
+        items = [(key, value) for key, value in sections.items() if key != "options"]  # keywords of a custom model
+    else:
+        items = list(enumerate(sections)) if isinstance(sections, list | tuple) else []
+    for key, value in items:
+        yield from custom_parts(value, (*path, key))
+
+
+def custom_names(sections: Any) -> list[str]:
+    """The names of the custom components of the sections of a recipe, each once."""
+    return list(dict.fromkeys(part["name"] for _, part in custom_parts(sections)))
 
 
 def find(name: str, folder: Path) -> Code:
