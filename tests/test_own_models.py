@@ -10,7 +10,7 @@ import pytest
 
 from ablation.errors import FileError, UserError
 from ablation.execution.study import plan_study
-from ablation.study.custom_code import find
+from ablation.study.custom_code import custom_parts, find
 from ablation.study.load import load_study
 from ablation.training.models.custom import own_network
 from tests.conftest import Ablate
@@ -214,3 +214,19 @@ def test_the_key_of_a_run_follows_the_code_and_not_its_place(folder: Path) -> No
     assert [run.key for run in plan_study(load_study(other / "own.yaml")).runs] == keys
     (other / "my_models.py").write_text(CODE + "#", encoding="utf-8")
     assert not set(keys) & {run.key for run in plan_study(load_study(other / "own.yaml")).runs}
+
+
+def test_every_custom_component_of_a_recipe_is_found_but_no_option_of_a_custom_model() -> None:
+    sections = {
+        "data": {"name": "mine:Data", "augment": [{"name": "flip"}, {"name": "mine:Blur"}]},
+        "model": {"name": "mine:Net", "options": {"inner": {"name": "not:Code"}}},
+        "optimizer": {"name": "torchvision:resnet18"},
+        "train": {"stages": [{"optimizer": {"name": "mine:Lion"}}]},
+    }
+    places = {part["name"]: path for path, part in custom_parts(sections)}
+    assert places == {
+        "mine:Data": ("data",),
+        "mine:Blur": ("data", "augment", 1),
+        "mine:Net": ("model",),
+        "mine:Lion": ("train", "stages", 0, "optimizer"),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +37,9 @@ class Section(BaseModel):
     """A part of the study file: frozen, strict about types, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    version: ClassVar[int] = 1
+    """Raised where a component with the same options comes to train other weights; from 2 on part of run keys."""
 
 
 def _odd(value: int) -> int:

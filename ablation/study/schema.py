@@ -28,6 +28,7 @@ from ablation.registry.options import (
     named,
 )
 from ablation.study.designs import Component, Components, Designs, Grids
+from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
 from ablation.study.stages import ResolvedStage, Stage, check_stages, resolve_stages
 
@@ -135,15 +136,21 @@ class Recipe(Section):
     def canonical(self) -> dict[str, dict[str, Any]]:
         """What is trained: a model's own defaults filled in, options without effect on it unset, no place of the data.
 
+        Options that were added after the first release are left out at their default (`lasting_keys`).
+
         Two recipes are the same training exactly when these are equal.
         """
         sections = self.model_dump(mode="json")
         sections["data"].pop("path", None)
         if self.data.fraction == 1:
             sections["train"]["hold"] = "epochs"
-        if self.train.stages:
-            sections["train"]["stages"] = [stage.model_dump(mode="json") for stage in self.stages(0)]
-        return sections | {"model": self.model.canonical()}
+        stages = self.stages(0) if self.train.stages else ()
+        sections["train"]["stages"] = [stage.model_dump(mode="json") for stage in stages]
+        train = self.train.model_copy(update={"stages": stages})
+        sections["model"] = self.model.canonical()
+        return {
+            key: lasting(key, train if key == "train" else getattr(self, key), own) for key, own in sections.items()
+        }
 
 
 class AnalysisOptions(Section):
