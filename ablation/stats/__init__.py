@@ -13,7 +13,6 @@ from ablation.stats.contrasts import (
 )
 from ablation.stats.curves import Interval, PowerLaw, fit_power_law
 from ablation.stats.effects import Comparison, Effect, Group, Method, Reason
-from ablation.stats.noise import SeedVariance, binomial_sd, decompose_seed_variance
 from ablation.stats.paired import (
     McNemar,
     PairedT,
@@ -27,7 +26,6 @@ from ablation.stats.paired import (
 from ablation.stats.pooling import PooledError, pooled_error
 from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
-from ablation.stats.shapley import ShapleyShares, shapley_shares
 
 __all__ = [
     "Comparison",
@@ -43,18 +41,14 @@ __all__ = [
     "PooledError",
     "PowerLaw",
     "Reason",
-    "SeedVariance",
-    "ShapleyShares",
     "Trend",
     "benjamini_hochberg",
     "best_of",
     "best_of_epochs",
     "best_of_variants",
-    "binomial_sd",
     "claims",
     "compare",
     "contrast_family",
-    "decompose_seed_variance",
     "detection_power",
     "fit_power_law",
     "holm",
@@ -67,7 +61,6 @@ __all__ = [
     "pooled_error",
     "seeds_for",
     "seeds_to_halve",
-    "shapley_shares",
     "sign_flip_max_t",
     "smallest_detectable_effect",
     "trends",
