@@ -1,0 +1,32 @@
+"""`ablate list`: the components that a study file may name."""
+
+from __future__ import annotations
+
+import argparse
+
+from ablation.errors import UserError
+
+SUMMARY = "list models, data sets, optimizers, schedules and augmentations"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "what", nargs="?", help="models, torchvision, data, optimizers, schedules or augmentations (default: all)"
+    )
+
+
+def main(arguments: argparse.Namespace, _command: str) -> int:
+    """Print each name with its summary."""
+    from ablation.registry.catalog import CHOICES, suggestion
+
+    what = arguments.what
+    if what is not None and what not in CHOICES:
+        raise UserError(f"nothing is listed under {what!r}", suggestion(what, CHOICES))
+    for heading, names in CHOICES.items():
+        if what in (None, heading):
+            print(heading)
+            width = max(14, *map(len, names))
+            for name, summary in names.items():
+                print(f"  {name:<{width}} {summary}")
+    return 0
