@@ -33,10 +33,10 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Executor(Protocol):
-    """Where runs are trained: it prepares data, takes tasks, and tells what happens to them.
+    """Where runs are trained: it prepares data, takes tasks, and reports what happens to them.
 
-    `places` has an entry for each worker that it can have: the name of its device. `settle` may change how many there
-    are, once the longest run is known.
+    `places` has an entry for each worker that it can have: the name of its device. `autotune_workers` may change how
+    many there are, once the longest run is known.
     """
 
     @property
@@ -45,7 +45,7 @@ class Executor(Protocol):
     def try_devices(self, precision: str, compile: str) -> None: ...
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
     def weigh(self, request: Weigh) -> tuple[float, ...]: ...
-    def settle(self, longest: Task, runs: int) -> None: ...
+    def autotune_workers(self, longest: Task, runs: int) -> None: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
@@ -142,7 +142,7 @@ def train_runs(
     weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
     costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
     tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
-    executor.settle(tasks[max(costs, key=lambda key: costs[key])], len(runs))
+    executor.autotune_workers(tasks[max(costs, key=lambda key: costs[key])], len(runs))
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(tasks[run.key])
     with _stop_on_signal(executor, outcome, progress):
