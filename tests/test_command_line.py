@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablation._util.files import write_json
-from ablation.cli.console import PlainConsole, StudyProgress
+from ablation.cli.console import PlainConsole, TerminalProgress
 from ablation.cli.main import main
 from ablation.execution.study import plan_study
 from ablation.storage.store import read_json
@@ -217,8 +217,9 @@ def test_before_its_first_epoch_a_run_shows_how_many_it_will_have(tmp_path: Path
     for own, shown in ((run, "0/3"), (held, "–")):
         console = PlainConsole(stderr=False, width=150)
         console.file = io.StringIO()
-        progress = StudyProgress(console, "tiny", 6, 0, [own], 1)
-        progress(Started(own, "cpu"))
+        progress = TerminalProgress(console=console)
+        with progress.training("tiny", [own], 5, 1):
+            progress.event(Started(own, "cpu"))
         console.print(progress._render())
         assert shown in console.file.getvalue()
         assert "?" not in console.file.getvalue()

@@ -194,7 +194,7 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
         data = pool.prepare(Prepare(runs[0].recipe.data, runs[0].data_fingerprint, store.data.resolve()), print)
         tasks = [Task(run, store.run(run.folder).path.resolve(), data, "cpu", 1) for run in runs]
         assert pool.places == ["cuda:0", "cuda:2"]
-        pool.settle(tasks[0], len(tasks))
+        pool.autotune_workers(tasks[0], len(tasks))
         assert pool.places == ["cuda:0", "cuda:2"] * 2
         assert {place: worker.device for place, worker in pool._workers.items()}.items() <= dict(
             enumerate(pool.places)

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from ablation.analysis import Predicted, describe, to_json
-from ablation.cli.overview import print_status
+from ablation.cli.tables import print_status
 from ablation.errors import UserError
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results, load_results

@@ -208,8 +208,8 @@ def test_the_evaluation_is_that_of_the_training_loop(finished: Path) -> None:
     """On the validation images it comes to what the loop came to, to the bit."""
     import torch
 
-    from ablation.cli.test import find_candidates, stored_runs
     from ablation.data import sources
+    from ablation.execution.test_set import find_candidates, stored_runs
     from ablation.training.data import split
     from ablation.worker.testing import evaluate_on
 

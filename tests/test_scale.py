@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ablation.cli.main import main
-from ablation.cli.overview import print_plan, print_status
+from ablation.cli.tables import print_plan, print_status
 from ablation.execution.study import plan_study, still_to_do
 from ablation.report import write_report
 from ablation.storage import sealed

@@ -1,6 +1,6 @@
 """The command `ablate`: arguments in, terminal output and an exit code out.
 
-`main` parses and dispatches; `run` and `doctor` are commands with more to them; `console` shows live progress
-and errors, `overview` the tables of `plan` and `status`. The only package that knows argparse. Nothing
-imports it.
+One module a command: it declares its arguments and makes frozen options of them; `main` dispatches. `console` shows
+live progress and errors, `tables` what `plan` and `status` print. The only package that knows argparse and rich.
+Nothing imports it.
 """

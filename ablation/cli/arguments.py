@@ -1,12 +1,17 @@
-"""The parser of the command line, which raises an error with a hint, and the types of its options."""
+"""The parser of the command line, which raises an error with a hint, and the arguments that commands share."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from ablation.errors import UserError
+
+if TYPE_CHECKING:
+    from ablation.study.schema import Study
 
 MOST_SEEDS = 100_000
 
@@ -74,3 +79,73 @@ def seeds(text: str) -> list[int]:
     if sum(map(len, ranges)) > MOST_SEEDS:
         raise argparse.ArgumentTypeError(f"{text} are {sum(map(len, ranges)):,} seeds; the limit is {MOST_SEEDS:,}")
     return [seed for each in ranges for seed in each]
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """`--results`: where runs are stored."""
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are stored (default: results)"
+    )
+
+
+def add_stored_study(parser: argparse.ArgumentParser) -> None:
+    """The name of a study that was run, which may be left out."""
+    parser.add_argument("study", nargs="?", help="name or file of a study (default: the most recent one)")
+
+
+def add_study_file(parser: argparse.ArgumentParser) -> None:
+    """A study file, and what overrides it: see `StudyFileOptions`."""
+    parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file")
+    parser.add_argument(
+        "--smoke", action="store_true", help="try it on a tiny subset of the data, as a separate study NAME-smoke"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override the baseline: model.dropout=0.5"
+    )
+    parser.add_argument("--seeds", type=seeds, metavar="LIST", help="use these seeds: 0,1,2 or 0-4")
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Devices, and the workers on them: see `execution.options.WorkerOptions`."""
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
+    parser.add_argument(
+        "--per-device",
+        type=workers,
+        metavar="N",
+        help="workers per device, or auto (default): one per CPU core; per GPU as many as a short probe finds useful",
+    )
+    add_threads(parser)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """`--threads` and `--hang-after`."""
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads per worker (default: 1)")
+    parser.add_argument(
+        "--hang-after",
+        type=minutes,
+        default=30 * 60.0,
+        metavar="MINUTES",
+        help="end a worker that reports no progress for this long (default: 30), or never",
+    )
+
+
+@dataclass(frozen=True)
+class StudyFileOptions:
+    """A study file, and what overrides it."""
+
+    path: Path
+    smoke: bool
+    overrides: tuple[str, ...]
+    seeds: tuple[int, ...] | None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> StudyFileOptions:
+        """What `add_study_file` declares."""
+        chosen = None if arguments.seeds is None else tuple(arguments.seeds)
+        return cls(arguments.study, arguments.smoke, tuple(arguments.set), chosen)
+
+    def load(self, *, need_data: bool = True) -> Study:
+        """The study. Raises UserError with all that is wrong with the file."""
+        from ablation.study.load import load_study
+
+        return load_study(self.path, overrides=self.overrides, seeds=self.seeds, smoke=self.smoke, need_data=need_data)

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from ablation._util.formatting import ABSENT, plural
+from ablation._util.formatting import ABSENT
 from ablation._util.sanitize import clean
 from ablation.errors import UserError
+from ablation.execution.progress import LineProgress, Tone, duration, percent
 from ablation.planning.plan import Run
-from ablation.storage.record import EpochRow, RunRecord
-from ablation.worker.protocol import Busy, Done, EpochDone, Event, Failed, Noticed, Preparing, Started, Stepped, Stopped
+from ablation.storage.find import find_study
+from ablation.storage.manifest import Manifest
+from ablation.storage.store import Store
+from ablation.worker.protocol import Done, Ending, EpochDone, Evaluated, Event, Started, Stepped
 
-SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
-QUIET_SECONDS = 30.0
-"""Without a terminal, a run in progress prints a line at most this often."""
+_STYLES: dict[Tone, str] = {
+    "plain": "",
+    "title": "bold",
+    "good": "green",
+    "warning": "yellow",
+    "error": "red",
+    "dim": "dim",
+}
 
 
 class PlainConsole(Console):
@@ -55,11 +63,6 @@ def print_error(error: UserError) -> None:
         console.print(Text(error.hint, style="cyan"), soft_wrap=True)
 
 
-def study_size(variants: int, seeds: int) -> str:
-    """`3 variants x 1 seed`."""
-    return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
-
-
 def print_notice(message: str) -> None:
     """One line that is no error, on standard error: what is printed there is no part of the result."""
     console = make_console(stderr=True)
@@ -67,19 +70,13 @@ def print_notice(message: str) -> None:
     console.print(Text(message), soft_wrap=True)
 
 
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def percent(fraction: float) -> str:
-    """An accuracy as `91.2 %`; a dash where there is none."""
-    return f"{100 * fraction:.1f} %" if math.isfinite(fraction) else ABSENT
+def stored_study(store: Store, wanted: str | None) -> Manifest:
+    """The study that the command line names; where it names none, the most recent one, and stderr says which."""
+    manifest = find_study(store, wanted, print_notice)
+    if wanted is None:
+        smoke = " (smoke run: its numbers are meaningless)" if manifest.smoke else ""
+        print(clean(f"most recent study: {manifest.name}{smoke}"), file=sys.stderr)
+    return manifest
 
 
 @dataclass
@@ -87,7 +84,6 @@ class _Active:
     """What is known of a run in progress."""
 
     run: Run
-    device: str
     since: float
     epoch: int = 0
     epochs: int = 0
@@ -95,102 +91,64 @@ class _Active:
     speed: float = 0.0
     loss: float = math.nan
     accuracy: float = math.nan
-    printed: float = 0.0
 
 
 @dataclass
-class StudyProgress:
-    """Follows the events of a study; shows them live on a terminal, and as plain lines elsewhere."""
+class TerminalProgress(LineProgress):
+    """Lines with colours; on a terminal, with a live table of the runs in progress below them."""
 
-    console: Console
-    name: str
-    total: int
-    done_before: int
-    runs: Iterable[Run]
-    workers: int
+    console: Console = field(default_factory=make_console)
+    name: str = ""
+    workers: int = 1
     started: float = field(default_factory=time.monotonic)
-    finished: int = 0
     _active: dict[str, _Active] = field(default_factory=dict)
     _seconds: dict[str, list[float]] = field(default_factory=dict)
     _waiting: dict[str, str] = field(default_factory=dict)
-    _live: Live | None = None
     _stopping: bool = False
 
-    def __post_init__(self) -> None:
-        self._waiting = {run.key: run.variant for run in self.runs}
+    def say(self, text: str, tone: Tone = "plain", label: str = "") -> None:
+        """Print a line; the tone is a colour, of the label where there is one."""
+        style = _STYLES[tone]
+        line = Text.assemble((label, style), text) if label else Text(text, style)
+        self.console.print(line, soft_wrap=True)
 
     @contextmanager
-    def showing(self) -> Iterator[None]:
-        """Keep the display up to date while the block runs."""
+    def training(self, study: str, runs: Sequence[Run], finished: int, workers: int) -> Iterator[None]:
+        """Keep the table up to date while the block runs."""
+        super().training(study, runs, finished, workers)
+        self.name, self.workers, self.started = study, workers, time.monotonic()
+        self._waiting = {run.key: run.variant for run in runs}
         if not self.console.is_terminal:
             yield
             return
-        with Live(get_renderable=self._render, console=self.console, refresh_per_second=5, transient=True) as live:
-            self._live = live
+        with Live(get_renderable=self._render, console=self.console, refresh_per_second=5, transient=True):
             yield
 
     def stopping(self) -> None:
-        """The user asked to stop."""
+        """Say so below the lines too."""
         self._stopping = True
-        self.console.print(
-            "[yellow]stopping after the current epochs; finished work is kept (Ctrl-C again to stop immediately)[/]"
-        )
+        super().stopping()
 
-    def __call__(self, event: Event) -> None:
-        """Take an event in."""
+    def event(self, event: Event) -> None:
+        """Take an event into the table, and print a line where it deserves one."""
         run = event.run
+        active = self._active.get(run.key)
         match event:
-            case Started(device=device):
-                now = time.monotonic()
-                self._active[run.key] = _Active(run, device, now, epochs=_planned_epochs(run), printed=now)
-            case Stepped() if run.key in self._active:
-                active = self._active[run.key]
+            case Started():
+                self._active[run.key] = _Active(run, time.monotonic(), epochs=_planned_epochs(run))
+            case Stepped() if active:
                 active.epoch, active.share, active.speed = event.epoch, event.step / event.steps, event.speed
-            case EpochDone() if run.key in self._active:
-                self._epoch_done(self._active[run.key], event)
-            case Done(record=record, selected=selected):
-                self._end(run, record, selected)
-            case Failed(message=message):
-                self._active.pop(run.key, None)
-                self.console.print(f"[red]failed[/]   {escape(run.label)}: {escape(message)}", soft_wrap=True)
-            case Noticed(message=message):
-                self.console.print(f"[yellow]notice[/]   {escape(run.label)}: {escape(message)}", soft_wrap=True)
-            case Stopped():
-                self._active.pop(run.key, None)
-                self.console.print(f"[yellow]stopped[/]  {escape(run.label)}: saved; the same command resumes it")
-            case Busy():
-                self.console.print(f"[dim]waiting  {escape(run.label)}: another process is training it[/]")
-            case _:
-                pass
-
-    def _epoch_done(self, active: _Active, event: EpochDone) -> None:
-        row = event.row
-        active.epoch, active.epochs, active.share = row.epoch, event.epochs, 0.0
-        active.loss, active.accuracy, active.speed = row.train_loss, row.val_accuracy, row.images_per_second
-        if not self.console.is_terminal and time.monotonic() - active.printed > QUIET_SECONDS:
-            active.printed = time.monotonic()
-            self.console.print(
-                f"{'':9}{escape(active.run.label)}: epoch {row.epoch}/{event.epochs}, loss {row.train_loss:.3f}, "
-                f"validation {percent(row.val_accuracy)}, {row.images_per_second:,.0f} images/s"
-            )
-
-    def _end(self, run: Run, record: RunRecord, selected: EpochRow | None) -> None:
-        active = self._active.pop(run.key, None)
-        self._waiting.pop(run.key, None)
-        self.finished += 1
-        seconds = time.monotonic() - active.since if active else 0.0
-        self._seconds.setdefault(run.variant, []).append(seconds)
-        count = f"{self.done_before + self.finished:>{len(str(self.total))}}/{self.total}"
-        if selected is None:
-            what = f"[magenta]diverged[/] in epoch {record.epochs}"
-        else:
-            what = f"validation {percent(selected.val_accuracy)} (epoch {selected.epoch} of {record.epochs})"
-        self.console.print(f"[green]{count}[/]  {escape(run.label)}: {what}, {duration(seconds)}")
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the display began."""
-        return time.monotonic() - self.started
+            case EpochDone(row=row) if active:
+                active.epoch, active.epochs, active.share = row.epoch, event.epochs, 0.0
+                active.loss, active.accuracy, active.speed = row.train_loss, row.val_accuracy, row.images_per_second
+            case Done() | Evaluated():
+                self._waiting.pop(run.key, None)
+                if active:
+                    self._seconds.setdefault(run.variant, []).append(time.monotonic() - active.since)
+        if isinstance(event, Ending):
+            self._active.pop(run.key, None)
+        if not (isinstance(event, EpochDone) and self.console.is_terminal):  # the table has it
+            super().event(event)
 
     def time_left(self) -> float | None:
         """Seconds to the end, from the times that runs of the same or other variants took; None before the first."""
@@ -206,36 +164,27 @@ class StudyProgress:
 
     def _render(self) -> RenderableType:
         table = Table(box=None, padding=(0, 2, 0, 0), expand=False)
-        for column, justify in (
-            ("run", "left"),
-            ("", "left"),
-            ("epoch", "right"),
-            ("loss", "right"),
-            ("validation", "right"),
-            ("images/s", "right"),
-        ):
-            table.add_column(column, justify=justify, style=None, header_style="dim")  # type: ignore[arg-type]
+        for column in ("run", ""):
+            table.add_column(column, header_style="dim")
+        for column in ("epoch", "loss", "validation", "images/s"):
+            table.add_column(column, justify="right", header_style="dim")
         for active in self._active.values():
-            epochs = active.epochs or 1
-            complete = (
-                min(1.0, (max(0, active.epoch - (active.share > 0)) + active.share) / epochs) if active.epochs else 0.0
-            )
+            steps = max(0, active.epoch - (active.share > 0)) + active.share
             table.add_row(
                 Text(active.run.label, overflow="ellipsis", no_wrap=True),
-                ProgressBar(total=1.0, completed=complete, width=24),
+                ProgressBar(total=1.0, completed=min(1.0, steps / active.epochs) if active.epochs else 0.0, width=24),
                 f"{active.epoch}/{active.epochs}" if active.epochs else ABSENT,
                 ABSENT if math.isnan(active.loss) else f"{active.loss:.3f}",
                 percent(active.accuracy),
                 f"{active.speed:,.0f}" if active.speed else ABSENT,
             )
-        done = self.done_before + self.finished
         left = self.time_left()
         head = Table.grid(padding=(0, 2))
         head.add_row(
             Text(self.name, style="bold"),
-            ProgressBar(total=max(1, self.total), completed=done, width=30),
-            f"{done}/{self.total} runs",
-            f"{duration(self.elapsed)} elapsed",
+            ProgressBar(total=max(1, self.total), completed=self.finished, width=30),
+            f"{self.finished}/{self.total} runs",
+            f"{duration(time.monotonic() - self.started)} elapsed",
             f"about {duration(left)} left" if left is not None else "",
             Text("stopping", style="yellow") if self._stopping else "",
         )
@@ -247,18 +196,3 @@ def _planned_epochs(run: Run) -> int:
     recipe = run.recipe
     held = recipe.train.hold == "steps" and recipe.data.fraction < 1
     return 0 if held else recipe.train.epochs or 0
-
-
-@dataclass
-class Preparer:
-    """Prints the progress of preparing data, at most once every two seconds."""
-
-    console: Console
-    _last: float = field(default_factory=time.monotonic)
-
-    def __call__(self, event: Preparing) -> None:
-        if event.notice:
-            self.console.print(f"[dim]data[/]     {escape(event.notice)}", soft_wrap=True)
-        elif time.monotonic() - self._last > 2.0:
-            self._last = time.monotonic()
-            self.console.print(f"[dim]{escape(event.what)}: {event.done:,} of {event.total:,} images[/]")

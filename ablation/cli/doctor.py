@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import math
@@ -19,11 +20,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
-from rich.text import Text
-
 from ablation._util import machine
 from ablation._util.formatting import memory, plural
-from ablation.cli.console import make_console
+from ablation.cli.arguments import add_results
 from ablation.errors import UserError
 from ablation.versions import __version__
 
@@ -38,6 +37,22 @@ LITTLE_SHARED = GIB // 4
 INSTALL = "install PyTorch and torchvision together: https://pytorch.org/get-started/locally"
 DRIVER = "update the NVIDIA driver, or install a PyTorch that fits it: https://pytorch.org/get-started/locally"
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
+
+
+SUMMARY = "check whether this machine has what training needs"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    add_results(parser)
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def main(arguments: argparse.Namespace, _command: str) -> int:
+    """Print the findings; the exit code is 1 where one of them is a problem."""
+    findings = examine(arguments.results)
+    (print_json if arguments.json else print_findings)(findings)
+    return int(any(finding.status == "problem" for finding in findings))
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,10 @@ def examine(results: Path) -> list[Finding]:
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """One line for each finding, and one for each fix."""
+    from rich.text import Text
+
+    from ablation.cli.console import make_console
+
     console = make_console()
     width = max(len(finding.name) for finding in findings)
     for finding in findings:

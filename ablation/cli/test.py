@@ -1,333 +1,45 @@
-"""`ablate test`: the networks that validation chose, evaluated on the test part of their data, once and on record."""
+"""`ablate test`: evaluate the selected checkpoints on the test set, once and on record."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.markup import escape
+from ablation.cli.arguments import add_results, add_workers
 
-from ablation._util.files import replace
-from ablation._util.formatting import plural
-from ablation._util.hashing import canonical_json
-from ablation.cli.console import Preparer, make_console, percent, print_notice
-from ablation.data.arrays import DamagedError, read_names
-from ablation.data.duplicates import compare_folders, in_words
-from ablation.data.fingerprint import DECODED, cache_folder
-from ablation.errors import UserError
-from ablation.execution.local import LocalPool
-from ablation.execution.study import MOST_ATTEMPTS, check_devices
-from ablation.planning.plan import Run, source_key
-from ablation.results.predictions import predictions_file
-from ablation.storage.manifest import Manifest
-from ablation.storage.record import RunRecord
-from ablation.storage.store import Store
-from ablation.storage.stored_run import StoredRun, read_run
-from ablation.storage.test_set_log import (
-    Outcome,
-    TestSetLog,
-    append_opening,
-    make_opening,
-    openings_file,
-    read_log,
-    write_outcome,
-)
-from ablation.study.custom_code import custom_names, find
-from ablation.study.load import study_of
-from ablation.study.schema import Variant
-from ablation.worker.protocol import Evaluate, Evaluated, Failed, Prepare
-
-LOCK_PATIENCE = 2.0
-"""Seconds to wait for another command that evaluates on the same test set."""
+SUMMARY = "evaluate the selected checkpoints on the test set, once"
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A run of the study that has a network to evaluate; `variants` have it, under one seed of the study."""
-
-    run: Run
-    record: RunRecord
-    variants: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class TestPart:
-    """The test part of one data source: what it is, where it is prepared, and how many images it has."""
-
-    fingerprint: str
-    folder: Path
-    images: int
-    overlap: dict[str, Any] | None = None
-    """Which of them are training images too (`duplicates.compare_folders`), of an image folder."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("study", metavar="STUDY", help="name or file of a study that was run")
+    add_results(parser)
+    add_workers(parser)
+    parser.add_argument("--partial", action="store_true", help="evaluate even if some runs are not finished")
+    parser.add_argument("--again", action="store_true", help="evaluate even if the test set was used before")
 
 
-def test_study(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
-    """Evaluate every finished run of a study on the test part, record that, and return the exit code.
+def main(arguments: argparse.Namespace, command: str) -> int:
+    """Evaluate, and print the mean test accuracy of every variant over its seeds."""
+    from ablation._util.formatting import plural
+    from ablation.cli.console import TerminalProgress, print_notice
+    from ablation.execution.options import EvaluationOptions, WorkerOptions
+    from ablation.execution.progress import percent
+    from ablation.execution.test_set import evaluate_test_set
+    from ablation.storage.find import find_study
+    from ablation.storage.store import Store
 
-    Raises UserError where the study is unfinished (unless `--partial`), or was evaluated before (unless `--again`), or
-    the test images have changed since.
-    """
-    path = openings_file(store, manifest.folder)
-    try:
-        with FileLock(path.with_name("openings.lock"), timeout=LOCK_PATIENCE):
-            return _evaluate_study(store, manifest, options)
-    except Timeout:
-        what = f"another command is evaluating {manifest.name!r} on the test set"
-        raise UserError(what, "wait until it has ended") from None
-
-
-def _evaluate_study(store: Store, manifest: Manifest, options: argparse.Namespace) -> int:
-    console = make_console()
-    runs = stored_runs(store, manifest)
-    log = read_log(store, manifest, {name: run.record for name, run in runs.items()})
-    for notice in log.notices:
-        print_notice(notice)
-    candidates = find_candidates(store, manifest, runs)
-    if log.evaluations and not options.again:
-        raise _evaluated_before(manifest, log, candidates)
-    _refuse_unfinished(manifest, runs, candidates, partial=options.partial)
-    _refuse_changed_images(manifest, log, candidates)
-    _refuse_other_decoding(manifest, candidates)
-    _announce(console, manifest, candidates, log, openings_file(store, manifest.folder))
-    with LocalPool(options.device, options.per_device, options.threads, options.hang_after) as pool:
-        check_devices([candidate.run for candidate in candidates.values()], pool)
-        parts = _prepare(candidates, store, pool, console)
-        found, failed = _evaluate(candidates, parts, store, pool, options.threads, console)
-    for run, message in failed:
-        console.print(f"[red]failed[/]   {escape(run.label)}: {escape(message)}")
-    if failed and not (options.partial and found):
-        console.print(
+    store, progress = Store(arguments.results), TerminalProgress()
+    workers = WorkerOptions(arguments.device, arguments.per_device, arguments.threads, arguments.hang_after)
+    options = EvaluationOptions(workers, arguments.partial, arguments.again, command)
+    found = evaluate_test_set(store, find_study(store, arguments.study, print_notice), options, progress)
+    if not found.recorded:
+        progress.say(
             "nothing was recorded: no figure was written or shown; fix this, or run the study again to train these runs"
         )
         return 2
-    _write(store, manifest, log, candidates, found, parts, options.command_line)
-    _show(console, manifest, candidates, found)
-    return 2 if failed else 0
-
-
-def stored_runs(store: Store, manifest: Manifest) -> dict[str, StoredRun]:
-    """Every run of a study by run folder."""
-    return {name: read_run(store.run(name), identity) for _, _, name, identity in manifest.runs()}
-
-
-def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredRun]) -> dict[str, Candidate]:
-    """The runs of a study that are finished, undamaged and did not diverge, by run folder."""
-    variants, kept = _variants(store, manifest), store.study_file(manifest.folder).parent
-    candidates: dict[str, Candidate] = {}
-    for arm, block, name, _ in manifest.runs():
-        record = runs[name].record
-        if record is None or record.status == "diverged":
-            continue
-        shared = candidates[name].variants if name in candidates else ()
-        recipe = variants[arm.name].recipe
-        codes = {own: find(own, kept) for own in custom_names(recipe.canonical())}
-        run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, codes=codes)
-        candidates[name] = Candidate(run, record, (*shared, arm.name))
-    return candidates
-
-
-def _variants(store: Store, manifest: Manifest) -> dict[str, Variant]:
-    """The variants as they were run, with the places of their data, which the manifest leaves to its study file."""
-    path = store.study_file(manifest.folder)
-    study = study_of(manifest.source, path, overrides=manifest.overrides, smoke=manifest.smoke)
-    variants = {variant.name: variant for variant in study.variants}
-    for arm in manifest.arms:
-        own = variants.get(arm.name)
-        if own is None or canonical_json(own.recipe.canonical()) != canonical_json(arm.recipe):
-            message = f"the variant {arm.name!r} is not what this version makes of the study file in {path}"
-            raise UserError(message, f"run the study again: {manifest.command}")
-    return variants
-
-
-def _evaluated_before(manifest: Manifest, log: TestSetLog, candidates: dict[str, Candidate]) -> UserError:
-    last = log.evaluations[-1]
-    times = "" if len(log.evaluations) == 1 else f" {len(log.evaluations)} times, last"
-    later = len(candidates.keys() - log.fingerprints.keys())
-    message = (
-        f"{manifest.name!r} was evaluated on the test set{times} on {last['time']} by {last['user']} on {last['host']}"
-    )
-    message += f"; {plural(later, 'run')} finished since were not" if later else ""
-    hint = "nothing was evaluated; --again does it once more, and the report says how often it was done"
-    return UserError(message, hint)
-
-
-def _refuse_unfinished(
-    manifest: Manifest, runs: Mapping[str, StoredRun], candidates: dict[str, Candidate], *, partial: bool
-) -> None:
-    unfinished = [run for run in runs.values() if run.record is None]
-    damaged = [run.reason for run in unfinished if run.reason]
-    if unfinished and not partial:
-        verb = "is" if len(unfinished) == 1 else "are"
-        message = f"{len(unfinished)} of {plural(len(runs), 'run')} of {manifest.name!r} {verb} not finished"
-        message += f"; {len(damaged)} of them damaged: {damaged[0]}" if damaged else ""
-        hint = "finish them first with ablate run; --partial evaluates the others on the test set now"
-        raise UserError(message, hint)
-    if not candidates:
-        state = "is finished" if unfinished else "has a network: all diverged"
-        raise UserError(f"no run of {manifest.name!r} {state}", "there is nothing to evaluate")
-
-
-def _refuse_changed_images(manifest: Manifest, log: TestSetLog, candidates: dict[str, Candidate]) -> None:
-    """Raise UserError where runs were evaluated on other test images than those that are there now."""
-    known: dict[str, str] = {}
-    for name, candidate in candidates.items():
-        data = candidate.run.recipe.data
-        if name in log.fingerprints:
-            now = known.setdefault(source_key(data), data.fingerprint("test"))
-            if now not in log.fingerprints[name]:
-                raise UserError(
-                    f"the test images of {manifest.name!r} have changed since it was evaluated on them on "
-                    f"{log.evaluations[-1]['time']} (from {', '.join(sorted(log.fingerprints[name]))} to {now})",
-                    "put the old images back, or give the study another name: its figures would be of two test sets",
-                )
-
-
-def _refuse_other_decoding(manifest: Manifest, candidates: dict[str, Candidate]) -> None:
-    """Raise UserError where the images that runs were trained on would be decoded differently today."""
-    known: dict[str, str] = {}
-    for candidate in candidates.values():
-        data = candidate.run.recipe.data
-        if data.compared and not candidate.record.data_fingerprint.endswith(DECODED):
-            now = known.setdefault(source_key(data), data.fingerprint())
-            if now == candidate.record.data_fingerprint + DECODED:
-                raise UserError(
-                    f"{manifest.name!r} was trained by a version that decoded some of its images differently",
-                    f"train it again first: {manifest.command} --new-data",
-                )
-
-
-def _announce(
-    console: Console, manifest: Manifest, candidates: dict[str, Candidate], log: TestSetLog, path: Path
-) -> None:
-    """Say what is about to happen before it happens."""
-    runs = f"{plural(len(candidates), 'run')}, each at the epoch that validation chose"
-    console.print(f"[bold]evaluating {escape(manifest.name)} on the test set[/]: {runs}")
-    if log.evaluations:
-        console.print(f"[yellow]this was done before; it is evaluation {len(log.evaluations) + 1}[/]")
-    else:
-        console.print(
-            "Until now no figure of this study comes from these images. From now on they are known: what is changed\n"
-            "or chosen after this has seen the test set, and its test accuracy is no longer that of new images."
-        )
-    console.print(f"Who did it, when, and for which runs is recorded in {escape(str(path))}")
-
-
-def _prepare(candidates: dict[str, Candidate], store: Store, pool: LocalPool, console: Console) -> dict[str, TestPart]:
-    """The test part of every data source of the runs, by `source_key`. Raises UserError where one cannot be had."""
-    parts: dict[str, TestPart] = {}
-    for candidate in candidates.values():
-        data, classes = candidate.run.recipe.data, candidate.record.classes
-        key = source_key(data)
-        if key not in parts:
-            own = data.fingerprint("test")
-            folder = pool.prepare(Prepare(data, own, store.data.resolve(), "test", classes), Preparer(console))
-            images = len(np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False))
-            overlap = _compared(store, candidate.run, folder, console) if data.compared else None
-            parts[key] = TestPart(own, folder, images, overlap)
-    return parts
-
-
-def _compared(store: Store, run: Run, test: Path, console: Console) -> dict[str, Any] | None:
-    """Which test images are training images too; the user is warned of them."""
-    train = store.data / cache_folder(run.recipe.data.name, run.data_fingerprint, "train")
-    try:
-        found = compare_folders(train, test)
-    except DamagedError:  # `ablate run` says so, and decodes them again
-        found = None
-    if found is None:
-        console.print("[dim]the decoded training images are not here: they were not compared with the test images[/]")
-    elif shared := in_words(found, len(read_names(test))):
-        console.print(f"[yellow]warning[/]: {escape(shared)}", soft_wrap=True)
-    return found
-
-
-def _evaluate(
-    candidates: dict[str, Candidate],
-    parts: dict[str, TestPart],
-    store: Store,
-    pool: LocalPool,
-    threads: int,
-    console: Console,
-) -> tuple[dict[str, Evaluated], list[tuple[Run, str]]]:
-    """(run folder -> what came of it, the runs that failed with what they said). Nothing is written."""
-    tasks = {}
-    for name, candidate in candidates.items():
-        part = parts[source_key(candidate.run.recipe.data)]
-        path = store.run(name).path.resolve()
-        tasks[name] = Evaluate(candidate.run, path, part.folder, "cpu", threads)
-        pool.submit(tasks[name])
-    found: dict[str, Evaluated] = {}
-    failed: list[tuple[Run, str]] = []
-    attempts = dict.fromkeys(tasks, 1)
-    with console.status("evaluating") as status:
-        for event in pool.events():
-            match event:
-                case Evaluated(run):
-                    found[run.folder] = event
-                    status.update(f"evaluated {len(found)} of {plural(len(tasks), 'run')}")
-                case Failed(run) if event.kind in ("lost", "hung") and attempts[run.folder] < MOST_ATTEMPTS:
-                    attempts[run.folder] += 1
-                    pool.submit(tasks[run.folder])
-                case Failed(run):
-                    failed.append((run, event.message))
-                case _:
-                    pass
-    return found, failed
-
-
-def _write(
-    store: Store,
-    manifest: Manifest,
-    log: TestSetLog,
-    candidates: dict[str, Candidate],
-    found: dict[str, Evaluated],
-    parts: dict[str, TestPart],
-    command: str,
-) -> None:
-    """The record first, then what came of it: there is never a figure on disk whose evaluation is not on record."""
-    used = {key: parts[key] for key in dict.fromkeys(source_key(own.run.recipe.data) for own in found.values())}
-    prints = " + ".join(part.fingerprint for part in used.values())
-    opening = make_opening(sorted(found), prints, sum(part.images for part in used.values()), command)
-    shared = [
-        part.overlap for part in used.values() if part.overlap and (part.overlap["copies"] or part.overlap["near"])
-    ]
-    opening |= {"overlap": shared} if shared else {}
-    append_opening(store, manifest.folder, *log.restored, opening)
-    for name, own in found.items():
-        part = parts[source_key(own.run.recipe.data)]
-        _write_arrays(predictions_file(store.run(name), "test"), own)
-        outcome = Outcome(
-            accuracy=own.accuracy,
-            loss=own.loss,
-            images=part.images,
-            fingerprint=part.fingerprint,
-            time=opening["time"],
-            study=manifest.folder,
-            weights_sha256=candidates[name].record.weights_sha256 or "",
-        )
-        write_outcome(store.run(name), outcome)
-
-
-def _write_arrays(path: Path, own: Evaluated) -> None:
-    replace(path, lambda file: np.savez_compressed(file, allow_pickle=False, **own.arrays))
-
-
-def _show(console: Console, manifest: Manifest, candidates: dict[str, Candidate], found: dict[str, Evaluated]) -> None:
-    """The mean test accuracy of every variant over its seeds."""
-    accuracies: dict[str, list[float]] = {}
-    for name, own in found.items():
-        for variant in candidates[name].variants:
-            accuracies.setdefault(variant, []).append(own.accuracy)
-    width = max(len(variant) for variant in accuracies)
-    for arm in manifest.arms:
-        if arm.name in accuracies:
-            seeds = accuracies[arm.name]
-            mean = percent(sum(seeds) / len(seeds))
-            console.print(f"  {escape(arm.name.ljust(width))}  {mean:>7}  mean of {plural(len(seeds), 'seed')}")
-    console.print("the evaluation is on record; next: [bold]ablate report[/]")
+    width = max(map(len, found.accuracies))
+    for variant, values in found.accuracies.items():
+        mean = percent(sum(values) / len(values))
+        progress.say(f"  {variant.ljust(width)}  {mean:>7}  mean of {plural(len(values), 'seed')}")
+    progress.say("the evaluation is on record; next: ablate report")
+    return 2 if found.failed else 0

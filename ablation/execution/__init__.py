@@ -1,5 +1,7 @@
 """A Plan minus its finished runs in; finished run folders out.
 
-`study` decides which runs are still to do and what a failure means; `local` (worker processes) and `cluster` (Ray) are
-the executors; `devices` and `scheduling` say where and in which order. Imports no torch. Imported by `cli`.
+`run` trains a study and `test_set` evaluates it, both with the frozen `options`; `study` decides what a failure means;
+`local` (worker processes) and `cluster` (Ray) are the executors; `devices` and `scheduling` say where and in which
+order. What happens is reported to a `progress.Progress`. Imports no torch, argparse or rich. Imported by `library` and
+`cli`.
 """

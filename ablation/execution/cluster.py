@@ -158,7 +158,7 @@ class RayPool:
         assert self._local is not None
         return self._local.weigh(request)
 
-    def settle(self, longest: Task, runs: int) -> None:
+    def autotune_workers(self, longest: Task, runs: int) -> None:
         """How many actors share a GPU is said by `--per-device`; nothing is probed on a cluster."""
 
     def submit(self, task: Task) -> None:

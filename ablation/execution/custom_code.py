@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-
-from rich.console import Console
-from rich.text import Text
 
 from ablation._util.files import replace
 from ablation.planning.plan import Plan
 from ablation.study.custom_code import Code
 
 
-def announce_code(plan: Plan, folder: Path, console: Console) -> None:
+def announce_code(plan: Plan, folder: Path, say: Callable[[str], None]) -> None:
     """Say which code the study will run, unless the very same was told before; keep a copy of it in `folder`.
 
     The copy is what `ablate test` builds the models from, and what tells whether the code has changed.
@@ -23,16 +21,15 @@ def announce_code(plan: Plan, folder: Path, console: Console) -> None:
         known = note.read_text(encoding="utf-8") if note.exists() else None
         if known == code.identity:
             continue
-        _tell(console, code, name, changed=known is not None)
+        say(_announcement(code, name, changed=known is not None))
         for part in () if code.release else (code, *code.helpers):
             content, copy = Path(part.file).read_bytes(), folder / f"{part.module}.py"
             replace(copy, lambda file, content=content: file.write(content))  # type: ignore[misc]
         replace(note, lambda file, text=code.identity: file.write(text.encode()))  # type: ignore[misc]
 
 
-def _tell(console: Console, code: Code, name: str, *, changed: bool) -> None:
+def _announcement(code: Code, name: str, *, changed: bool) -> str:
     what = "has changed, and is trained again" if changed else "is named by this study"
     where = f"{code.file} ({code.release})" if code.release else code.file
     helpers = "".join(f", and {helper.file}, SHA-256 {helper.sha256[:16]}" for helper in code.helpers)
-    text = f"the code of {name} {what}: training runs {where}, SHA-256 {code.sha256[:16]}{helpers}, with your rights"
-    console.print(Text(text, style="yellow"), soft_wrap=True)
+    return f"the code of {name} {what}: training runs {where}, SHA-256 {code.sha256[:16]}{helpers}, with your rights"

@@ -66,9 +66,10 @@ PATIENCE = 0.2
 class LocalPool:
     """Workers on this machine, one at each of `places`. A context manager: leaving it ends them.
 
-    `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `settle` finds.
-    One that says nothing for `hang_after` seconds of a request or a run is ended. `unusable` says which devices of the
-    machine are left out, and why; `auto` takes GPUs of one model only, that which runs were `trained_on` where it can.
+    `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `autotune_workers`
+    finds. One that reports nothing for `hang_after` seconds of a request or a run is ended. `unusable` says which
+    devices of the machine are left out, and why; `auto` takes GPUs of one model only, that which runs were `trained_on`
+    where it can.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class LocalPool:
             )
         return answer.seconds
 
-    def settle(self, longest: Task, runs: int) -> None:
+    def autotune_workers(self, longest: Task, runs: int) -> None:
         """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... of them at once.
 
         Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.

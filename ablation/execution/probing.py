@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ablation.execution.local import LocalPool
+from ablation.execution.options import WorkerOptions
 from ablation.execution.study import prepare_data, still_to_do
 from ablation.planning.plan import Plan, source_key
 from ablation.storage.store import Store
 from ablation.training.task import Task
-from ablation.worker.protocol import Preparing
 
 
 @dataclass(frozen=True)
@@ -23,25 +21,18 @@ class Estimate:
     workers: int
 
 
-def estimate(
-    plan: Plan,
-    store: Store,
-    device: str,
-    threads: int,
-    progress: Callable[[Preparing], None],
-    hang_after: float = math.inf,
-) -> Estimate:
+def estimate(plan: Plan, store: Store, workers: WorkerOptions) -> Estimate:
     """Time the variants that have runs to do, one after another, on the first worker."""
     todo = still_to_do(plan.runs, store)
     seconds: dict[str, float] = {}
     if not todo:
         return Estimate(seconds, 0.0, 0)
-    with LocalPool(device, None, threads, hang_after) as pool:
-        data = prepare_data(todo, store, pool, progress)
+    with LocalPool(workers.device, None, workers.threads, workers.hang_after) as pool:
+        data = prepare_data(todo, store, pool, lambda _: None)
         for run in todo:
             if run.variant not in seconds:
                 folder = store.run(run.folder).path.resolve()
-                task = Task(run, folder, data[source_key(run.recipe.data)], pool.places[0], threads)
+                task = Task(run, folder, data[source_key(run.recipe.data)], pool.places[0], workers.threads)
                 seconds[run.variant] = pool.probe(task)
-        workers = min(len(todo), len(pool.places))
-    return Estimate(seconds, sum(seconds[run.variant] for run in todo) / workers, workers)
+        count = min(len(todo), len(pool.places))
+    return Estimate(seconds, sum(seconds[run.variant] for run in todo) / count, count)

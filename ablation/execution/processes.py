@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ablation import safe_path
+import ablation.safe_path as safe_path
 from ablation.errors import UserError
 from ablation.training.task import Task
 from ablation.worker.entry import serve

@@ -47,7 +47,7 @@ def connect(address: str | None, cpus: int) -> Any:
         with safe_start(), _workers_without_this_folder():
             ray.init("local", num_cpus=cpus, **own, **quiet)
         return ray
-    _knock(address)
+    _check_reachable(address)
     try:
         with _workers_without_this_folder():
             _init(ray, address, quiet)
@@ -82,7 +82,7 @@ def _workers_without_this_folder() -> contextlib.chdir[Path]:
     return contextlib.chdir(Path(os.__file__).parent)
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Raise UserError where nobody listens at `HOST:PORT`; Ray itself would try for long."""
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from ablation._util.sanitize import one_line
 from ablation.errors import UserError
+from ablation.execution.progress import Progress
 from ablation.execution.scheduling import order_runs
 from ablation.planning.plan import Plan, Run, code_sources, data_sources, make_plan, source_key, weights_sources
 from ablation.planning.weights import weights_digest
@@ -31,10 +33,10 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Executor(Protocol):
-    """Where runs are trained: it prepares data, takes tasks, and tells what happens to them.
+    """Where runs are trained: it prepares data, takes tasks, and reports what happens to them.
 
-    `places` has an entry for each worker that it can have: the name of its device. `settle` may change how many there
-    are, once the longest run is known.
+    `places` has an entry for each worker that it can have: the name of its device. `autotune_workers` may change how
+    many there are, once the longest run is known.
     """
 
     @property
@@ -43,7 +45,7 @@ class Executor(Protocol):
     def try_devices(self, precision: str, compile: str) -> None: ...
     def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
     def weigh(self, request: Weigh) -> tuple[float, ...]: ...
-    def settle(self, longest: Task, runs: int) -> None: ...
+    def autotune_workers(self, longest: Task, runs: int) -> None: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
@@ -51,13 +53,20 @@ class Executor(Protocol):
 
 @dataclass
 class Outcome:
-    """What an `ablate run` did. `failed` holds what each failed run died of, `storage` why no result can be written."""
+    """What came of training. `failed` holds what each failed run died of, `storage` why no result can be written.
+
+    `given_up` were not tried, since they failed too often before; `left_out` counts unfinished runs that were not asked
+    for.
+    """
 
     done: list[Run] = field(default_factory=list)
     diverged: list[Run] = field(default_factory=list)
     failed: list[tuple[Run, str]] = field(default_factory=list)
     stopped: bool = False
     storage: str = ""
+    given_up: list[Run] = field(default_factory=list)
+    left_out: int = 0
+    seconds: float = 0.0
 
 
 def plan_study(study: Study) -> Plan:
@@ -128,22 +137,21 @@ def train_runs(
     store: Store,
     executor: Executor,
     threads: int,
-    on_event: Callable[[Event], None],
-    on_stop: Callable[[], None],
+    progress: Progress,
 ) -> Outcome:
-    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one at once."""
+    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately."""
     outcome = Outcome()
     attempts: dict[str, int] = {}
     folders = {run.key: data[source_key(run.recipe.data)] for run in runs}
     weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
     costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
     tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
-    executor.settle(tasks[max(costs, key=lambda key: costs[key])], len(runs))
+    executor.autotune_workers(tasks[max(costs, key=lambda key: costs[key])], len(runs))
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(tasks[run.key])
-    with _stop_on_signal(executor, outcome, on_stop):
+    with _stop_on_signal(executor, outcome, progress):
         for event in executor.events():
-            on_event(event)
+            progress.event(event)
             match event:
                 case Done(run, record):
                     (outcome.diverged if record.status == "diverged" else outcome.done).append(run)
@@ -167,15 +175,21 @@ def train_runs(
 
 
 @contextmanager
-def _stop_on_signal(executor: Executor, outcome: Outcome, on_stop: Callable[[], None]) -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or hang-up into a request to stop, and the second into KeyboardInterrupt."""
+def _stop_on_signal(executor: Executor, outcome: Outcome, progress: Progress) -> Iterator[None]:
+    """Turn the first SIGINT, SIGTERM or hang-up into a request to stop, and the second into KeyboardInterrupt.
+
+    Outside the main thread Python delivers no signals, and nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if outcome.stopped:
             raise KeyboardInterrupt
         outcome.stopped = True
         executor.stop()
-        on_stop()
+        progress.stopping()
 
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
     before = {number: signal.signal(number, handle) for number in numbers}

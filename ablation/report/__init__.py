@@ -31,7 +31,7 @@ from ablation.results.tables import COUNTS
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
 
-__all__ = ["Report", "report_on", "templates_dir", "write_report"]
+__all__ = ["Predictions", "Report", "report_on", "templates_dir", "write_report"]
 
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
@@ -63,7 +63,7 @@ def report_on(results: Results, store: Store, out: Path, table: TableSource | No
     table.
     """
     check_folder(out, results.manifest.name, table)
-    analysis = describe(results, _Predictions(results, store))
+    analysis = describe(results, Predictions(results, store))
     for folder in (out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
     page = make_page(store, results, analysis, read_interpretation(out))
@@ -88,7 +88,7 @@ def report_on(results: Results, store: Store, out: Path, table: TableSource | No
 
 
 @dataclass(frozen=True)
-class _Predictions(Mapping[tuple[str, int], Predicted]):
+class Predictions(Mapping[tuple[str, int], Predicted]):
     """What the finished runs predicted of their validation images, where it is stored.
 
     Read when it is asked for, since few runs are, and all of them together would fill the memory.

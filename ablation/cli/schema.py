@@ -1,0 +1,21 @@
+"""`ablate schema`: the JSON Schema of study files."""
+
+from __future__ import annotations
+
+import argparse
+
+SUMMARY = "print the JSON Schema of study files, for editors"
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """The command has none."""
+
+
+def main(_arguments: argparse.Namespace, _command: str) -> int:
+    """Print the schema."""
+    import json
+
+    from ablation.study.schema import StudyFile
+
+    print(json.dumps(StudyFile.model_json_schema(), indent=2))
+    return 0

@@ -1,0 +1,24 @@
+"""`ablate validate`: check a study file."""
+
+from __future__ import annotations
+
+import argparse
+
+from ablation._util.sanitize import clean
+from ablation.cli.arguments import StudyFileOptions, add_study_file
+
+SUMMARY = "check a study file and show every error in it"
+add_arguments = add_study_file
+
+
+def main(arguments: argparse.Namespace, _command: str) -> int:
+    """Print how large the study is, and which of its data are missing."""
+    from ablation._util.formatting import plural
+
+    study = StudyFileOptions.of(arguments).load(need_data=False)
+    variants, seeds = len(study.variants), len(study.seeds)
+    size = f"{plural(variants, 'variant')} x {plural(seeds, 'seed')} = {plural(variants * seeds, 'run')}"
+    print(f"{clean(str(arguments.study))}: valid; {size}{' (smoke run)' if study.smoke else ''}")
+    for what in study.missing:
+        print(clean(f"but its data are not here: {what}"))
+    return 0

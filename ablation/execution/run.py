@@ -1,0 +1,207 @@
+"""From a valid study to finished runs: what is refused, what is trained, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from ablation._util.files import set_aside, writing
+from ablation._util.formatting import plural
+from ablation._util.hashing import slug
+from ablation._util.sanitize import clean
+from ablation.data.fingerprint import DECODED
+from ablation.errors import StorageError, UnreadableError, UserError
+from ablation.execution.custom_code import announce_code
+from ablation.execution.options import RunOptions
+from ablation.execution.progress import Progress
+from ablation.execution.study import (
+    MOST_ATTEMPTS,
+    Outcome,
+    given_up,
+    plan_study,
+    prepare_data,
+    still_to_do,
+    train_runs,
+    without,
+)
+from ablation.planning.fixes import fixes_of
+from ablation.planning.plan import Plan, Run
+from ablation.registry.catalog import suggestion
+from ablation.storage.manifest import Manifest, make_manifest, read_manifest
+from ablation.storage.store import Store, write_record
+from ablation.storage.stored_run import finished_runs
+from ablation.study.load import load_study
+from ablation.study.schema import Study
+
+SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
+
+
+def run_study(study: Study, store: Store, options: RunOptions, progress: Progress) -> Outcome:
+    """Train the runs of a study that are not finished.
+
+    Raises UserError where the study cannot be run as it is, and StorageError where results cannot be written. A run
+    that fails is in the outcome.
+    """
+    plan = plan_study(study)
+    runs = _chosen(plan, options.only)
+    _write_manifest(plan, store, options, progress)
+    finished = finished_runs(runs, store)
+    todo = without(runs, finished)
+    distinct = len({run.key for run in runs})
+    done = distinct - len(todo)
+    gave_up = [] if options.retry_failed else given_up(todo, store)
+    todo = [run for run in todo if run not in gave_up]
+    size = study_size(len({run.variant for run in runs}), len(study.seeds))
+    progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
+    if study.smoke:
+        progress.say(SMOKE, "warning")
+    _announce_given_up(gave_up, progress)
+    _announce_retraining(todo, store, progress)
+    chosen = {run.key for run in runs}
+    left_out = len(still_to_do([run for run in plan.runs if run.key not in chosen], store))
+    if not todo:
+        return Outcome(given_up=gave_up, left_out=left_out)
+    trained_on = {record.environment.device for record in finished.values()}
+    with options.workers.open_pool(trained_on) as pool:
+        for reason in pool.unusable:
+            progress.say(f"not used: {reason}", "warning")
+        if trained_on.isdisjoint(pool.models) and trained_on and pool.models:
+            _announce_other_device(trained_on, pool.models, progress)
+        data = prepare_data(todo, store, pool, progress.preparing)
+        start = time.monotonic()
+        with progress.training(study.name, todo, done, min(len(todo), len(pool.places))):
+            outcome = train_runs(todo, data, store, pool, options.workers.threads, progress)
+    if outcome.storage:
+        hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
+        raise StorageError(outcome.storage, hint)
+    return replace(outcome, left_out=left_out, seconds=time.monotonic() - start)
+
+
+def study_size(variants: int, seeds: int) -> str:
+    """`3 variants x 1 seed`."""
+    return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
+
+
+def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> None:
+    """Write study.json, and copies of custom code beside it. Raises UserError where another study has that name."""
+    study = plan.study
+    before = _stored(store, slug(study.name), progress)
+    if before:
+        _refuse_other_study(before, study, store)
+    seen = before if before and _any_finished(before, store) else None
+    judged = seen is not None and _could_be_judged(seen, store)
+    file = os.path.relpath(Path(study.file).resolve(), store.root.resolve())
+    manifest = make_manifest(plan, options.command, seen, judged=judged, file=clean(file))
+    if before and not options.new_data:
+        _refuse_changed_data(before, manifest, store)
+    with writing(store.root):
+        store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
+    write_record(store.study_file(manifest.folder), manifest.to_json())
+    announce_code(plan, store.study_file(manifest.folder).parent, lambda text: progress.say(text, "warning"))
+
+
+def _refuse_other_study(before: Manifest, study: Study, store: Store) -> None:
+    """Raise UserError where another study has the same name or folder, so that its study.json would be replaced."""
+    hint = "give one of them another name (study: NAME)"
+    if before.name != study.name:
+        message = f"the study {study.name!r} would replace {before.name!r}: both have the folder {before.folder}/"
+        raise UserError(message, hint)
+    other = Path(os.path.normpath(store.root.resolve() / before.file))
+    try:
+        if not before.file or other.samefile(study.file):
+            return
+        known = load_study(other, overrides=before.overrides, smoke=before.smoke, need_data=False)
+    except (UserError, OSError):  # the study was moved here, or is no longer there
+        return
+    if known.name == study.name and known.source != study.source:
+        raise UserError(f"two study files are named {study.name!r}: {other} was run before {study.file}", hint)
+
+
+def _announce_given_up(runs: list[Run], progress: Progress) -> None:
+    if not runs:
+        return
+    names = ", ".join(run.label for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
+    what = "1 run has" if len(runs) == 1 else f"{len(runs)} runs have"
+    progress.say(
+        f"{what} failed {MOST_ATTEMPTS} times and {'is' if len(runs) == 1 else 'are'} left out ({names}); "
+        "ablate status shows why, and --retry failed tries again",
+        "warning",
+    )
+
+
+def _announce_retraining(runs: list[Run], store: Store, progress: Progress) -> None:
+    """Say which runs have results of an earlier version that trained them to other weights."""
+    again = [run for run in runs if any(store.run(folder).finished for folder in run.earlier)]
+    if again:
+        what = "1 run is" if len(again) == 1 else f"{len(again)} runs are"
+        why = dict.fromkeys(fix.what for run in again for fix in fixes_of(run.recipe))
+        progress.say(f"{what} trained again: {'; '.join(why)}, so their weights change", "warning")
+
+
+def _announce_other_device(before: Collection[str], now: Collection[str], progress: Progress) -> None:
+    """Say that a comparison of the runs to come with the finished ones is one of devices too."""
+    was, will_be = (", ".join(sorted(models)) for models in (before, now))
+    progress.say(
+        f"the finished runs were trained on {was}, the others will be on {will_be}: devices give "
+        "different bits, and the report warns where a comparison mixes them",
+        "warning",
+        "notice   ",
+    )
+
+
+def _stored(store: Store, folder: str, progress: Progress) -> Manifest | None:
+    """The study's manifest so far; a damaged one is set aside, since this command writes it again."""
+    path = store.study_file(folder)
+    if not path.exists():
+        return None
+    try:
+        return read_manifest(path)
+    except UnreadableError as error:
+        place = set_aside(path)
+        progress.say(f"{error.message}; set aside as {place.name} and written again", "warning")
+        return None
+
+
+def _any_finished(manifest: Manifest, store: Store) -> bool:
+    """Whether there were results to be seen."""
+    return any(store.run(name).finished for seeds in manifest.folders.values() for name in seeds.values())
+
+
+def _could_be_judged(manifest: Manifest, store: Store) -> bool:
+    """Whether the results allowed a verdict: a variant and the baseline had finished two common seeds."""
+    done = {
+        variant: {seed for seed, name in own.items() if store.run(name).finished}
+        for variant, own in manifest.folders.items()
+    }
+    base = done.pop(manifest.baseline.name)
+    return any(len(base & own) > 1 for own in done.values())
+
+
+def _refuse_changed_data(before: Manifest, now: Manifest, store: Store) -> None:
+    """Raise UserError where runs were started on other images than those that have the same name now."""
+    begun = sum(store.run(name).started for seeds in before.folders.values() for name in seeds.values())
+    changed = [key for key, mark in now.fingerprints.items() if before.fingerprints.get(key, mark) != mark]
+    if begun and changed:
+        was, is_now = before.fingerprints[changed[0]], now.fingerprints[changed[0]]
+        if is_now == was + DECODED:
+            raise UserError(
+                f"some images of {now.name} are decoded differently now than when {plural(begun, 'run')} started: "
+                "they have transparent pixels, more than 8 bits of grey, or an EXIF orientation",
+                "give the study another name, or train all its runs again with --new-data",
+            )
+        raise UserError(
+            f"the images of {now.name} have changed since {plural(begun, 'run')} started (from {was} to {is_now})",
+            "restore the old images, give the study another name, or train all its runs again with --new-data",
+        )
+
+
+def _chosen(plan: Plan, only: Collection[str]) -> list[Run]:
+    """The runs of the variants that `--only` names. Raises UserError for a name that the study does not have."""
+    names = [variant.name for variant in plan.study.variants]
+    for name in only:
+        if name not in names:
+            raise UserError(f"--only {name}: no such variant in {plan.study.name}", suggestion(name, names))
+    return [run for run in plan.runs if not only or run.variant in only]
