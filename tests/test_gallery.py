@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ablation.report import write_report
-from ablation.report.gallery import MOST_MISTAKES, SAMPLES
+from ablation.report.sections.gallery import MOST_MISTAKES, SAMPLES
 from tests.predicted import DIGITS, Predict, finished_runs, one_in_ten, right, write_images, write_predictions
 from tests.stored import Arm, Stored, seal, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections

@@ -127,7 +127,7 @@ def test_seeds_that_do_not_reach_the_target_are_counted(tmp_path: Path) -> None:
     assert table(found, 0)["constant"][3] == "only in 1 of 3 seeds at epoch 3"
     assert not any("first reaches" in p.words for p in found.all("p", class_="")[:1])
     markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "| only in 1 of 3 seeds, at epoch 3 |" in markdown
+    assert "| only in 1 of 3 seeds (at epoch 3) |" in markdown
 
 
 def test_a_target_that_no_seed_reaches_is_said_to_be_missed_by_all(tmp_path: Path) -> None:

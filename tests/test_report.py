@@ -15,7 +15,8 @@ import pytest
 
 from ablation.analysis import describe
 from ablation.report import Report, report_on, templates_dir, write_report
-from ablation.report.text import fenced, markdown
+from ablation.report.markdown import fenced
+from ablation.report.markdown import text as markdown
 from ablation.results.runs import load_results
 from ablation.results.tables import read_results
 from ablation.storage.store import Store
@@ -342,10 +343,10 @@ def test_divergence_is_shown_as_a_result(tmp_path: Path) -> None:
 
 def test_a_smoke_run_is_stamped(tmp_path: Path) -> None:
     _, written = report(tmp_path, smoke=True, overrides=["train.epochs=1"])
-    (banner,) = Page(written.html).root.all("p", class_="smoke")
+    (banner,) = Page(written.html).root.all("div", class_="smoke")
     assert "figures mean nothing" in banner.words
     assert "train.epochs=1" in Page(written.html).root.all("p", class_="overrides")[0].words
-    assert "SMOKE RUN" in written.markdown.read_text(encoding="utf-8")
+    assert "Smoke run." in written.markdown.read_text(encoding="utf-8")
     assert "train.epochs=1" in written.markdown.read_text(encoding="utf-8")
 
 
@@ -399,7 +400,7 @@ def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
 def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ablation.report.curves.MOST_PANELS", 3)
+    monkeypatch.setattr("ablation.report.sections.curves.MOST_PANELS", 3)
     arms = [Arm(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
     root = page(tmp_path, arms, seeds=[0])
     (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]

@@ -18,12 +18,14 @@ from ablation._util.sanitize import clean
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classes import class_rows
 from ablation.analysis.measure import AT_CHANCE, at_chance
-from ablation.report.figure_blocks import Picture
-from ablation.report.interpretation import read_interpretation
+from ablation.report import html, markdown
+from ablation.report.context import Context, Section, section
+from ablation.report.html import templates_dir
 from ablation.report.latex import results_table
 from ablation.report.page import Page, make_page
+from ablation.report.sections import all_sections
+from ablation.report.sections.interpretation import read_interpretation
 from ablation.report.source import TableSource, check_folder
-from ablation.report.text import environment, templates_dir
 from ablation.results.csv_files import disarmed
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results, load_results
@@ -31,7 +33,7 @@ from ablation.results.tables import COUNTS
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
 
-__all__ = ["Predictions", "Report", "report_on", "templates_dir", "write_report"]
+__all__ = ["Predictions", "Report", "Section", "report_on", "section", "templates_dir", "write_report"]
 
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
@@ -51,22 +53,28 @@ class Report:
     figures: tuple[Path, ...]
 
 
-def write_report(store: Store, manifest: Manifest, out: Path) -> Report:
-    """Write the report of a study, finished or not, into the folder `out`. The same results give the same bytes."""
-    return report_on(load_results(store, manifest), store, out)
+def write_report(store: Store, manifest: Manifest, out: Path, sections: Iterable[Section] = ()) -> Report:
+    """Write the report of a study, finished or not, into the folder `out`. The same results give the same bytes.
+
+    `sections` are added to those of the package and of installed plug-ins.
+    """
+    return report_on(load_results(store, manifest), store, out, sections=sections)
 
 
-def report_on(results: Results, store: Store, out: Path, table: TableSource | None = None) -> Report:
+def report_on(
+    results: Results, store: Store, out: Path, table: TableSource | None = None, sections: Iterable[Section] = ()
+) -> Report:
     """Write the report of results, wherever they come from; predictions and images are looked for in `store`.
 
-    `table` is where results from elsewhere were read. Raises UserError where `out` holds the report of another study or
-    table.
+    `table` is where results from elsewhere were read, `sections` are added to those of the package. Raises UserError
+    where `out` holds the report of another study or table.
     """
     check_folder(out, results.manifest.name, table)
     analysis = describe(results, Predictions(results, store))
     for folder in (out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
-    page = make_page(store, results, analysis, read_interpretation(out))
+    context = Context(store, results, analysis, read_interpretation(out))
+    page = make_page(context, all_sections(sections))
     report = Report(
         html=out / "report.html",
         markdown=out / "report.md",
@@ -77,13 +85,12 @@ def report_on(results: Results, store: Store, out: Path, table: TableSource | No
         figures=_pictures(page, out),
     )
     _tables(results, report)
-    _class_table(page, out / "classes.csv")
+    _class_table(context, out / "classes.csv")
     source = {"table": table.identity(out)} if table else {}
     write_json(report.analysis, to_json(analysis, results.manifest.name) | source)
     replace_text(report.latex, results_table(analysis))
-    jinja = environment()
-    for path, template in ((report.markdown, "report.md.jinja"), (report.html, "report.html.jinja")):
-        replace_text(path, clean(jinja.get_template(template).render(page=page)))
+    replace_text(report.markdown, clean(markdown.render(page)))
+    replace_text(report.html, clean(html.render(page)))
     return report
 
 
@@ -114,19 +121,13 @@ class Predictions(Mapping[tuple[str, int], Predicted]):
 
 
 def _pictures(page: Page, out: Path) -> tuple[Path, ...]:
-    pictures = [picture for plate in page.plates for picture in plate.pictures]
-    pictures += page.mistakes.pictures if page.mistakes else ()
-    for picture in pictures:
-        _write_picture(out / picture.file, picture)
-    _forget_old(out / "figures", {Path(picture.file).name for picture in pictures})
-    return tuple(out / picture.file for picture in pictures)
+    for picture in page.pictures:
+        replace(out / picture.file, lambda file, data=picture.data: file.write(data))  # type: ignore[misc]
+    _remove_old(out / "figures", {Path(picture.file).name for picture in page.pictures})
+    return tuple(out / picture.file for picture in page.pictures)
 
 
-def _write_picture(path: Path, picture: Picture) -> None:
-    replace(path, lambda file: file.write(picture.data))
-
-
-def _forget_old(folder: Path, current: Iterable[str]) -> None:
+def _remove_old(folder: Path, current: Iterable[str]) -> None:
     """Remove pictures of ours that an earlier report of the study had and this one has not."""
     for path in folder.glob("*.png"):
         if _OUR_PICTURES.fullmatch(path.name) and path.name not in current:
@@ -144,9 +145,9 @@ def _tables(results: Results, report: Report) -> None:
         replace(path, _csv(table))
 
 
-def _class_table(page: Page, path: Path) -> None:
+def _class_table(context: Context, path: Path) -> None:
     """The counts of every run and class; without predictions there is no such file."""
-    rows = [row for view in page.classes for row in class_rows(view.part, view.counts, view.names)]
+    rows = [row for own in context.classes for row in class_rows(own.part, own.counts, own.names)]
     if rows:
         replace(path, _csv(pd.DataFrame(rows, columns=["part", "variant", "seed", "class", "images", "correct"])))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ablation._util import formatting
 from ablation.analysis import Analysis, Confound, DataCurve, Effect, Interaction, TrendTest
@@ -11,6 +10,7 @@ from ablation.analysis.measure import Measure
 from ablation.analysis.verdicts import p_value
 from ablation.analysis.warnings import entry
 from ablation.analysis.warnings.fairness import in_words
+from ablation.report.blocks import Finding
 
 _MARKS = {
     "no_effect": "without effect",
@@ -33,24 +33,14 @@ _MARKS = {
 """The warnings that are shown in the row of their variant; missing and diverged runs are described there anyway."""
 
 
-@dataclass(frozen=True)
-class Threat:
-    """All warnings of one kind: what they are called, what was found, and what to do about it."""
-
-    code: str
-    title: str
-    found: tuple[str, ...]
-    hint: str
-
-
-def threats(analysis: Analysis) -> tuple[Threat, ...]:
+def findings(analysis: Analysis) -> tuple[Finding, ...]:
     """The warnings by kind."""
     found: dict[str, list[str]] = {}
     hints: dict[str, str] = {}
     for own in analysis.warnings:
         found.setdefault(own.code, []).append(own.message)
         hints.setdefault(own.code, own.hint)
-    return tuple(Threat(code, entry(code).title, tuple(messages), hints[code]) for code, messages in found.items())
+    return tuple(Finding(code, entry(code).title, tuple(messages), hints[code]) for code, messages in found.items())
 
 
 def all_clear(analysis: Analysis) -> str:

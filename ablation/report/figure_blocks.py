@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-from markupsafe import Markup
 
 import ablation.report.captions as captions
 import ablation.report.drawing as drawing
 from ablation._util.formatting import value
 from ablation.analysis import Analysis, Effect, Sweep
 from ablation.report import figures
+from ablation.report.blocks import Figure, Panel, Picture
 from ablation.report.figures.sweeps import Metric
 
 _FOREST_ROWS = 36
@@ -19,42 +17,7 @@ MOST_ROWS = 4 * _FOREST_ROWS
 """Rows of the plot of differences; of more variants, those with the largest differences are shown."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """A small figure under its own heading; `note` adds to the heading."""
-
-    title: str
-    note: str
-    svg: Markup
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG file beside the Markdown report."""
-
-    file: str
-    alt: str
-    data: bytes
-
-
-@dataclass(frozen=True)
-class Plate:
-    """A figure with its caption: `wide` and `narrow` drawings of the whole, or `panels` that the page arranges.
-
-    `legend` has the marks of the panels: the class of each, and what it stands for.
-    """
-
-    key: str
-    title: str
-    caption: str
-    pictures: tuple[Picture, ...]
-    wide: tuple[Markup, ...] = ()
-    narrow: tuple[Markup, ...] = ()
-    panels: tuple[Panel, ...] = ()
-    legend: tuple[tuple[str, str], ...] = ()
-
-
-def forest(analysis: Analysis) -> Plate | None:
+def forest(analysis: Analysis) -> Figure | None:
     """Differences from the baseline; None for a study without variants or before any difference is known."""
     if not any(effect.pairs for effect in analysis.variants):
         return None
@@ -78,7 +41,7 @@ def forest(analysis: Analysis) -> Plate | None:
         caption += f" Shown: the {len(effects)} of {len(analysis.variants):,} variants with the largest differences."
     if any(effect.pairs > figures.MOST_DOTS for effect in effects):
         caption += f" Of more than {figures.MOST_DOTS} seeds, {figures.MOST_DOTS} are drawn, evenly by rank."
-    return Plate("forest", title, caption, tuple(pictures), tuple(wide), tuple(narrow))
+    return Figure("forest", title, caption, tuple(pictures), tuple(wide), tuple(narrow))
 
 
 def _largest(effects: Sequence[Effect]) -> Sequence[Effect]:
@@ -97,7 +60,7 @@ def _parts(effects: Sequence[Effect], most: int) -> Iterator[tuple[Effect, ...]]
         yield tuple(effects[start : start + size])
 
 
-def sweeps(analysis: Analysis) -> Plate | None:
+def sweeps(analysis: Analysis) -> Figure | None:
     """Accuracy against each numeric option with three levels; time and memory too where it is the data fraction."""
     shown = [(sweep, metric) for sweep in analysis.sweeps for metric in _metrics(sweep, analysis)]
     if not shown or not any(effect.n for effect in analysis.effects):
@@ -112,7 +75,7 @@ def sweeps(analysis: Analysis) -> Plate | None:
         part = shown[start : start + 6]
         alt = "; ".join(f"{metric.label} against {sweep.name}" for sweep, metric in part)
         pictures.append(Picture(f"figures/sweep-{number}.png", alt, drawing.png(figures.sweep_grid(analysis, part))))
-    return Plate("sweeps", "Sweeps", captions.sweep(analysis), tuple(pictures), panels=tuple(panels))
+    return Figure("sweeps", "Sweeps", captions.sweep(analysis), tuple(pictures), panels=tuple(panels))
 
 
 def _metrics(sweep: Sweep, analysis: Analysis) -> Iterator[Metric]:

@@ -1,14 +1,17 @@
-"""The table of variants for LaTeX, in the style of booktabs."""
+"""Tables for LaTeX, in the style of booktabs."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import ablation.report.captions as captions
 import ablation.report.intervals as intervals
 from ablation._util.formatting import ABSENT, ARROW, MINUS, plural
 from ablation._util.sanitize import clean
-from ablation.analysis import Analysis, Effect, Measure
+from ablation.analysis import Analysis
+from ablation.report.blocks import Span, Table, Text, plain, spans
+from ablation.report.sections.effects import variants_table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -39,20 +42,18 @@ def escape(text: str) -> str:
     return _ANY.sub(lambda match: _SPECIAL[match[0]], " ".join(clean(text).split()))
 
 
-def results_table(analysis: Analysis) -> str:
-    """A table environment: variant, change, metric, difference with interval, verdict. Needs the package booktabs."""
-    measure = analysis.measure
-    head = ("Variant", "Change", measure.heading, "Difference", "Verdict", "$n$")
+def render_table(table: Table) -> str:
+    """A table environment; needs the package booktabs. Small print, shades and bars are left out."""
     lines = [
         "% made by ablate report; needs \\usepackage{booktabs}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{escape(_caption(analysis))}}}",
-        r"\begin{tabular}{llrlll}",
+        rf"\caption{{{escape(table.caption)}}}",
+        rf"\begin{{tabular}}{{{''.join('r' if column.number else 'l' for column in table.columns)}}}",
         r"\toprule",
-        " & ".join(cell if "$" in cell else escape(cell) for cell in head) + r" \\",
+        " & ".join(_inline(column.heading) for column in table.columns) + r" \\",
         r"\midrule",
-        *(_row(effect, analysis) for effect in analysis.effects),
+        *(_not_an_argument(" & ".join(_inline(cell.text) for cell in row.cells)) + r" \\" for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -60,14 +61,15 @@ def results_table(analysis: Analysis) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(effect: Effect, analysis: Analysis) -> str:
-    measure = analysis.measure
-    first = effect is analysis.baseline
-    value = measure.value(effect.mean) + (f" \u00b1 {measure.value(effect.sd)}" if effect.sd is not None else "")
-    verdict = "baseline" if first else captions.verdict_cell(effect)
-    cells = (effect.variant, effect.change, value, "" if first else _difference(effect, measure), verdict)
-    planned = f"{effect.n}/{len(effect.runs)}" if effect.n < len(effect.runs) else str(effect.n)
-    return _not_an_argument(" & ".join([*map(escape, cells), planned])) + r" \\"
+def _inline(text: Text) -> str:
+    """A text on one line; letters in italics are mathematical variables."""
+    parts = spans(text)
+    italic = [isinstance(part, Span) and part.style == "italic" for part in parts]
+    if not any(italic):
+        return escape(plain(text))
+    return "".join(
+        f"${escape(plain(part))}$" if own else escape(plain(part)) for own, part in zip(italic, parts, strict=True)
+    )
 
 
 def _not_an_argument(row: str) -> str:
@@ -75,8 +77,11 @@ def _not_an_argument(row: str) -> str:
     return f"{{{row[0]}}}{row[1:]}" if row.startswith(("[", "*")) else row
 
 
-def _difference(effect: Effect, measure: Measure) -> str:
-    return f"{measure.difference(effect.difference)} {measure.interval(effect.low, effect.high)}".strip()
+def results_table(analysis: Analysis) -> str:
+    """The table of variants: variant, change, metric, difference with interval, verdict, n."""
+    table = variants_table(analysis)
+    table = table.only("Variant", "Change", analysis.measure.heading, "Difference", "Verdict", "n")
+    return render_table(replace(table, caption=_caption(analysis)))
 
 
 def _caption(analysis: Analysis) -> str:

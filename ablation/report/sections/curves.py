@@ -1,18 +1,20 @@
-"""The figures of the section on learning curves, with their captions and legends."""
+"""Sweeps, and the curves of every quantity that was measured over the epochs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import ablation.report.captions as captions
+import ablation.report.claims as claims
 import ablation.report.drawing as drawing
+import ablation.report.figure_blocks as figure_blocks
 from ablation.analysis import Analysis
 from ablation.report import figures
-from ablation.report.figure_blocks import Panel, Picture, Plate
+from ablation.report.blocks import Block, Figure, Heading, Panel, Paragraph, Picture
+from ablation.report.context import Context, Section
 from ablation.report.figures import Chart, Curves, Limits
-from ablation.results.runs import Results
 
 MOST_PANELS = 36
 """Small multiples of one quantity; of more variants, those with the largest differences are shown."""
@@ -23,16 +25,24 @@ Shown = Sequence[tuple[str, str, Curves]]
 """A title, a note and the curves of each panel."""
 
 
-def curves(results: Results, analysis: Analysis, digits: int) -> list[Plate]:
-    """A plate for each quantity that was measured over the epochs; none before there is a whole epoch."""
+def _sweeps(context: Context) -> Iterator[Block]:
+    figure = figure_blocks.sweeps(context.analysis)
+    if figure:
+        yield figure
+        for sentence in claims.trends(context.analysis):
+            yield Paragraph(sentence)
+
+
+def _curves(context: Context) -> Iterator[Block]:
+    """A figure for each quantity that was measured over the epochs; none before there is a whole epoch."""
+    results, analysis = context.results, context.analysis
     if results.epochs.empty:
-        return []
+        return
     charts = figures.study_charts(results, analysis.measure)
     every = figures.study_curves(results, charts)
     train = results.manifest.baseline.recipe.get("train", {})
     unit = "step" if train.get("steps") is not None else "epoch"
-    draw = _Panels(every[analysis.baseline.variant], unit, digits)
-    plates = []
+    draw = _Panels(every[analysis.baseline.variant], unit, context.digits)
     for chart in charts:
         seen = [own for own in every.values() if own.shows(chart)]
         if not seen:
@@ -40,14 +50,14 @@ def curves(results: Results, analysis: Analysis, digits: int) -> list[Plate]:
         if chart.kind == "rate":
             rates = _rates(seen, chart)
             caption = captions.learning_rate(min(len(rates), MOST_RATES), len(rates))
-            plates += [draw.plate(chart, caption, rates[:MOST_RATES], None)] if rates else []
+            if rates:
+                yield from draw.figure(chart, caption, rates[:MOST_RATES], None)
             continue
         shown = _most_different(seen, analysis)
         limits = figures.limits(chart, shown)
         caption = _caption(chart, analysis, shown, limits is not None and limits.cut)
         caption += captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
-        plates.append(draw.plate(chart, caption, [(own.variant, "", own) for own in shown], limits))
-    return plates
+        yield from draw.figure(chart, caption, [(own.variant, "", own) for own in shown], limits)
 
 
 def _caption(chart: Chart, analysis: Analysis, shown: Sequence[Curves], cut: bool) -> str:
@@ -124,13 +134,7 @@ class _Panels:
     unit: str
     digits: int
 
-    def plate(
-        self,
-        chart: Chart,
-        caption: str,
-        shown: Shown,
-        limits: Limits | None,
-    ) -> Plate:
+    def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Iterator[Block]:
         key, title = chart.key, chart.title
         on = figures.CurvePanels(chart, self.baseline, self.unit, limits)
         panels = [self._panel(on, chart, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
@@ -140,9 +144,14 @@ class _Panels:
             drawn = figures.curve_grid(chart, part, self.baseline, self.unit, limits)
             alt = f"{title} over the {self.unit}s: {', '.join(name for name, _ in part)}"
             pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(drawn)))
-        return Plate(key, title, caption, tuple(pictures), panels=tuple(panels), legend=_legend(chart))
+        yield Heading(title)
+        yield Figure(key, title, caption, tuple(pictures), panels=tuple(panels), legend=_legend(chart))
 
     def _panel(self, on: figures.CurvePanels, chart: Chart, key: str, name: str, note: str, own: Curves) -> Panel:
         text = captions.describe_curve(chart, own, self.digits)
         title = f"{key.rpartition('-')[0]}: {name}"
         return Panel(name, note, drawing.inline_svg(on.draw(own), key, title, text))
+
+
+SWEEPS = Section("sweeps", "Sweeps", 50, _sweeps)
+CURVES = Section("curves", "Learning curves", 60, _curves)

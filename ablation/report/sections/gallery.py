@@ -16,7 +16,8 @@ import ablation.report.drawing as drawing
 import ablation.report.figures.mistakes as mistakes
 from ablation._util.formatting import plural
 from ablation.data.fingerprint import cache_folder
-from ablation.report.figure_blocks import Picture
+from ablation.report.blocks import Block, Heading, Images, Paragraph, Picture, Sample
+from ablation.report.context import Context, Section
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results
 from ablation.storage.record import RunRecord
@@ -28,40 +29,6 @@ _LARGEST = 96
 """Pixels of the longer side above which an image is made smaller for the page."""
 Pixels = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
 Floats = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An image with its true and predicted class, the confidence in the latter as text, and itself as a data URI."""
-
-    true: str
-    predicted: str
-    confidence: str
-    right: bool
-    uri: str
-    pixels: Pixels
-
-
-@dataclass(frozen=True)
-class Group:
-    """Images under one heading."""
-
-    title: str
-    samples: tuple[Sample, ...]
-    caption: str
-    picture: Picture
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """The section of sample images: its groups, or why there are none."""
-
-    groups: tuple[Group, ...]
-    missing: str
-
-    @property
-    def pictures(self) -> tuple[Picture, ...]:
-        return tuple(group.picture for group in self.groups)
 
 
 @dataclass(frozen=True)
@@ -85,17 +52,18 @@ class _Seen:
         return [int(i) for i in np.linspace(0, len(self.index) - 1, number).round()]
 
 
-def gallery(store: Store, results: Results) -> Gallery | None:
-    """The validation images of the baseline under its first finished seed; None where it has no predictions."""
-    seen = _seen(store, results)
+def _gallery(context: Context) -> Iterator[Block]:
+    """Validation images of the baseline under its first finished seed; nothing where it has no predictions."""
+    store, seen = context.store, _seen(context.store, context.results)
     if seen is None:
-        return None
+        return
     name = cache_folder(str(seen.record.recipe["data"]["name"]), seen.record.data_fingerprint, "train")
     images = _images(store.data / name, seen)
-    if images is None:
-        text = f"The decoded images are not in {store.data.name}/{name} any more, so that none can be shown here. "
-        return Gallery((), text + "They come back when a run on this data is trained.")
-    return Gallery(tuple(_groups(seen, images)), "")
+    if images is not None:
+        yield from _groups(seen, images)
+        return
+    text = f"The decoded images are not in {store.data.name}/{name} any more, so that none can be shown here. "
+    yield Paragraph(text + "They come back when a run on this data is trained.", "none")
 
 
 def _seen(store: Store, results: Results) -> _Seen | None:
@@ -126,7 +94,7 @@ def _images(folder: Path, seen: _Seen) -> Pixels | None:
     return images if fits and np.array_equal(labels[seen.index], seen.label) else None
 
 
-def _groups(seen: _Seen, images: Pixels) -> Iterator[Group]:
+def _groups(seen: _Seen, images: Pixels) -> Iterator[Block]:
     worst, number = seen.worst(), len(seen.index)
     seed = f"baseline, seed {seen.record.seed}"
     if worst:
@@ -136,13 +104,13 @@ def _groups(seen: _Seen, images: Pixels) -> Iterator[Group]:
             "highest confidence in a wrong class first. Above each image its true class, below it the predicted one "
             "with its probability. They show where the network errs, not how often."
         )
-        yield _group("mistakes-1", "Worst mistakes", shown, text, seen, images)
+        yield from _group("mistakes-1", "Worst mistakes", shown, text, seen, images)
     spread = seen.spread()
     text = (
         f"{plural(len(spread), 'image')} at even distances through the same validation images, right or wrong: "
         f"true class above, predicted one below ({seed})."
     )
-    yield _group("mistakes-2", "Samples", spread, text, seen, images)
+    yield from _group("mistakes-2", "Samples", spread, text, seen, images)
 
 
 def _which(shown: int, of: int) -> str:
@@ -151,24 +119,24 @@ def _which(shown: int, of: int) -> str:
     return f"The {shown} worst of {of:,} mistakes"
 
 
-def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, images: Pixels) -> Group:
-    samples = tuple(_sample(place, seen, images) for place in places)
-    labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, s.pixels) for s in samples]
+def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, images: Pixels) -> Iterator[Block]:
+    shown = [(_image(np.asarray(images[seen.index[place]])), place) for place in places]
+    samples = tuple(_sample(place, seen, image) for image, place in shown)
+    pixels = [np.asarray(image.convert("RGB")) for image, _ in shown]
+    labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, p) for s, p in zip(samples, pixels, strict=True)]
     alt = f"{title}: " + "; ".join(f"{s.true}, predicted {s.predicted}" for s in samples)
-    picture = Picture(f"figures/{key}.png", alt, drawing.png(mistakes.image_grid(labels)))
-    return Group(title, samples, caption, picture)
+    yield Heading(title)
+    yield Images(caption, samples, (Picture(f"figures/{key}.png", alt, drawing.png(mistakes.image_grid(labels))),))
 
 
-def _sample(place: int, seen: _Seen, images: Pixels) -> Sample:
+def _sample(place: int, seen: _Seen, image: Image.Image) -> Sample:
     classes = seen.record.classes
-    image = _image(np.asarray(images[seen.index[place]]))
     return Sample(
         true=classes[seen.label[place]],
         predicted=classes[seen.predicted[place]],
         confidence=f"{_per_cent(float(seen.confidence[place]))} %",
         right=bool(seen.label[place] == seen.predicted[place]),
         uri=_data_uri(image),
-        pixels=np.asarray(image.convert("RGB")),
     )
 
 
@@ -190,3 +158,6 @@ def _data_uri(image: Image.Image) -> str:
     stream = io.BytesIO()
     image.save(stream, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+GALLERY = Section("mistakes", "Sample images", 90, _gallery)

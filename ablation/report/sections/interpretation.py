@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -12,6 +12,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
 from ablation._util.sanitize import clean, read_file
+from ablation.report.blocks import Block, Paragraph, Prose, code
+from ablation.report.context import Context, Section
 
 FILE = "interpretation.md"
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
@@ -72,3 +74,19 @@ def _deepen(lines: list[str], token: Token, start: int, end: int) -> None:
     content = " ".join(line.strip() for line in lines[start : max(end - 1, start + 1)])
     lines[start] = f"{marks} {content.lstrip('#').strip()}"
     lines[start + 1 : end] = [""] * (end - start - 1)
+
+
+def _interpretation(context: Context) -> Iterator[Block]:
+    if not context.analysis.facts.done:
+        return
+    if context.interpretation:
+        yield Prose(to_html(context.interpretation), to_markdown(context.interpretation))
+        return
+    put, rest = (
+        "Yours to write: put it into ",
+        " beside this page and write the report again. The file is included here and never changed.",
+    )
+    yield Paragraph((put, code(FILE), rest), "none")
+
+
+INTERPRETATION = Section("interpretation", "Interpretation", 120, _interpretation)

@@ -1,4 +1,4 @@
-"""The setup of a study and the recipe of its baseline, as rows for the report."""
+"""The setup of a study, and the recipe of its baseline."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ablation._util.formatting import count, plural
 from ablation.analysis import Analysis, Setup
 from ablation.data import summary as data_summary
 from ablation.data.summary import DataSummary
+from ablation.report.blocks import Block, Columns, Pairs, Paragraph
+from ablation.report.context import Context, Section
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import Environment
 
-Rows = tuple[tuple[str, str], ...]
 PRECISIONS = {
     "fp32": "fp32",
     "tf32": "fp32, with TF32 in matrix products and convolutions",
@@ -24,14 +25,17 @@ PRECISIONS = {
 }
 
 
-def setup(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, Rows]]:
-    """The setup by heading: data, training, hardware and software, as far as they are known."""
-    found, recipe = analysis.setup, manifest.baseline.recipe
-    if recipe:
-        yield "Data", tuple(_data(found, recipe))
-        yield "Training", tuple(_training(analysis, manifest))
-    if found.environments:
-        yield "Hardware and software", tuple(_environments(analysis))
+def _setup(context: Context) -> Iterator[Block]:
+    """Data, training, hardware and software, as far as they are known."""
+    analysis, baseline = context.analysis, context.study.baseline.recipe
+    if not context.recipe:
+        return
+    parts = [("Data", tuple(_data(analysis.setup, baseline))), ("Training", tuple(_training(analysis, context.study)))]
+    if analysis.setup.environments:
+        parts.append(("Hardware and software", tuple(_environments(analysis))))
+    yield Columns(tuple((title, (Pairs(rows),)) for title, rows in parts))
+    if not analysis.setup.environments:
+        yield Paragraph("Split sizes, hardware and versions are known once a run is done.", "none")
 
 
 def _data(setup: Setup, recipe: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -105,11 +109,18 @@ def _software(environment: Environment) -> str:
     return ", ".join([versions, *(f"{name} {version}" for name, version in cuda if version), environment.platform])
 
 
-def recipe(analysis: Analysis) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+def _recipe(context: Context) -> Iterator[Block]:
     """The options of the baseline by section, the name of each part first."""
     parts: dict[str, list[tuple[str, str]]] = {}
-    for path, value in analysis.setup.recipe:
+    for path, value in context.analysis.setup.recipe:
         part, _, key = path.partition(".")
         parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
-    for part, options in parts.items():
-        yield part, tuple(options)
+    if parts:
+        yield Paragraph(
+            "Every option of the baseline, the defaults filled in; each variant differs from it only by its change."
+        )
+        yield Columns(tuple((part, (Pairs(tuple(rows), options=True),)) for part, rows in parts.items()), "recipe")
+
+
+SETUP = Section("setup", "Setup", 140, _setup)
+RECIPE = Section("recipe", "Baseline recipe", 160, _recipe)

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 import ablation.report.captions as captions
 from ablation._util.formatting import ABSENT, plural
 from ablation.analysis import Analysis, Measure
+from ablation.report.blocks import Block, Paragraph
+from ablation.report.context import Context, Section
 from ablation.stats.pooling import SCREEN_ALPHA
 
 
-def methods(analysis: Analysis) -> tuple[str, ...]:
-    """How differences were measured, tested and selected; empty for a study without variants or results."""
+def _methods(context: Context) -> Iterator[Block]:
+    """How differences were measured, tested and selected; nothing for a study without variants or results."""
+    analysis = context.analysis
     if not analysis.variants or not any(effect.n for effect in analysis.effects):
-        return ()
+        return
     design = analysis.design
     core = _one_seed(analysis) if design.networks else " ".join(_comparison(analysis))
-    return tuple(part for part in (core, " ".join(_contrasts(analysis)), " ".join(_selected(analysis))) if part)
+    for text in (core, " ".join(_contrasts(analysis)), " ".join(_selected(analysis))):
+        if text:
+            yield Paragraph(text)
 
 
 def _one_seed(analysis: Analysis) -> str:
@@ -157,3 +162,6 @@ def _about(size: float, measure: Measure, most: str = "") -> str:
 def _listing(names: list[str], most: int = 8) -> str:
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+METHODS = Section("methods", "Methods", 130, _methods)

@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ablation._util.formatting import ABSENT, count, percent, plural, points, value
 from ablation.analysis.charts import ACCURACY, LOSS
 from ablation.analysis.learning import Learning, Lesson, Span, learning
-from ablation.results.runs import Results
+from ablation.report.blocks import Block, Cell, Column, Heading, Note, Paragraph, Row, Table, name
+from ablation.report.context import Context, Section
 
 _MOST_NAMED = 8
 _MOST_COMPARED = 3
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A figure of a table, with a note in small print."""
-
-    text: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class LearningRow:
-    """A variant in a table of the section, with a note where not all its seeds are in it."""
-
-    variant: str
-    note: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of variants; `key` names it on the page."""
-
-    key: str
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[LearningRow, ...]
-    caption: str
-    sentences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,33 +24,41 @@ class _Column:
     about: str
 
 
-def learning_tables(results: Results, digits: int) -> tuple[Table, ...]:
-    """The tables of the section; none before a run has finished. `digits` are those of an accuracy in per cent.
+def _learning(context: Context) -> Iterator[Block]:
+    """The tables of the section; none before a run has finished.
 
     Columns that have no figure for any variant are left out, and so are tables that are left with none.
     """
-    found = learning(results)
+    found, digits = learning(context.results), context.digits
     if not found:
-        return ()
-    planned = len(results.manifest.seeds)
+        return
+    planned = len(context.study.seeds)
     speed = _table("milestones", "Accuracy during training", found, planned, tuple(_speed(found, digits)))
     fit = _table("fit", "Training against validation", found, planned, tuple(_fit(found, digits)))
-    tables = (replace(speed, sentences=tuple(_compared(found))), replace(fit, sentences=tuple(_long_after(found))))
-    return tuple(table for table in tables if table.heads)
+    for table, sentences in ((speed, _compared(found)), (fit, _long_after(found))):
+        if len(table.columns) > 1:
+            yield Heading(table.label)
+            yield from map(Paragraph, sentences)
+            yield table
 
 
 def _table(key: str, title: str, found: Learning, planned: int, columns: Sequence[_Column]) -> Table:
-    kept = [column for column in columns if any(cell.text != ABSENT or cell.note for cell in column.cells)]
+    kept = [column for column in columns if any(cell.text != ABSENT or cell.notes for cell in column.cells)]
     shown = [i for i, own in enumerate(found.lessons) if own.n or found.ours or i == 0]
-    rows = tuple(_row(found.lessons[i], planned, [column.cells[i] for column in kept]) for i in shown)
+    rows = tuple(_row(found.lessons[i], planned, [column.cells[i] for column in kept], i == 0) for i in shown)
     caption = " ".join(dict.fromkeys(column.about for column in kept))
-    return Table(key, title, tuple(column.head for column in kept), rows, caption, ())
+    heads = (Column("Variant"), *(Column(column.head, number=True) for column in kept))
+    return Table(title, heads, rows, caption, key, "course")
 
 
-def _row(own: Lesson, planned: int, cells: Sequence[Cell]) -> LearningRow:
+def _cell(text: str, note: str = "") -> Cell:
+    return Cell(text, (Note(note, "aside"),) if note else ())
+
+
+def _row(own: Lesson, planned: int, cells: Sequence[Cell], first: bool) -> Row:
     """The row of a variant; dashes where none of its seeds finished."""
-    note = f"{own.n} of {plural(planned, 'seed')}" if own.n < planned else ""
-    return LearningRow(own.variant, note, tuple(cells) if own.n else (Cell(ABSENT),) * len(cells))
+    notes = (Note(f"{own.n} of {plural(planned, 'seed')}", "aside"),) if own.n < planned else ()
+    return Row((Cell(name(own.variant), notes), *(cells if own.n else [Cell(ABSENT)] * len(cells))), first)
 
 
 def _names(found: Learning) -> tuple[str, str, str]:
@@ -106,7 +86,7 @@ def _speed(found: Learning, digits: int) -> Iterator[_Column]:
     each = "epoch" if found.unit == "epoch" else "evaluation"
     head = f"{each.capitalize()}-to-{each} change of {loss}"
     about = f"{head}: mean absolute change over the second half of a run, mean over seeds."
-    yield _Column(head, tuple(Cell(_loss(own.fluctuation)) for own in found.lessons), about)
+    yield _Column(head, tuple(_cell(_loss(own.fluctuation)) for own in found.lessons), about)
 
 
 def _milestones_caption(found: Learning, score: str) -> str:
@@ -127,7 +107,7 @@ def _first_up(name: str) -> str:
 def _milestone(own: Lesson, number: int, digits: int) -> Cell:
     span = own.at[number]
     fewer = f"{span.n} of {own.n} seeds" if span and span.n < own.n else ""
-    return Cell(percent(span.mean if span else None, digits), fewer)
+    return _cell(percent(span.mean if span else None, digits), fewer)
 
 
 def _loss(span: Span | None) -> str:
@@ -138,10 +118,10 @@ def _loss(span: Span | None) -> str:
 def _reached(own: Lesson, unit: str) -> Cell:
     """When every seed reached the target; where only some did, how many: a mean over these would mislead."""
     if own.reached is None:
-        return Cell("not reached", f"in any of {own.n} seeds" if own.n > 1 else "")
+        return _cell("not reached", f"in any of {own.n} seeds" if own.n > 1 else "")
     if own.reached.n < own.n:
-        return Cell(f"only in {own.reached.n} of {own.n} seeds", f"at {unit} {_range(own.reached)}")
-    return Cell(_places(own.reached, unit))
+        return _cell(f"only in {own.reached.n} of {own.n} seeds", f"at {unit} {_range(own.reached)}")
+    return _cell(_places(own.reached, unit))
 
 
 def _share(part: int, of: int) -> str:
@@ -186,7 +166,7 @@ def _fit(found: Learning, digits: int) -> Iterator[_Column]:
     each = "epoch" if found.unit == "epoch" else "evaluation"
 
     def column(head: str, cell: Callable[[Lesson], str], about: str) -> _Column:
-        return _Column(head, tuple(Cell(cell(own)) for own in found.lessons), about)
+        return _Column(head, tuple(_cell(cell(own)) for own in found.lessons), about)
 
     about = "Means over the finished seeds, at the epoch that each run reports."
     yield column(f"{_first_up(train)},\u00a0%", lambda own: _percent(own.train, digits), about)
@@ -235,3 +215,6 @@ def _long_after(found: Learning) -> Iterator[str]:
     if len(late) > _MOST_NAMED:
         names.append(plural(len(late) - _MOST_NAMED, "more variant"))
     yield f"Training went on for more than a third of its epochs after the best one in {_listing(names)}."
+
+
+LEARNING = Section("learning", "Training dynamics", 70, _learning)

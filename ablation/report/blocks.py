@@ -1,0 +1,306 @@
+"""What a section consists of: frozen blocks of plain text, which the renderers escape and turn into their format.
+
+Text is a string, a `Span`, or a tuple of both. Each block names the part of a renderer that shows it by `kind`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from markupsafe import Markup
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a text: `style` is what it is, `css` its class in HTML, `target` the anchor on the page it leads to."""
+
+    text: str
+    style: Literal["", "name", "strong", "code", "italic"] = ""
+    css: str = ""
+    target: str = ""
+
+
+Text = str | Span | tuple[str | Span, ...]
+
+
+def name(text: str) -> Span:
+    """A name that the user chose: of a variant, or of a class."""
+    return Span(text, "name")
+
+
+def code(text: str) -> Span:
+    """Text as it is typed, in a fixed-width font."""
+    return Span(text, "code")
+
+
+def spans(text: Text) -> tuple[str | Span, ...]:
+    """The parts of a text."""
+    return text if isinstance(text, tuple) else (text,)
+
+
+def plain(text: Text) -> str:
+    """A text without its marks."""
+    return "".join(part if isinstance(part, str) else part.text for part in spans(text))
+
+
+def join(parts: Iterable[Text], separator: str) -> tuple[str | Span, ...]:
+    """The parts as one text, with the separator between them."""
+    joined: list[str | Span] = []
+    for part in parts:
+        joined += [separator, *spans(part)] if joined else spans(part)
+    return tuple(joined)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file beside the Markdown report."""
+
+    file: str
+    alt: str
+    data: bytes
+
+
+class Block:
+    """A block of a section; `children` are the blocks inside it, `pictures` its files beside the Markdown."""
+
+    kind: ClassVar[str]
+    children: tuple[Block, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Heading(Block):
+    """A heading below that of the section, which has level 2."""
+
+    kind: ClassVar[str] = "heading"
+    text: Text
+    level: Literal[3, 4] = 3
+
+
+@dataclass(frozen=True)
+class Paragraph(Block):
+    """A paragraph; `css` is its class in HTML, "none" for one that stands in the place of what is missing."""
+
+    kind: ClassVar[str] = "paragraph"
+    text: Text
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """All warnings of one kind: code, title, what was found, and what to do about it."""
+
+    code: str
+    title: str
+    found: tuple[str, ...]
+    hint: str
+
+
+@dataclass(frozen=True)
+class Findings(Block):
+    """Warnings by kind, each with an anchor; HTML shows the first `most` of a kind."""
+
+    kind: ClassVar[str] = "findings"
+    findings: tuple[Finding, ...]
+    most: int = 6
+
+
+@dataclass(frozen=True)
+class Callout(Block):
+    """A box that needs the reader's eye."""
+
+    kind: ClassVar[str] = "callout"
+    title: str
+    text: str
+    css: str = ""
+    children: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True)
+class Code(Block):
+    """Lines to be copied; `tall` where HTML is to scroll them."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+    language: str = ""
+    tall: bool = False
+
+
+@dataclass(frozen=True)
+class Details(Block):
+    """Blocks under a summary that HTML can fold away."""
+
+    kind: ClassVar[str] = "details"
+    summary: Text
+    children: tuple[Block, ...]
+    open: bool = False
+
+
+@dataclass(frozen=True)
+class Columns(Block):
+    """Parts side by side where there is room, each under its heading."""
+
+    kind: ClassVar[str] = "columns"
+    parts: tuple[tuple[str, tuple[Block, ...]], ...]
+    css: str = ""
+
+    @property
+    def children(self) -> tuple[Block, ...]:  # type: ignore[override]
+        return tuple(block for _, blocks in self.parts for block in blocks)
+
+
+@dataclass(frozen=True)
+class Pairs(Block):
+    """Terms with what is said of each; `options` where the terms are keys of a study file."""
+
+    kind: ClassVar[str] = "pairs"
+    rows: tuple[tuple[str, str], ...]
+    options: bool = False
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One of the row of facts under the title; `alert` where it needs the reader's eye."""
+
+    label: str
+    value: str
+    note: str = ""
+    alert: bool = False
+
+
+@dataclass(frozen=True)
+class Facts(Block):
+    """The row of facts under the title."""
+
+    kind: ClassVar[str] = "facts"
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Prose(Block):
+    """Markdown that the author wrote, made safe in both forms."""
+
+    kind: ClassVar[str] = "prose"
+    html: Markup
+    markdown: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """Small print of a cell, on a line of its own in HTML."""
+
+    text: Text
+    css: str = "change"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table.
+
+    `css` is its class in HTML, `tint` its shade from -1 to 1, `share` the length of its bar from 0 to 1.
+    A `traceback` is folded away in HTML and stands below the table in Markdown.
+    """
+
+    text: Text
+    notes: tuple[Note, ...] = ()
+    css: str = ""
+    tint: float = 0.0
+    share: float | None = None
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: numbers are set to the right, a `folded` one stands under the name of the row in HTML.
+
+    `upright` turns the heading, for columns of two digits.
+    """
+
+    heading: Text
+    number: bool = False
+    folded: bool = False
+    upright: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of a row, the first of which names it."""
+
+    cells: tuple[Cell, ...]
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class Table(Block):
+    """A table with what a screen reader calls it; `key` names it on the page, `css` is its class in HTML."""
+
+    kind: ClassVar[str] = "table"
+    label: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    caption: str = ""
+    key: str = ""
+    css: str = ""
+
+    def only(self, *headings: str) -> Table:
+        """The table with the columns of these headings alone."""
+        kept = [place for place, column in enumerate(self.columns) if plain(column.heading) in headings]
+        rows = tuple(Row(tuple(row.cells[place] for place in kept), row.baseline) for row in self.rows)
+        return Table(self.label, tuple(self.columns[place] for place in kept), rows, self.caption, self.key, self.css)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A small figure under its own heading; `note` adds to the heading."""
+
+    title: str
+    note: str
+    svg: Markup
+
+
+@dataclass(frozen=True)
+class Figure(Block):
+    """A figure with its caption: `wide` and `narrow` drawings of the whole, or `panels` that the page arranges.
+
+    `legend` has the marks of the panels: the class of each, and what it stands for.
+    """
+
+    kind: ClassVar[str] = "figure"
+    key: str
+    title: str
+    caption: str
+    pictures: tuple[Picture, ...]
+    wide: tuple[Markup, ...] = ()
+    narrow: tuple[Markup, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    legend: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image as a data URI, with its true class, the predicted one and the confidence in it as text."""
+
+    true: str
+    predicted: str
+    confidence: str
+    right: bool
+    uri: str
+
+
+@dataclass(frozen=True)
+class Images(Block):
+    """Labelled images."""
+
+    kind: ClassVar[str] = "images"
+    caption: str
+    samples: tuple[Sample, ...]
+    pictures: tuple[Picture, ...]
+
+
+def pictures(blocks: Iterable[Block]) -> Iterator[Picture]:
+    """The files of the blocks, and of those inside them."""
+    for block in blocks:
+        yield from block.pictures
+        yield from pictures(block.children)
