@@ -62,10 +62,10 @@ def picture(label: int, number: int) -> bytes:
 
 
 def study_text() -> str:
-    """The study file; one variant diverges, so that its name stands in the list of troubles too."""
-    arms = {name: f"{{optimizer.lr: {0.01 * (n + 2)}, model.dropout: 0.1}}" for n, name in enumerate(NAMES)}
-    arms[NAMES[1]] = "{optimizer.lr: 1e+30, model.dropout: 0.1}"
-    combine = "".join(f"  ? {quoted(name)}\n  : {changes}\n" for name, changes in arms.items())
+    """The study file; one variant diverges, so that its name stands in the list of problem_runs too."""
+    variants = {name: f"{{optimizer.lr: {0.01 * (n + 2)}, model.dropout: 0.1}}" for n, name in enumerate(NAMES)}
+    variants[NAMES[1]] = "{optimizer.lr: 1e+30, model.dropout: 0.1}"
+    combine = "".join(f"  ? {quoted(name)}\n  : {changes}\n" for name, changes in variants.items())
     return f"""\
 study: {quoted(STUDY)}
 title: {quoted(TITLE)}

@@ -21,12 +21,12 @@ Predict = Callable[[str, int, np.ndarray], np.ndarray]
 def finished_runs(stored: Stored) -> dict[tuple[str, int], RunFolder]:
     """(variant, seed) -> the folder of each run that finished."""
     found = {}
-    for arm in stored.manifest.arms:
+    for variant in stored.manifest.variants:
         for seed in stored.manifest.seeds:
-            folder = stored.store.run(stored.manifest.run_folder(arm.name, seed))
+            folder = stored.store.run(stored.manifest.run_folder(variant.name, seed))
             record = folder.record()
             if record is not None and record.status == "finished":
-                found[arm.name, seed] = folder
+                found[variant.name, seed] = folder
     return found
 
 

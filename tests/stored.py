@@ -34,7 +34,7 @@ BASELINE: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Arm:
+class StoredVariant:
     """A variant to store: its changes (path -> value), the accuracy that it ends at, and how much seeds vary."""
 
     name: str
@@ -53,16 +53,16 @@ class Stored:
 
 
 ARMS = (
-    Arm("dropout=0", {"model.dropout": 0.0}, 0.88),
-    Arm("dropout=0.5", {"model.dropout": 0.5}, 0.93),
-    Arm("norm=batch", {"model.norm": "batch"}, 0.95),
-    Arm("constant", {"schedule": {"name": "constant"}}, 0.90),
+    StoredVariant("dropout=0", {"model.dropout": 0.0}, 0.88),
+    StoredVariant("dropout=0.5", {"model.dropout": 0.5}, 0.93),
+    StoredVariant("norm=batch", {"model.norm": "batch"}, 0.95),
+    StoredVariant("constant", {"schedule": {"name": "constant"}}, 0.90),
 )
 
 
 def write_study(
     root: Path,
-    arms: Sequence[Arm] = ARMS,
+    variants: Sequence[StoredVariant] = ARMS,
     seeds: Sequence[int] = (0, 1, 2),
     *,
     fates: Mapping[tuple[str, int], Fate] | None = None,
@@ -86,17 +86,23 @@ def write_study(
     `exact` gives variants the very accuracies that their seeds report; `analysis` is that section of the study file.
     """
     first = Recipe.model_validate(baseline)
-    variants = [Variant("baseline", {}, first, "baseline")]
-    variants += [
-        Variant(arm.name, arm.changes, changed(baseline, arm.changes), arm.kind, seed_offset=_offset(arm))
-        for arm in arms
+    declared = [Variant("baseline", {}, first, "baseline")]
+    declared += [
+        Variant(
+            variant.name,
+            variant.changes,
+            changed(baseline, variant.changes),
+            variant.kind,
+            seed_offset=_offset(variant),
+        )
+        for variant in variants
     ]
-    study = Study(name, title, question, tuple(variants), tuple(seeds), source, tuple(overrides), smoke)
-    plan = make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in variants})
+    study = Study(name, title, question, tuple(declared), tuple(seeds), source, tuple(overrides), smoke)
+    plan = make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in declared})
     store = Store(root)
     manifest = make_manifest(plan, "ablate run studies/dropout.yaml")
     manifest = replace(manifest, analysis={**manifest.analysis, **(analysis or {})})
-    goals = {arm.name: (arm.accuracy, arm.noise) for arm in arms} | {"baseline": (accuracy, noise)}
+    goals = {variant.name: (variant.accuracy, variant.noise) for variant in variants} | {"baseline": (accuracy, noise)}
     for run in plan.runs:
         fate = (fates or {}).get((run.variant, run.seed), everywhere)
         own = (exact or {}).get(run.variant)
@@ -148,12 +154,12 @@ def write_predictions(stored: Stored, variant: str, predicted: Sequence[int], se
 
 def explore(stored: Stored, variant: str) -> Stored:
     """The study with a variant marked as added after results were seen."""
-    arms = tuple(replace(arm, exploratory=arm.name == variant) for arm in stored.manifest.arms)
-    return Stored(stored.store, replace(stored.manifest, arms=arms))
+    variants = tuple(replace(own, exploratory=own.name == variant) for own in stored.manifest.variants)
+    return Stored(stored.store, replace(stored.manifest, variants=variants))
 
 
-def _offset(arm: Arm) -> int:
-    return 1000 if arm.kind == "control" else 0
+def _offset(variant: StoredVariant) -> int:
+    return 1000 if variant.kind == "control" else 0
 
 
 def _folders(stored: Stored, variant: str, seed: int | None) -> Iterator[RunFolder]:

@@ -11,7 +11,7 @@ import pytest
 from ablation._util import formatting
 from ablation.analysis import Analysis, describe
 from ablation.results.runs import Results, load_results
-from tests.stored import ARMS, BASELINE, Arm, write_study
+from tests.stored import ARMS, BASELINE, StoredVariant, write_study
 
 
 def study(folder: Path, *args: Any, **options: Any) -> tuple[Results, Analysis]:
@@ -120,7 +120,7 @@ def test_every_run_without_a_result_says_why(tmp_path: Path) -> None:
         ("constant", 2): "missing",
     }
     _, analysis = study(tmp_path, fates=fates)
-    found = {(run.variant, run.seed): (run.status, run.epoch, run.reason) for run in analysis.troubles}
+    found = {(run.variant, run.seed): (run.status, run.epoch, run.reason) for run in analysis.problem_runs}
     assert found == {
         ("dropout=0", 0): ("diverged", 3, "the loss became infinite or not a number in epoch 3"),
         ("dropout=0", 1): ("crashed", 3, "RuntimeError: out of memory while allocating 2 GiB"),
@@ -157,18 +157,18 @@ def test_a_study_that_has_not_begun_is_described(tmp_path: Path) -> None:
     ],
 )
 def test_a_change_is_read_from_the_recipes(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
-    _, analysis = study(tmp_path, [Arm("variant", changes)], seeds=[0], everywhere="missing")
+    _, analysis = study(tmp_path, [StoredVariant("variant", changes)], seeds=[0], everywhere="missing")
     assert analysis.effect("variant").change == text
 
 
 def test_a_sweep_is_a_numeric_option_with_three_levels(tmp_path: Path) -> None:
-    arms = [
+    variants = [
         *ARMS,
-        Arm("wd", {"optimizer.weight_decay": 0.0}),
-        Arm("both", {"model.dropout": 0.9, "optimizer.weight_decay": 0.1}, kind="combine"),
-        Arm("last", {"train.select": "last"}),
+        StoredVariant("wd", {"optimizer.weight_decay": 0.0}),
+        StoredVariant("both", {"model.dropout": 0.9, "optimizer.weight_decay": 0.1}, kind="combine"),
+        StoredVariant("last", {"train.select": "last"}),
     ]
-    _, analysis = study(tmp_path, arms, everywhere="missing")
+    _, analysis = study(tmp_path, variants, everywhere="missing")
     assert [(s.path, s.levels) for s in analysis.sweeps] == [
         ("model.dropout", ((0.0, "dropout=0"), (0.2, "baseline"), (0.5, "dropout=0.5")))
     ]
@@ -176,8 +176,8 @@ def test_a_sweep_is_a_numeric_option_with_three_levels(tmp_path: Path) -> None:
 
 
 def test_split_sizes_are_those_of_the_baseline(tmp_path: Path) -> None:
-    arms = [Arm("tenth", {"data.fraction": 0.1})]
-    _, analysis = study(tmp_path, arms, fates={("baseline", 0): "missing"})
+    variants = [StoredVariant("tenth", {"data.fraction": 0.1})]
+    _, analysis = study(tmp_path, variants, fates={("baseline", 0): "missing"})
     assert analysis.setup.train_images == 1437
     assert analysis.effect("tenth").train_images == 144
 

@@ -11,12 +11,12 @@ import pytest
 
 from ablation.analysis.classes import Labelled, change, count_classes, extremes, frequent_confusions
 from ablation.report import write_report
-from ablation.storage.test_set_log import Outcome, append_opening, make_opening, write_outcome
+from ablation.storage.test_set_log import Outcome, append_evaluation, make_evaluation, write_outcome
 from tests.predicted import DIGITS, finished_runs, one_in_ten, right, write_predictions
-from tests.stored import ARMS, Arm, Stored, write_study
+from tests.stored import ARMS, Stored, StoredVariant, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections
 
-ARM = Arm("constant", {"schedule": {"name": "constant"}})
+ARM = StoredVariant("constant", {"schedule": {"name": "constant"}})
 HUNDRED = tuple(f"class {n}" for n in range(100))
 
 
@@ -148,7 +148,7 @@ def test_an_opened_test_set_is_shown_beside_the_validation_images_and_named(tmp_
     runs = [folder.path.name for folder in folders]
     for folder in folders:
         write_outcome(folder, Outcome(0.9, 0.5, 100, "test-v1", "2026-04-01T10:00:00+00:00"))
-    append_opening(stored.store, stored.manifest.folder, make_opening(runs, "test-v1", 100, "ablate test"))
+    append_evaluation(stored.store, stored.manifest.folder, make_evaluation(runs, "test-v1", 100, "ablate test"))
     found = section(write(stored, tmp_path), "classes")
     assert [h.words for h in found.all("h3")] == ["On the validation images", "On the test images"]
     captions = [p.words for p in found.all("p", class_="caption")]

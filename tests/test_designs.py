@@ -1,4 +1,4 @@
-"""What components, designs and grids of a study file become: which arms, with which parts on."""
+"""What components, designs and grids of a study file become: which variants, with which parts on."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def test_the_six_arms_of_lab_b(load) -> None:  # type: ignore[no-untyped-def]
         "norm+augment": "norm augment",
     }
     recipes = {variant.name: variant.recipe for variant in study.variants}
-    arms = {
+    variants = {
         name: (recipe.model.norm, recipe.optimizer.weight_decay, recipe.model.dropout, len(recipe.data.augment))
         for name, recipe in recipes.items()
     }
-    assert arms == {
+    assert variants == {
         "baseline": ("batch", 0.05, 0.5, 2),
         "nothing": ("none", 0.0, 0.0, 0),
         "norm alone": ("batch", 0.0, 0.0, 0),
@@ -76,7 +76,7 @@ def test_the_six_arms_of_lab_b(load) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_the_same_arms_compared_with_batch_normalisation_alone(load) -> None:  # type: ignore[no-untyped-def]
-    """What the baseline has on decides what all others are compared with; the arms stay the same."""
+    """What the baseline has on decides what all others are compared with; the variants stay the same."""
     study = load(
         """\
 baseline:
@@ -132,9 +132,9 @@ def test_leaving_out_what_others_need_leaves_these_out_too(load) -> None:  # typ
 def test_a_component_may_have_several_options(load) -> None:  # type: ignore[no-untyped-def]
     text = FREE.replace("{model.dropout: 0.0}", "{model.dropout: 0.0, optimizer.momentum: 0.5}")
     study = load(text.replace("add_one_in", "leave_one_out"))
-    arm = next(variant for variant in study.variants if variant.name == "without dropout")
-    assert (arm.recipe.model.dropout, arm.recipe.optimizer.momentum) == (0.0, 0.5)
-    assert arm.kind == "leave_one_out"
+    variant = next(variant for variant in study.variants if variant.name == "without dropout")
+    assert (variant.recipe.model.dropout, variant.recipe.optimizer.momentum) == (0.0, 0.5)
+    assert variant.kind == "leave_one_out"
 
 
 def test_factorial_has_every_combination_once(load) -> None:  # type: ignore[no-untyped-def]
@@ -227,8 +227,8 @@ def test_the_manifest_keeps_the_design(load) -> None:  # type: ignore[no-untyped
     manifest = Manifest.from_json(stored)
     assert manifest.design == ("add_one_in",)
     assert manifest.components["l2"] == {"on": {}, "off": {"optimizer.weight_decay": 0}, "needs": ["norm"]}
-    arms = {arm.name: arm.components for arm in manifest.arms}
-    assert arms["norm+l2"] == {"norm": True, "l2": True, "dropout": False, "augment": False}
+    variants = {variant.name: variant.components for variant in manifest.variants}
+    assert variants["norm+l2"] == {"norm": True, "l2": True, "dropout": False, "augment": False}
     assert next(iter(manifest.grids["dropout x l2"])) == "baseline"
 
 
@@ -236,7 +236,7 @@ def test_a_manifest_from_before_designs_is_still_read(load) -> None:  # type: ig
     stored = make_manifest(plan_study(load(LAB_B)), "ablate run lab.yaml").to_json()
     for key in ("components", "design", "grids"):
         del stored[key]
-    stored["arms"] = [{k: v for k, v in arm.items() if k != "components"} for arm in stored["arms"]]
+    stored["arms"] = [{k: v for k, v in variant.items() if k != "components"} for variant in stored["arms"]]
     assert Manifest.from_json(stored).design == ()
 
 

@@ -16,7 +16,7 @@ from ablation.analysis import Analysis, describe
 from ablation.report import drawing, figures
 from ablation.report.figures import style
 from ablation.results.runs import Results, load_results
-from tests.stored import ARMS, BASELINE, Arm, amend_epochs, write_study
+from tests.stored import ARMS, BASELINE, StoredVariant, amend_epochs, write_study
 
 VERDICTS = ("better", "worse", "no clear effect", "equivalent", "unstable", "no claim")
 
@@ -79,8 +79,8 @@ def test_an_unstable_variant_has_a_dashed_interval(tmp_path: Path) -> None:
 
 
 def test_a_variant_far_away_gets_an_arrow_and_does_not_flatten_the_others(tmp_path: Path) -> None:
-    arms = [*ARMS, Arm("far", {"model.activation": "sigmoid"}, accuracy=0.3)]
-    _, analysis = study(tmp_path, arms)
+    variants = [*ARMS, StoredVariant("far", {"model.activation": "sigmoid"}, accuracy=0.3)]
+    _, analysis = study(tmp_path, variants)
     axes = only(figures.forest(analysis.variants, analysis.measure))
     assert axes.get_xlim()[0] > -20
     (arrow,) = [own for own in axes.lines if own.get_marker() == "<"]
@@ -207,8 +207,8 @@ def test_a_grid_holds_a_titled_panel_for_each_variant(tmp_path: Path) -> None:
 
 
 def weight_decays(folder: Path) -> tuple[Analysis, Axes]:
-    arms = [Arm(f"wd={x:g}", {"optimizer.weight_decay": x}, 0.9) for x in (0.0, 1e-2, 5e-2)]
-    _, analysis = study(folder, arms)
+    variants = [StoredVariant(f"wd={x:g}", {"optimizer.weight_decay": x}, 0.9) for x in (0.0, 1e-2, 5e-2)]
+    _, analysis = study(folder, variants)
     return analysis, only(figures.sweep_panel(analysis, analysis.sweeps[0], figures.primary(analysis.measure)))
 
 
@@ -245,8 +245,8 @@ def test_a_level_that_only_diverged_is_a_cross_in_a_sweep(tmp_path: Path) -> Non
 
 
 def test_time_and_memory_are_drawn_against_the_data_fraction(tmp_path: Path) -> None:
-    arms = [Arm(f"f={x:g}", {"data.fraction": x}) for x in (0.01, 0.1, 0.5)]
-    _, analysis = study(tmp_path, arms)
+    variants = [StoredVariant(f"f={x:g}", {"data.fraction": x}) for x in (0.01, 0.1, 0.5)]
+    _, analysis = study(tmp_path, variants)
     sweep = analysis.sweeps[0]
     metrics = (figures.primary(analysis.measure), *figures.METRICS.values())
     figure = figures.sweep_grid(analysis, [(sweep, metric) for metric in metrics])
@@ -274,8 +274,8 @@ def test_the_settings_of_the_user_do_not_reach_a_figure(tmp_path: Path) -> None:
 
 
 def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(tmp_path: Path) -> None:
-    arms = [*ARMS, Arm("lr=50", {"optimizer.lr": 50.0})]
-    stored = write_study(tmp_path / "results", arms)
+    variants = [*ARMS, StoredVariant("lr=50", {"optimizer.lr": 50.0})]
+    stored = write_study(tmp_path / "results", variants)
     amend_epochs(stored, "lr=50", lambda row, of: replace(row, val_loss=130.0, train_loss=140.0))
     results = load_results(stored.store, stored.manifest)
     every = figures.study_curves(results)

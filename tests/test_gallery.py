@@ -13,10 +13,10 @@ from PIL import Image
 from ablation.report import write_report
 from ablation.report.sections.gallery import MOST_MISTAKES, SAMPLES
 from tests.predicted import DIGITS, Predict, finished_runs, one_in_ten, right, write_images, write_predictions
-from tests.stored import Arm, Stored, seal, write_study
+from tests.stored import Stored, StoredVariant, seal, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections
 
-ARM = Arm("constant", {"schedule": {"name": "constant"}})
+ARM = StoredVariant("constant", {"schedule": {"name": "constant"}})
 
 
 def study(root: Path, predict: Predict = one_in_ten, **options: object) -> Stored:

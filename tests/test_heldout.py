@@ -10,7 +10,7 @@ import pytest
 from ablation.analysis.heldout import test_set as summary
 from ablation.analysis.types import HeldOut
 from ablation.results.runs import Results
-from tests.analysis.made import arm, manifest
+from tests.analysis.made import manifest, variant
 
 OPENINGS = ({"time": "2026-02-01", "images": 10}, {"time": "2026-01-01", "images": 60})
 ACCURACIES: dict[tuple[str, int], float | None] = {
@@ -20,13 +20,13 @@ ACCURACIES: dict[tuple[str, int], float | None] = {
 }  # fmt: skip
 
 
-def results(openings: tuple[dict[str, object], ...] = OPENINGS, status: str = "finished") -> Results:
-    own = manifest([arm("base", "baseline"), arm("a"), arm("b"), arm("c")])
+def results(test_evaluations: tuple[dict[str, object], ...] = OPENINGS, status: str = "finished") -> Results:
+    own = manifest([variant("base", "baseline"), variant("a"), variant("b"), variant("c")])
     rows = [
         {"variant": v, "seed": s, "status": status, "val_accuracy": 0.5, "test_accuracy": value}
         for (v, s), value in ACCURACIES.items()
     ]
-    return Results(own, pd.DataFrame(rows), pd.DataFrame(), {}, {}, openings)
+    return Results(own, pd.DataFrame(rows), pd.DataFrame(), {}, {}, test_evaluations)
 
 
 def test_a_study_that_was_not_evaluated_has_no_test_set() -> None:

@@ -27,15 +27,15 @@ from ablation.storage.record import EpochRow
 from ablation.storage.sealed import seal as sealed
 from ablation.storage.store import RunFolder, Store, write_record
 from ablation.storage.stored_run import read_run
-from ablation.storage.test_set_log import Outcome, append_opening, make_opening, openings_file, write_outcome
+from ablation.storage.test_set_log import Outcome, append_evaluation, make_evaluation, openings_file, write_outcome
 
 from .conftest import ROOT, TINY, Ablate
 from .damage import damage
 from .predicted import one_in_ten, write_predictions
-from .stored import Arm, Stored, write_study
+from .stored import Stored, StoredVariant, write_study
 
-ARM = Arm("dropout=0.5", {"model.dropout": 0.5}, 0.93)
-CONTROL = Arm("a/a control", {}, kind="control")
+ARM = StoredVariant("dropout=0.5", {"model.dropout": 0.5}, 0.93)
+CONTROL = StoredVariant("a/a control", {}, kind="control")
 TIME = "2026-04-01T10:00:00+00:00"
 
 
@@ -60,7 +60,9 @@ def make(root: Path, *, test: bool = True) -> Stored:
             weights = record.weights_sha256 or ""
             accuracy = (90 + len(name) % 7) / 100
             write_outcome(folder, Outcome(accuracy, 0.4, 60, "test-v1", TIME, "", "small", weights))
-        append_opening(study.store, "small", {**make_opening([*folders], "test-v1", 60, "ablate test"), "time": TIME})
+        append_evaluation(
+            study.store, "small", {**make_evaluation([*folders], "test-v1", 60, "ablate test"), "time": TIME}
+        )
     return study
 
 
@@ -289,7 +291,7 @@ def test_results_of_an_earlier_version_are_read_and_not_trained_again(ablate: Ab
         lambda values: values["folders"]["baseline"].update({"0": "../../.."}),
         lambda values: values["folders"].pop("baseline"),
         lambda values: values.update(seeds="0"),
-        lambda values: values.update(arms=[]),
+        lambda values: values.update(variants=[]),
         lambda values: values["analysis"].update(alpha="x"),
         lambda values: values["arms"][1].update(name="baseline"),
         lambda values: values.update(name="another"),
@@ -343,7 +345,7 @@ def test_the_study_json_of_another_study_is_skipped_with_a_notice(
 
 def log(stored: Stored) -> Any:
     results = load_results(stored.store, stored.manifest)
-    assert results.openings
+    assert results.test_evaluations
     return results
 
 
@@ -351,9 +353,9 @@ def test_a_last_line_without_its_end_is_read(stored: Stored) -> None:
     path = openings_file(stored.store, "small")
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
     results = log(stored)
-    assert (len(results.openings), results.notices) == (1, ())
-    append_opening(stored.store, "small", make_opening([], "test-v1", 60, "second"))
-    assert [own["command"] for own in log(stored).openings] == ["ablate test", "second"]
+    assert (len(results.test_evaluations), results.notices) == (1, ())
+    append_evaluation(stored.store, "small", make_evaluation([], "test-v1", 60, "second"))
+    assert [own["command"] for own in log(stored).test_evaluations] == ["ablate test", "second"]
 
 
 @pytest.mark.parametrize("how", ["deleted", "emptied", "torn"])
@@ -364,7 +366,7 @@ def test_the_record_of_an_evaluation_is_restored_from_the_runs(how: str, stored:
     if how != "deleted":
         path.write_bytes(content[: len(content) // 2] if how == "torn" else b"")
     results = log(stored)
-    (restored,) = results.openings
+    (restored,) = results.test_evaluations
     assert restored["time"] == TIME
     assert len(restored["runs"]) == 6
     assert results.runs.test_accuracy.notna().all()
@@ -379,13 +381,13 @@ def test_an_evaluation_of_another_study_is_not_taken_for_one_of_this(stored: Sto
     path.rename(other / "openings.jsonl")
     for outcome in stored.store.root.rglob("test.json"):
         edit(outcome, lambda values: values.update(study=""), seal=True)
-    assert load_results(stored.store, stored.manifest).openings == ()
+    assert load_results(stored.store, stored.manifest).test_evaluations == ()
 
 
 @pytest.mark.parametrize("what", ["removed", "changed", "no digest"])
 def test_a_record_that_was_removed_or_changed_between_others_is_refused(what: str, stored: Stored) -> None:
-    append_opening(stored.store, "small", make_opening(["run"], "test-v1", 60, "second"))
-    append_opening(stored.store, "small", make_opening(["run"], "test-v1", 60, "third"))
+    append_evaluation(stored.store, "small", make_evaluation(["run"], "test-v1", 60, "second"))
+    append_evaluation(stored.store, "small", make_evaluation(["run"], "test-v1", 60, "third"))
     path = openings_file(stored.store, "small")
     lines = path.read_text().splitlines(keepends=True)
     if what == "removed":

@@ -14,10 +14,10 @@ from ablation.report import write_report
 from ablation.results.runs import load_results
 from ablation.storage.record import EpochRow
 from tests.predicted import finished_runs
-from tests.stored import BASELINE, Arm, Stored, write_study
+from tests.stored import BASELINE, Stored, StoredVariant, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections
 
-ARM = Arm("constant", {"schedule": {"name": "constant"}})
+ARM = StoredVariant("constant", {"schedule": {"name": "constant"}})
 STEPS = {**BASELINE, "train": {"steps": 600, "eval_every": 100, "batch_size": 64}}
 
 
@@ -208,7 +208,7 @@ def test_variants_without_a_finished_run_keep_an_empty_row(tmp_path: Path) -> No
 
 
 def test_a_hostile_variant_stays_text(tmp_path: Path) -> None:
-    stored = write_study(tmp_path / "results", [Arm(HOSTILE, {"model.dropout": 0.5}, 0.95)])
+    stored = write_study(tmp_path / "results", [StoredVariant(HOSTILE, {"model.dropout": 0.5}, 0.95)])
     write_report(stored.store, stored.manifest, tmp_path / "report")
     found = learned(tmp_path)
     assert not [e for e in found.walk() if e.tag in ("script", "img")]

@@ -213,7 +213,7 @@ def test_the_report_says_a_change_of_the_initialisation_in_words(load) -> None: 
         overrides=["model.init=xavier"],
     )
     manifest = make_manifest(make_plan(study, dict.fromkeys(data_sources(study), "images")), "")
-    changes = [describe_change(arm, manifest.baseline) for arm in manifest.arms[1:]]
+    changes = [describe_change(variant, manifest.baseline) for variant in manifest.variants[1:]]
     assert changes == [
         "initialisation xavier \u2192 conv xavier, linear normal",
         "initialisation of linear layers xavier \u2192 default",

@@ -14,7 +14,7 @@ import pytest
 from ablation._util.hashing import slug
 from ablation.errors import UnreadableError, UserError
 from ablation.planning.plan import Plan, make_plan, source_key
-from ablation.storage.manifest import REWRITE, Arm, Manifest, make_manifest, read_manifest, read_studies
+from ablation.storage.manifest import REWRITE, Manifest, StoredVariant, make_manifest, read_manifest, read_studies
 from ablation.storage.store import Store, write_record
 from ablation.study.schema import Study, Variant
 
@@ -27,18 +27,18 @@ def stored(tmp_path: Path) -> Stored:
 
 
 def plan_of(names: tuple[str, ...], seeds: tuple[int, ...]) -> Plan:
-    arms = [arm for arm in ARMS if arm.name in names]
-    variants = [Variant("baseline", {}, changed(BASELINE, {}), "baseline")]
-    variants += [Variant(arm.name, arm.changes, changed(BASELINE, arm.changes), "vary") for arm in arms]
-    study = Study("my study", "T", "Q", tuple(variants), seeds, "study: x\n", ("a=1",), True)
-    return make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in variants})
+    declared = [Variant("baseline", {}, changed(BASELINE, {}), "baseline")]
+    chosen = [own for own in ARMS if own.name in names]
+    declared += [Variant(own.name, own.changes, changed(BASELINE, own.changes), "vary") for own in chosen]
+    study = Study("my study", "T", "Q", tuple(declared), seeds, "study: x\n", ("a=1",), True)
+    return make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in declared})
 
 
 def test_the_seed_that_a_run_is_trained_under() -> None:
-    assert Arm("a", "vary", {}, {}).trained_seed(3) == 3
-    assert Arm("a", "control", {}, {}).trained_seed(3) == 1_000_003
-    assert Arm("a", "control", {}, {}, seed_offset=0).trained_seed(3) == 3
-    assert Arm("a", "vary", {}, {}, seed_offset=10).trained_seed(3) == 13
+    assert StoredVariant("a", "vary", {}, {}).trained_seed(3) == 3
+    assert StoredVariant("a", "control", {}, {}).trained_seed(3) == 1_000_003
+    assert StoredVariant("a", "control", {}, {}, seed_offset=0).trained_seed(3) == 3
+    assert StoredVariant("a", "vary", {}, {}, seed_offset=10).trained_seed(3) == 13
 
 
 def test_a_first_manifest_has_nothing_exploratory() -> None:
@@ -48,13 +48,13 @@ def test_a_first_manifest_has_nothing_exploratory() -> None:
     assert (found.command, found.file, found.source, found.overrides, found.smoke) == (
         "ablate run x", "../x.yaml", "study: x\n", ("a=1",), True,
     )  # fmt: skip
-    assert [(arm.name, arm.kind, arm.exploratory) for arm in found.arms] == [
+    assert [(variant.name, variant.kind, variant.exploratory) for variant in found.variants] == [
         ("baseline", "baseline", False), ("dropout=0", "vary", False),
     ]  # fmt: skip
-    assert found.baseline == found.arms[0]
+    assert found.baseline == found.variants[0]
     assert (found.seeds, found.added_seeds, found.looks) == ((0, 1), (), 1)
     assert {(run.variant, run.seed): run.folder for run in plan.runs} == {
-        (arm.name, seed): found.run_folder(arm.name, seed) for arm in found.arms for seed in found.seeds
+        (variant.name, seed): found.run_folder(variant.name, seed) for variant in found.variants for seed in found.seeds
     }
     assert list(found.fingerprints.values()) == [FINGERPRINT]
 
@@ -63,12 +63,12 @@ def test_what_is_added_after_a_look_is_marked() -> None:
     seen = make_manifest(plan_of(("dropout=0",), (0, 1)), "")
     more = plan_of(("dropout=0", "norm=batch"), (0, 1, 2))
     later = make_manifest(more, "", seen, judged=True)
-    assert {arm.name: arm.exploratory for arm in later.arms} == {
+    assert {variant.name: variant.exploratory for variant in later.variants} == {
         "baseline": False, "dropout=0": False, "norm=batch": True,
     }  # fmt: skip
     assert (later.added_seeds, later.looks) == ((2,), 2)
     again = make_manifest(more, "", later, judged=True)
-    assert {arm.name: arm.exploratory for arm in again.arms}["norm=batch"]
+    assert {variant.name: variant.exploratory for variant in again.variants}["norm=batch"]
     assert (again.added_seeds, again.looks) == ((2,), 2)
     last = make_manifest(plan_of(("dropout=0",), (0, 1, 2, 5)), "", again, judged=True)
     assert (last.added_seeds, last.looks) == ((2, 5), 3)
@@ -78,7 +78,7 @@ def test_seeds_that_are_added_before_there_was_a_verdict_are_not_marked() -> Non
     seen = make_manifest(plan_of(("dropout=0",), (0,)), "")
     later = make_manifest(plan_of(("dropout=0", "norm=batch"), (0, 1)), "", seen)
     assert (later.added_seeds, later.looks) == ((), 1)
-    assert {arm.name: arm.exploratory for arm in later.arms}["norm=batch"]
+    assert {variant.name: variant.exploratory for variant in later.variants}["norm=batch"]
 
 
 def test_a_manifest_comes_back_as_it_was(stored: Stored) -> None:
@@ -88,18 +88,18 @@ def test_a_manifest_comes_back_as_it_was(stored: Stored) -> None:
 
 
 def test_every_run_has_its_key_seed_and_recipe(tmp_path: Path) -> None:
-    from .stored import Arm as Stub
+    from .stored import StoredVariant as Stub
 
     stored = write_study(tmp_path, [Stub("a/a", {}, kind="control")], [0, 4], everywhere="missing")
     found = list(stored.manifest.runs())
-    assert [(arm.name, seed, identity.seed) for arm, seed, _, identity in found] == [
+    assert [(variant.name, seed, identity.seed) for variant, seed, _, identity in found] == [
         ("baseline", 0, 0), ("baseline", 4, 4), ("a/a", 0, 1000), ("a/a", 4, 1004),
     ]  # fmt: skip
-    for arm, seed, folder, identity in found:
-        assert folder == stored.manifest.run_folder(arm.name, seed)
+    for variant, seed, folder, identity in found:
+        assert folder == stored.manifest.run_folder(variant.name, seed)
         assert folder.endswith(f"-{identity.key}")
         assert len(identity.key) == 16
-        assert json.loads(identity.recipe) == json.loads(json.dumps(arm.recipe))
+        assert json.loads(identity.recipe) == json.loads(json.dumps(variant.recipe))
 
 
 def put(*path: str | int, value: Any) -> Callable[[Any], None]:
@@ -179,10 +179,12 @@ def test_what_an_earlier_version_did_not_store_has_its_default(stored: Stored) -
     values = json.loads(path.read_text())
     for key in ("looks", "added_seeds", "file", "grids", "design", "components", "fingerprints"):
         del values[key]
-    for arm in values["arms"]:
+    for variant in values["arms"]:
         for key in ("exploratory", "components", "seed_offset"):
-            del arm[key]
+            del variant[key]
     write_record(path, values)
     found = read_manifest(path)
     assert (found.looks, found.added_seeds, found.file, found.grids, found.design) == (1, (), "", {}, ())
-    assert [(arm.exploratory, arm.components, arm.seed_offset) for arm in found.arms] == [(False, {}, None)] * 2
+    assert [(variant.exploratory, variant.components, variant.seed_offset) for variant in found.variants] == [
+        (False, {}, None)
+    ] * 2

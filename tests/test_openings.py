@@ -19,7 +19,7 @@ import pytest
 from ablation.errors import UserError
 from ablation.storage.manifest import read_manifest
 from ablation.storage.store import Store
-from ablation.storage.test_set_log import append_opening, make_opening, openings_file, read_openings
+from ablation.storage.test_set_log import append_evaluation, make_evaluation, openings_file, read_evaluations
 
 from .conftest import ABLATE, TINY, Ablate
 from .test_run import results
@@ -99,17 +99,17 @@ def test_the_first_opening_says_what_it_means(first_opening: tuple[Path, str]) -
 def test_an_opening_evaluates_every_run_and_is_put_on_record(trained: Path, opened: Path) -> None:
     before, after = results(trained, "tiny"), results(opened, "tiny")
     assert before.runs.test_accuracy.isna().all()
-    assert before.openings == ()
-    (opening,) = after.openings
-    assert sorted(opening["runs"]) == sorted(after.runs.folder)
-    assert (opening["fingerprint"], opening["images"], opening["command"]) == (
+    assert before.test_evaluations == ()
+    (evaluation,) = after.test_evaluations
+    assert sorted(evaluation["runs"]) == sorted(after.runs.folder)
+    assert (evaluation["fingerprint"], evaluation["images"], evaluation["command"]) == (
         "digits-test-v1",
         360,
         "ablate test tiny",
     )
-    assert datetime.fromisoformat(opening["time"]).utcoffset() is not None
-    assert opening["user"]
-    assert opening["host"]
+    assert datetime.fromisoformat(evaluation["time"]).utcoffset() is not None
+    assert evaluation["user"]
+    assert evaluation["host"]
     for row in after.runs.itertuples():
         folder = opened / "results" / "runs" / row.folder
         stored = np.load(folder / "test.npz", allow_pickle=False)
@@ -118,7 +118,7 @@ def test_an_opening_evaluates_every_run_and_is_put_on_record(trained: Path, open
         assert len(stored["index"]) == len(stored["confidence"]) == 360
         outcome = json.loads((folder / "test.json").read_text())
         assert (outcome["images"], outcome["fingerprint"]) == (360, "digits-test-v1")
-        assert outcome["time"] == opening["time"]
+        assert outcome["time"] == evaluation["time"]
 
 
 def test_an_opening_leaves_the_run_folders_as_they_were(trained: Path, opened: Path) -> None:
@@ -131,16 +131,18 @@ def test_opening_again_is_refused_and_possible(opened: Path) -> None:
     before = digests(opened)
     answer = call(opened, "test", "tiny")
     assert answer.returncode == 1
-    (opening,) = results(opened, "tiny").openings
-    who = f"'tiny' was evaluated on the test set on {opening['time']} by {opening['user']} on {opening['host']}"
+    (evaluation,) = results(opened, "tiny").test_evaluations
+    who = (
+        f"'tiny' was evaluated on the test set on {evaluation['time']} by {evaluation['user']} on {evaluation['host']}"
+    )
     assert who in answer.stderr
     assert "--again does it once more" in answer.stderr
     assert digests(opened) == before
     answer = call(opened, "test", "tiny.yaml", "--again")
     assert answer.returncode == 0
     assert "it is evaluation 2" in answer.stdout
-    first, second = results(opened, "tiny").openings
-    assert first == opening
+    first, second = results(opened, "tiny").test_evaluations
+    assert first == evaluation
     assert second["command"] == "ablate test tiny.yaml --again"
 
 
@@ -153,7 +155,7 @@ def test_half_a_study_is_refused_and_a_later_run_needs_another_opening(
     answer = ablate("test", "tiny")
     assert answer.returncode == 1
     assert "4 of 6 runs of 'tiny' are not finished" in answer.stderr
-    assert results(tmp_path, "tiny").openings == ()
+    assert results(tmp_path, "tiny").test_evaluations == ()
 
     assert ablate("test", "tiny", "--partial").returncode == 0
     assert ablate("run", "tiny.yaml").returncode == 0
@@ -165,7 +167,7 @@ def test_half_a_study_is_refused_and_a_later_run_needs_another_opening(
     assert ablate("test", "tiny", "--again").returncode == 0
     found = results(tmp_path, "tiny")
     assert found.runs.test_accuracy.notna().all()
-    assert len(found.openings) == 2
+    assert len(found.test_evaluations) == 2
 
 
 def test_a_run_that_another_study_opened_stays_shut_in_this_one(opened: Path) -> None:
@@ -173,7 +175,7 @@ def test_a_run_that_another_study_opened_stays_shut_in_this_one(opened: Path) ->
     assert call(opened, "run", "other.yaml").returncode == 0
     assert results(opened, "tiny").runs.test_accuracy.notna().all()
     assert results(opened, "other").runs.test_accuracy.isna().all()
-    assert results(opened, "other").openings == ()
+    assert results(opened, "other").test_evaluations == ()
 
 
 def test_weights_that_are_not_those_of_the_run_open_nothing(finished: Path) -> None:
@@ -187,7 +189,7 @@ def test_weights_that_are_not_those_of_the_run_open_nothing(finished: Path) -> N
     assert answer.returncode == 2
     assert "failed" in answer.stdout
     assert "nothing was recorded" in answer.stdout
-    assert results(finished, "tiny").openings == ()
+    assert results(finished, "tiny").test_evaluations == ()
     assert not list(finished.glob("results/runs/*/test.*"))
 
 
@@ -261,7 +263,7 @@ def test_run_and_report_never_read_test_images(tmp_path: Path) -> None:
     answer = call(tmp_path, "test", "folder", **spied)
     assert answer.returncode == 1
     assert "test/dog/1.png" in answer.stderr
-    assert results(tmp_path, "folder").openings == ()
+    assert results(tmp_path, "folder").test_evaluations == ()
     assert any("images/test/" in path for path in log.read_text().splitlines())
 
 
@@ -278,13 +280,13 @@ def test_the_test_folder_must_have_the_classes_of_training(tmp_path: Path) -> No
     answer = call(tmp_path, "test", "folder")
     assert answer.returncode == 1
     assert "not of the classes that were trained on (missing: dog, fox; unknown: doge)" in answer.stderr
-    assert results(tmp_path, "folder").openings == ()
+    assert results(tmp_path, "folder").test_evaluations == ()
 
     shutil.rmtree(tmp_path / "images" / "test")
     write_images(tmp_path, "test", ("cat", "dog", "fox"), 3)
     assert call(tmp_path, "test", "folder").returncode == 0
     found = results(tmp_path, "folder")
-    assert found.openings[0]["images"] == 9
+    assert found.test_evaluations[0]["images"] == 9
     assert found.runs.test_accuracy.notna().all()
 
 
@@ -330,12 +332,12 @@ def test_torchvision_is_asked_for_its_own_test_part(monkeypatch: pytest.MonkeyPa
 def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for command in ("first", "second"):
-        append_opening(store, "study", make_opening(["run"], "digits-test-v1", 360, command))
+        append_evaluation(store, "study", make_evaluation(["run"], "digits-test-v1", 360, command))
     path = openings_file(store, "study")
     path.write_bytes(path.read_bytes() + b'{"schema_version": 1, "ti')
-    assert [opening["command"] for opening in read_openings(store, "study")] == ["first", "second"]
-    append_opening(store, "study", make_opening([], "digits-test-v1", 360, "third"))
-    assert [opening["command"] for opening in read_openings(store, "study")] == ["first", "second", "third"]
+    assert [evaluation["command"] for evaluation in read_evaluations(store, "study")] == ["first", "second"]
+    append_evaluation(store, "study", make_evaluation([], "digits-test-v1", 360, "third"))
+    assert [evaluation["command"] for evaluation in read_evaluations(store, "study")] == ["first", "second", "third"]
 
 
 @pytest.mark.parametrize(
@@ -343,11 +345,11 @@ def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
 )
 def test_a_line_that_is_no_opening_is_told(line: str, message: str, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    append_opening(store, "study", make_opening(["run"], "digits-test-v1", 360, "first"))
+    append_evaluation(store, "study", make_evaluation(["run"], "digits-test-v1", 360, "first"))
     path = openings_file(store, "study")
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(UserError, match=f"line 2 of .*{message}"):
-        read_openings(store, "study")
+        read_evaluations(store, "study")
 
 
 def test_a_study_that_was_never_run_has_no_test_set_to_open(ablate: Ablate) -> None:

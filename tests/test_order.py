@@ -20,9 +20,9 @@ from .conftest import ROOT
 def runs(lengths: list[list[int]]) -> tuple[list[Run], dict[str, float]]:
     """Runs of as many seeds as there are lists, with these costs."""
     some = plan_study(load_study(ROOT / "studies" / "smoke.yaml")).runs[0]
-    places = [(seed, arm) for seed, arms in enumerate(lengths) for arm in range(len(arms))]
-    made = [replace(some, block=seed, variant=str(arm), key=f"{seed} {arm}") for seed, arm in places]
-    return made, {f"{seed} {arm}": lengths[seed][arm] for seed, arm in places}
+    places = [(seed, variant) for seed, variants in enumerate(lengths) for variant in range(len(variants))]
+    made = [replace(some, block=seed, variant=str(variant), key=f"{seed} {variant}") for seed, variant in places]
+    return made, {f"{seed} {variant}": lengths[seed][variant] for seed, variant in places}
 
 
 def end(ordered: list[Run], costs: dict[str, float], workers: int) -> float:

@@ -12,7 +12,7 @@ from ablation.errors import FileError, UserError
 from ablation.results import tables
 from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
 from ablation.results.tables import read_results
-from ablation.storage.manifest import Arm
+from ablation.storage.manifest import StoredVariant
 
 
 def read(folder: Path, text: str, baseline: str = "base", epochs: str = "", **options: Any) -> Results:
@@ -44,14 +44,14 @@ def test_a_row_for_each_variant_and_seed_with_the_baseline_first(tmp_path: Path)
     assert set(results.runs.folder) == {""}
     assert results.runs.val_loss.isna().all()
     assert (tuple(results.epochs), len(results.epochs)) == (EPOCH_COLUMNS, 0)
-    assert (results.records, results.failures, results.openings) == ({}, {}, ())
+    assert (results.records, results.failures, results.test_evaluations) == ({}, {}, ())
 
 
 def test_what_the_manifest_says_of_a_table(tmp_path: Path) -> None:
     text = "variant,seed,acc,rmse\nbase,2,90,1\na,1,80,2\n"
     found = read(tmp_path, text, title="T", alpha=0.1, command="ablate report").manifest
     assert (found.name, found.title, found.question, found.command) == ("T", "T", "", "ablate report")
-    assert found.arms == (Arm("base", "baseline", {}, {}), Arm("a", "vary", {}, {}))
+    assert found.variants == (StoredVariant("base", "baseline", {}, {}), StoredVariant("a", "vary", {}, {}))
     assert (found.seeds, found.folders, found.overrides, found.smoke, found.source) == ((1, 2), {}, (), False, "")
     assert found.analysis == {
         "metric": "acc", "metric_stated": True, "direction": "higher", "margin": None, "alpha": 0.1,
@@ -172,7 +172,7 @@ def test_the_keys_of_a_row(tmp_path: Path) -> None:
     long = "y" * 200
     results = read(tmp_path, f"variant,seed,loss\nbase,-1,1\n{long},+2.0,1\n{long},10000000000000000.000,1\n")
     assert results.manifest.seeds == (-1, 2, 10**16)
-    assert [own.name for own in results.manifest.arms] == ["base", long]
+    assert [own.name for own in results.manifest.variants] == ["base", long]
     text = f'variant,seed,loss\nbase,1.5,1\n,2,1\n{long}y,3,1\n"a\nb",4,1\nb,,1\n"c",{"9" * 19},1\nd,{"9" * 70},1\n'
     assert [(line, message) for line, _, message, _ in faults(tmp_path, text)] == [
         (2, "seed is '1.5'; it must be a whole number"),

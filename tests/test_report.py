@@ -20,7 +20,7 @@ from ablation.report.markdown import text as markdown
 from ablation.results.runs import load_results
 from ablation.results.tables import read_results
 from ablation.storage.store import Store
-from tests.stored import ARMS, BASELINE, ENVIRONMENT, Arm, Stored, write_study
+from tests.stored import ARMS, BASELINE, ENVIRONMENT, Stored, StoredVariant, write_study
 
 OWN = ["question", "effects", "warnings", "sweeps", "curves", "cost", "interpretation", "methods", "setup", "reproduce"]
 OWN += ["recipe"]
@@ -143,7 +143,7 @@ def test_the_table_of_variants_holds_the_figures_of_the_analysis(finished: tuple
     stored, written = finished
     analysis = describe(load_results(stored.store, stored.manifest))
     rows = variants(Page(written.html).root)
-    assert list(rows) == ["baseline", *(arm.name for arm in ARMS)]
+    assert list(rows) == ["baseline", *(variant.name for variant in ARMS)]
     for effect in analysis.effects:
         accuracy, difference, verdict, p, paired, n, *_ = rows[effect.variant]
         assert effect.mean is not None
@@ -257,8 +257,8 @@ def test_without_an_interpretation_the_report_says_where_to_put_it(root: Element
 
 
 def test_no_row_of_the_latex_table_begins_with_what_the_command_before_it_would_take(tmp_path: Path) -> None:
-    arms = [Arm("[5pt] x", {"model.dropout": 0.5}), Arm("*star", {"model.dropout": 0.0})]
-    stored = write_study(tmp_path / "results", arms, [0, 1])
+    variants = [StoredVariant("[5pt] x", {"model.dropout": 0.5}), StoredVariant("*star", {"model.dropout": 0.0})]
+    stored = write_study(tmp_path / "results", variants, [0, 1])
     text = write_report(stored.store, stored.manifest, tmp_path / "report").latex.read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [row.split(" &")[0] for row in rows[2:]] == ["{[}5pt] x", "{*}star"]
@@ -266,7 +266,7 @@ def test_no_row_of_the_latex_table_begins_with_what_the_command_before_it_would_
 
 def test_the_latex_table_holds_every_variant_escaped(tmp_path: Path) -> None:
     name = "50% of a_b & {c} \\x $y$ #1 ~ ^"
-    _, written = report(tmp_path, [Arm(name, {"model.dropout": 0.5}), *ARMS[2:]])
+    _, written = report(tmp_path, [StoredVariant(name, {"model.dropout": 0.5}), *ARMS[2:]])
     text = written.latex.read_text(encoding="utf-8")
     escaped = r"50\% of a\_b \& \{c\} \textbackslash{}x \$y\$ \#1 \textasciitilde{} \textasciicircum{}"
     rows = [line for line in text.splitlines() if line.endswith(r" \\")]
@@ -297,13 +297,13 @@ def test_a_half_finished_study_says_what_is_missing_and_how_to_go_on(tmp_path: P
     assert "3 of 15 runs still to do: 1 not started, 1 interrupted, 1 crashed." in banner.words
     assert banner.all("code")[0].text == "ablate run studies/dropout.yaml"
     assert variants(root)["constant"][5] == "2/3"
-    troubles = section(root, "troubles")
-    rows = [[cell.words for cell in row.children if isinstance(cell, Element)] for row in troubles.all("tr")[1:]]
+    problem_runs = section(root, "problem_runs")
+    rows = [[cell.words for cell in row.children if isinstance(cell, Element)] for row in problem_runs.all("tr")[1:]]
     assert rows == [
         ["dropout=0", "2", "crashed", "3", "RuntimeError: out of memory while allocating 2 GiBTracebackTraceback ..."],
         ["norm=batch", "2", "interrupted", "3", "stopped after epoch 3"],
     ]
-    assert "Not started yet: 1 run: constant (seed 2)." in troubles.words
+    assert "Not started yet: 1 run: constant (seed 2)." in problem_runs.words
 
 
 def test_a_study_that_has_not_begun_gives_a_report_without_figures(tmp_path: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_study_that_has_not_begun_gives_a_report_without_figures(tmp_path: Pat
     assert "none of the 15 runs has finished yet" in root.all("p", class_="summary")[0].words
     assert not root.all("svg")
     assert written.figures == ()
-    assert sections(root) == ["question", "effects", "troubles", "setup", "reproduce", "recipe"]
+    assert sections(root) == ["question", "effects", "problem_runs", "setup", "reproduce", "recipe"]
     assert all(row[0] == "–" for row in variants(root).values())
 
 
@@ -390,8 +390,8 @@ def test_the_setup_names_precision_capability_cudnn_and_driver(tmp_path: Path, p
 
 
 def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
-    arms = [Arm(f"dropout={n / 100:g}", {"model.dropout": n / 100}) for n in range(30)]
-    root = page(tmp_path, [arm for arm in arms if arm.changes["model.dropout"] != 0.2], seeds=[0, 1])
+    variants = [StoredVariant(f"dropout={n / 100:g}", {"model.dropout": n / 100}) for n in range(30)]
+    root = page(tmp_path, [variant for variant in variants if variant.changes["model.dropout"] != 0.2], seeds=[0, 1])
     assert len(variants(root)) == 30
     (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
     assert len(loss.all("div", class_="panel")) == 30
@@ -401,8 +401,8 @@ def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablation.report.sections.curves.MOST_PANELS", 3)
-    arms = [Arm(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
-    root = page(tmp_path, arms, seeds=[0])
+    variants = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
+    root = page(tmp_path, variants, seeds=[0])
     (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
     assert [name.text for name in loss.all("bdi")] == ["baseline", "d7", "d8"]
     assert "the baseline and the 2 of 6 variants that differ most" in loss.words
@@ -412,19 +412,19 @@ def test_of_very_many_variants_the_curves_show_those_that_differ_most(
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of a study that tries to break out of its text everywhere."""
-    arms = [
-        Arm(HOSTILE, {"model.dropout": 0.5}),
-        Arm("é" * 300, {"model.dropout": 0.4}),
-        Arm('" onload="x', {"model.norm": "batch"}),
-        Arm("$\\frac{a}{b}$", {"model.dropout": 0.1}),
-        Arm("![i](https://example.org/x.png)", {"model.kernel_size": 3}),
-        Arm('<path id="m1" style="fill: #0072b2">', {"model.kernel_size": 7}),
-        Arm("bell\x07\x1b[31m\x00", {"optimizer.lr": 0.1}),
+    variants = [
+        StoredVariant(HOSTILE, {"model.dropout": 0.5}),
+        StoredVariant("é" * 300, {"model.dropout": 0.4}),
+        StoredVariant('" onload="x', {"model.norm": "batch"}),
+        StoredVariant("$\\frac{a}{b}$", {"model.dropout": 0.1}),
+        StoredVariant("![i](https://example.org/x.png)", {"model.kernel_size": 3}),
+        StoredVariant('<path id="m1" style="fill: #0072b2">', {"model.kernel_size": 7}),
+        StoredVariant("bell\x07\x1b[31m\x00", {"optimizer.lr": 0.1}),
     ]
     source = "study: x\n# ``` </pre><script>alert(2)</script>\n"
     texts = {"title": HOSTILE, "question": HOSTILE, "source": source, "name": "<b>x</b>"}
     fates = {(HOSTILE, 1): "diverged", (HOSTILE, 2): "missing"}
-    return report(tmp_path_factory.mktemp("hostile"), arms, **texts, overrides=[HOSTILE], fates=fates)[1]
+    return report(tmp_path_factory.mktemp("hostile"), variants, **texts, overrides=[HOSTILE], fates=fates)[1]
 
 
 def test_no_name_becomes_markup(hostile: Report) -> None:
@@ -611,7 +611,7 @@ def test_a_fence_is_longer_than_any_in_its_text(text: str, fence: str) -> None:
 
 
 def test_a_control_is_no_change_and_is_counted_apart(tmp_path: Path) -> None:
-    stored = write_study(tmp_path / "results", [*ARMS, Arm("a/a", {}, kind="control")])
+    stored = write_study(tmp_path / "results", [*ARMS, StoredVariant("a/a", {}, kind="control")])
     written = write_report(stored.store, stored.manifest, tmp_path / "report")
     root = Page(written.html).root
     assert root.all("p", class_="summary")[0].words.startswith(

@@ -12,7 +12,7 @@ import pytest
 from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results, load_results
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder
-from ablation.storage.test_set_log import Outcome, append_opening, make_opening, write_outcome
+from ablation.storage.test_set_log import Outcome, append_evaluation, make_evaluation, write_outcome
 
 from .stored import ARMS, Stored, amend, amend_epochs, explore, write_study
 
@@ -55,7 +55,7 @@ def test_every_run_has_a_row_with_its_state(stored: Stored) -> None:
         ("dropout=0", 1): "RuntimeError: out of memor"
     }
     assert not results.complete
-    assert (results.openings, results.tested, results.notices) == ((), frozenset(), ())
+    assert (results.test_evaluations, results.tested, results.notices) == ((), frozenset(), ())
 
 
 def test_finished_and_diverged_runs_complete_a_study(tmp_path: Path) -> None:
@@ -138,7 +138,9 @@ def test_test_accuracies_are_those_of_the_evaluated_runs(stored: Stored) -> None
     folder = folder_of(stored)
     record = folder.record()
     assert record is not None
-    append_opening(stored.store, stored.manifest.folder, make_opening([folder.path.name], "print", 40, "ablate test"))
+    append_evaluation(
+        stored.store, stored.manifest.folder, make_evaluation([folder.path.name], "print", 40, "ablate test")
+    )
     outcome = Outcome(
         0.91, 0.3, 40, "print", "2026-01-01T00:00:00+00:00", "", stored.manifest.folder, record.weights_sha256 or ""
     )
@@ -147,7 +149,7 @@ def test_test_accuracies_are_those_of_the_evaluated_runs(stored: Stored) -> None
     row = rows_of(results)["baseline", 0]
     assert (row["test_accuracy"], row["test_loss"]) == (0.91, 0.3)
     assert results.tested == {folder.path.name}
-    assert [own["command"] for own in results.openings][:1] == ["ablate test"]
+    assert [own["command"] for own in results.test_evaluations][:1] == ["ablate test"]
     assert results.runs.test_accuracy.notna().sum() == 1
 
 

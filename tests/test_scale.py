@@ -21,7 +21,7 @@ from ablation.training import sizes
 from benchmarks.scale.measure import Command, run_rounds
 from benchmarks.scale.stored import write, write_file
 from tests.predicted import one_in_ten, write_predictions
-from tests.stored import BASELINE, Arm, write_study
+from tests.stored import BASELINE, StoredVariant, write_study
 
 STUDY = """\
 study: large
@@ -133,8 +133,8 @@ def test_a_report_reads_the_predictions_of_a_run_once(tmp_path: Path, count: Cal
 
 
 def test_of_many_learning_rates_a_report_shows_a_page_and_says_so(tmp_path: Path) -> None:
-    arms = [Arm(f"lr={n / 100:g}", {"optimizer.lr": n / 100}) for n in range(6, 20)]
-    stored = write_study(tmp_path / "results", arms, seeds=[0, 1])
+    variants = [StoredVariant(f"lr={n / 100:g}", {"optimizer.lr": n / 100}) for n in range(6, 20)]
+    stored = write_study(tmp_path / "results", variants, seeds=[0, 1])
     html = write_report(stored.store, stored.manifest, tmp_path / "report").html.read_text(encoding="utf-8")
     assert "Shown: the first 12 of 15 schedules; epochs.csv has all." in html
     assert "learning-rate-12-t" in html

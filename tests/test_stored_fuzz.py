@@ -24,12 +24,12 @@ from ablation.storage.manifest import read_manifest
 from ablation.storage.store import RunFolder, read_json
 from ablation.storage.stored_run import read_run
 from ablation.storage.test_set_log import (
-    append_opening,
-    make_opening,
+    append_evaluation,
+    make_evaluation,
     openings_file,
     outcome_file,
+    read_evaluations,
     read_log,
-    read_openings,
     read_outcome,
 )
 from ablation.training import checkpoint
@@ -94,14 +94,14 @@ def kinds(root: Path) -> dict[str, Kind]:
         outcome = outcome_file(folder)
         found["the outcome" + name] = Kind(outcome, lambda folder=folder: read_outcome(folder), digest)  # type: ignore[misc]
     stored = make(root / "openings")
-    append_opening(stored.store, "small", make_opening(["one"], "test-v1", 60, "second"))
-    append_opening(stored.store, "small", make_opening(["two"], "test-v1", 60, "third"))
+    append_evaluation(stored.store, "small", make_evaluation(["one"], "test-v1", 60, "second"))
+    append_evaluation(stored.store, "small", make_evaluation(["two"], "test-v1", 60, "third"))
     path = openings_file(stored.store, "small")
-    whole = [own | {"sha256": ""} for own in read_openings(stored.store, "small")]
+    whole = [own | {"sha256": ""} for own in read_evaluations(stored.store, "small")]
 
     def openings() -> Any:
         """Lines that are lost at the end leave no trace in this file: the test.json of their runs restore them."""
-        found = [own | {"sha256": ""} for own in read_openings(stored.store, "small")]
+        found = [own | {"sha256": ""} for own in read_evaluations(stored.store, "small")]
         return whole if found == whole[: len(found)] else found
 
     found["openings.jsonl"] = Kind(path, openings)

@@ -38,7 +38,7 @@ def run_of(stored: Stored, variant: str = "baseline", **options: Any) -> StoredR
 
 
 def parts(stored: Stored, variant: str = "baseline") -> tuple[RunFolder, Identity]:
-    name, identity = next((n, i) for arm, _, n, i in stored.manifest.runs() if arm.name == variant)
+    name, identity = next((n, i) for variant, _, n, i in stored.manifest.runs() if variant.name == variant)
     return stored.store.run(name), identity
 
 
@@ -230,7 +230,7 @@ def test_only_trusted_runs_count_as_finished(tmp_path: Path) -> None:
     stored = write_study(tmp_path, ARMS, [0], fates=fates)  # type: ignore[arg-type]
     first = changed(BASELINE, {})
     variants = [Variant("baseline", {}, first, "baseline")]
-    variants += [Variant(arm.name, arm.changes, changed(BASELINE, arm.changes), "vary") for arm in ARMS]
+    variants += [Variant(variant.name, variant.changes, changed(BASELINE, variant.changes), "vary") for variant in ARMS]
     study = Study("x", "", "", tuple(variants), (0,), "", (), False)
     plan = make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in variants})
     keys = {run.variant: run.key for run in plan.runs}

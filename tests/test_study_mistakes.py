@@ -464,7 +464,7 @@ MISTAKES = {
         "design: add_one_in\n",
         ["10:15: 'place' on is the same training as the baseline", "declare that: needs"],
     ),
-    "a combination named like an arm of the design": (
+    "a combination named like an variant of the design": (
         VARY,
         "components:\n"
         "  norm: {on: {model.norm: batch}}\n"
@@ -474,7 +474,7 @@ MISTAKES = {
         "  everything: {model.dropout: 0.5, model.norm: layer}\n",
         ["11:9: the name 'everything' is already used", "rename"],
     ),
-    "an arm of a design that cannot be": (
+    "an variant of a design that cannot be": (
         VARY,
         "components:\n  deep: {on: {model.name: vgg16}}\ndesign: factorial\n",
         ["10:9: vgg16 needs images of at least 32x32 pixels"],

@@ -178,7 +178,7 @@ def read(path: Path, content: bytes) -> Results:
 def check_results(results: Results) -> None:
     """A row for each variant and seed, with a status and numbers that the analysis can use."""
     runs = results.runs
-    names = [arm.name for arm in results.manifest.arms]
+    names = [variant.name for variant in results.manifest.variants]
     assert names[0] == "base"
     assert list(zip(runs.variant, runs.seed, strict=True)) == [(n, s) for n in names for s in results.manifest.seeds]
     metric, units = results.manifest.analysis["metric"], results.manifest.analysis["units"]

@@ -17,7 +17,7 @@ import pytest
 from ablation.cli.main import main
 from ablation.registry import metric_names
 from tests.conftest import ROOT, Ablate
-from tests.stored import ARMS, Arm, write_study
+from tests.stored import ARMS, StoredVariant, write_study
 from tests.tables import epochs_of, table, write
 from tests.test_report import Element, Page, section, sections
 
@@ -207,8 +207,12 @@ def own_verdicts(folder: Path) -> dict[str, Any]:
 
 def test_the_tables_of_a_report_give_the_same_verdicts_again(report: Report, tmp_path: Path) -> None:
     fates: Any = {("dropout=0", 1): "diverged", ("-x, @y", 2): "missing", ("-x, @y", 3): "crashed"}
-    arms = [ARMS[0], Arm("=lost", {"optimizer.lr": 0.1}, accuracy=0.1, noise=0), Arm("-x, @y", {"optimizer.lr": 0.2})]
-    write_study(tmp_path / "results", arms, range(4), fates=fates)
+    variants = [
+        ARMS[0],
+        StoredVariant("=lost", {"optimizer.lr": 0.1}, accuracy=0.1, noise=0),
+        StoredVariant("-x, @y", {"optimizer.lr": 0.2}),
+    ]
+    write_study(tmp_path / "results", variants, range(4), fates=fates)
     assert main(["report", "--results", "results"]) == 0
     (first,) = (tmp_path / "reports").iterdir()
     texts = [(first / name).read_text(encoding="utf-8") for name in ("runs.csv", "epochs.csv")]

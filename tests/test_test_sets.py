@@ -20,12 +20,12 @@ from ablation.storage.sealed import seal, stamp
 from ablation.storage.store import RunFolder, Store
 from ablation.storage.test_set_log import (
     Outcome,
-    append_opening,
-    make_opening,
+    append_evaluation,
+    make_evaluation,
     openings_file,
     outcome_file,
+    read_evaluations,
     read_log,
-    read_openings,
     read_outcome,
     write_outcome,
 )
@@ -42,8 +42,8 @@ def stored(tmp_path: Path) -> Stored:
     study = write_study(tmp_path / "results", ARMS[:1], [0], name="small")
     for folder in folders(study):
         evaluate(study, folder)
-    opening = make_opening([folder.path.name for folder in folders(study)], "print", 60, "ablate test")
-    append_opening(study.store, "small", opening | {"time": TIME})
+    evaluation = make_evaluation([folder.path.name for folder in folders(study)], "print", 60, "ablate test")
+    append_evaluation(study.store, "small", evaluation | {"time": TIME})
     return study
 
 
@@ -70,7 +70,7 @@ def rewrite(folder: RunFolder, **values: object) -> None:
 
 def test_an_evaluation_says_who_did_what_and_when() -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    found = make_opening(["a", "b"], "print", 60, "ablate test x")
+    found = make_evaluation(["a", "b"], "print", 60, "ablate test x")
     assert before <= datetime.fromisoformat(found.pop("time")) <= datetime.now(UTC)
     assert found == {
         "user": getpass.getuser(), "host": platform.node() or "unknown host", "runs": ["a", "b"],
@@ -82,18 +82,18 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 987_654)
-    assert make_opening([], "", 1, "")["user"] == "user 987654"
+    assert make_evaluation([], "", 1, "")["user"] == "user 987654"
 
 
 def test_each_line_has_the_digest_of_the_one_before(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert read_openings(store, "s") == []
-    append_opening(store, "s", *(make_opening(["r"], "p", 1, name) for name in ("one", "zwei: ü")))
-    append_opening(store, "s", make_opening(["r"], "p", 1, "three"))
+    assert read_evaluations(store, "s") == []
+    append_evaluation(store, "s", *(make_evaluation(["r"], "p", 1, name) for name in ("one", "zwei: ü")))
+    append_evaluation(store, "s", make_evaluation(["r"], "p", 1, "three"))
     lines = openings_file(store, "s").read_bytes().split(b"\n")
     assert lines.pop() == b""
     assert [json.loads(line)["previous"] for line in lines] == ["", *(sha256(line) for line in lines[:2])]
-    assert [own["command"] for own in read_openings(store, "s")] == ["one", "zwei: ü", "three"]
+    assert [own["command"] for own in read_evaluations(store, "s")] == ["one", "zwei: ü", "three"]
     assert "ü".encode() in lines[1]
 
 
@@ -109,22 +109,22 @@ def test_a_whole_last_line_without_its_end_counts_and_a_torn_one_does_not(stored
 
 def test_a_line_that_was_changed_removed_or_is_of_no_evaluation(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    append_opening(store, "s", *(make_opening(["r"], "p", 1, name) for name in ("one", "two", "three")))
+    append_evaluation(store, "s", *(make_evaluation(["r"], "p", 1, name) for name in ("one", "two", "three")))
     path = openings_file(store, "s")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text(lines[0] + lines[2])
     with pytest.raises(UserError, match=r"line 2 of .* does not follow the line before it") as caught:
-        read_openings(store, "s")
+        read_evaluations(store, "s")
     assert str(caught.value.hint).startswith("restore the file from a copy")
     path.write_text("".join(lines[1:]))
     with pytest.raises(UserError, match=r"line 1 of .* does not follow"):
-        read_openings(store, "s")
+        read_evaluations(store, "s")
     path.write_text(lines[0] + lines[1].replace("two", "six") + lines[2])
     with pytest.raises(UserError, match=r"line 2 of .* has changed .*; it is not a record of an evaluation"):
-        read_openings(store, "s")
+        read_evaluations(store, "s")
     path.write_text(json.dumps(seal({"schema_version": 1, "runs": []})) + "\n")
     with pytest.raises(UserError, match=r"line 1 of .* cannot be read: .*; it is not a record"):
-        read_openings(store, "s")
+        read_evaluations(store, "s")
 
 
 def test_an_outcome_comes_back_with_the_stamp_of_its_predictions(stored: Stored) -> None:

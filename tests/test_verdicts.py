@@ -13,7 +13,7 @@ import pytest
 from ablation.analysis import Analysis
 from ablation.report import write_report
 from ablation.results.runs import load_results
-from tests.stored import Arm, Fate, Stored, amend, write_predictions, write_study
+from tests.stored import Fate, Stored, StoredVariant, amend, write_predictions, write_study
 
 NOISE = [0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, 0.0, 0.002, -0.001]
 ARMS = ("up", "down", "same", "alike", "other")
@@ -30,10 +30,10 @@ def exact(shifts: Mapping[str, float], seeds: int) -> dict[str, list[float]]:
 
 
 def store(folder: Path, seeds: int, shifts: Mapping[str, float] = SHIFTS, **options: Any) -> Stored:
-    arms = [Arm(name, {"model.dropout": 0.3 + place / 20}) for place, name in enumerate(shifts)]
-    arms = options.pop("arms", arms)
+    variants = [StoredVariant(name, {"model.dropout": 0.3 + place / 20}) for place, name in enumerate(shifts)]
+    variants = options.pop("variants", variants)
     rows = options.pop("exact", None) or exact(shifts, seeds)
-    return write_study(folder / "results", arms, range(seeds), exact=rows, **options)
+    return write_study(folder / "results", variants, range(seeds), exact=rows, **options)
 
 
 def reported(stored: Stored, folder: Path) -> dict[str, Any]:
@@ -326,12 +326,12 @@ def test_what_can_be_detected_is_that_of_the_design_in_the_unit_of_the_residual(
 
 
 def control(folder: Path, shift: float) -> dict[str, Any]:
-    arms = [
-        *(Arm(name, {"model.dropout": 0.3 + n / 20}) for n, name in enumerate(ARMS)),
-        Arm("a/a", {}, kind="control"),
+    variants = [
+        *(StoredVariant(name, {"model.dropout": 0.3 + n / 20}) for n, name in enumerate(ARMS)),
+        StoredVariant("a/a", {}, kind="control"),
     ]
     rows = exact({**SHIFTS, "a/a": shift}, 3)
-    return analysed(folder, 3, arms=arms, exact=rows)
+    return analysed(folder, 3, variants=variants, exact=rows)
 
 
 def test_a_silent_control_is_told_and_is_no_change(tmp_path: Path) -> None:
@@ -349,12 +349,12 @@ def test_a_control_that_differs_takes_the_verdicts_back(tmp_path: Path) -> None:
 
 
 PAIR = [
-    Arm("a", {"model.dropout": 0.5}),
-    Arm("b", {"model.norm": "batch"}),
-    Arm("c", {"optimizer.lr": 0.1}),
-    Arm("a+b", {"model.dropout": 0.5, "model.norm": "batch"}, kind="combine"),
-    Arm("a+b+c", {"model.dropout": 0.5, "model.norm": "batch", "optimizer.lr": 0.1}, kind="combine"),
-    Arm("a+d", {"model.dropout": 0.5, "model.width": 2.0}, kind="combine"),
+    StoredVariant("a", {"model.dropout": 0.5}),
+    StoredVariant("b", {"model.norm": "batch"}),
+    StoredVariant("c", {"optimizer.lr": 0.1}),
+    StoredVariant("a+b", {"model.dropout": 0.5, "model.norm": "batch"}, kind="combine"),
+    StoredVariant("a+b+c", {"model.dropout": 0.5, "model.norm": "batch", "optimizer.lr": 0.1}, kind="combine"),
+    StoredVariant("a+d", {"model.dropout": 0.5, "model.width": 2.0}, kind="combine"),
 ]
 
 
@@ -363,7 +363,7 @@ def test_two_changes_that_also_stand_alone_are_tested_for_interaction(
     tmp_path: Path, together: float, detected: bool
 ) -> None:
     shifts = {"a": 0.03, "b": 0.03, "c": 0.0, "a+b": together, "a+b+c": 0.06, "a+d": 0.0}
-    stored = store(tmp_path, 3, shifts, arms=PAIR)
+    stored = store(tmp_path, 3, shifts, variants=PAIR)
     found = reported(stored, tmp_path)
     (own,) = found["interactions"]
     assert (own["variant"], own["parts"], own["detected"]) == ("a+b", ["a", "b"], detected)
@@ -374,9 +374,9 @@ def test_two_changes_that_also_stand_alone_are_tested_for_interaction(
 
 def sweep(folder: Path, accuracies: Sequence[float]) -> tuple[dict[str, Any], str]:
     levels = (0.0, 0.3, 0.4, 0.5)
-    arms = [Arm(f"d{level}", {"model.dropout": level}) for level in levels]
-    shifts = {arm.name: accuracy - 0.8 for arm, accuracy in zip(arms, accuracies, strict=True)}
-    found = reported(store(folder, 4, shifts, arms=arms), folder)
+    variants = [StoredVariant(f"d{level}", {"model.dropout": level}) for level in levels]
+    shifts = {variant.name: accuracy - 0.8 for variant, accuracy in zip(variants, accuracies, strict=True)}
+    found = reported(store(folder, 4, shifts, variants=variants), folder)
     return found, (folder / "report" / "report.md").read_text(encoding="utf-8")
 
 
@@ -399,10 +399,10 @@ def test_a_sweep_with_a_top_in_the_middle_is_curved(tmp_path: Path) -> None:
 
 def test_four_fractions_and_three_seeds_give_a_data_curve(tmp_path: Path) -> None:
     fractions = (0.1, 0.2, 0.4, 0.7)
-    arms = [Arm(f"f{f}", {"data.fraction": f}) for f in fractions]
+    variants = [StoredVariant(f"f{f}", {"data.fraction": f}) for f in fractions]
     rows = {f"f{f}": [1 - (0.05 * f**-0.6 + 0.1) + x for x in (0.001, 0.0, -0.001)] for f in fractions}
     rows["baseline"] = [0.85 + x for x in (0.001, 0.0, -0.001)]
-    found = reported(store(tmp_path, 3, {}, arms=arms, exact=rows), tmp_path)
+    found = reported(store(tmp_path, 3, {}, variants=variants, exact=rows), tmp_path)
     curve = found["data_curve"]
     assert curve["b"][0] == pytest.approx(0.6, abs=0.1)
     assert curve["c"][0] == pytest.approx(0.1, abs=0.02)
@@ -418,16 +418,16 @@ def test_a_flat_data_curve_predicts_with_an_interval(tmp_path: Path) -> None:
         "f0.1": [0.85, 0.84, 0.86], "f0.2": [0.849, 0.851, 0.85], "f0.4": [0.848, 0.847, 0.85],
         "f0.7": [0.85, 0.852, 0.848], "baseline": [0.849, 0.85, 0.851],
     }  # fmt: skip
-    arms = [Arm(f"f{f}", {"data.fraction": f}) for f in (0.1, 0.2, 0.4, 0.7)]
-    found = reported(store(tmp_path, 3, {}, arms=arms, exact=rows), tmp_path)
+    variants = [StoredVariant(f"f{f}", {"data.fraction": f}) for f in (0.1, 0.2, 0.4, 0.7)]
+    found = reported(store(tmp_path, 3, {}, variants=variants, exact=rows), tmp_path)
     value, low, high = found["data_curve"]["double"]
     assert value == pytest.approx(0.15, abs=0.001)
     assert 0.1 < low < value < high < 0.2
 
 
 def test_too_few_fractions_give_none_and_say_so(tmp_path: Path) -> None:
-    arms = [Arm("f0.1", {"data.fraction": 0.1}), Arm("f0.5", {"data.fraction": 0.5})]
-    found = reported(store(tmp_path, 3, {"f0.1": -0.1, "f0.5": -0.05}, arms=arms), tmp_path)
+    variants = [StoredVariant("f0.1", {"data.fraction": 0.1}), StoredVariant("f0.5", {"data.fraction": 0.5})]
+    found = reported(store(tmp_path, 3, {"f0.1": -0.1, "f0.5": -0.05}, variants=variants), tmp_path)
     assert found["data_curve"] is None
     assert "at least four fractions" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ablation.analysis import Caution, Predicted, describe
+from ablation.analysis import Predicted, StudyWarning, describe
 from ablation.analysis.warnings import CATALOGUE
 from ablation.report import write_report
 from ablation.results.predictions import read_predictions
@@ -19,9 +19,9 @@ from ablation.storage.test_set_log import Outcome, write_outcome
 from tests.stored import (
     ARMS,
     BASELINE,
-    Arm,
     Fate,
     Stored,
+    StoredVariant,
     amend,
     amend_epochs,
     explore,
@@ -40,17 +40,17 @@ def predictions(stored: Stored, results: Results) -> dict[tuple[str, int], Predi
     return found
 
 
-def warned(stored: Stored) -> list[Caution]:
+def warned(stored: Stored) -> list[StudyWarning]:
     results = load_results(stored.store, stored.manifest)
     return list(describe(results, predictions(stored, results)).warnings)
 
 
-def the(code: str, stored: Stored) -> Caution:
+def the(code: str, stored: Stored) -> StudyWarning:
     (found,) = [own for own in warned(stored) if own.code == code]
     return found
 
 
-def seen(stored: Stored, folder: Path, caution: Caution) -> None:
+def seen(stored: Stored, folder: Path, caution: StudyWarning) -> None:
     """The warning stands in both forms of the report, with what to do; a mark stands in the row of its variant."""
     written = write_report(stored.store, stored.manifest, folder / "report")
     html, text = written.html.read_text(encoding="utf-8"), written.markdown.read_text(encoding="utf-8")
@@ -170,8 +170,8 @@ def test_an_unequal_budget(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_the_declared_change_comes_with_it_and_is_no_alarm(tmp_path: Path) -> None:
-    arms = [*ARMS, Arm("tenth", {"data.fraction": 0.1}), Arm("short", {"train.epochs": 3})]
-    stored = write_study(tmp_path, arms)
+    variants = [*ARMS, StoredVariant("tenth", {"data.fraction": 0.1}), StoredVariant("short", {"train.epochs": 3})]
+    stored = write_study(tmp_path, variants)
     assert warned(stored) == []
     text = write_report(stored.store, stored.manifest, tmp_path / "report").markdown.read_text(encoding="utf-8")
     assert "comes with 90 % fewer images seen" in text
@@ -187,7 +187,7 @@ def test_an_unequal_size(tmp_path: Path) -> None:
 
 
 def test_a_size_that_is_the_declared_change_comes_with_it(tmp_path: Path) -> None:
-    stored = write_study(tmp_path, [*ARMS, Arm("wide", {"model.width": 2.0})])
+    stored = write_study(tmp_path, [*ARMS, StoredVariant("wide", {"model.width": 2.0})])
     amend(stored, "wide", parameters=240_000, macs=1_600_000)
     assert warned(stored) == []
     text = write_report(stored.store, stored.manifest, tmp_path / "report").markdown.read_text(encoding="utf-8")
@@ -227,10 +227,10 @@ def test_times_are_not_compared_between_runs_that_were_not_trained_side_by_side(
 
 def test_more_changed_than_was_declared(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
-    first, *others = stored.manifest.arms
+    first, *others = stored.manifest.variants
     sneaky = {**others[0].recipe, "train": {**others[0].recipe["train"], "batch_size": 32}}
-    arms = (first, replace(others[0], recipe=sneaky), *others[1:])
-    stored = Stored(stored.store, replace(stored.manifest, arms=arms))
+    variants = (first, replace(others[0], recipe=sneaky), *others[1:])
+    stored = Stored(stored.store, replace(stored.manifest, variants=variants))
     found = the("undeclared_change", stored)
     assert found.message == "dropout=0 also differs from the baseline in train.batch_size"
     seen(stored, tmp_path, found)
@@ -291,8 +291,8 @@ def test_another_cudnn_is_a_change_of_code_but_not_one_that_was_not_recorded(tmp
 
 def test_runs_from_several_machines_that_no_comparison_mixes(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
-    for arm in stored.manifest.arms:
-        amend(stored, arm.name, 2, environment={"device": "cuda", "threads": 4})
+    for variant in stored.manifest.variants:
+        amend(stored, variant.name, 2, environment={"device": "cuda", "threads": 4})
     found = the("hardware_changed", stored)
     assert found.message == (
         "device cpu, cuda; threads 1, 4; the runs of each seed agree, so that no comparison mixes them"
@@ -322,13 +322,13 @@ def opened(*times: str) -> tuple[Mapping[str, Any], ...]:
 
 
 def openings(stored: Stored, *times: str) -> dict[str, str]:
-    results = replace(load_results(stored.store, stored.manifest), openings=opened(*times))
+    results = replace(load_results(stored.store, stored.manifest), test_evaluations=opened(*times))
     return {own.code: own.message for own in describe(results).warnings}
 
 
 def test_a_test_set_opened_again(tmp_path: Path) -> None:
     found = openings(write_study(tmp_path), "2026-04-02T10:00:00+00:00", "2026-04-01T10:00:00+00:00")
-    assert found == {"test_opened_again": "the test set was evaluated 2 times (2026-04-01, 2026-04-02)"}
+    assert found == {"test_evaluated_again": "the test set was evaluated 2 times (2026-04-01, 2026-04-02)"}
 
 
 def test_runs_trained_after_the_test_set_was_opened(tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ def test_runs_trained_after_the_test_set_was_opened(tmp_path: Path) -> None:
     amend(stored, "constant", started="2026-04-03T10:00:00+00:00")
     found = openings(stored, "2026-04-02T10:00:00+00:00")
     assert found == {
-        "trained_after_opening": "3 runs (constant) began after the first evaluation on the test set (2026-04-02)"
+        "trained_after_test": "3 runs (constant) began after the first evaluation on the test set (2026-04-02)"
     }
 
 
@@ -376,8 +376,8 @@ def test_what_a_run_noticed_about_itself(tmp_path: Path, code: str) -> None:
 
 def test_what_every_run_noticed_is_told_once(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
-    for arm in stored.manifest.arms:
-        amend(stored, arm.name, checks={"duplicate_images": "7 of 360 validation images are also trained on"})
+    for variant in stored.manifest.variants:
+        amend(stored, variant.name, checks={"duplicate_images": "7 of 360 validation images are also trained on"})
     found = the("duplicate_images", stored)
     assert found.variant is None
     assert found.message == "7 of 360 validation images are also trained on (15 of 15 runs)"
@@ -396,7 +396,7 @@ def test_every_warning_has_a_title_something_to_do_and_a_test() -> None:
 
 def test_a_budget_in_steps_counts_images_by_the_batch(tmp_path: Path) -> None:
     recipe = BASELINE | {"train": {"steps": 1500, "eval_every": 300, "batch_size": 64}}
-    stored = write_study(tmp_path, [*ARMS, Arm("batch", {"train.batch_size": 32})], baseline=recipe)
+    stored = write_study(tmp_path, [*ARMS, StoredVariant("batch", {"train.batch_size": 32})], baseline=recipe)
     effect = describe(load_results(stored.store, stored.manifest)).effect("batch")
     (images,) = effect.confounds
     assert (images.quantity, images.own, images.baseline) == ("images seen", 48_000, 96_000)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablation._util.formatting import ARROW, option, value
-from ablation.storage.manifest import Arm
+from ablation.storage.manifest import StoredVariant
 
 
-def describe_change(arm: Arm, baseline: Arm) -> str:
+def describe_change(variant: StoredVariant, baseline: StoredVariant) -> str:
     """The change in words, as `dropout 0.2 → 0.5`; empty for the baseline."""
-    return "; ".join(_one_change(path, arm.recipe, baseline.recipe) for path in arm.changes)
+    return "; ".join(_one_change(path, variant.recipe, baseline.recipe) for path in variant.changes)
 
 
 def _one_change(path: str, recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:

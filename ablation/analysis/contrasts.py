@@ -14,28 +14,28 @@ from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Interaction, Selection, Sweep, TrendTest
 from ablation.results.runs import Results
 from ablation.stats import Comparison, Contrast
-from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.manifest import Manifest, StoredVariant
 
 _FRACTION = "data.fraction"
 _DOUBLE = 2.0
 
 
-def pairs_of_changes(manifest: Manifest) -> list[tuple[Arm, Arm, Arm]]:
-    """Arms of exactly two changes with the two arms that make one of these each: (both, first, second)."""
-    alone = [arm for arm in manifest.arms if len(arm.changes) == 1]
+def pairs_of_changes(manifest: Manifest) -> list[tuple[StoredVariant, StoredVariant, StoredVariant]]:
+    """Arms of exactly two changes with the two variants that make one of these each: (both, first, second)."""
+    alone = [variant for variant in manifest.variants if len(variant.changes) == 1]
     found = []
-    for arm in manifest.arms:
-        if arm.kind == "combine" and len(arm.changes) == 2:
-            parts = [next((a for a in alone if dict(a.changes) == {p: v}), None) for p, v in arm.changes.items()]
+    for variant in manifest.variants:
+        if variant.kind == "combine" and len(variant.changes) == 2:
+            parts = [next((a for a in alone if dict(a.changes) == {p: v}), None) for p, v in variant.changes.items()]
             if parts[0] and parts[1]:
-                found.append((arm, parts[0], parts[1]))
+                found.append((variant, parts[0], parts[1]))
     return found
 
 
 def interactions(
     manifest: Manifest, effects: Mapping[str, Effect], values: Mapping[Run, float], found: Comparison
 ) -> tuple[Interaction, ...]:
-    """The interactions that can be tested: all four arms have trustworthy values under two common seeds."""
+    """The interactions that can be tested: all four variants have trustworthy values under two common seeds."""
     if not found.pool.df:
         return ()
     base = manifest.baseline.name
@@ -52,8 +52,8 @@ def interactions(
     )
 
 
-def _trusted(effects: Mapping[str, Effect], *arms: Arm) -> bool:
-    return all(effects[arm.name].verdict != "unstable" for arm in arms)
+def _trusted(effects: Mapping[str, Effect], *variants: StoredVariant) -> bool:
+    return all(effects[variant.name].verdict != "unstable" for variant in variants)
 
 
 def _complete(cell: Table) -> int:
@@ -161,7 +161,9 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
     """
     if measure.column != "val_accuracy":
         return np.zeros((0, 0))
-    best = {arm.name for arm in results.manifest.arms if arm.recipe.get("train", {}).get("select") == "best"}
+    best = {
+        variant.name for variant in results.manifest.variants if variant.recipe.get("train", {}).get("select") == "best"
+    }
     done = results.runs[(results.runs["status"] == "finished") & results.runs["variant"].isin(best)]
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
     curves = [_curve(own) for _, own in rows.groupby(["variant", "seed"], sort=False)]

@@ -19,10 +19,10 @@ from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.compare import Predicted, Run
 from ablation.analysis.heldout import test_set
 from ablation.analysis.measure import Measure, at_chance, measured, primary_measure, same_weights
-from ablation.analysis.types import Analysis, Effect, Facts, SeedResult, Setup, Sweep, Trouble
+from ablation.analysis.types import Analysis, Effect, Facts, ProblemRun, SeedResult, Setup, Sweep
 from ablation.analysis.warnings.fairness import with_confounds
 from ablation.results.runs import Results
-from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.manifest import Manifest, StoredVariant
 
 Row = Mapping[Any, Any]
 _READ = (
@@ -74,37 +74,37 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         interactions=contrasts.interactions(manifest, by_name, values, found) if found else (),
         trends=contrasts.trends(*tested, found) if found else (),
         data_curve=contrasts.data_curve(*tested, measure, alpha),
-        warnings=warnings.cautions(results, effects, measure, y, found, known),
+        warnings=warnings.find_warnings(results, effects, measure, y, found, known),
         looks=manifest.looks,
         test=test_set(results),
         facts=facts,
         setup=_setup(results),
         sweeps=sweeps,
-        troubles=_troubles(results),
+        problem_runs=_problem_runs(results),
     )
 
 
 def _effects(results: Results, measure: Measure, values: Mapping[Run, float]) -> list[Effect]:
     """Every variant as it was measured, without a claim."""
     manifest = results.manifest
-    runs: dict[str, list[Row]] = {arm.name: [] for arm in manifest.arms}
+    runs: dict[str, list[Row]] = {variant.name: [] for variant in manifest.variants}
     for row in results.runs[list(_READ)].to_dict("records"):
         runs[str(row["variant"])].append(row)
     paces = _epoch_seconds(results)
     lost: dict[str, set[int]] = {}
-    for variant, seed in at_chance(results):
-        lost.setdefault(variant, set()).add(seed)
-    own_values: dict[str, dict[int, float]] = {arm.name: {} for arm in manifest.arms}
-    for (variant, seed), value in values.items():
-        own_values[variant][seed] = value
+    for name, seed in at_chance(results):
+        lost.setdefault(name, set()).add(seed)
+    own_values: dict[str, dict[int, float]] = {variant.name: {} for variant in manifest.variants}
+    for (name, seed), value in values.items():
+        own_values[name][seed] = value
     reference = own_values[manifest.baseline.name]
     effects = []
-    for arm in manifest.arms:
-        chance = frozenset(lost.get(arm.name, ()))
-        own = own_values[arm.name]
+    for variant in manifest.variants:
+        chance = frozenset(lost.get(variant.name, ()))
+        own = own_values[variant.name]
         shared = [seed for seed in own if seed in reference]
-        same = arm.kind not in ("baseline", "control") and same_weights(results, arm.name, shared)
-        effects.append(_effect(arm, manifest.baseline, runs[arm.name], own, reference, chance, paces, same))
+        same = variant.kind not in ("baseline", "control") and same_weights(results, variant.name, shared)
+        effects.append(_effect(variant, manifest.baseline, runs[variant.name], own, reference, chance, paces, same))
     return effects
 
 
@@ -117,8 +117,8 @@ def _epoch_seconds(results: Results) -> dict[str, float]:
 
 
 def _effect(
-    arm: Arm,
-    baseline: Arm,
+    variant: StoredVariant,
+    baseline: StoredVariant,
     runs: Sequence[Row],
     values: Mapping[int, float],
     reference: Mapping[int, float],
@@ -126,13 +126,13 @@ def _effect(
     paces: Mapping[str, float],
     identical: bool,
 ) -> Effect:
-    differences = {} if arm is baseline else {s: a - reference[s] for s, a in values.items() if s in reference}
+    differences = {} if variant is baseline else {s: a - reference[s] for s, a in values.items() if s in reference}
     status = Counter(row["status"] for row in runs)
     finished = [row for row in runs if row["status"] == "finished"]
     return Effect(
-        variant=arm.name,
-        kind=arm.kind,
-        change=describe_change(arm, baseline),
+        variant=variant.name,
+        kind=variant.kind,
+        change=describe_change(variant, baseline),
         runs=tuple(_seed_result(row, values, differences, chance) for row in runs),
         n=len(values),
         diverged=status["diverged"],
@@ -146,11 +146,11 @@ def _effect(
         macs=_whole(runs, "macs"),
         train_images=_whole(runs, "train_images"),
         train_seconds=_mean(finished, "train_seconds"),
-        epoch_seconds=paces.get(arm.name),
+        epoch_seconds=paces.get(variant.name),
         images_per_second=_mean(finished, "images_per_second"),
         peak_memory_mb=_mean(finished, "peak_memory_mb"),
         at_chance=len(chance),
-        exploratory=arm.exploratory,
+        exploratory=variant.exploratory,
         identical=identical,
     )
 
@@ -184,7 +184,7 @@ def _whole(runs: Sequence[Row], column: str) -> int | None:
 def _facts(results: Results) -> Facts:
     status = Counter(results.runs["status"])
     return Facts(
-        variants=len(results.manifest.arms) - 1,
+        variants=len(results.manifest.variants) - 1,
         seeds=results.manifest.seeds,
         runs=len(results.runs),
         finished=status["finished"],
@@ -194,18 +194,18 @@ def _facts(results: Results) -> Facts:
         missing=status["missing"],
         devices=tuple(sorted({record.environment.device for record in results.records.values()})),
         seconds=sum(record.train_seconds for record in results.records.values()),
-        openings=len(results.openings),
+        test_evaluations=len(results.test_evaluations),
         added_seeds=results.manifest.added_seeds,
         damaged=status["damaged"],
     )
 
 
-def _troubles(results: Results) -> tuple[Trouble, ...]:
+def _problem_runs(results: Results) -> tuple[ProblemRun, ...]:
     rows = results.runs[~results.runs["status"].isin(["finished"])]
-    return tuple(_trouble(row, results) for row in rows.to_dict("records"))
+    return tuple(_problem_run(row, results) for row in rows.to_dict("records"))
 
 
-def _trouble(row: Mapping[Any, Any], results: Results) -> Trouble:
+def _problem_run(row: Mapping[Any, Any], results: Results) -> ProblemRun:
     run, epoch = (str(row["variant"]), int(row["seed"])), 0 if pd.isna(row["epochs"]) else int(row["epochs"])
     failure = results.failures.get(run)
     reasons = {
@@ -218,18 +218,18 @@ def _trouble(row: Mapping[Any, Any], results: Results) -> Trouble:
     if not results.manifest.baseline.recipe:
         reasons |= dict.fromkeys(("crashed", "interrupted"), "as the table says") | {"missing": "no value in the table"}
     details = failure.details if failure and row["status"] == "crashed" else ""
-    return Trouble(*run, str(row["status"]), epoch, reasons[str(row["status"])], str(row["folder"]), details)
+    return ProblemRun(*run, str(row["status"]), epoch, reasons[str(row["status"])], str(row["folder"]), details)
 
 
 def _sweeps(manifest: Manifest) -> tuple[Sweep, ...]:
     """The numeric options that are varied alone, at three levels or more with that of the baseline."""
     levels: dict[str, list[tuple[float, str]]] = {}
-    for arm in manifest.arms[1:]:
-        if len(arm.changes) == 1 and arm.kind == "vary":
-            path = next(iter(arm.changes))
-            level = look_up(arm.recipe, path)
+    for variant in manifest.variants[1:]:
+        if len(variant.changes) == 1 and variant.kind == "vary":
+            path = next(iter(variant.changes))
+            level = look_up(variant.recipe, path)
             if _is_number(level) and _is_number(look_up(manifest.baseline.recipe, path)):
-                levels.setdefault(path, []).append((float(level), arm.name))
+                levels.setdefault(path, []).append((float(level), variant.name))
     own = {path: (float(look_up(manifest.baseline.recipe, path)), manifest.baseline.name) for path in levels}
     return tuple(
         Sweep(path, option(path), tuple(sorted([own[path], *found], key=lambda level: level[0])))
@@ -251,7 +251,7 @@ def _setup(results: Results) -> Setup:
     return Setup(
         recipe=tuple((f"{part}.{key}", formatting.value(v)) for part, own in recipe.items() for key, v in own.items()),
         budget=_budget(recipe.get("train", {})),
-        select=_select(manifest.arms),
+        select=_select(manifest.variants),
         image=like.image if like else None,
         classes=like.classes if like else (),
         train_images=like.train_images if like else None,
@@ -271,7 +271,7 @@ def _budget(train: Mapping[str, Any]) -> str:
     return plural(int(train[key]), key.removesuffix("s"))
 
 
-def _select(arms: Sequence[Arm]) -> str:
+def _select(variants: Sequence[StoredVariant]) -> str:
     """best or last: which epoch each run reports; mixed where the variants differ in it, empty where unknown."""
-    choices = {str(arm.recipe["train"]["select"]) for arm in arms if "train" in arm.recipe}
+    choices = {str(variant.recipe["train"]["select"]) for variant in variants if "train" in variant.recipe}
     return "" if not choices else choices.pop() if len(choices) == 1 else "mixed"

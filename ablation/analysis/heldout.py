@@ -16,18 +16,18 @@ _COLUMN = "test_accuracy"
 
 def test_set(results: Results) -> TestSet | None:
     """The test accuracy of every variant over its successful runs; None before the test set was evaluated."""
-    if not results.openings:
+    if not results.test_evaluations:
         return None
     known = results.runs.loc[results.runs[_COLUMN].notna(), ["variant", "seed", _COLUMN]].itertuples(index=False)
     values = {(str(variant), int(seed)): float(value) for variant, seed, value in known}
     values = {run: values[run] for run in successful(results) if run in values}
-    own: dict[str, dict[int, float]] = {arm.name: {} for arm in results.manifest.arms}
+    own: dict[str, dict[int, float]] = {variant.name: {} for variant in results.manifest.variants}
     for (variant, seed), value in values.items():
         own[variant][seed] = value
     base = results.manifest.baseline.name
     rows = tuple(_row(variant, found, {} if variant == base else own[base]) for variant, found in own.items())
-    times = tuple(sorted(str(opening["time"]) for opening in results.openings))
-    return TestSet(int(results.openings[-1]["images"]), times, rows)
+    times = tuple(sorted(str(evaluation["time"]) for evaluation in results.test_evaluations))
+    return TestSet(int(results.test_evaluations[-1]["images"]), times, rows)
 
 
 def _row(variant: str, found: Mapping[int, float], reference: Mapping[int, float]) -> HeldOut:

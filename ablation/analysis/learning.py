@@ -111,7 +111,9 @@ def learning(results: Results) -> Learning | None:
     where = np.searchsorted(longest.epoch, chosen)
     points = tuple(int(x) for x in _axis(longest, unit)[where])
     goal = target(mean_accuracy(own)) if own else None
-    lessons = tuple(_lesson(arm.name, found.get(arm.name, ()), chosen, goal, unit) for arm in manifest.arms)
+    lessons = tuple(
+        _lesson(variant.name, found.get(variant.name, ()), chosen, goal, unit) for variant in manifest.variants
+    )
     return Learning(accuracy, loss, unit, points, goal, lessons)
 
 

@@ -52,7 +52,7 @@ class Confound:
 
 
 @dataclass(frozen=True)
-class Caution:
+class StudyWarning:
     """A warning: `code` names the mistake, `variant` is None where it concerns the whole study."""
 
     code: str
@@ -245,7 +245,7 @@ class Design:
 class Facts:
     """Counts over the whole study; `seconds` is the training time of all finished and diverged runs together.
 
-    `openings` says how often the study was evaluated on the test set.
+    `test_evaluations` says how often the study was evaluated on the test set.
     """
 
     variants: int
@@ -258,7 +258,7 @@ class Facts:
     missing: int
     devices: tuple[str, ...]
     seconds: float
-    openings: int = 0
+    test_evaluations: int = 0
     added_seeds: tuple[int, ...] = ()
     """Seeds that were added after results had been seen."""
     damaged: int = 0
@@ -273,7 +273,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ProblemRun:
     """A run that has no result as planned: where it stands and why."""
 
     variant: str
@@ -330,11 +330,11 @@ class Analysis:
     interactions: tuple[Interaction, ...]
     trends: tuple[TrendTest, ...]
     data_curve: DataCurve | None
-    warnings: tuple[Caution, ...]
+    warnings: tuple[StudyWarning, ...]
     facts: Facts
     setup: Setup
     sweeps: tuple[Sweep, ...]
-    troubles: tuple[Trouble, ...]
+    problem_runs: tuple[ProblemRun, ...]
     looks: int = 1
     """Numbers of seeds under which the family could be judged: more than one where seeds were added later."""
     test: TestSet | None = None

@@ -168,13 +168,13 @@ def print_status(manifest: Manifest, store: Store) -> None:
     counts: dict[str, int] = {}
     faults: list[tuple[str, StoredRun]] = []
     cells: dict[str, list[Text]] = {}
-    for arm, seed, folder, identity in manifest.runs():
+    for variant, seed, folder, identity in manifest.runs():
         run = read_run(store.run(folder), identity, every_epoch=False)
-        cells.setdefault(arm.name, []).append(_cell(run))
+        cells.setdefault(variant.name, []).append(_cell(run))
         state = "not started" if run.state == "missing" else run.state
         counts[state] = counts.get(state, 0) + 1
         if run.failure or run.reason:
-            faults.append((f"{arm.name} · seed {seed}", run))
+            faults.append((f"{variant.name} · seed {seed}", run))
     for name, row in cells.items():
         table.add_row(Text(name), *row)
     _print_heading(console, manifest.name, manifest.title, smoke=manifest.smoke)

@@ -30,8 +30,8 @@ from ablation.storage.stored_run import StoredRun, read_run
 from ablation.storage.test_set_log import (
     Outcome,
     TestSetLog,
-    append_opening,
-    make_opening,
+    append_evaluation,
+    make_evaluation,
     openings_file,
     read_log,
     write_outcome,
@@ -124,15 +124,15 @@ def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredR
     """The runs of a study that are finished, undamaged and did not diverge, by run folder."""
     variants, kept = _variants(store, manifest), store.study_file(manifest.folder).parent
     candidates: dict[str, Candidate] = {}
-    for arm, block, name, _ in manifest.runs():
+    for variant, block, name, _ in manifest.runs():
         record = runs[name].record
         if record is None or record.status == "diverged":
             continue
         shared = candidates[name].variants if name in candidates else ()
-        recipe = variants[arm.name].recipe
+        recipe = variants[variant.name].recipe
         codes = {own: find(own, kept) for own in custom_names(recipe.canonical())}
-        run = Run(arm.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, codes=codes)
-        candidates[name] = Candidate(run, record, (*shared, arm.name))
+        run = Run(variant.name, block, record.seed, recipe, record.data_fingerprint, record.key, name, codes=codes)
+        candidates[name] = Candidate(run, record, (*shared, variant.name))
     return candidates
 
 
@@ -141,10 +141,10 @@ def _variants(store: Store, manifest: Manifest) -> dict[str, Variant]:
     path = store.study_file(manifest.folder)
     study = study_of(manifest.source, path, overrides=manifest.overrides, smoke=manifest.smoke)
     variants = {variant.name: variant for variant in study.variants}
-    for arm in manifest.arms:
-        own = variants.get(arm.name)
-        if own is None or canonical_json(own.recipe.canonical()) != canonical_json(arm.recipe):
-            message = f"the variant {arm.name!r} is not what this version makes of the study file in {path}"
+    for variant in manifest.variants:
+        own = variants.get(variant.name)
+        if own is None or canonical_json(own.recipe.canonical()) != canonical_json(variant.recipe):
+            message = f"the variant {variant.name!r} is not what this version makes of the study file in {path}"
             raise UserError(message, f"run the study again: {manifest.command}")
     return variants
 
@@ -297,12 +297,12 @@ def _write(
     """The record first, then what came of it: there is never a figure on disk whose evaluation is not on record."""
     used = {key: parts[key] for key in dict.fromkeys(source_key(own.run.recipe.data) for own in found.values())}
     prints = " + ".join(part.fingerprint for part in used.values())
-    opening = make_opening(sorted(found), prints, sum(part.images for part in used.values()), command)
+    evaluation = make_evaluation(sorted(found), prints, sum(part.images for part in used.values()), command)
     shared = [
         part.overlap for part in used.values() if part.overlap and (part.overlap["copies"] or part.overlap["near"])
     ]
-    opening |= {"overlap": shared} if shared else {}
-    append_opening(store, manifest.folder, *log.restored, opening)
+    evaluation |= {"overlap": shared} if shared else {}
+    append_evaluation(store, manifest.folder, *log.restored, evaluation)
     for name, own in found.items():
         part = parts[source_key(own.run.recipe.data)]
         _write_arrays(predictions_file(store.run(name), "test"), own)
@@ -311,7 +311,7 @@ def _write(
             loss=own.loss,
             images=part.images,
             fingerprint=part.fingerprint,
-            time=opening["time"],
+            time=evaluation["time"],
             study=manifest.folder,
             weights_sha256=candidates[name].record.weights_sha256 or "",
         )
@@ -325,7 +325,7 @@ def _write_arrays(path: Path, own: Evaluated) -> None:
 def _accuracies(
     manifest: Manifest, candidates: dict[str, Candidate], found: dict[str, Evaluated]
 ) -> dict[str, list[float]]:
-    accuracies: dict[str, list[float]] = {arm.name: [] for arm in manifest.arms}
+    accuracies: dict[str, list[float]] = {variant.name: [] for variant in manifest.variants}
     for name, evaluated in found.items():
         for variant in candidates[name].variants:
             accuracies[variant].append(evaluated.accuracy)

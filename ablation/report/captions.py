@@ -108,7 +108,7 @@ def still_open(facts: Facts) -> str:
 def not_started(analysis: Analysis) -> str:
     """The runs that have not begun, variant by variant where they are few."""
     waiting: dict[str, list[str]] = {}
-    for run in analysis.troubles:
+    for run in analysis.problem_runs:
         if run.status == "missing":
             waiting.setdefault(run.variant, []).append(str(run.seed))
     if not waiting:

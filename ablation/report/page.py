@@ -75,9 +75,11 @@ def _facts(analysis: Analysis) -> Iterator[Fact]:
     if facts.done:
         kinds = len({own.code for own in analysis.warnings})
         note = f"of {plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
-        used = {0: "not used", 1: "evaluated once"}.get(facts.openings, f"evaluated {facts.openings} times")
+        used = {0: "not used", 1: "evaluated once"}.get(
+            facts.test_evaluations, f"evaluated {facts.test_evaluations} times"
+        )
         if analysis.setup.recipe:
-            yield Fact("Test set", used, alert=facts.openings > 1)
+            yield Fact("Test set", used, alert=facts.test_evaluations > 1)
         yield Fact("Warnings", f"{len(analysis.warnings):,}", note, alert=kinds > 0)
     if facts.devices:
         yield Fact("Training time", duration(facts.seconds), "all runs added up")

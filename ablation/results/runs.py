@@ -75,8 +75,8 @@ class Results:
     `runs.status` is finished, diverged, crashed (the program failed), damaged (its files cannot be trusted),
     interrupted (some epochs are there) or missing. Metrics of a run are those of its selected epoch, NaN where there is
     none. Accuracies are fractions of 1. Those on the test part are NaN until the study has evaluated the run on it;
-    `openings` says when it did (`openings.py`), and `tested` for which run folders this can be relied on. `failures`
-    say why runs crashed or are damaged, `notices` what else is wrong with the stored files.
+    `test_evaluations` says when it did (`storage.test_set_log`), and `tested` for which run folders this can be relied
+    on. `failures` say why runs crashed or are damaged, `notices` what else is wrong with the stored files.
     """
 
     manifest: Manifest
@@ -84,7 +84,7 @@ class Results:
     epochs: pd.DataFrame
     records: dict[tuple[str, int], RunRecord]
     failures: dict[tuple[str, int], Failure]
-    openings: tuple[Mapping[str, Any], ...] = ()
+    test_evaluations: tuple[Mapping[str, Any], ...] = ()
     tested: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
 
@@ -99,15 +99,15 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
-    for arm, seed, name, identity in manifest.runs():
+    for variant, seed, name, identity in manifest.runs():
         run = read_run(store.run(name), identity)
         if run.record:
-            records[arm.name, seed] = run.record
+            records[variant.name, seed] = run.record
         elif run.failure or run.reason:
-            failures[arm.name, seed] = run.failure or Failure(run.reason, "", 0)
-        rows.append({"variant": arm.name, "seed": seed} | _run_row(run))
+            failures[variant.name, seed] = run.failure or Failure(run.reason, "", 0)
+        rows.append({"variant": variant.name, "seed": seed} | _run_row(run))
         if run.epochs:
-            epochs.append(_epoch_columns(arm.name, seed, run.epochs))
+            epochs.append(_epoch_columns(variant.name, seed, run.epochs))
     log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
     for row in rows:
         row |= _test_metrics(log.outcomes.get(str(row["folder"])))

@@ -23,7 +23,7 @@ from ablation.registry.catalog import suggestion
 from ablation.registry.metric_names import Direction, Unit
 from ablation.results.csv_files import Numbers, TextTable, number_hint, numbers, read_table
 from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
-from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.manifest import Manifest, StoredVariant
 
 KEYS = ("variant", "seed")
 STATES = ("finished", "diverged", "crashed", "interrupted", "missing")
@@ -339,15 +339,15 @@ def _epochs_table(
 
 
 def _manifest(
-    name: str, variants: Sequence[str], seeds: tuple[int, ...], analysis: Mapping[str, Any], command: str
+    name: str, names: Sequence[str], seeds: tuple[int, ...], analysis: Mapping[str, Any], command: str
 ) -> Manifest:
     """What the report needs to know of a study that was not run here: its variants have no recipe."""
-    arms = [Arm(variant, "vary" if index else "baseline", {}, {}) for index, variant in enumerate(variants)]
+    variants = [StoredVariant(variant, "vary" if index else "baseline", {}, {}) for index, variant in enumerate(names)]
     return Manifest(
         name=name,
         title=name,
         question="",
-        arms=tuple(arms),
+        variants=tuple(variants),
         seeds=seeds,
         folders={},
         source="",

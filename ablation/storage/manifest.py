@@ -25,8 +25,8 @@ _EARLIER_CONTROL = 1_000_000
 
 
 @dataclass(frozen=True)
-class Arm:
-    """One variant as it was run: its name, kind (`study.ArmKind`), changes (path -> value) and recipe."""
+class StoredVariant:
+    """One variant as it was run: its name, kind (`study.VariantKind`), changes (path -> value) and recipe."""
 
     name: str
     kind: str
@@ -35,7 +35,7 @@ class Arm:
     exploratory: bool = False
     """Whether it was added after results of the study had been seen."""
     components: Mapping[str, bool] = field(default_factory=dict)
-    """Which components of the study are on in it; empty for an arm that no design has."""
+    """Which components of the study are on in it; empty for an variant that no design has."""
     seed_offset: int | None = None
     """Added to each seed of the study to get the seed that is trained under; None in a file that does not say it."""
 
@@ -88,12 +88,12 @@ class _Recipe:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A study as it was run: its arms (the baseline first), its seeds, and the folder of each (variant, seed)."""
+    """A study as it was run: its variants (the baseline first), its seeds, and the folder of each (variant, seed)."""
 
     name: str
     title: str
     question: str
-    arms: tuple[Arm, ...]
+    variants: tuple[StoredVariant, ...]
     seeds: tuple[int, ...]
     folders: Mapping[str, Mapping[str, str]]
     """variant -> seed (as text) -> run folder below results/runs."""
@@ -123,31 +123,35 @@ class Manifest:
         return slug(self.name)
 
     @property
-    def baseline(self) -> Arm:
-        return self.arms[0]
+    def baseline(self) -> StoredVariant:
+        return self.variants[0]
 
     def run_folder(self, variant: str, seed: int) -> str:
         return self.folders[variant][str(seed)]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain values. On disk the variants are called `arms`, as in every version so far."""
+        return {"arms" if key == "variants" else key: value for key, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], what: str = "the study.json") -> Self:
         """The inverse of `to_json`. Raises UnreadableError for a manifest of another shape; `what` names it."""
-        manifest = typed(cls, values, what, REWRITE)
+        named = {"variants" if key == "arms" else key: value for key, value in values.items()}
+        manifest = typed(cls, named, what, REWRITE)
         typed(_Settings, manifest.analysis, f"analysis in {what}", REWRITE)
-        for arm in manifest.arms:
-            train = typed(_Recipe, arm.recipe, f"the recipe of {arm.name!r} in {what}", REWRITE).train
+        for variant in manifest.variants:
+            train = typed(_Recipe, variant.recipe, f"the recipe of {variant.name!r} in {what}", REWRITE).train
             if (train.epochs is None) == (train.steps is None):
-                raise UnreadableError(f"{what} is damaged: the budget of {arm.name!r} is not epochs or steps", REWRITE)
+                raise UnreadableError(
+                    f"{what} is damaged: the budget of {variant.name!r} is not epochs or steps", REWRITE
+                )
         if fault := manifest._fault():
             raise UnreadableError(f"{what} is damaged: {fault}", REWRITE)
         return manifest
 
     def _fault(self) -> str:
         """What is missing of it, or leads elsewhere."""
-        names = [arm.name for arm in self.arms]
+        names = [variant.name for variant in self.variants]
         if not self.seeds or not names or len(set(names)) < len(names) or len(set(self.seeds)) < len(self.seeds):
             return "its variants or its seeds are missing, or are listed twice"
         for name in names:
@@ -160,13 +164,13 @@ class Manifest:
                     return f"{folder!r} is not the name of a run folder"
         return ""
 
-    def runs(self) -> Iterator[tuple[Arm, int, str, Identity]]:
+    def runs(self) -> Iterator[tuple[StoredVariant, int, str, Identity]]:
         """Every run: its variant, its seed in the study, the name of its folder, and what must be in there."""
-        for arm in self.arms:
-            recipe = canonical_json(arm.recipe)
+        for variant in self.variants:
+            recipe = canonical_json(variant.recipe)
             for seed in self.seeds:
-                folder = self.run_folder(arm.name, seed)
-                yield arm, seed, folder, Identity(folder.rpartition("-")[2], arm.trained_seed(seed), recipe)
+                folder = self.run_folder(variant.name, seed)
+                yield variant, seed, folder, Identity(folder.rpartition("-")[2], variant.trained_seed(seed), recipe)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -205,7 +209,7 @@ def make_manifest(
     study = plan.study
     new = tuple(seed for seed in study.seeds if seen and judged and seed not in seen.seeds)
     before = tuple(seed for seed in study.seeds if seen and seed in seen.added_seeds)
-    known = {arm.name: arm.exploratory for arm in seen.arms} if seen else {}
+    known = {variant.name: variant.exploratory for variant in seen.variants} if seen else {}
     folders: dict[str, dict[str, str]] = {}
     for run in plan.runs:
         folders.setdefault(run.variant, {})[str(run.block)] = run.folder
@@ -213,7 +217,7 @@ def make_manifest(
         name=study.name,
         title=study.title,
         question=study.question,
-        arms=tuple(_arm(variant, known.get(variant.name, seen is not None)) for variant in study.variants),
+        variants=tuple(_stored(variant, known.get(variant.name, seen is not None)) for variant in study.variants),
         seeds=study.seeds,
         folders=folders,
         source=study.source,
@@ -231,8 +235,8 @@ def make_manifest(
     )
 
 
-def _arm(variant: Variant, exploratory: bool) -> Arm:
+def _stored(variant: Variant, exploratory: bool) -> StoredVariant:
     recipe = variant.recipe.canonical()
     components = dict(variant.components)
     changes, offset = dict(variant.changes), variant.seed_offset
-    return Arm(variant.name, variant.kind, changes, recipe, exploratory, components, offset)
+    return StoredVariant(variant.name, variant.kind, changes, recipe, exploratory, components, offset)

@@ -94,7 +94,7 @@ def openings_file(store: Store, folder: str) -> Path:
     return store.study_file(folder).with_name("openings.jsonl")
 
 
-def read_openings(store: Store, folder: str) -> list[dict[str, Any]]:
+def read_evaluations(store: Store, folder: str) -> list[dict[str, Any]]:
     """The evaluations that openings.jsonl holds, the first one first; a last line that a crash tore is left out.
 
     Each has time (UTC, ISO 8601), user, host, runs (names of run folders), fingerprint (of the test images), images
@@ -136,7 +136,7 @@ def _link(before: Sequence[bytes]) -> str:
     return sha256(before[-1]) if before else ""
 
 
-def append_opening(store: Store, folder: str, *evaluations: Mapping[str, Any]) -> None:
+def append_evaluation(store: Store, folder: str, *evaluations: Mapping[str, Any]) -> None:
     """Add evaluations; the file is replaced as a whole, so that the others are kept whatever happens."""
     lines = _lines(store, folder)[0]
     for own in evaluations:
@@ -147,7 +147,7 @@ def append_opening(store: Store, folder: str, *evaluations: Mapping[str, Any]) -
     replace(openings_file(store, folder), lambda file: file.write(text), durable=True)
 
 
-def make_opening(runs: Sequence[str], fingerprint: str, images: int, command: str) -> dict[str, Any]:
+def make_evaluation(runs: Sequence[str], fingerprint: str, images: int, command: str) -> dict[str, Any]:
     """An evaluation, here and now: the run folders, and the fingerprint and number of the images."""
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -193,7 +193,7 @@ def read_log(store: Store, manifest: Manifest, records: Mapping[str, RunRecord |
     An evaluation of which only a test.json is left is restored, and a notice says so. Raises UserError for an
     openings.jsonl that was changed.
     """
-    recorded = read_openings(store, manifest.folder)
+    recorded = read_evaluations(store, manifest.folder)
     notices = []
     if _lines(store, manifest.folder)[1]:
         notices.append(f"the last line of {openings_file(store, manifest.folder)} was cut off, and is left out")
@@ -256,8 +256,8 @@ def _restored(
         images = {own.fingerprint: own.images for own in runs.values()}
         if runs:
             command = "restored from test.json"
-            opening = make_opening(sorted(runs), " + ".join(images), sum(images.values()), command)
-            yield {**opening, "time": time, "user": "unknown", "host": "unknown"}
+            evaluation = make_evaluation(sorted(runs), " + ".join(images), sum(images.values()), command)
+            yield {**evaluation, "time": time, "user": "unknown", "host": "unknown"}
 
 
 def _recorded_elsewhere(store: Store, folder: str) -> set[tuple[str, str]]:
@@ -266,5 +266,7 @@ def _recorded_elsewhere(store: Store, folder: str) -> set[tuple[str, str]]:
     for path in (store.root / "studies").glob("*/openings.jsonl"):
         if path.parent.name != folder:
             with suppress(UserError):
-                found |= {(own["time"], name) for own in read_openings(store, path.parent.name) for name in own["runs"]}
+                found |= {
+                    (own["time"], name) for own in read_evaluations(store, path.parent.name) for name in own["runs"]
+                }
     return found

@@ -17,7 +17,7 @@ MOST_FACTORIAL = 5
 """Components of a factorial design: 32 variants."""
 MOST_COMPONENTS = 50
 MOST_POINTS = 100
-"""Arms of one grid."""
+"""Variants of one grid."""
 
 Needs = Mapping[str, frozenset[str]]
 """Component -> the components that must be on when it is on, itself among them; in the order of the file."""

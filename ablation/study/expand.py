@@ -13,7 +13,7 @@ from ablation.study import designs, variants
 from ablation.study.designs import MOST_FACTORIAL, MOST_POINTS, Component, DesignName
 from ablation.study.schema import Recipe, StudyFile, Variant, changed
 from ablation.study.strict_yaml import Loc
-from ablation.study.variants import Arms
+from ablation.study.variants import VariantTable
 
 
 class Checker(Protocol):
@@ -54,7 +54,7 @@ class Switches:
         return frozenset(name for name, state in self.base.items() if state)
 
 
-class DesignArms:
+class DesignVariants:
     """Adds the variants of the designs of a file to those that it declares one by one."""
 
     def __init__(self, file: StudyFile, checker: Checker) -> None:
@@ -63,23 +63,23 @@ class DesignArms:
         self.needs = designs.closure(file.components)
         self.circle = designs.circle(file.components)
 
-    def add(self, arms: Arms) -> None:
-        """Append the variants of every design; a variant that is in `arms` already gets its components."""
+    def add(self, table: VariantTable) -> None:
+        """Append the variants of every design; a variant that is in `table` already gets its components."""
         if not self._declared():
             return
         switches = self._switches()
         if switches is None or not self._fits(switches):
             return
-        arms.put(replace(arms.baseline, components=dict(switches.base)))
-        known = {switches.on: arms.baseline.name}
+        table.put(replace(table.baseline, components=dict(switches.base)))
+        known = {switches.on: table.baseline.name}
         for number, design in enumerate(self.file.design):
             for on, name in designs.on_sets(design, self.needs).items():
                 if on not in known:
                     known[on] = name
-                    self._add(arms, switches, on, name, design, number)
+                    self._add(table, switches, on, name, design, number)
 
     def _add(
-        self, arms: Arms, switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
+        self, table: VariantTable, switches: Switches, on: frozenset[str], name: str, design: DesignName, number: int
     ) -> None:
         loc: Loc = ("design", number)
         changes, places = switches.changes(on)
@@ -87,17 +87,17 @@ class DesignArms:
         if recipe is None:
             return
         components = {component: component in on for component in switches.base}
-        twin = arms.twin(recipe)
+        twin = table.twin(recipe)
         if twin and twin.components:
             hint = "if a component has an effect only together with another, declare that: needs"
             self.checker.problem(loc, f"the variants {twin.name!r} and {name!r} are the same training", hint)
         elif twin:
-            arms.put(replace(twin, components=components))
-        elif name in arms.names:
+            table.put(replace(twin, components=components))
+        elif name in table.names:
             self.checker.problem(loc, f"the name {name!r} is already used", "rename the component or the other variant")
         else:
             self.checker.check_recipe(recipe, loc)
-            arms.put(Variant(name, changes, recipe, design, loc, components=components))
+            table.put(Variant(name, changes, recipe, design, loc, components=components))
 
     def _declared(self) -> bool:
         """Whether there is a design with components, each of which says what it is."""
@@ -108,10 +108,10 @@ class DesignArms:
             hint = f"add design: {' or '.join(get_args(DesignName))}"
             problem(("components",), "the components have no design", hint, key=True)
         if "factorial" in design and len(components) > MOST_FACTORIAL:
-            arms, seeds = 2 ** len(components), len(self.file.seeds)
-            message = f"a factorial design of {len(components)} components has {arms} variants"
+            table, seeds = 2 ** len(components), len(self.file.seeds)
+            message = f"a factorial design of {len(components)} components has {table} variants"
             hint = f"at most {MOST_FACTORIAL} components; leave_one_out and add_one_in need one variant per component"
-            problem(("design",), f"{message}, x {seeds} seeds = {arms * seeds} runs", hint)
+            problem(("design",), f"{message}, x {seeds} seeds = {table * seeds} runs", hint)
             return False
         sound = [self._sound(name, component) for name, component in components.items()]
         return bool(design) and bool(components) and all(sound) and self._apart()
@@ -238,16 +238,16 @@ class DesignArms:
         return False
 
 
-class GridArms:
+class GridVariants:
     """Adds the points of the grids of a file to the variants that it declares otherwise."""
 
     def __init__(self, file: StudyFile, checker: Checker) -> None:
         self.file = file
         self.checker = checker
 
-    def add(self, arms: Arms) -> dict[str, dict[str, dict[str, object]]]:
-        """Append the points that `arms` does not have yet; returns grid -> variant -> its values on the axes."""
-        return {name: self._grid(name, axes, arms) for name, axes in self.file.grid.items() if self._sound(name, axes)}
+    def add(self, table: VariantTable) -> dict[str, dict[str, dict[str, object]]]:
+        """Append the points that `table` does not have yet; returns grid -> variant -> its values on the axes."""
+        return {name: self._grid(name, axes, table) for name, axes in self.file.grid.items() if self._sound(name, axes)}
 
     def _sound(self, name: str, axes: Mapping[str, list[Any]]) -> bool:
         loc: Loc = ("grid", name)
@@ -262,7 +262,7 @@ class GridArms:
             return True
         return False
 
-    def _grid(self, name: str, axes: Mapping[str, list[Any]], arms: Arms) -> dict[str, dict[str, object]]:
+    def _grid(self, name: str, axes: Mapping[str, list[Any]], table: VariantTable) -> dict[str, dict[str, object]]:
         points: dict[str, dict[str, object]] = {}
         for indices in product(*(range(len(values)) for values in axes.values())):
             values = {path: axes[path][index] for path, index in zip(axes, indices, strict=True)}
@@ -270,27 +270,27 @@ class GridArms:
             recipe = self.checker.resolve(self.file.baseline, designs.in_order(values), ("grid", name), places)
             if recipe is None:
                 continue
-            twin = arms.twin(recipe)
+            twin = table.twin(recipe)
             if twin and twin.name in points:
                 message = f"two points of grid.{name} are the same training: {twin.name!r} again"
                 self.checker.problem(places[next(reversed(places))], message, "list each value once")
-            arm = twin or self._arm(name, values, recipe, arms)
-            points[arm.name] = values
+            variant = twin or self._variant(name, values, recipe, table)
+            points[variant.name] = values
         return points
 
-    def _arm(self, grid: str, values: dict[str, Any], recipe: Recipe, arms: Arms) -> Variant:
-        """The variant of a point, appended to `arms`."""
+    def _variant(self, grid: str, values: dict[str, Any], recipe: Recipe, table: VariantTable) -> Variant:
+        """The variant of a point, appended to `table`."""
         self.checker.check_recipe(recipe, ("grid", grid))
         before, after = self.file.baseline.model_dump(), recipe.model_dump()
         moved = {path: value for path, value in values.items() if _part(before, path) != _part(after, path)}
-        name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), arms)
-        if name in arms.names:
+        name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), table)
+        if name in table.names:
             self.checker.problem(
                 ("grid", grid), f"the name {name!r} is already used", "rename the other variant", key=True
             )
-        arm = Variant(name, moved, recipe, "grid", ("grid", grid))
-        arms.put(arm)
-        return arm
+        variant = Variant(name, moved, recipe, "grid", ("grid", grid))
+        table.put(variant)
+        return variant
 
 
 def _part(sections: Mapping[str, Any], path: str) -> object:
@@ -300,11 +300,11 @@ def _part(sections: Mapping[str, Any], path: str) -> object:
     return part
 
 
-def _name(values: Mapping[str, Any], labels: Iterable[str], arms: Arms) -> str:
+def _name(values: Mapping[str, Any], labels: Iterable[str], table: VariantTable) -> str:
     """The short labels of all axes; the long ones where that name is taken."""
     short = ", ".join(labels)
     long = ", ".join(variants.long_label(path, value) for path, value in values.items())
-    return long if short in arms.names else short
+    return long if short in table.names else short
 
 
 def _written_alike(first: Recipe, second: Recipe) -> bool:

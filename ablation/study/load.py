@@ -13,10 +13,10 @@ from ablation._util.sanitize import clean, read_file
 from ablation.errors import FileError, Problem, UserError
 from ablation.registry import catalog
 from ablation.study import custom_code, strict_yaml, validation_errors, variants
-from ablation.study.expand import DesignArms, GridArms
+from ablation.study.expand import DesignVariants, GridVariants
 from ablation.study.schema import Recipe, Study, StudyFile, Train, Variant
 from ablation.study.strict_yaml import Document, Loc
-from ablation.study.variants import Arms
+from ablation.study.variants import VariantTable
 
 CONTROL_OFFSET = 1_000_000
 """From the seeds of a study to those of its A/A control."""
@@ -63,14 +63,14 @@ def study_of(
         overrides = [*overrides, f"seeds={list(seeds)}"]
     loader = _Loader(document, raw, overridden, need_data=need_data)
     file = loader.file()
-    arms = loader.arms(file)
+    found = loader.expand(file)
     study = Study(
         name=file.study or clean(path.stem),
         file=str(path),
         missing=tuple(loader.missing),
         title=file.title or file.study or clean(path.stem),
         question=file.question,
-        variants=tuple(arms),
+        variants=tuple(found),
         seeds=file.seeds,
         source=text,
         overrides=tuple(overrides),
@@ -204,28 +204,30 @@ class _Loader:
         elif invalid := recipe.data.invalid():
             self.problem(place, *invalid)
 
-    def arms(self, file: StudyFile) -> list[Variant]:
+    def expand(self, file: StudyFile) -> list[Variant]:
         """The baseline and every declared variant. Raises FileError with the errors of all of them."""
-        arms = Arms(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
+        table = VariantTable(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
         for path, values in file.vary.items():
             if not values:
                 self.problem(("vary", path), f"vary.{path} has no values", "give at least one, for example [0.5]")
             for index, value in enumerate(values):
-                self._add(arms, file.baseline, {path: value}, ("vary", path, index), "vary", None)
+                self._add(table, file.baseline, {path: value}, ("vary", path, index), "vary", None)
         for name, changes in file.combine.items():
             if len(changes) < 2:
                 hint = "declare a single change under vary"
                 self.problem(("combine", name), f"combine.{name} changes fewer than two variables", hint, key=True)
             else:
-                self._add(arms, file.baseline, changes, ("combine", name), "combine", name)
-        DesignArms(file, self).add(arms)
-        self.grids = GridArms(file, self).add(arms)
-        self._check_size(len(list(arms)) + len(file.controls), file)
-        for arm in arms:
-            if len(arm.name.splitlines()) > 1:
-                self.problem(arm.where, f"the name {arm.name!r} has a line break", "write it on one line", key=True)
+                self._add(table, file.baseline, changes, ("combine", name), "combine", name)
+        DesignVariants(file, self).add(table)
+        self.grids = GridVariants(file, self).add(table)
+        self._check_size(len(list(table)) + len(file.controls), file)
+        for variant in table:
+            if len(variant.name.splitlines()) > 1:
+                self.problem(
+                    variant.where, f"the name {variant.name!r} has a line break", "write it on one line", key=True
+                )
         self.document.check()
-        return [*arms, *(_control(name, file.baseline, index) for index, name in enumerate(file.controls))]
+        return [*table, *(_control(name, file.baseline, index) for index, name in enumerate(file.controls))]
 
     def _check_size(self, variants: int, file: StudyFile) -> None:
         """Note more runs than any study can have, and a control that would repeat runs of the study."""
@@ -241,26 +243,26 @@ class _Loader:
 
     def _add(
         self,
-        arms: Arms,
+        table: VariantTable,
         baseline: Recipe,
         changes: dict[str, Any],
         loc: Loc,
         kind: Literal["vary", "combine"],
         name: str | None,
     ) -> None:
-        """Append the variant of `changes` to `arms`, or note what is wrong with it."""
+        """Append the variant of `changes` to `table`, or note what is wrong with it."""
         recipe = self.resolve(baseline, changes, loc)
-        if recipe is None or not self._sound(arms, baseline, recipe, changes, loc):
+        if recipe is None or not self._sound(table, baseline, recipe, changes, loc):
             return
         self.check_recipe(recipe, loc)
         if name is None:
             path, value = next(iter(changes.items()))
             name = variants.label(path, value, recipe)
-            name = variants.long_label(path, value) if name in arms.names else name
-        if name in arms.names:
+            name = variants.long_label(path, value) if name in table.names else name
+        if name in table.names:
             self.problem(loc, f"the name {name!r} is already used", "choose another name", key=True)
         else:
-            arms.put(Variant(name, changes, recipe, kind, loc))
+            table.put(Variant(name, changes, recipe, kind, loc))
 
     def resolve(
         self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
@@ -281,9 +283,9 @@ class _Loader:
                 self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
             return None
 
-    def _sound(self, arms: Arms, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
+    def _sound(self, table: VariantTable, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
         """Whether the variant differs from all others, and from the baseline only in what it declares."""
-        same = arms.twin(recipe)
+        same = table.twin(recipe)
         if same:
             twin = (
                 "equals the baseline: it changes nothing"
@@ -326,8 +328,8 @@ def _control(name: str, baseline: Recipe, index: int) -> Variant:
 
 def _smoke(study: Study) -> Study:
     """The study cut to a tiny subset: few images, one epoch, two seeds; with a separate name."""
-    arms = tuple(replace(arm, recipe=_smoke_recipe(arm.recipe)) for arm in study.variants)
-    return replace(study, name=f"{study.name}-smoke", variants=arms, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
+    table = tuple(replace(variant, recipe=_smoke_recipe(variant.recipe)) for variant in study.variants)
+    return replace(study, name=f"{study.name}-smoke", variants=table, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
 
 
 def _smoke_recipe(recipe: Recipe) -> Recipe:

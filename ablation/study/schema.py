@@ -197,7 +197,7 @@ class StudyFile(Section):
     analysis: AnalysisOptions = AnalysisOptions()
 
 
-ArmKind = Literal["baseline", "vary", "combine", "leave_one_out", "add_one_in", "factorial", "grid", "control"]
+VariantKind = Literal["baseline", "vary", "combine", "leave_one_out", "add_one_in", "factorial", "grid", "control"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class Variant:
     name: str
     changes: Mapping[str, object]
     recipe: Recipe
-    kind: ArmKind = "vary"
+    kind: VariantKind = "vary"
     where: Path = ()
     """Where the study file declares it."""
     seed_offset: int = 0

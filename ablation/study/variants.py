@@ -17,7 +17,7 @@ _OWN_PARAMETERS = ("optimizer", "schedule")
 """Sections whose choice is one variable together with the parameters that belong to it."""
 
 
-class Arms:
+class VariantTable:
     """The variants of a study in their order, found by their name and by what they train; no two train the same."""
 
     def __init__(self, baseline: Variant) -> None:
@@ -32,10 +32,10 @@ class Arms:
     def baseline(self) -> Variant:
         return next(iter(self))
 
-    def put(self, arm: Variant) -> None:
+    def put(self, variant: Variant) -> None:
         """Add a variant, or put it in the place of the one that trains the same."""
-        self.names.add(arm.name)
-        self._by_training[_frozen(arm.recipe.canonical())] = arm
+        self.names.add(variant.name)
+        self._by_training[_frozen(variant.recipe.canonical())] = variant
 
     def twin(self, recipe: Recipe) -> Variant | None:
         """The variant that trains what `recipe` does, if there is one."""

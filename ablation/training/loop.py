@@ -27,7 +27,7 @@ from ablation.training.data import Loader
 from ablation.training.evaluation import Evaluation, evaluate
 from ablation.training.models import count_macs, count_parameters
 from ablation.training.optim import build_optimizer, learning_rate, load_state, warmup_steps
-from ablation.training.progress import Hooks, Progress, ticking, trouble
+from ablation.training.progress import Hooks, Progress, integrity_error, ticking
 from ablation.training.sizes import input_shape
 from ablation.training.targets import Mixup, Targets
 from ablation.training.task import Task
@@ -138,7 +138,7 @@ class Training:
         """Go on from the last checkpoint; where it, or what belongs to it, cannot be trusted, start again."""
         begun, saved = self.folder.last.exists(), checkpoint.load(self.folder.last)
         if saved:
-            fault = trouble(saved, self.folder, self.task.run.key)
+            fault = integrity_error(saved, self.folder, self.task.run.key)
         else:
             fault = "its checkpoint cannot be read" if begun else ""
         if fault:

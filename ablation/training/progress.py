@@ -60,7 +60,7 @@ class Progress:
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def trouble(saved: dict[str, Any], folder: RunFolder, key: str) -> str:
+def integrity_error(saved: dict[str, Any], folder: RunFolder, key: str) -> str:
     """Why the run `key` cannot go on from the last checkpoint `saved`; empty where it can."""
     epoch, best = saved["progress"]["epoch"], saved["progress"]["best_epoch"]
     if saved["key"] != key:

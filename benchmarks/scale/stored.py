@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.stored import BASELINE, Arm, Stored, seal, write_study
+from tests.stored import BASELINE, Stored, StoredVariant, seal, write_study
 
 VAL_IMAGES = 1000
 
 
-def arms(number: int) -> list[Arm]:
+def variants(number: int) -> list[StoredVariant]:
     """Sweeps of four numeric options, their effects spread over ten points of accuracy."""
     found = []
     for place in range(number):
@@ -24,15 +24,15 @@ def arms(number: int) -> list[Arm]:
             ("optimizer.weight_decay", 5e-4 + step / 1e5),
             ("data.fraction", 1 - step / 2000),
         )[kind]
-        found.append(Arm(f"{path}={value}", {path: value}, 0.85 + 0.1 * (place % 37) / 37))
+        found.append(StoredVariant(f"{path}={value}", {path: value}, 0.85 + 0.1 * (place % 37) / 37))
     return found
 
 
 def write_file(path: Path, variants: int, seeds: int, epochs: int = 10) -> Path:
     """The study file of `variants` x `seeds` runs. JSON is YAML too."""
     vary: dict[str, list[object]] = {}
-    for arm in arms(variants - 1):
-        for option, value in arm.changes.items():
+    for variant in variants(variants - 1):
+        for option, value in variant.changes.items():
             vary.setdefault(option, []).append(value)
     baseline = _baseline(epochs)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,9 @@ def write_file(path: Path, variants: int, seeds: int, epochs: int = 10) -> Path:
 def write(root: Path, variants: int, seeds: int, epochs: int) -> None:
     """Store `variants` x `seeds` finished runs with their epochs and predictions in the results folder `root`."""
     baseline = _baseline(epochs)
-    stored = write_study(root, arms(variants - 1), range(seeds), baseline=baseline, val_images=VAL_IMAGES, name="large")
+    stored = write_study(
+        root, variants(variants - 1), range(seeds), baseline=baseline, val_images=VAL_IMAGES, name="large"
+    )
     _write_predictions(stored)
 
 
@@ -59,11 +61,11 @@ def _write_predictions(stored: Stored) -> None:
     """Ten classes, nine images in ten right, confidences as they come."""
     stream = np.random.default_rng(0)
     label = np.arange(VAL_IMAGES) % 10
-    for arm in stored.manifest.arms:
+    for variant in stored.manifest.variants:
         for seed in stored.manifest.seeds:
             wrong = stream.random(VAL_IMAGES) < 0.1
             confidence = stream.random(VAL_IMAGES, dtype=np.float32)
-            folder = stored.store.run(stored.manifest.run_folder(arm.name, seed))
+            folder = stored.store.run(stored.manifest.run_folder(variant.name, seed))
             np.savez_compressed(
                 folder.predictions,
                 index=np.arange(VAL_IMAGES),

@@ -12,7 +12,7 @@ from ablation.analysis.compare import Run
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Effect, SeedResult
 from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
-from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.manifest import Manifest, StoredVariant
 from ablation.storage.record import Environment, RunRecord
 
 ACCURACY = Measure("val_accuracy", higher=True, digits=1, accuracy=True)
@@ -28,16 +28,16 @@ def effect(variant: str, differences: Mapping[int, float | None] | None = None, 
     return Effect(**own | counts | {"variant": variant, "kind": "vary", "change": "", "runs": runs} | fields)
 
 
-def manifest(arms: Sequence[Arm], seeds: Sequence[int] = (0, 1, 2), **fields: Any) -> Manifest:
+def manifest(variants: Sequence[StoredVariant], seeds: Sequence[int] = (0, 1, 2), **fields: Any) -> Manifest:
     own: dict[str, Any] = {"name": "made", "title": "", "question": "", "folders": {}, "source": "", "command": ""}
     analysis = {"metric": "val_accuracy", "direction": "higher", "margin": None, "alpha": 0.05}
     own |= {"overrides": (), "smoke": False, "analysis": analysis}
-    return Manifest(**own | {"arms": tuple(arms), "seeds": tuple(seeds)} | fields)
+    return Manifest(**own | {"variants": tuple(variants), "seeds": tuple(seeds)} | fields)
 
 
-def arm(name: str, kind: str = "vary", **changes: Any) -> Arm:
+def variant(name: str, kind: str = "vary", **changes: Any) -> StoredVariant:
     """A variant; a change `model__dropout` is that of model.dropout."""
-    return Arm(name, kind, {path.replace("__", "."): value for path, value in changes.items()}, {})
+    return StoredVariant(name, kind, {path.replace("__", "."): value for path, value in changes.items()}, {})
 
 
 def values(rows: Mapping[str, Sequence[float] | np.ndarray]) -> dict[Run, float]:

@@ -9,14 +9,14 @@ import pytest
 
 from ablation.analysis.charts import MOST_CHARTS, OWN, Chart, study_charts
 from ablation.analysis.measure import Measure
-from ablation.storage.manifest import Arm
-from tests.analysis.made import ACCURACY, arm, history, manifest, results
+from ablation.storage.manifest import StoredVariant
+from tests.analysis.made import ACCURACY, history, manifest, results, variant
 
-ELSEWHERE = manifest([arm("b", "baseline")])
+ELSEWHERE = manifest([variant("b", "baseline")])
 
 
 def charts(*names: str, measure: Measure = ACCURACY, units: dict[str, str] | None = None) -> list[Chart]:
-    study = manifest([arm("b", "baseline")], analysis={"units": units or {}})
+    study = manifest([variant("b", "baseline")], analysis={"units": units or {}})
     columns: dict[str, Any] = {name: [0.5, 0.6] for name in names}
     return list(study_charts(results(study, [], [history("b", 0, **columns)]), measure))
 
@@ -26,7 +26,7 @@ def lines(*names: str, measure: Measure = ACCURACY) -> list[tuple[str, str | Non
 
 
 def test_a_study_that_was_run_here_has_its_own_three() -> None:
-    study = manifest([Arm("b", "baseline", {}, {"train": {}})])
+    study = manifest([StoredVariant("b", "baseline", {}, {"train": {}})])
     assert study_charts(results(study, []), ACCURACY) == OWN
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import ablation.stats as stats
-from ablation.analysis.types import Caution, Confound, SeedResult
-from ablation.analysis.warnings import cautions, conduct
+from ablation.analysis.types import Confound, SeedResult, StudyWarning
+from ablation.analysis.warnings import conduct, find_warnings
 from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, entry
 from ablation.results.runs import Results
-from ablation.storage.manifest import Arm, Manifest
-from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record, results, run
+from ablation.storage.manifest import Manifest, StoredVariant
+from tests.analysis.made import ACCURACY, effect, history, manifest, record, results, run, variant
 
 RECIPE = {"data": {"name": "digits"}}
-STUDY = manifest([Arm("b", "baseline", {}, RECIPE), arm("x"), arm("y")])
+STUDY = manifest([StoredVariant("b", "baseline", {}, RECIPE), variant("x"), variant("y")])
 DAY = "2026-04-{:02}T10:00:00+00:00".format
 
 
@@ -39,8 +39,8 @@ def messages(found: Any) -> list[str]:
     ],
 )
 def test_a_comparison_needs_three_seeds(seeds: int, found: list[str]) -> None:
-    assert messages(conduct.seeds(manifest([arm("b"), arm("x")], range(seeds)))) == found
-    assert messages(conduct.seeds(manifest([arm("b")], range(seeds)))) == []
+    assert messages(conduct.seeds(manifest([variant("b"), variant("x")], range(seeds)))) == found
+    assert messages(conduct.seeds(manifest([variant("b")], range(seeds)))) == []
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_a_comparison_needs_three_seeds(seeds: int, found: list[str]) -> None:
 )  # fmt: skip
 def test_seeds_added_after_a_look_raise_the_error(added: tuple[int, ...], looks: int, alpha: float, found: str) -> None:
     analysis = {**STUDY.analysis, "alpha": alpha}
-    study = manifest([arm("b"), arm("x")], analysis=analysis, added_seeds=added, looks=looks)
+    study = manifest([variant("b"), variant("x")], analysis=analysis, added_seeds=added, looks=looks)
     assert messages(conduct.added_seeds(study)) == [found]
-    assert messages(conduct.added_seeds(manifest([arm("b")], added_seeds=added, looks=1))) == []
+    assert messages(conduct.added_seeds(manifest([variant("b")], added_seeds=added, looks=1))) == []
 
 
 def test_environments_that_differ_are_listed_with_the_pairs_that_mix_them() -> None:
@@ -119,21 +119,21 @@ def evaluated(*days: int, **fields: Any) -> tuple[dict[str, Any], ...]:
 )  # fmt: skip
 def test_a_test_set_is_evaluated_once(days: tuple[int, ...], when: str | None) -> None:
     expected = [] if when is None else [f"the test set was evaluated {len(days)} times ({when})"]
-    assert messages(conduct.openings(with_records({}, openings=evaluated(*days)))) == expected
+    assert messages(conduct.test_set(with_records({}, test_evaluations=evaluated(*days)))) == expected
 
 
 def test_runs_that_began_after_the_first_evaluation_are_counted_with_their_variants() -> None:
     late, early = {"started": DAY(3)}, {"started": DAY(2)}
     runs = {("b", 0): early, ("x", 0): late, ("x", 1): late, ("y", 0): late}
-    found = messages(conduct.openings(with_records(runs, openings=evaluated(4, 2))))
+    found = messages(conduct.test_set(with_records(runs, test_evaluations=evaluated(4, 2))))
     assert found[1:] == ["3 runs (x, y) began after the first evaluation on the test set (2026-04-02)"]
-    assert messages(conduct.openings(with_records({("b", 0): early}, openings=evaluated(2)))) == []
+    assert messages(conduct.test_set(with_records({("b", 0): early}, test_evaluations=evaluated(2)))) == []
 
 
 def test_the_overlap_of_the_test_set_is_that_of_the_last_evaluation() -> None:
     shared = {"copies": 3, "near": 0, "examples": {"copies": [("test/a", "train/a")], "near": []}}
     opened = (*evaluated(5, overlap=[shared]), *evaluated(4))
-    assert messages(conduct.openings(with_records({}, openings=opened)))[1:] == [
+    assert messages(conduct.test_set(with_records({}, test_evaluations=opened)))[1:] == [
         "3 of 50 test images are also training images (test/a = train/a, ...)"
     ]
 
@@ -164,10 +164,14 @@ def test_what_runs_noticed_is_said_once_for_each_variant_or_once_for_all() -> No
     ]
 
 
-def everything(recipe: dict[str, Any]) -> tuple[Caution, ...]:
+def everything(recipe: dict[str, Any]) -> tuple[StudyWarning, ...]:
     """A study of two seeds with nearly every mistake."""
-    arms = [Arm("b", "baseline", {}, recipe), Arm("x", "vary", {}, {"train": {"epochs": 9}}), arm("a/a", "control")]
-    study = manifest(arms, range(2), added_seeds=(1,), looks=2)
+    variants = [
+        StoredVariant("b", "baseline", {}, recipe),
+        StoredVariant("x", "vary", {}, {"train": {"epochs": 9}}),
+        variant("a/a", "control"),
+    ]
+    study = manifest(variants, range(2), added_seeds=(1,), looks=2)
     checks, weights = {"duplicate_images": "seen", "unheard_of": "seen"}, {"weights_sha256": "0" * 64}
     records = {
         ("b", 0): record(data_fingerprint="0" * 64, checks=checks, **weights),
@@ -188,8 +192,8 @@ def everything(recipe: dict[str, Any]) -> tuple[Caution, ...]:
     effects[1] = replace(effects[1], confounds=confounds)
     y = np.array([[0.1, 0.9], [0.5, 0.501], [0.5, 0.502], [0.5, 0.503], [0.5, 0.5005]])
     found = replace(stats.compare(y), baseline_screened=True)
-    own = results(study, rows, epochs, records, openings=opened, notices=("one",))
-    return cautions(own, effects, ACCURACY, y, found, {})
+    own = results(study, rows, epochs, records, test_evaluations=opened, notices=("one",))
+    return find_warnings(own, effects, ACCURACY, y, found, {})
 
 
 def test_warnings_come_in_the_order_of_the_catalogue_and_unknown_ones_last() -> None:
@@ -197,7 +201,7 @@ def test_warnings_come_in_the_order_of_the_catalogue_and_unknown_ones_last() -> 
     known = [code for code in CATALOGUE for own in codes if own == code]
     assert codes == [*known, "unheard_of"]
     assert set(CATALOGUE) - set(codes) == {
-        "unequal_time", "unequal_spread", "test_overlap", "trained_after_opening", "unstable_evaluation",
+        "unequal_time", "unequal_spread", "test_overlap", "trained_after_test", "unstable_evaluation",
         "augmented_validation", "leaked_normalisation", "memory_nearly_full", "mixed_settings",
     }  # fmt: skip
 
@@ -212,5 +216,5 @@ def test_each_warning_has_its_hint_and_one_that_fits_where_the_runs_are_from_els
 
 
 def test_without_a_comparison_no_spread_is_judged() -> None:
-    study = manifest([Arm("b", "baseline", {}, RECIPE)])
-    assert cautions(results(study, [run("b", 0)]), [effect("b")], ACCURACY, np.zeros((1, 3)), None, {}) == ()
+    study = manifest([StoredVariant("b", "baseline", {}, RECIPE)])
+    assert find_warnings(results(study, [run("b", 0)]), [effect("b")], ACCURACY, np.zeros((1, 3)), None, {}) == ()

@@ -13,25 +13,25 @@ from ablation.analysis.contrasts import data_curve, interactions, pairs_of_chang
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Selection, Sweep, TrendTest, Verdict
 from ablation.results.runs import Results
-from ablation.storage.manifest import Arm
-from tests.analysis.made import ACCURACY, LOSS, arm, effect, history, manifest, results, run, values
+from ablation.storage.manifest import StoredVariant
+from tests.analysis.made import ACCURACY, LOSS, effect, history, manifest, results, run, values, variant
 
 NAN = math.nan
 STUDY = manifest(
     [
-        arm("base", "baseline"),
-        arm("a", model__dropout=0.5),
-        arm("b", model__norm="batch"),
-        arm("c", model__dropout=0.7),
-        arm("a+b", "combine", model__dropout=0.5, model__norm="batch"),
-        arm("b+c", "combine", model__norm="batch", model__dropout=0.7),
-        arm("a+d", "combine", model__dropout=0.5, model__width=2.0),
-        arm("a+b+d", "combine", model__dropout=0.5, model__norm="batch", model__width=2.0),
-        arm("both at once", "vary", model__dropout=0.5, model__norm="batch"),
+        variant("base", "baseline"),
+        variant("a", model__dropout=0.5),
+        variant("b", model__norm="batch"),
+        variant("c", model__dropout=0.7),
+        variant("a+b", "combine", model__dropout=0.5, model__norm="batch"),
+        variant("b+c", "combine", model__norm="batch", model__dropout=0.7),
+        variant("a+d", "combine", model__dropout=0.5, model__width=2.0),
+        variant("a+b+d", "combine", model__dropout=0.5, model__norm="batch", model__width=2.0),
+        variant("both at once", "vary", model__dropout=0.5, model__norm="batch"),
     ],
     seeds=range(4),
 )
-NAMES = [own.name for own in STUDY.arms]
+NAMES = [own.name for own in STUDY.variants]
 
 
 def noise(rows: int, seeds: int = 4, seed: int = 0) -> np.ndarray:
@@ -238,7 +238,7 @@ CURVES = np.random.default_rng(5).uniform(0.1, 0.9, size=(6, 8))
 def chosen(best: str = "best", curves: np.ndarray = CURVES) -> Results:
     """Two variants of three runs, the second of which reports its last epoch; a run of it diverged."""
     recipes = ({"train": {"select": "best"}}, {"train": {"select": best}})
-    study = manifest([Arm(name, "vary", {}, recipe) for name, recipe in zip("ab", recipes, strict=True)])
+    study = manifest([StoredVariant(name, "vary", {}, recipe) for name, recipe in zip("ab", recipes, strict=True)])
     runs = [run(name, seed, 0.9) for name in "ab" for seed in range(3)] + [run("a", 3, status="diverged")]
     epochs = [history("ab"[n // 3], n % 3, val_accuracy=own[np.isfinite(own)]) for n, own in enumerate(curves)]
     shuffled = [own.sample(frac=1, random_state=0) for own in epochs]
@@ -280,7 +280,7 @@ def test_the_winner_is_judged_among_the_variants_that_are_pooled() -> None:
     y[3] += [0.5, -0.5, 0.5]
     pool = stats.compare(y)
     assert pool.pool.kept == (True, True, True, False)
-    nothing = results(manifest([arm("a")]), [])
+    nothing = results(manifest([variant("a")]), [])
     found = selection(nothing, y, pool, ACCURACY)
     assert found == Selection(None, 0, stats.best_of_variants(y[:3]).expected, 3)
     assert selection(nothing, y, pool, LOSS).winner == stats.best_of_variants(-y[:3]).expected

@@ -10,11 +10,11 @@ import pytest
 
 import ablation.stats as stats
 from ablation.analysis import Analysis, Predicted, describe
-from ablation.analysis.types import Effect, Trouble
+from ablation.analysis.types import Effect, ProblemRun
 from ablation.results.runs import Results
-from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.manifest import Manifest, StoredVariant
 from ablation.storage.store import Failure
-from tests.analysis.made import arm, history, manifest, record, results, run
+from tests.analysis.made import history, manifest, record, results, run, variant
 
 RECIPE: dict[str, Any] = {
     "data": {"name": "digits"},
@@ -23,17 +23,19 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def changed(name: str, kind: str = "vary", **changes: Any) -> Arm:
+def changed(name: str, kind: str = "vary", **changes: Any) -> StoredVariant:
     """A variant of RECIPE, resolved."""
     own = {part: dict(options) for part, options in RECIPE.items()}
     paths = {path.replace("__", "."): value for path, value in changes.items()}
     for path, value in paths.items():
         part, key = path.split(".")
         own[part][key] = value
-    return Arm(name, kind, paths, own)
+    return StoredVariant(name, kind, paths, own)
 
 
-STUDY = manifest([Arm("b", "baseline", {}, RECIPE), changed("x", model__dropout=0.5), arm("y"), arm("z")], range(4))
+STUDY = manifest(
+    [StoredVariant("b", "baseline", {}, RECIPE), changed("x", model__dropout=0.5), variant("y"), variant("z")], range(4)
+)
 COST = {"parameters": 1000.0, "macs": 2000.0, "train_images": 100.0}
 ROWS = [
     run("b", 0, 0.90, epochs=6, selected_epoch=5, train_seconds=10.0, images_per_second=50.0, peak_memory_mb=1, **COST),
@@ -104,7 +106,7 @@ def test_each_seed_has_what_its_run_came_to() -> None:
 
 def test_a_run_at_chance_has_an_accuracy_and_no_value() -> None:
     base, x = described(
-        manifest([arm("b"), arm("x")]),
+        manifest([variant("b"), variant("x")]),
         [run("b", 0, 0.9), run("x", 0, 0.1, at_chance=1), run("x", 1, 0.8, at_chance=0), run("x", 2, 0.1, at_chance=1)],
     ).effects
     assert (base.at_chance, x.at_chance, x.n, x.failed) == (0, 2, 1, 2)
@@ -121,9 +123,9 @@ def test_facts_count_the_runs_of_the_study() -> None:
     }
     study = replace(STUDY, added_seeds=(3,), looks=2)
     opened = ({"time": "2026-04-01T10:00:00+00:00", "images": 10},) * 2
-    analysis = described(study, records=records, openings=opened)
+    analysis = described(study, records=records, test_evaluations=opened)
     facts = analysis.facts
-    assert (facts.variants, facts.seeds, facts.runs, facts.openings, facts.added_seeds) == (
+    assert (facts.variants, facts.seeds, facts.runs, facts.test_evaluations, facts.added_seeds) == (
         3,
         (0, 1, 2, 3),
         16,
@@ -140,7 +142,7 @@ def test_facts_count_the_runs_of_the_study() -> None:
 
 def reasons(study: Manifest) -> dict[tuple[str, int], tuple[int, str, str]]:
     failures = {("y", 2): Failure("bad bytes", "no", 0), ("y", 3): Failure("RuntimeError: full", "Traceback", 1)}
-    found = described(study, failures=failures).troubles
+    found = described(study, failures=failures).problem_runs
     assert all(own.folder == f"{own.variant}-{own.seed}" for own in found)
     return {(own.variant, own.seed): (own.epoch, own.reason, own.details) for own in found}
 
@@ -161,7 +163,7 @@ def test_every_run_without_a_result_has_a_reason() -> None:
 
 
 def test_runs_from_elsewhere_have_the_reason_that_the_table_knows() -> None:
-    elsewhere = reasons(manifest([arm(name) for name in "bxyz"], range(4)))
+    elsewhere = reasons(manifest([variant(name) for name in "bxyz"], range(4)))
     assert elsewhere["b", 3] == (0, "no value in the table", "")
     assert elsewhere["z", 3] == (5, "as the table says", "")
     assert elsewhere["z", 2] == (0, "as the table says", "")
@@ -169,14 +171,14 @@ def test_runs_from_elsewhere_have_the_reason_that_the_table_knows() -> None:
 
 
 def test_a_trouble_names_its_run() -> None:
-    assert described().troubles[1] == Trouble(
+    assert described().problem_runs[1] == ProblemRun(
         "x", 1, "diverged", 2, "the loss became infinite or not a number in epoch 2", "x-1"
     )
 
 
 def test_a_sweep_has_three_levels_of_one_number_with_that_of_the_baseline() -> None:
-    arms = [
-        Arm("b", "baseline", {}, RECIPE),
+    variants = [
+        StoredVariant("b", "baseline", {}, RECIPE),
         changed("d7", model__dropout=0.7),
         changed("w1", model__width=1),
         changed("d0", model__dropout=0),
@@ -189,7 +191,7 @@ def test_a_sweep_has_three_levels_of_one_number_with_that_of_the_baseline() -> N
         changed("d9", "combine", model__dropout=0.9),
         changed("two", model__dropout=0.8, train__epochs=8),
     ]
-    (found,) = described(manifest(arms), [run("b", 0, 0.9)]).sweeps
+    (found,) = described(manifest(variants), [run("b", 0, 0.9)]).sweeps
     assert (found.path, found.name) == ("model.dropout", "dropout")
     assert found.levels == ((0.0, "d0"), (0.2, "b"), (0.7, "d7"))
 
@@ -227,13 +229,13 @@ def test_the_setup_of_a_study_that_has_not_begun_is_its_recipe() -> None:
     ],
 )
 def test_a_budget_is_in_epochs_or_steps(train: dict[str, Any], budget: str, select: str) -> None:
-    base = Arm("b", "baseline", {}, {**RECIPE, "train": train})
+    base = StoredVariant("b", "baseline", {}, {**RECIPE, "train": train})
     setup = described(manifest([base, changed("x")]), [run("b", 0, 0.9)]).setup
     assert (setup.budget, setup.select) == (budget, select)
 
 
 def test_a_table_from_elsewhere_has_no_setup_and_is_never_unfinished() -> None:
-    elsewhere = described(manifest([arm(name) for name in "bxyz"], range(4)))
+    elsewhere = described(manifest([variant(name) for name in "bxyz"], range(4)))
     assert (elsewhere.setup.recipe, elsewhere.setup.budget, elsewhere.setup.select) == ((), "", "")
     assert elsewhere.headline.startswith("On validation accuracy, ")
     assert described().headline.startswith("So far, on validation accuracy, ")
@@ -256,7 +258,7 @@ def measured(shift: float = 0.05, seeds: int = 5, **analysis: Any) -> tuple[Resu
     y = 0.8 + NOISE[:, :seeds].copy()
     y[1] += shift
     y[2] = y[3] = y[0]
-    names = [own.name for own in study.arms]
+    names = [own.name for own in study.variants]
     rows = [
         run(name, seed, y[place, seed], val_images=360) for place, name in enumerate(names) for seed in range(seeds)
     ]
@@ -319,7 +321,7 @@ def test_one_seed_compares_networks_where_there_are_predictions() -> None:
 
 
 def test_the_sweep_the_interactions_and_the_data_curve_come_from_the_runs() -> None:
-    arms = [Arm("b", "baseline", {}, {**RECIPE, "data": {"name": "digits", "fraction": 1.0}})]
+    variants = [StoredVariant("b", "baseline", {}, {**RECIPE, "data": {"name": "digits", "fraction": 1.0}})]
     for name, kind, changes in [
         ("d5", "vary", {"model__dropout": 0.5}), ("d9", "vary", {"model__dropout": 0.9}),
         ("n", "vary", {"model__norm": "batch"}),
@@ -327,15 +329,15 @@ def test_the_sweep_the_interactions_and_the_data_curve_come_from_the_runs() -> N
         ("f1", "vary", {"data__fraction": 0.1}), ("f2", "vary", {"data__fraction": 0.25}),
         ("f5", "vary", {"data__fraction": 0.5}),
     ]:  # fmt: skip
-        arms.append(changed(name, kind, **changes))
+        variants.append(changed(name, kind, **changes))
     mean = {"b": 0.15, "d5": 0.15, "d9": 0.2, "n": 0.15, "dn": 0.14, "f1": 0.366, "f2": 0.25, "f5": 0.1914}
     rng = np.random.default_rng(0)
-    rows = [run(own.name, seed, 1 - mean[own.name] + 0.002 * rng.normal()) for own in arms for seed in range(4)]
-    analysis = described(manifest(arms, range(4)), rows)
+    rows = [run(own.name, seed, 1 - mean[own.name] + 0.002 * rng.normal()) for own in variants for seed in range(4)]
+    analysis = described(manifest(variants, range(4)), rows)
     assert [own.path for own in analysis.sweeps] == ["model.dropout", "data.fraction"]
     assert [own.path for own in analysis.trends] == ["model.dropout"]
     assert [own.variant for own in analysis.interactions] == ["dn"]
     assert analysis.data_curve is not None
     assert analysis.data_curve.fractions == (0.1, 0.25, 0.5, 1.0)
-    alone = described(manifest(arms[:1], range(4)), rows[:4])
+    alone = described(manifest(variants[:1], range(4)), rows[:4])
     assert (alone.trends, alone.interactions, alone.data_curve) == ((), (), None)

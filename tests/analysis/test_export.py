@@ -12,8 +12,8 @@ import pytest
 from ablation.analysis import DataCurve, TrendTest, describe, to_json
 from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.export import _plain
-from ablation.storage.manifest import Arm
-from tests.analysis.made import arm, manifest, results, run
+from ablation.storage.manifest import StoredVariant
+from tests.analysis.made import manifest, results, run, variant
 
 OPTIONS = {"margin": None, "alpha": 0.05}
 RECIPE: dict[str, Any] = {
@@ -37,18 +37,18 @@ def test_a_path_names_an_option_or_a_whole_part(path: str, value: object) -> Non
 
 def test_two_parts_show_only_the_options_in_which_they_differ() -> None:
     own = {**RECIPE, "schedule": {"name": "step", "gamma": 0.5, "at": 2}}
-    base, arm = Arm("b", "baseline", {}, RECIPE), Arm("a", "vary", {"schedule": {}}, own)
-    assert describe_change(arm, base) == "schedule step (gamma 0.1) \u2192 step (gamma 0.5)"
+    base, variant = StoredVariant("b", "baseline", {}, RECIPE), StoredVariant("a", "vary", {"schedule": {}}, own)
+    assert describe_change(variant, base) == "schedule step (gamma 0.1) \u2192 step (gamma 0.5)"
     assert describe_change(base, base) == ""
 
 
 def test_the_analysis_in_json_has_every_figure_under_its_name() -> None:
-    study = manifest([arm("b", "baseline"), arm("x", model__dropout=0.5)], range(4))
+    study = manifest([variant("b", "baseline"), variant("x", model__dropout=0.5)], range(4))
     values = {"b": [0.80, 0.82, 0.81, 0.83], "x": [0.85, 0.86, 0.87, 0.88]}
     rows = [run(name, seed, own, val_images=360) for name, every in values.items() for seed, own in enumerate(every)]
     rows[3] = run("b", 3, status="crashed")
     opened = ({"time": "2026-04-01T10:00:00+00:00", "images": 10},)
-    analysis = describe(results(study, rows, openings=opened))
+    analysis = describe(results(study, rows, test_evaluations=opened))
     found = to_json(replace(analysis, looks=2), "mine")
     assert (found["schema_version"], found["study"], found["metric"], found["direction"]) == (
         1, "mine", "val_accuracy", "higher",
@@ -68,7 +68,7 @@ def test_the_analysis_in_json_has_every_figure_under_its_name() -> None:
 
 
 def test_a_metric_of_a_loss_is_raw_and_a_test_set_that_was_not_used_is_null() -> None:
-    study = manifest([arm("b", "baseline")], analysis={"metric": "val_loss", "direction": "lower"} | OPTIONS)
+    study = manifest([variant("b", "baseline")], analysis={"metric": "val_loss", "direction": "lower"} | OPTIONS)
     found = to_json(describe(results(study, [run("b", 0, 0.9, val_loss=0.3)])), "mine")
     assert (found["unit"], found["direction"], found["test_set"], found["effects"]) == ("raw", "lower", None, [])
     curve = DataCurve((0.5, 1.0), 3, (1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), 0.1, 0.5, ())

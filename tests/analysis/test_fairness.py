@@ -12,8 +12,8 @@ import ablation.stats as stats
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Confound
 from ablation.analysis.warnings.fairness import in_words, side_by_side, spread, undeclared, unequal, with_confounds
-from ablation.storage.manifest import Arm
-from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record, results, run
+from ablation.storage.manifest import StoredVariant
+from tests.analysis.made import ACCURACY, effect, history, manifest, record, results, run, variant
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,15 @@ def test_a_time_is_warned_of_only_where_nothing_else_explains_it() -> None:
 def test_parts_that_a_variant_does_not_declare_are_named_with_their_options() -> None:
     base = {"model": {"dropout": 0.2, "norm": "none"}, "train": {"epochs": 3, "batch_size": 8}}
     own = {"model": {"dropout": 0.5, "norm": "batch"}, "train": {"epochs": 3, "batch_size": 4, "precision": "bf16"}}
-    study = manifest([Arm("b", "baseline", {}, base), Arm("a", "vary", {"model.dropout": 0.5}, own)])
+    study = manifest(
+        [StoredVariant("b", "baseline", {}, base), StoredVariant("a", "vary", {"model.dropout": 0.5}, own)]
+    )
     (found,) = undeclared(study)
     assert found.message == "a also differs from the baseline in train.batch_size, train.precision"
-    assert list(undeclared(manifest([Arm("b", "baseline", {}, base), Arm("a", "vary", {}, base)]))) == []
+    assert (
+        list(undeclared(manifest([StoredVariant("b", "baseline", {}, base), StoredVariant("a", "vary", {}, base)])))
+        == []
+    )
 
 
 UNIT = np.array([-1.0, 0.0, 1.0])
@@ -139,7 +144,7 @@ def confounds(
     """Of a variant x that changes `path`, against a baseline of 4 epochs and 40 steps."""
     recipe = BASE | {"train": BASE["train"] | (train or {})}
     base = recipe if train and "steps" in train else BASE
-    study = manifest([Arm("b", "baseline", {}, base), Arm("x", "vary", {path: 1}, recipe)])
+    study = manifest([StoredVariant("b", "baseline", {}, base), StoredVariant("x", "vary", {path: 1}, recipe)])
     rows = [run("b", seed, 0.9, **SIZES) for seed in range(3)]
     rows += [run("x", seed, 0.9, **SIZES | (sizes or {})) for seed in range(3)]
     rows += [run("x", 3, 0.9, "diverged", parameters=9e9)]
@@ -190,7 +195,7 @@ def test_a_budget_in_steps_sees_its_steps_times_the_batch() -> None:
 
 
 def test_the_typical_amount_is_the_median_of_those_that_are_known() -> None:
-    study = manifest([arm("b"), arm("x"), arm("y")])
+    study = manifest([variant("b"), variant("x"), variant("y")])
     amounts = {"b": [1000.0] * 3, "x": [5000.0, 1000.0, 1000.0], "y": [None, 1000.0, 3000.0]}
     rows = [run(name, seed, 0.9, parameters=own) for name, sizes in amounts.items() for seed, own in enumerate(sizes)]
     _, x, y = with_confounds(results(study, rows), [effect(name) for name in "bxy"])
@@ -199,7 +204,7 @@ def test_the_typical_amount_is_the_median_of_those_that_are_known() -> None:
 
 
 def test_a_variant_without_a_finished_run_is_not_compared() -> None:
-    study = manifest([arm("b"), arm("x"), arm("a")])
+    study = manifest([variant("b"), variant("x"), variant("a")])
     rows = [run("a", 0, 0.9, parameters=9000.0), run("b", 0, 0.9, parameters=1000.0), run("x", 0, status="missing")]
     _, x, a = with_confounds(results(study, rows), [effect(name) for name in "bxa"])
     assert x.confounds == ()
@@ -216,7 +221,7 @@ def timed(
     paces: dict[str, list[float]], spans: dict[str, tuple[float, float]] | None = None, **fields: dict[str, Any]
 ) -> dict[str, list[tuple[float, float]]]:
     """Runs of these seconds an epoch, from minute to minute, all on one machine unless `fields` say otherwise."""
-    study = manifest([arm(name) for name in paces])
+    study = manifest([variant(name) for name in paces])
     epochs = [
         history(name, seed, seconds=[own / 2, own * 1.5]) for name, p in paces.items() for seed, own in enumerate(p)
     ]
@@ -267,7 +272,7 @@ def test_a_time_differs_where_every_pair_is_a_tenth_off_in_one_direction(
     own: tuple[float, ...], base: tuple[float, ...], found: tuple[float, float, int] | None
 ) -> None:
     paces = {"b": base, "x": own}
-    study = manifest([arm("b"), arm("x", train__precision="bf16")])
+    study = manifest([variant("b"), variant("x", train__precision="bf16")])
     epochs = [history(name, seed, seconds=[one]) for name, p in paces.items() for seed, one in enumerate(p)]
     records = {(name, seed): record(host="lab") for name in "bx" for seed in range(len(own))}
     effects = with_confounds(results(study, [], epochs, records), [effect("b"), effect("x")])
@@ -278,7 +283,7 @@ def test_a_time_differs_where_every_pair_is_a_tenth_off_in_one_direction(
 def test_options_of_a_part_that_only_one_recipe_has_are_undeclared() -> None:
     base = {"model": {"width": 1}, "schedule": {"name": "step"}}
     own = {"model": {"width": 2}, "ema": {"decay": 0.9}}
-    study = manifest([Arm("b", "baseline", {}, base), Arm("x", "vary", {"model.width": 2}, own)])
+    study = manifest([StoredVariant("b", "baseline", {}, base), StoredVariant("x", "vary", {"model.width": 2}, own)])
     assert [found.message for found in undeclared(study)] == [
         "x also differs from the baseline in ema.decay, schedule.name"
     ]

@@ -24,8 +24,8 @@ from ablation.analysis.learning import (
     milestones,
     target,
 )
-from ablation.storage.manifest import Arm
-from tests.analysis.made import arm, history, manifest, results, run
+from ablation.storage.manifest import StoredVariant
+from tests.analysis.made import history, manifest, results, run, variant
 
 
 def course(seed: int, accuracy: Sequence[float], selected: int | None = None, best: int | None = None) -> Course:
@@ -143,7 +143,9 @@ CURVES = {("b", 0): [0.2, 0.5, 0.71, 0.79], ("b", 1): [0.3, 0.6, 0.81, 0.85, 0.9
 
 
 def learned(recipe: dict[str, Any] | None = None, lost: str = "", **columns: Any) -> Learning | None:
-    study = manifest([Arm("b", "baseline", {}, {"train": {}} if recipe is None else recipe), arm("x"), arm("y")])
+    study = manifest(
+        [StoredVariant("b", "baseline", {}, {"train": {}} if recipe is None else recipe), variant("x"), variant("y")]
+    )
     rows = [
         run(name, seed, own[-1], "diverged" if name == lost else "finished", selected_epoch=2, best_epoch=len(own))
         for (name, seed), own in CURVES.items()
@@ -184,13 +186,13 @@ def test_without_the_baseline_there_are_milestones_and_no_target() -> None:
     found = learned(lost="b")
     assert found is not None
     assert (found.target, found.milestones, found.baseline.n) == (None, (1, 2, 3), 0)
-    study = manifest([Arm("b", "baseline", {}, STEPS)])
+    study = manifest([StoredVariant("b", "baseline", {}, STEPS)])
     assert learning(results(study, [run("b", 0, status="missing")])) is None
 
 
 def elsewhere(measure: str = "val_accuracy", direction: str = "higher", **columns: list[float]) -> Learning | None:
     analysis = {"metric": measure, "direction": direction}
-    study = manifest([arm("b", "baseline")], analysis=analysis)
+    study = manifest([variant("b", "baseline")], analysis=analysis)
     return learning(results(study, [run("b", 0, 0.9)], [history("b", 0, **columns)]))
 
 
@@ -226,7 +228,7 @@ def test_a_share_that_falls_as_it_improves_is_no_accuracy() -> None:
 
 
 def test_a_course_has_the_columns_of_its_charts_in_the_order_of_the_table() -> None:
-    study = manifest([arm("b", "baseline"), arm("x")])
+    study = manifest([variant("b", "baseline"), variant("x")])
     rows = [run("b", 0, 0.9, selected_epoch=2, best_epoch=None), run("x", 0, 0.9, "diverged"), run("b", 1, None)]
     epochs = [history(name, seed, val_accuracy=[0.1, 0.2], val_loss=[0.3, 0.4]) for name, seed in [("b", 0), ("x", 0)]]
     (own,) = courses(results(study, rows, epochs), ACCURACY_CHART, LOSS_CHART)["b"]

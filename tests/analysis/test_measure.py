@@ -18,7 +18,7 @@ from ablation.analysis.measure import (
     successful,
 )
 from ablation.results.runs import Results
-from tests.analysis.made import ACCURACY, LOSS, arm, manifest, record, results, run
+from tests.analysis.made import ACCURACY, LOSS, manifest, record, results, run, variant
 
 
 @pytest.mark.parametrize(("classes", "images"), [(10, 360), (2, 50), (100, 10_000)])
@@ -78,7 +78,7 @@ def test_an_interval_without_zero_shows_none_at_its_ends(low: float | None, high
 
 
 def named(metric: str, rows: list[Any], direction: str = "higher", **analysis: Any) -> Measure:
-    study = manifest([arm("b"), arm("x")], analysis={"metric": metric, "direction": direction, **analysis})
+    study = manifest([variant("b"), variant("x")], analysis={"metric": metric, "direction": direction, **analysis})
     return primary_measure(results(study, rows))
 
 
@@ -117,7 +117,7 @@ def test_without_a_spread_three_figures_of_the_largest_value_are_shown(values: t
 def test_a_metric_that_no_run_has_is_shown_with_three_decimals() -> None:
     rows = [run("b", 0)]
     assert named("score", rows).digits == 3
-    study = manifest([arm("b")])
+    study = manifest([variant("b")])
     assert measured(results(study, rows), Measure("score", True, 3, False)) == {}
 
 
@@ -130,7 +130,7 @@ def test_the_unit_is_that_of_the_table_and_else_that_of_the_name() -> None:
 
 
 def ours(*accuracies: float, classes: int = 10, images: int = 360, **columns: Any) -> Results:
-    study = manifest([arm("b")], range(len(accuracies)))
+    study = manifest([variant("b")], range(len(accuracies)))
     rows = [run("b", seed, own, val_images=images, **columns) for seed, own in enumerate(accuracies)]
     names = tuple(map(str, range(classes)))
     return results(study, rows, records={("b", seed): record(classes=names) for seed in range(len(accuracies))})
@@ -147,7 +147,7 @@ def test_a_finished_run_no_better_than_guessing_counts_as_diverged() -> None:
 
 
 def test_only_finished_runs_with_a_finite_value_are_measured() -> None:
-    study = manifest([arm("b"), arm("x")])
+    study = manifest([variant("b"), variant("x")])
     rows = [run("b", 0, 0.9), run("b", 1, 0.8, "diverged"), run("b", 2, math.inf), run("x", 0), run("x", 1, -0.5)]
     assert measured(results(study, rows), ACCURACY) == {("b", 0): 0.9, ("x", 1): -0.5}
     assert len(successful(results(study, rows))) == 4
@@ -155,18 +155,18 @@ def test_only_finished_runs_with_a_finite_value_are_measured() -> None:
 
 def test_a_table_says_itself_which_runs_are_at_chance() -> None:
     rows = [run("b", 0, 0.9, at_chance=1), run("b", 1, 0.05, at_chance=0), run("b", 2, 0.1, "diverged", at_chance=1)]
-    assert at_chance(results(manifest([arm("b")]), rows)) == {("b", 0)}
-    assert at_chance(results(manifest([arm("b")]), [run("b", 0, 0.05, val_images=100)])) == frozenset()
-    with_records = results(manifest([arm("b")]), rows, records={("b", 1): record()})
+    assert at_chance(results(manifest([variant("b")]), rows)) == {("b", 0)}
+    assert at_chance(results(manifest([variant("b")]), [run("b", 0, 0.05, val_images=100)])) == frozenset()
+    with_records = results(manifest([variant("b")]), rows, records={("b", 1): record()})
     assert at_chance(with_records) == {("b", 0)}
     counted = [{**row, "val_images": 360} for row in rows]
-    assert at_chance(results(manifest([arm("b")]), counted, records={("b", 1): record()})) == {("b", 0), ("b", 1)}
+    assert at_chance(results(manifest([variant("b")]), counted, records={("b", 1): record()})) == {("b", 0), ("b", 1)}
 
 
 def test_weights_are_the_same_where_each_seed_of_both_has_the_same_hash() -> None:
     hashes = {("b", 0): "0", ("b", 1): "1", ("b", 2): None, ("x", 0): "0", ("x", 1): "2", ("x", 2): None, ("x", 3): "3"}
     records = {key: record(weights_sha256=own) for key, own in hashes.items()}
-    own = results(manifest([arm("b"), arm("x")]), [], records=records)
+    own = results(manifest([variant("b"), variant("x")]), [], records=records)
     same = {seeds: same_weights(own, "x", seeds) for seeds in [(), (0,), (1,), (0, 1), (2,), (3,), (4,)]}
     assert [seeds for seeds, equal in same.items() if equal] == [(0,)]
 

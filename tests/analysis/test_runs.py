@@ -10,7 +10,7 @@ from ablation.analysis.compare import Predicted
 from ablation.analysis.types import SeedResult
 from ablation.analysis.warnings.runs import _rises, ceilings, states, undertrained, without_effect
 from ablation.results.runs import Results
-from tests.analysis.made import ACCURACY, arm, effect, history, manifest, record, results, run
+from tests.analysis.made import ACCURACY, effect, history, manifest, record, results, run, variant
 
 
 def accuracies(*found: float | None) -> tuple[SeedResult, ...]:
@@ -25,7 +25,7 @@ def test_the_ceiling_is_half_a_per_cent_of_error_or_fewer_than_five_errors(
     accuracy: float, images: int, warned: bool
 ) -> None:
     runs = pd.DataFrame({"variant": ["a"], "val_images": [images]})
-    results = Results(manifest([arm("a", "baseline")]), runs, pd.DataFrame(), {}, {})
+    results = Results(manifest([variant("a", "baseline")]), runs, pd.DataFrame(), {}, {})
     own = effect("a", runs=accuracies(accuracy, None, accuracy))
     assert bool(list(ceilings(results, [own], ACCURACY))) is warned
     assert list(ceilings(results, [effect("a", runs=accuracies(None))], ACCURACY)) == []
@@ -88,7 +88,7 @@ def test_a_missing_run_has_a_reason_and_the_baseline_a_warning_of_its_kind(
 
 
 def test_a_ceiling_is_said_with_the_errors_of_a_run() -> None:
-    study = manifest([arm("a"), arm("b")])
+    study = manifest([variant("a"), variant("b")])
     own = results(study, [run("a", 0, val_images=100), run("a", 1, val_images=200), run("b", 0, val_images=None)])
     effects = [effect("b", runs=accuracies(0.999)), effect("a", runs=accuracies(0.98, 0.981)), effect("c")]
     assert [(found.variant, found.message) for found in ceilings(own, effects, ACCURACY)] == [
@@ -114,7 +114,7 @@ def test_a_variant_is_undertrained_where_most_of_its_runs_were_cut_short(
     rows += [run("a", 9, status="diverged", best_epoch=4), run("a", 8, best_epoch=4)]
     epochs = [history("a", seed, val_loss=own) for seed, own in enumerate(losses)]
     epochs += [history("a", 9, val_loss=FLAT), history("b", 0, val_loss=FLAT)]
-    own = list(undertrained(results(manifest([arm("b"), arm("a")]), rows, epochs), [effect("b"), effect("a")]))
+    own = list(undertrained(results(manifest([variant("b"), variant("a")]), rows, epochs), [effect("b"), effect("a")]))
     expected = [] if found is None else [f"{found} and the validation loss was still falling"]
     assert [caution.message for caution in own] == expected
 
@@ -135,7 +135,7 @@ def no_effect(
     kind: str = "vary",
 ) -> list[str]:
     records = {key: record(weights_sha256=own) for key, own in weights.items()}
-    own = results(manifest([arm("b"), arm("x", kind)]), [], records=records)
+    own = results(manifest([variant("b"), variant("x", kind)]), [], records=records)
     effects = [effect("b"), effect("x", dict.fromkeys(range(seeds), 0.0) | {7: None}, kind=kind)]
     return [caution.message for caution in without_effect(own, effects, predictions)]
 

@@ -274,8 +274,8 @@ def test_the_same_checkpoint_in_two_places_is_two_variants_of_one_training(
     study: MakeStudy, trained: Path, tmp_path: Path
 ) -> None:
     shutil.copy(trained, tmp_path / "copy.pt")
-    arms = study(more=f"vary:\n  model.weights: [{trained}, {tmp_path}/copy.pt]\n")
-    keys = [run.key for run in plan_study(arms).runs]
+    variants = study(more=f"vary:\n  model.weights: [{trained}, {tmp_path}/copy.pt]\n")
+    keys = [run.key for run in plan_study(variants).runs]
     assert len(keys) == 3
     assert len(set(keys)) == 2
 

@@ -140,8 +140,8 @@ def test_a_whole_change_from_our_network_to_one_of_torchvision_is_one_variable(t
     path = tmp_path / "study.yaml"
     own = STUDY.replace('"torchvision:shufflenet_v2_x0_5", input_size: 32, MODEL', "resnet18, stem: large, norm: group")
     path.write_text(f"{own}vary:\n  model.name: ['torchvision:resnet18']\n")
-    (_, arm) = load_study(path).variants
-    assert arm.recipe.model == Model(name="torchvision:resnet18")
+    (_, variant) = load_study(path).variants
+    assert variant.recipe.model == Model(name="torchvision:resnet18")
 
 
 def test_validation_loads_no_torch(tmp_path: Path) -> None:

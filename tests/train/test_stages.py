@@ -227,5 +227,5 @@ def test_a_mistake_in_the_optimiser_of_a_stage_is_shown_where_it_stands(study) -
 
 def test_the_stages_can_be_varied(study, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     plain = "  train: {epochs: 5, batch_size: 32}\nseeds: [0]\n"
-    arms = study(plain + "vary:\n  train.stages: [[{epochs: 2, freeze: features}, {epochs: 3}]]\n").variants
-    assert [len(arm.recipe.train.stages) for arm in arms] == [0, 2]
+    variants = study(plain + "vary:\n  train.stages: [[{epochs: 2, freeze: features}, {epochs: 3}]]\n").variants
+    assert [len(variant.recipe.train.stages) for variant in variants] == [0, 2]

@@ -10,22 +10,22 @@ import ablation.analysis.warnings.fairness as fairness
 import ablation.analysis.warnings.runs as runs
 from ablation.analysis.compare import Predicted, Run, Table
 from ablation.analysis.measure import Measure
-from ablation.analysis.types import Caution, Effect
+from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, Entry, entry
 from ablation.results.runs import Results
 from ablation.stats import Comparison
 
-__all__ = ["CATALOGUE", "Entry", "cautions", "entry"]
+__all__ = ["CATALOGUE", "Entry", "entry", "find_warnings"]
 
 
-def cautions(
+def find_warnings(
     results: Results,
     effects: Sequence[Effect],
     measure: Measure,
     y: Table,
     found: Comparison | None,
     predictions: Mapping[Run, Predicted],
-) -> tuple[Caution, ...]:
+) -> tuple[StudyWarning, ...]:
     """Everything that the results and the manifest show to be amiss, by kind in the order of the catalogue."""
     every = [*_study(results, effects, measure, y, found), *_variants(results, effects, measure, predictions)]
     if not results.manifest.baseline.recipe:
@@ -36,12 +36,12 @@ def cautions(
 
 def _study(
     results: Results, effects: Sequence[Effect], measure: Measure, y: Table, found: Comparison | None
-) -> Iterator[Caution]:
+) -> Iterator[StudyWarning]:
     yield from conduct.seeds(results.manifest)
     yield from conduct.added_seeds(results.manifest)
     yield from conduct.environments(results)
     yield from conduct.data(results)
-    yield from conduct.openings(results)
+    yield from conduct.test_set(results)
     yield from conduct.stored_files(results)
     yield from conduct.self_checks(results)
     if found is not None:
@@ -50,7 +50,7 @@ def _study(
 
 def _variants(
     results: Results, effects: Sequence[Effect], measure: Measure, predictions: Mapping[Run, Predicted]
-) -> Iterator[Caution]:
+) -> Iterator[StudyWarning]:
     yield from runs.states(effects, bool(results.manifest.baseline.recipe))
     yield from runs.ceilings(results, effects, measure)
     yield from runs.undertrained(results, effects)

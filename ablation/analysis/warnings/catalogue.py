@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ablation.analysis.types import Caution
+from ablation.analysis.types import StudyWarning
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ CATALOGUE = {
         "Seeds added after results were seen",
         "Declare all seeds before the first run, or confirm the verdicts in a new study under new seeds.",
     ),
-    "test_opened_again": Entry(
+    "test_evaluated_again": Entry(
         "The test set was evaluated more than once",
         "Report the first evaluation. What was chosen after it has used the test set: only new test images can "
         "evaluate it.",
@@ -111,7 +111,7 @@ CATALOGUE = {
         "Test images that are training images",
         "Take them out of test/ and evaluate again, or leave them out of your count: accuracy on them measures memory.",
     ),
-    "trained_after_opening": Entry(
+    "trained_after_test": Entry(
         "Runs were trained after the test set was evaluated",
         "Their test accuracy may be biased: leave it out, or say so where you report it.",
     ),
@@ -163,6 +163,6 @@ def entry(code: str) -> Entry:
     return CATALOGUE.get(code, _OTHER)
 
 
-def caution(code: str, variant: str | None, message: str) -> Caution:
+def warn(code: str, variant: str | None, message: str) -> StudyWarning:
     """A warning with the hint of its kind."""
-    return Caution(code, variant, message, entry(code).hint)
+    return StudyWarning(code, variant, message, entry(code).hint)

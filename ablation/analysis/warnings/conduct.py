@@ -9,8 +9,8 @@ from datetime import datetime
 from ablation._util import formatting
 from ablation._util.formatting import plural
 from ablation.analysis.compare import Run
-from ablation.analysis.types import Caution, Effect
-from ablation.analysis.warnings.catalogue import caution
+from ablation.analysis.types import Effect, StudyWarning
+from ablation.analysis.warnings.catalogue import warn
 from ablation.data.duplicates import in_words
 from ablation.results.runs import Results
 from ablation.storage.manifest import Manifest
@@ -27,22 +27,22 @@ _PLACE = {"platform": "platform", "processor": "processor", "device": "device", 
 _MODIFIES_DATA = ("augment", "fraction", "limit", "validation")
 
 
-def seeds(manifest: Manifest) -> Iterator[Caution]:
+def seeds(manifest: Manifest) -> Iterator[StudyWarning]:
     """Studies that have too few seeds by design."""
     n = len(manifest.seeds)
-    if n < 3 and len(manifest.arms) > 1:
+    if n < 3 and len(manifest.variants) > 1:
         message = {1: "one seed: nothing can be said about any recipe", 2: "two seeds: every verdict is tentative"}[n]
-        yield caution("few_seeds", None, message)
+        yield warn("few_seeds", None, message)
 
 
-def added_seeds(manifest: Manifest) -> Iterator[Caution]:
+def added_seeds(manifest: Manifest) -> Iterator[StudyWarning]:
     """Seeds that were added after the study could be judged: it is then tested more than once."""
     if manifest.looks < 2:
         return
     alpha = float(manifest.analysis["alpha"])
     which = ", ".join(map(str, manifest.added_seeds))
     seeds = f"seed {which} was" if len(manifest.added_seeds) == 1 else f"seeds {which} were"
-    yield caution(
+    yield warn(
         "added_seeds",
         None,
         f"{seeds} added after results had been seen: with {manifest.looks} looks at {alpha:g} each, the family-wise "
@@ -50,7 +50,7 @@ def added_seeds(manifest: Manifest) -> Iterator[Caution]:
     )
 
 
-def environments(results: Results) -> Iterator[Caution]:
+def environments(results: Results) -> Iterator[StudyWarning]:
     """Versions or machines that changed between the runs of the study."""
     for code, fields in (("code_changed", _CODE), ("hardware_changed", _PLACE)):
         changed = []
@@ -59,7 +59,7 @@ def environments(results: Results) -> Iterator[Caution]:
             if len(seen) > 1:
                 changed.append(f"{name} {', '.join(seen)}")
         if changed:
-            yield caution(code, None, "; ".join(changed) + _split_pairs(results, tuple(fields)))
+            yield warn(code, None, "; ".join(changed) + _split_pairs(results, tuple(fields)))
 
 
 def _split_pairs(results: Results, fields: Sequence[str]) -> str:
@@ -76,7 +76,7 @@ def _split_pairs(results: Results, fields: Sequence[str]) -> str:
     return f"; {split} of {plural(len(pairs), 'pair')} of a variant with the baseline mix them"
 
 
-def data(results: Results) -> Iterator[Caution]:
+def data(results: Results) -> Iterator[StudyWarning]:
     """One data set with several fingerprints."""
     found: dict[str, set[str]] = {}
     for record in results.records.values():
@@ -86,35 +86,35 @@ def data(results: Results) -> Iterator[Caution]:
         if len(fingerprints) > 1:
             prints = ", ".join(sorted(own[:12] for own in fingerprints))
             message = f"{source} was {len(fingerprints)} different sets of images (fingerprints {prints})"
-            yield caution("data_changed", None, message)
+            yield warn("data_changed", None, message)
 
 
-def exploratory(effects: Sequence[Effect]) -> Iterator[Caution]:
+def exploratory(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """Variants that were added after results had been seen."""
     for own in effects[1:]:
         if own.exploratory:
-            yield caution("exploratory", own.variant, f"{own.variant} was added after results were seen")
+            yield warn("exploratory", own.variant, f"{own.variant} was added after results were seen")
 
 
-def control(effects: Sequence[Effect]) -> Iterator[Caution]:
+def control(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """A control that is not silent."""
     for own in effects[1:]:
         if own.kind == "control" and own.verdict in ("better", "worse"):
             message = f"{own.variant}, the baseline under other seeds, comes out {own.words}"
-            yield caution("control_differs", own.variant, message)
+            yield warn("control_differs", own.variant, message)
 
 
-def openings(results: Results) -> Iterator[Caution]:
+def test_set(results: Results) -> Iterator[StudyWarning]:
     """A test set that was opened again, and runs that were trained when it had been seen."""
-    times = sorted(str(opening["time"]) for opening in results.openings)
+    times = sorted(str(evaluation["time"]) for evaluation in results.test_evaluations)
     if len(times) > 1:
         when = ", ".join(time[:10] for time in times[:6]) + (", …" if len(times) > 6 else "")
-        yield caution("test_opened_again", None, f"the test set was evaluated {len(times)} times ({when})")
+        yield warn("test_evaluated_again", None, f"the test set was evaluated {len(times)} times ({when})")
     if not times:
         return
-    last = max(results.openings, key=lambda opening: str(opening["time"]))
+    last = max(results.test_evaluations, key=lambda evaluation: str(evaluation["time"]))
     for shared in last.get("overlap", ()):
-        yield caution("test_overlap", None, in_words(shared, int(last["images"])))
+        yield warn("test_overlap", None, in_words(shared, int(last["images"])))
     first = datetime.fromisoformat(times[0])
     later = [run for run, record in results.records.items() if datetime.fromisoformat(record.started) > first]
     if later:
@@ -122,16 +122,16 @@ def openings(results: Results) -> Iterator[Caution]:
         message = (
             f"{plural(len(later), 'run')} ({names}) began after the first evaluation on the test set ({times[0][:10]})"
         )
-        yield caution("trained_after_opening", None, message)
+        yield warn("trained_after_test", None, message)
 
 
-def stored_files(results: Results) -> Iterator[Caution]:
+def stored_files(results: Results) -> Iterator[StudyWarning]:
     """What is wrong with the stored files beside the runs that are damaged themselves."""
     for notice in results.notices:
-        yield caution("changed_files", None, notice)
+        yield warn("changed_files", None, notice)
 
 
-def self_checks(results: Results) -> Iterator[Caution]:
+def self_checks(results: Results) -> Iterator[StudyWarning]:
     """What the runs noticed about themselves, each finding once for each variant, or once for the whole study."""
     found: dict[tuple[str, str], list[str]] = {}
     done: dict[str, list[RunRecord]] = {}
@@ -143,10 +143,10 @@ def self_checks(results: Results) -> Iterator[Caution]:
         hit = {variant: messages for (own, variant), messages in found.items() if own == code}
         if len(hit) == len(done) and len(done) > 1:
             messages = [message for own in hit.values() for message in own]
-            yield caution(code, None, f"{messages[0]} ({_share(len(messages), len(results.records))})")
+            yield warn(code, None, f"{messages[0]} ({_share(len(messages), len(results.records))})")
             continue
         for variant, messages in hit.items():
-            yield caution(code, variant, f"{variant}: {messages[0]} ({_share(len(messages), len(done[variant]))})")
+            yield warn(code, variant, f"{variant}: {messages[0]} ({_share(len(messages), len(done[variant]))})")
 
 
 def _share(runs: int, of: int) -> str:

@@ -13,11 +13,11 @@ import ablation.stats.pooling as pooling
 from ablation._util.formatting import count
 from ablation.analysis.compare import Table
 from ablation.analysis.measure import Measure
-from ablation.analysis.types import Caution, Confound, Effect
-from ablation.analysis.warnings.catalogue import caution
+from ablation.analysis.types import Confound, Effect, StudyWarning
+from ablation.analysis.warnings.catalogue import warn
 from ablation.results.runs import Results
 from ablation.stats import Comparison
-from ablation.storage.manifest import Arm, Manifest
+from ablation.storage.manifest import Manifest, StoredVariant
 from ablation.storage.record import RunRecord
 
 TOLERANCE = 0.1
@@ -57,13 +57,13 @@ _DECLARES: Mapping[str, tuple[str, ...]] = {
 
 def with_confounds(results: Results, effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """The effects, the baseline first, each variant with the quantities in which it differs beside its change."""
-    arms = {arm.name: arm for arm in results.manifest.arms}
+    variants = {variant.name: variant for variant in results.manifest.variants}
     amounts, times = _amounts(results), side_by_side(results)
     base = amounts[effects[0].variant]
     found = []
     for own in effects[1:]:
-        arm = arms[own.variant]
-        confounds = (*_differing(arm, amounts[arm.name], base), *_slower(arm, times.get(arm.name, ())))
+        variant = variants[own.variant]
+        confounds = (*_differing(variant, amounts[variant.name], base), *_slower(variant, times.get(variant.name, ())))
         found.append(replace(own, confounds=confounds))
     return (effects[0], *found)
 
@@ -75,15 +75,15 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
     last = rows.groupby(["variant", "seed"]).agg(epochs=("epoch", "max"), steps=("step", "max"))
     table = done.set_index(["variant", "seed"]).join(last, how="left").sort_index()
-    batches = {arm.name: arm.recipe.get("train", {}).get("batch_size") for arm in results.manifest.arms}
+    batches = {variant.name: variant.recipe.get("train", {}).get("batch_size") for variant in results.manifest.variants}
     found: dict[str, dict[str, list[float]]] = {}
     parts = {str(name): part for name, part in table.groupby(level="variant", sort=False)}
-    for arm in results.manifest.arms:
-        own = parts.get(arm.name, table.iloc[:0])
-        found[arm.name] = {
+    for variant in results.manifest.variants:
+        own = parts.get(variant.name, table.iloc[:0])
+        found[variant.name] = {
             "epochs": _floats(own["epochs"]),
             "steps": _floats(own["steps"]),
-            "images seen": _images_seen(own, batches[arm.name], arm),
+            "images seen": _images_seen(own, batches[variant.name], variant),
             "parameters": _floats(own["parameters"]),
             "MACs": _floats(own["macs"]),
         }
@@ -94,26 +94,26 @@ def _floats(column: pd.Series[float]) -> list[float]:
     return [float(value) for value in column]
 
 
-def _images_seen(own: pd.DataFrame, batch: object, arm: Arm) -> list[float]:
+def _images_seen(own: pd.DataFrame, batch: object, variant: StoredVariant) -> list[float]:
     """Training images times epochs, or steps times the size of a batch where the budget is in steps."""
-    if arm.recipe.get("train", {}).get("steps") is not None and isinstance(batch, int):
+    if variant.recipe.get("train", {}).get("steps") is not None and isinstance(batch, int):
         return [steps * batch for steps in _floats(own["steps"])]
     return _floats(own["train_images"] * own["epochs"])
 
 
 def _differing(
-    arm: Arm, amounts: Mapping[str, Sequence[float]], base: Mapping[str, Sequence[float]]
+    variant: StoredVariant, amounts: Mapping[str, Sequence[float]], base: Mapping[str, Sequence[float]]
 ) -> Iterator[Confound]:
     for quantity, own in amounts.items():
         first, second = _typical(own), _typical(base[quantity])
         tolerance = 0.0 if quantity in _BUDGET else TOLERANCE
         if first > 0 and second > 0 and abs(first - second) > tolerance * second:
-            yield Confound(quantity, first, second, quantity in _entailed(arm))
+            yield Confound(quantity, first, second, quantity in _entailed(variant))
 
 
-def _entailed(arm: Arm) -> frozenset[str]:
+def _entailed(variant: StoredVariant) -> frozenset[str]:
     """The quantities that the change of a variant is, or plainly entails."""
-    return frozenset(quantity for path in arm.changes for quantity in _DECLARES.get(path, ()))
+    return frozenset(quantity for path in variant.changes for quantity in _DECLARES.get(path, ()))
 
 
 def _typical(amounts: Sequence[float]) -> float:
@@ -121,12 +121,12 @@ def _typical(amounts: Sequence[float]) -> float:
     return known[len(known) // 2] if known else math.nan
 
 
-def _slower(arm: Arm, times: Sequence[tuple[float, float]]) -> Iterator[Confound]:
+def _slower(variant: StoredVariant, times: Sequence[tuple[float, float]]) -> Iterator[Confound]:
     """The time per epoch, where every pair of runs that was trained side by side differs by 10 % in one direction."""
     ratios = [own / base for own, base in times if own > 0 and base > 0]
     if len(ratios) > 1 and (min(ratios) > 1 + TOLERANCE or max(ratios) < 1 - TOLERANCE):
         own, base = (_typical(column) for column in zip(*times, strict=True))
-        yield Confound("time", own, base, "time" in _entailed(arm), len(ratios))
+        yield Confound("time", own, base, "time" in _entailed(variant), len(ratios))
 
 
 def side_by_side(results: Results) -> dict[str, list[tuple[float, float]]]:
@@ -160,7 +160,7 @@ def _span(record: RunRecord) -> tuple[datetime, datetime]:
     return datetime.fromisoformat(record.started), datetime.fromisoformat(record.finished)
 
 
-def unequal(effects: Sequence[Effect]) -> Iterator[Caution]:
+def unequal(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """The confounds that no declared change entails."""
     for own in effects[1:]:
         alarming = [confound for confound in own.confounds if not confound.declared]
@@ -168,7 +168,7 @@ def unequal(effects: Sequence[Effect]) -> Iterator[Caution]:
             found = [confound for confound in alarming if confound.quantity in quantities]
             if found and not (code == "unequal_time" and len(found) < len(alarming)):
                 listing = ", ".join(in_words(confound) for confound in found)
-                yield caution(code, own.variant, f"{own.variant}: {listing}")
+                yield warn(code, own.variant, f"{own.variant}: {listing}")
 
 
 def in_words(confound: Confound, *, amounts: bool = True) -> str:
@@ -184,27 +184,27 @@ def in_words(confound: Confound, *, amounts: bool = True) -> str:
     return f"{change} {what}{both if amounts else ''}"
 
 
-def undeclared(manifest: Manifest) -> Iterator[Caution]:
+def undeclared(manifest: Manifest) -> Iterator[StudyWarning]:
     """Variants whose recipe differs from the baseline's in parts that they do not declare."""
     base = manifest.baseline
-    for arm in manifest.arms[1:]:
-        declared = {path.partition(".")[0] for path in arm.changes}
+    for variant in manifest.variants[1:]:
+        declared = {path.partition(".")[0] for path in variant.changes}
         differing = sorted(
             f"{part}.{key}"
-            for part in {*arm.recipe, *base.recipe} - declared
-            for key in {*arm.recipe.get(part, {}), *base.recipe.get(part, {})}
-            if arm.recipe.get(part, {}).get(key) != base.recipe.get(part, {}).get(key)
+            for part in {*variant.recipe, *base.recipe} - declared
+            for key in {*variant.recipe.get(part, {}), *base.recipe.get(part, {})}
+            if variant.recipe.get(part, {}).get(key) != base.recipe.get(part, {}).get(key)
         )
         if differing:
-            message = f"{arm.name} also differs from the baseline in {', '.join(differing)}"
-            yield caution("undeclared_change", arm.name, message)
+            message = f"{variant.name} also differs from the baseline in {', '.join(differing)}"
+            yield warn("undeclared_change", variant.name, message)
 
 
-def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Measure) -> Iterator[Caution]:
+def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Measure) -> Iterator[StudyWarning]:
     """Spreads over seeds that are too unequal to share one error, though not so much that they were screened out."""
     if found.baseline_screened:
         shown = f" (SD {measure.size(effects[0].sd)})" if effects[0].sd is not None else ""
-        yield caution("baseline_spread", effects[0].variant, f"the baseline's spread over seeds{shown} is an outlier")
+        yield warn("baseline_spread", effects[0].variant, f"the baseline's spread over seeds{shown} is an outlier")
     kept = [i for i, is_kept in enumerate(found.pool.kept) if is_kept]
     n = found.pool.n
     if not 2 <= n <= MOST_SEEDS or len(kept) < 3:
@@ -218,4 +218,4 @@ def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Meas
     if variance[widest] > limit * variance.sum():  # and so more than twice the SD of the others
         own = [effect.variant for effect in effects if not effect.identical][kept[widest]]
         message = f"unequal spread: {own} has SD {measure.size(sd)} over {n} seeds, the others {measure.size(others)}"
-        yield caution("unequal_spread", own, message)
+        yield warn("unequal_spread", own, message)

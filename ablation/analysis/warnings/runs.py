@@ -10,8 +10,8 @@ import pandas as pd
 from ablation._util.formatting import plural
 from ablation.analysis.compare import Predicted, Run
 from ablation.analysis.measure import Measure, same_weights
-from ablation.analysis.types import Caution, Effect
-from ablation.analysis.warnings.catalogue import caution
+from ablation.analysis.types import Effect, StudyWarning
+from ablation.analysis.warnings.catalogue import warn
 from ablation.results.runs import Results
 
 CEILING = 0.995
@@ -19,7 +19,7 @@ _FEW_ERRORS = 5
 _STILL_FALLING = 0.01
 
 
-def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[Caution]:
+def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[StudyWarning]:
     """Missing, diverged and idle runs."""
     for own in effects:
         planned, first = len(own.runs), own is effects[0]
@@ -28,14 +28,14 @@ def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[Caution]:
             which = "; ".join(f"seed {run.seed} {_why(run.status, trained_here)}" for run in lacking[:6])
             more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
             message = f"{own.variant} lacks {len(lacking)} of {plural(planned, 'seed')}: {which}{more}"
-            yield caution("baseline_missing_runs" if first else "missing_runs", own.variant, message)
+            yield warn("baseline_missing_runs" if first else "missing_runs", own.variant, message)
         if own.diverged:
             seeds = ", ".join(str(run.seed) for run in own.runs if run.status == "diverged")
-            yield caution("diverged", own.variant, f"{own.variant}: {own.diverged}/{planned} diverged (seed {seeds})")
+            yield warn("diverged", own.variant, f"{own.variant}: {own.diverged}/{planned} diverged (seed {seeds})")
         if own.at_chance:
             seeds = ", ".join(str(run.seed) for run in own.runs if run.chance)
             message = f"{own.variant}: {own.at_chance}/{planned} at chance (seed {seeds}): no better than guessing"
-            yield caution("at_chance", own.variant, message)
+            yield warn("at_chance", own.variant, message)
 
 
 def _why(status: str, trained_here: bool) -> str:
@@ -44,7 +44,7 @@ def _why(status: str, trained_here: bool) -> str:
     return states.get(status, status)
 
 
-def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> Iterator[Caution]:
+def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> Iterator[StudyWarning]:
     """Variants whose validation accuracy leaves nothing to gain."""
     images = results.runs.groupby("variant")["val_images"].max()
     for own in effects:
@@ -58,10 +58,10 @@ def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> I
         errors = (1 - accuracy) * number
         if accuracy >= CEILING or errors < _FEW_ERRORS:
             reached = f"{own.variant} reaches {100 * accuracy:.1f} % validation accuracy"
-            yield caution("at_ceiling", own.variant, f"{reached}: {errors:.1f} errors a run on average")
+            yield warn("at_ceiling", own.variant, f"{reached}: {errors:.1f} errors a run on average")
 
 
-def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[Caution]:
+def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """Variants most of whose runs were best in their last epoch while the validation loss still fell."""
     done = results.runs[results.runs["status"] == "finished"].set_index(["variant", "seed"])["best_epoch"]
     histories = {run: rows for run, rows in results.epochs.groupby(["variant", "seed"])}  # noqa: C416
@@ -73,7 +73,7 @@ def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[Cautio
         found = rising.get(own.variant, [])
         if found and 2 * sum(found) > len(found):
             message = f"{own.variant}: in {sum(found)} of {plural(len(found), 'run')} the last epoch was the best"
-            yield caution("undertrained", own.variant, message + " and the validation loss was still falling")
+            yield warn("undertrained", own.variant, message + " and the validation loss was still falling")
 
 
 def _rises(history: pd.DataFrame, best: object) -> bool:
@@ -88,7 +88,7 @@ def _rises(history: pd.DataFrame, best: object) -> bool:
 
 def without_effect(
     results: Results, effects: Sequence[Effect], predictions: Mapping[Run, Predicted]
-) -> Iterator[Caution]:
+) -> Iterator[StudyWarning]:
     """Variants that trained to the same weights, or predict the same classes, as the baseline under every seed."""
     base = effects[0].variant
     for own in effects[1:]:
@@ -103,7 +103,7 @@ def without_effect(
             what = "the same prediction for every validation image"
         if what:
             where = f"in all {len(seeds)} seeds" if len(seeds) > 1 else f"under seed {seeds[0]}"
-            yield caution("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")
+            yield warn("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")
 
 
 def _same_predictions(predictions: Mapping[Run, Predicted], first: Run, second: Run) -> bool:

@@ -73,10 +73,16 @@ def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, C
     chosen = parts.chosen.groupby("variant", sort=False).indices
     none = np.zeros(0, dtype=np.intp)
     return {
-        arm.name: _curves(
-            arm.name, parts, places.get(arm.name, none), chosen.get(arm.name, none), others.get(arm.name), columns, unit
+        variant.name: _curves(
+            variant.name,
+            parts,
+            places.get(variant.name, none),
+            chosen.get(variant.name, none),
+            others.get(variant.name),
+            columns,
+            unit,
         )
-        for arm in results.manifest.arms
+        for variant in results.manifest.variants
     }
 
 

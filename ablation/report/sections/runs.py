@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import ablation.report.captions as captions
 import ablation.report.claims as claims
 from ablation._util.formatting import ABSENT, percent
-from ablation.analysis import Trouble
+from ablation.analysis import ProblemRun
 from ablation.report.blocks import (
     Block,
     Cell,
@@ -37,9 +37,9 @@ def _warnings(context: Context) -> Iterator[Block]:
         yield Findings(found) if found else Paragraph(claims.all_clear(context.analysis))
 
 
-def _troubles(context: Context) -> Iterator[Block]:
+def _problem_runs(context: Context) -> Iterator[Block]:
     analysis = context.analysis
-    if not analysis.troubles:
+    if not analysis.problem_runs:
         return
     if context.recipe:
         yield Paragraph(
@@ -51,18 +51,20 @@ def _troubles(context: Context) -> Iterator[Block]:
         yield Paragraph(
             "A run that diverged is a result: its value is infinite or not a number. A run that is missing is none."
         )
-    troubles = [run for run in analysis.troubles if run.status != "missing"]
-    if troubles:
-        epochs = any(run.epoch for run in troubles)
+    problem_runs = [run for run in analysis.problem_runs if run.status != "missing"]
+    if problem_runs:
+        epochs = any(run.epoch for run in problem_runs)
         epoch = (Column("Epoch", number=True),) if epochs else ()
         columns = (Column("Variant"), Column("Seed", number=True), Column("State"), *epoch, Column("Reason"))
-        yield Table("Table of diverged and unfinished runs", columns, tuple(_trouble(run, epochs) for run in troubles))
+        yield Table(
+            "Table of diverged and unfinished runs", columns, tuple(_problem_run(run, epochs) for run in problem_runs)
+        )
     waiting = captions.not_started(analysis)
     if waiting:
         yield Paragraph(waiting)
 
 
-def _trouble(run: Trouble, epochs: bool) -> Row:
+def _problem_run(run: ProblemRun, epochs: bool) -> Row:
     status = Span(run.status, css=f"status {run.status}")
     epoch = (Cell(str(run.epoch or ABSENT)),) if epochs else ()
     reason = Cell(run.reason, css="reason", traceback=run.details)
@@ -121,5 +123,5 @@ def _runs(context: Context) -> Iterator[Row]:
 
 
 WARNINGS = Section("warnings", "Warnings and threats to validity", 40, _warnings)
-TROUBLES = Section("troubles", "Diverged and unfinished runs", 110, _troubles)
+TROUBLES = Section("problem_runs", "Diverged and unfinished runs", 110, _problem_runs)
 REPRODUCE = Section("reproduce", "How to reproduce", 150, _reproduce)
