@@ -123,20 +123,23 @@ class _Sizes:
 
     def __init__(self) -> None:
         self._known: dict[object, tuple[int, int]] = {}
-        self._classes: dict[object, int] = {}
+        self._classes: dict[object, int | None] = {}
 
     def of(self, recipe: Recipe) -> tuple[int, int] | None:
-        """None for a custom model, whose code would have to run, and where the classes are not known."""
+        """None for a custom model or data set, whose code would have to run, and where the classes are not known."""
         if recipe.model.is_custom or recipe.data.missing():
+            return None
+        image, classes = recipe.data.image_shape(), self._count(recipe)
+        if image is None or classes is None:
             return None
         from ablation.training.sizes import model_size
 
-        key = (recipe.model.model_copy(update=_NO_SIZE), recipe.data.image_shape(), self.classes(recipe))
+        key = (recipe.model.model_copy(update=_NO_SIZE), image, classes)
         if key not in self._known:
-            self._known[key] = model_size(recipe, key[1], key[2])
+            self._known[key] = model_size(recipe, image, classes)
         return self._known[key]
 
-    def classes(self, recipe: Recipe) -> int:
+    def _count(self, recipe: Recipe) -> int | None:
         if recipe.data not in self._classes:
             self._classes[recipe.data] = recipe.data.class_count()
         return self._classes[recipe.data]

@@ -174,6 +174,28 @@ def read_arrays(folder: Path) -> Arrays:
         raise DamagedError(folder, str(error)) from None
 
 
+def refuse_changed(prepared: Path, folder: Path) -> None:
+    """Raise UserError where code has made other data than when `folder` was prepared first, which is on record.
+
+    The record is next to the folder of all prepared data, which may be deleted; by the holder of its `preparing_lock`.
+    """
+    record = folder.parent.with_name(f"{folder.parent.name}-digests.json")
+    known: dict[str, Any] = {}
+    if record.exists():
+        known = parse(record.read_bytes(), str(record), "delete it: it is written again")
+    meta = _read_meta(prepared)
+    content = {name: meta["files"][name]["sha256"] for name in (_IMAGES, "labels.npy")}
+    digest = _digest({**content, "classes": meta["classes"]})
+    if known.get(folder.name, digest) != digest:
+        message = f"the images or labels of {folder.name} have changed, although its code and options have not"
+        hint = (
+            "return the same data at each call: seed its random numbers, and put changed files back; "
+            "data that have changed on purpose get an option of their own, for example options: {version: 2}"
+        )
+        raise UserError(message, hint)
+    write_json(record, {**known, folder.name: digest}, durable=True)
+
+
 def read_names(folder: Path) -> list[str]:
     """The names of the images of a prepared data set, in their order. Raises DamagedError."""
     verify(folder)

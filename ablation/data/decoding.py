@@ -42,7 +42,8 @@ class Block:
 class Source:
     """A data set to be decoded: the shape of all images, labels (n,), the names of the classes and of the images.
 
-    `blocks` decodes the images in their order; `summary` says what was read, after that.
+    `blocks` decodes the images in their order; `summary` says what was read, after that, and `complete` fills in labels
+    and classes that are known only then. Those of a `recorded` data set must be the same whenever it is prepared again.
     """
 
     shape: tuple[int, int, int, int]
@@ -51,6 +52,8 @@ class Source:
     blocks: Iterator[NDArray[np.uint8]] | Iterator[Block]
     names: tuple[str, ...] = ()
     summary: Callable[[], DataSummary | None] = lambda: None
+    recorded: bool = False
+    complete: Callable[[Source], Source] = lambda source: source
 
 
 def sums(images: NDArray[np.uint8]) -> NDArray[np.int64]:

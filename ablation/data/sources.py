@@ -27,6 +27,7 @@ from ablation.data.arrays import (
     new_folder,
     preparing_lock,
     read_arrays,
+    refuse_changed,
     unfinished_bytes,
     verify,
 )
@@ -98,7 +99,7 @@ def prepare(
         return folder
     source = data.open(part, progress)
     if part == "train":
-        _refuse_lonely(source)
+        refuse_lonely(source)
     with writing(cache):
         cache.parent.mkdir(parents=True, exist_ok=True)
     with _alone(cache, source, progress):
@@ -126,9 +127,8 @@ def _alone(cache: Path, source: Source, progress: Progress) -> Iterator[None]:
                 lock.acquire(timeout=WAIT_SECONDS)
                 break
             done = unfinished_bytes(cache) // math.prod(source.shape[1:])
-            progress(
-                "waiting for another command that decodes images", min(done, len(source.labels)), len(source.labels)
-            )
+            count = source.shape[0]
+            progress("waiting for another command that decodes images", min(done, count), count)
     try:
         yield
     finally:
@@ -150,10 +150,13 @@ def _prepare(folder: Path, source: Source, damage: DamagedError | None, notice: 
                 writer.add(block.images)
                 measured[len(digests) : len(digests) + len(block.images)] = block.sums
                 digests += block.digests
+            source = source.complete(source)
             about = {"labels": source.labels, "sums": measured, "twins": first_of(digests)}
             summary = source.summary()
             meta = {"classes": list(source.classes), "summary": asdict(summary) if summary else None}
             writer.finish(about, source.names, meta)
+        if source.recorded:
+            refuse_changed(temporary, folder)
         with writing(folder):
             temporary.chmod(0o755)
             _put_in_place(temporary, folder, damage, notice)
@@ -174,7 +177,7 @@ def arrays_of(data: Readable, part: Part = "train") -> Arrays:
     return Arrays(images, source.labels, source.classes, measured, twin, source.summary())
 
 
-def _refuse_lonely(source: Source) -> None:
+def refuse_lonely(source: Source) -> None:
     """Raise UserError where a class cannot be split into images to train on and images to validate on."""
     counts = np.bincount(source.labels, minlength=len(source.classes))
     few = [
@@ -238,14 +241,14 @@ def check_classes(folder: Path, expected: tuple[str, ...]) -> None:
         raise UserError(message, "give test/ one folder for each class of train/, under the same name")
 
 
-def _block(shape: Sequence[int]) -> int:
+def block_size(shape: Sequence[int]) -> int:
     """How many images of a shape make a block."""
     return max(1, BLOCK // math.prod(shape))
 
 
 def from_memory(images: NDArray[np.uint8], labels: NDArray[Any], classes: Sequence[str]) -> Source:
     """Images (n, height, width, channels) and labels (n,) that are in memory."""
-    count = _block(images.shape[1:])
+    count = block_size(images.shape[1:])
     blocks = (np.ascontiguousarray(images[start : start + count]) for start in range(0, len(images), count))
     return Source(images.shape, labels.astype(np.int64), tuple(classes), blocks)
 
@@ -278,7 +281,7 @@ def synthetic(shape: tuple[int, int, int], classes: int, samples: int, part: Par
     labels = torch.arange(count) % classes
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
-        for some in torch.split(labels, _block(shape)):
+        for some in torch.split(labels, block_size(shape)):
             noise = torch.rand((len(some), *shape), generator=stream)
             images = ((0.5 * patterns[some] + 0.5 * noise) * 255).to(torch.uint8)
             yield np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())

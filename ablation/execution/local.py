@@ -24,6 +24,7 @@ from ablation.execution.devices import (
     of_one_model,
 )
 from ablation.execution.processes import Worker, memory_hint, worker_context
+from ablation.study.custom_code import Code
 from ablation.training.task import Task
 from ablation.worker.protocol import (
     Alive,
@@ -399,6 +400,11 @@ def _doing(request: Request | None) -> str:
 
 def _remedy(cause: str, request: Request | None) -> str:
     """What to do where workers died of `cause`."""
-    if isinstance(request, TryWeights) and request.run.codes and cause.startswith("exit code"):
-        return f"does {' or '.join(code.file for code in request.run.codes.values())} end the process (os._exit)?"
+    codes: list[Code] = []
+    if isinstance(request, TryWeights):
+        codes = list(request.run.codes.values())
+    elif isinstance(request, Prepare) and request.code:
+        codes = [request.code]
+    if codes and cause.startswith("exit code"):
+        return f"does {' or '.join(code.file for code in codes)} end the process (os._exit)?"
     return memory_hint()

@@ -15,7 +15,16 @@ from ablation._util.sanitize import one_line
 from ablation.errors import UserError
 from ablation.execution.progress import Progress
 from ablation.execution.scheduling import order_runs
-from ablation.planning.plan import Plan, Run, code_sources, data_sources, make_plan, source_key, weights_sources
+from ablation.planning.plan import (
+    Plan,
+    Run,
+    code_sources,
+    data_sources,
+    fingerprint,
+    make_plan,
+    source_key,
+    weights_sources,
+)
 from ablation.planning.weights import weights_digest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs
@@ -71,9 +80,9 @@ class Outcome:
 
 def plan_study(study: Study) -> Plan:
     """The plan of a study, with its data sets and weights looked at for their fingerprints."""
-    fingerprints = {key: data.fingerprint() for key, data in data_sources(study).items()}
-    weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
     code = {name: find(name, Path(study.file).parent) for name in code_sources(study)}
+    fingerprints = {key: fingerprint(data, code) for key, data in data_sources(study).items()}
+    weights = {key: weights_digest(model) for key, model in weights_sources(study).items()}
     return make_plan(study, fingerprints, weights, code)
 
 
@@ -118,7 +127,9 @@ def prepare_data(
     check_devices(runs, executor)
     sources = {source_key(run.recipe.data): run for run in runs}
     folders = {
-        key: executor.prepare(Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve()), progress)
+        key: executor.prepare(
+            Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve(), code=run.data_code), progress
+        )
         for key, run in sources.items()
     }
     starts = {

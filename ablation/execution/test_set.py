@@ -21,7 +21,7 @@ from ablation.execution.local import LocalPool
 from ablation.execution.options import EvaluationOptions
 from ablation.execution.progress import Progress
 from ablation.execution.study import MOST_ATTEMPTS, check_devices
-from ablation.planning.plan import Run, source_key
+from ablation.planning.plan import Run, fingerprint, source_key
 from ablation.results.predictions import predictions_file
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import RunRecord
@@ -183,7 +183,7 @@ def _refuse_changed_images(manifest: Manifest, log: TestSetLog, candidates: dict
     for name, candidate in candidates.items():
         data = candidate.run.recipe.data
         if name in log.fingerprints:
-            now = known.setdefault(source_key(data), data.fingerprint("test"))
+            now = known.setdefault(source_key(data), fingerprint(data, candidate.run.codes, "test"))
             if now not in log.fingerprints[name]:
                 raise UserError(
                     f"the test images of {manifest.name!r} have changed since it was evaluated on them on "
@@ -198,7 +198,7 @@ def _refuse_other_decoding(manifest: Manifest, candidates: dict[str, Candidate])
     for candidate in candidates.values():
         data = candidate.run.recipe.data
         if data.compared and not candidate.record.data_fingerprint.endswith(DECODED):
-            now = known.setdefault(source_key(data), data.fingerprint())
+            now = known.setdefault(source_key(data), fingerprint(data, candidate.run.codes))
             if now == candidate.record.data_fingerprint + DECODED:
                 raise UserError(
                     f"{manifest.name!r} was trained by a version that decoded some of its images differently",
@@ -231,8 +231,9 @@ def _prepare(
         data, classes = candidate.run.recipe.data, candidate.record.classes
         key = source_key(data)
         if key not in parts:
-            mark = data.fingerprint("test")
-            folder = pool.prepare(Prepare(data, mark, store.data.resolve(), "test", classes), progress.preparing)
+            code, mark = candidate.run.data_code, fingerprint(data, candidate.run.codes, "test")
+            request = Prepare(data, mark, store.data.resolve(), "test", classes, code)
+            folder = pool.prepare(request, progress.preparing)
             images = len(np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False))
             overlap = _compared(store, candidate.run, folder, progress) if data.compared else None
             parts[key] = TestPart(mark, folder, images, overlap)

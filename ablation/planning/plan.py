@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from ablation._util.hashing import canonical_json, slug
 from ablation._util.sanitize import one_line
@@ -43,6 +44,11 @@ class Run:
         return self.codes.get(self.recipe.model.name)
 
     @property
+    def data_code(self) -> Code | None:
+        """The code of its data set, where that is a custom one."""
+        return self.codes.get(self.recipe.data.name)
+
+    @property
     def label(self) -> str:
         return f"{one_line(self.variant)} · seed {self.block}"
 
@@ -59,6 +65,12 @@ def source_key(data: Data) -> str:
     """What tells two data sources apart: the options that decide which images there are (not how they are used)."""
     used = {"validation", "augment", "fraction", "limit"}
     return canonical_json({k: v for k, v in data.model_dump(mode="json").items() if k not in used})
+
+
+def fingerprint(data: Data, codes: Mapping[str, Code], part: Literal["train", "test"] = "train") -> str:
+    """The fingerprint of one part of a data set. Raises UserError where it is not there."""
+    code = codes.get(data.name)
+    return data.fingerprint(part, code.identity if code else "")
 
 
 def data_sources(study: Study) -> dict[str, Data]:

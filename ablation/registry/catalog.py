@@ -116,7 +116,8 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         "torchvision": {
             name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()
         },
-        "data": {name: kind.summary for name, kind in datasets.KINDS.items()},
+        "data": {name: kind.summary for name, kind in datasets.KINDS.items()}
+        | {"module:attribute": datasets.CustomData.summary},
         "init": INITIALISATIONS,
         "optimizers": OPTIMIZERS,
         "schedules": SCHEDULES,

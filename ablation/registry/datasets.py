@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import BeforeValidator, Discriminator, Field, Strict, Tag
 
 from ablation._util.hashing import canonical_json
+from ablation.registry.custom_names import DataName, DataOptions, Options, is_custom
 from ablation.registry.options import Augmentation, Section, Share, named
 
 if TYPE_CHECKING:
@@ -39,19 +40,25 @@ class DataSet(Section):
     fraction: Share = 1.0
     limit: Annotated[int | None, Field(ge=20)] = None
 
-    def image_shape(self) -> Shape:
-        """(channels, height, width) of its images."""
+    def image_shape(self) -> Shape | None:
+        """(channels, height, width) of its images; None where custom code would have to run for that."""
         raise NotImplementedError
 
-    def class_count(self) -> int:
-        """How many classes it has. Raises UserError where its files have to be read for that and cannot be."""
+    def class_count(self) -> int | None:
+        """How many classes it has; None where custom code would have to run for that.
+
+        Raises UserError where its files have to be read for that and cannot be.
+        """
         raise NotImplementedError
 
-    def fingerprint(self, part: Part = "train") -> str:
-        """A short text that is equal for equal images. Raises UserError where a part of it is not there."""
-        return f"{self._identity()}-{'' if part == 'train' else f'{part}-'}v{VERSION}"
+    def fingerprint(self, part: Part = "train", code: str = "") -> str:
+        """A short text that is equal for equal images; `code` is the identity of its code, where that is custom.
 
-    def _identity(self) -> str:
+        Raises UserError where a part of it is not there.
+        """
+        return f"{self._identity(code)}-{'' if part == 'train' else f'{part}-'}v{VERSION}"
+
+    def _identity(self, code: str) -> str:
         raise NotImplementedError
 
     def open(self, part: Part, progress: Progress) -> Source:
@@ -90,7 +97,7 @@ class _Published(DataSet):
     def class_count(self) -> int:
         return self.classes
 
-    def _identity(self) -> str:
+    def _identity(self, code: str) -> str:
         return self.name
 
 
@@ -174,7 +181,7 @@ class ImageFolder(DataSet):
 
         return len(list_images(Path(self.path), "train").classes)
 
-    def fingerprint(self, part: Part = "train") -> str:
+    def fingerprint(self, part: Part = "train", code: str = "") -> str:
         from ablation.data.fingerprint import DECODED, folder_digest
 
         digest, converted = folder_digest(Path(self.path), part)
@@ -223,7 +230,7 @@ class Synthetic(DataSet):
     def class_count(self) -> int:
         return self.classes
 
-    def _identity(self) -> str:
+    def _identity(self, code: str) -> str:
         own = {"shape": self.shape, "classes": self.classes, "samples": self.samples}
         return f"synthetic-{hashlib.sha256(canonical_json(own).encode()).hexdigest()[:12]}"
 
@@ -233,11 +240,44 @@ class Synthetic(DataSet):
         return synthetic(self.shape, self.classes, self.samples, part)
 
 
+class CustomData(DataSet):
+    """Images that custom code returns: `name` is its `module:attribute`, `options` the keywords that it is called with.
+
+    Worker processes call it (`worker.custom_data`); nothing here imports it.
+    """
+
+    summary = "your own code, named module:attribute: NumPy arrays or a torch Dataset"
+
+    name: DataName
+    options: DataOptions = Field(default_factory=Options)
+
+    def image_shape(self) -> None:
+        return None
+
+    def class_count(self) -> None:
+        return None
+
+    def _identity(self, code: str) -> str:
+        own = {"name": self.name, "code": code, "options": self.options}
+        return f"custom-{hashlib.sha256(canonical_json(own).encode()).hexdigest()[:16]}"
+
+
 ANY = Digits | Mnist | FashionMnist | Cifar10 | Cifar100 | ImageFolder | Synthetic
 KINDS: Mapping[str, type[DataSet]] = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in get_args(ANY)}
 """Every data set by its name."""
 _ByName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
+
+
+def _kind(value: object) -> str:
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+    return "custom" if is_custom(name) else "built-in"
+
+
 Data = Annotated[
-    Annotated[ANY, Field(discriminator="name")], BeforeValidator(named, json_schema_input_type=ANY | _ByName)
+    Annotated[
+        Annotated[ANY, Field(discriminator="name"), Tag("built-in")] | Annotated[CustomData, Tag("custom")],
+        Discriminator(_kind),
+    ],
+    BeforeValidator(named, json_schema_input_type=ANY | CustomData | _ByName | DataName),
 ]
 """A data set by its name alone, or with options."""

@@ -6,8 +6,6 @@ import ast
 import hashlib
 import importlib.metadata
 import importlib.util
-import math
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation.errors import UserError
-from ablation.registry.torchvision_names import PREFIX
-
-OPTIONS = ("name", "options", "input_size")
-"""The options of a model that is the user's own; `options` are the keywords of its class or function."""
-GIVEN = ("classes", "in_channels")
-"""The keywords that it is always called with."""
-_FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+from ablation.registry.custom_names import is_custom
 
 
 @dataclass(frozen=True)
@@ -42,16 +34,6 @@ class Code:
         """What tells it from other code, wherever it lies."""
         helpers = (f"{helper.module}:{helper.sha256}" for helper in self.helpers)
         return " ".join([self.sha256, *filter(None, [self.release]), *helpers])
-
-
-def is_custom(name: object) -> bool:
-    """Whether a component of that name is code that the study names."""
-    return isinstance(name, str) and ":" in name and not name.startswith(PREFIX)
-
-
-def is_well_formed(name: str) -> bool:
-    """Whether it reads as `module:attribute`."""
-    return bool(_FORM.fullmatch(name)) and len(name) <= 200
 
 
 def custom_parts(
@@ -148,20 +130,3 @@ def _release(module: str) -> str:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def fault_of_options(options: object) -> str | None:
-    """What is wrong with the keywords of a network; None where they are plain values that a file can keep."""
-    if isinstance(options, dict):
-        bad = next((key for key in options if not str(key).isidentifier() or key in GIVEN), None)
-        if bad is not None:
-            return f"{bad!r} is passed by ablate" if bad in GIVEN else f"{bad!r} is not a keyword name"
-        return next((fault for value in options.values() if (fault := _fault_of_value(value))), None)
-    return "options must be a mapping of keywords to values"
-
-
-def _fault_of_value(value: object) -> str | None:
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is not a finite number"
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return next((fault for part in parts if (fault := _fault_of_value(part))), None)

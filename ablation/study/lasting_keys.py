@@ -21,6 +21,7 @@ RECORDED: Mapping[str, str] = MappingProxyType(
         "data.cifar100": "validation augment fraction limit",
         "data.image_folder": "validation augment fraction limit size",
         "data.synthetic": "validation augment fraction limit shape classes samples",
+        "data": "validation augment fraction limit options",
         "optimizer.sgd": "lr weight_decay head_lr_multiplier momentum nesterov",
         "optimizer.adam": "lr weight_decay head_lr_multiplier beta1 beta2 eps",
         "optimizer.adamw": "lr weight_decay head_lr_multiplier beta1 beta2 eps",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -10,18 +9,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_seria
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ablation.registry import catalog
+from ablation.registry import catalog, custom_names
+from ablation.registry.custom_names import Options, is_custom
 from ablation.registry.options import Count, Kernels, Probability, Section
-from ablation.study import custom_code
 from ablation.study.stages import Freeze
 
 
 def _known_model(name: str) -> str:
-    if custom_code.is_custom(name):
-        if not custom_code.is_well_formed(name):
-            hint = "for example my_models:SmallNet, with my_models.py next to the study file"
-            raise PydanticCustomError("own_name", "a custom model is named module:attribute", {"hint": hint})
-    elif name not in catalog.MODELS and name not in catalog.TORCHVISION:
+    if is_custom(name):
+        return custom_names.well_formed(name, "model", "my_models:SmallNet")
+    if name not in catalog.MODELS and name not in catalog.TORCHVISION:
         hint = catalog.model_suggestion(name)
         raise PydanticCustomError("unknown_name", "unknown model '{name}'", {"name": name, "hint": hint})
     return name
@@ -32,18 +29,8 @@ def _same(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(set(value)) == 1 else value
 
 
-class Options(dict[str, Any]):
-    """Keywords of a network of the user's own, as plain values."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(json.dumps(self, sort_keys=True))
-
-
-def _plain(options: dict[str, Any]) -> Options:
-    fault = custom_code.fault_of_options(options)
-    if fault:
-        raise PydanticCustomError("options", "{fault}", {"fault": fault, "hint": "for example options: {width: 32}"})
-    return Options(options)
+def _checked(options: dict[str, Any]) -> Options:
+    return custom_names.checked(options, ("classes", "in_channels"), "{width: 32}")
 
 
 Scheme = Literal["kaiming", "xavier", "normal", "default"]
@@ -76,8 +63,10 @@ def _of_output_only(init: Init) -> Init:
 
 
 InputSize = Annotated[int, Field(ge=8, le=1024)] | Literal["none"]
+_CUSTOM_OPTIONS = ("name", "options", "input_size")
+"""The options that a custom model has."""
 _MODEL_NAMES = [*catalog.MODELS, *catalog.TORCHVISION]
-_SCHEMA = {"anyOf": [{"enum": _MODEL_NAMES}, {"type": "string", "pattern": r"^[\w.]+:\w+$"}]}
+_SCHEMA = {"anyOf": [{"enum": _MODEL_NAMES}, custom_names.SCHEMA]}
 Choice = Annotated[str, AfterValidator(_known_model), WithJsonSchema(_SCHEMA)]
 
 
@@ -108,7 +97,7 @@ class Model(Section):
     weights: Annotated[str, Field(min_length=1)] = "none"
     freeze: Freeze = "none"
     input_size: InputSize | None = None
-    options: Annotated[dict[str, Any], AfterValidator(_plain)] = Field(default_factory=Options)
+    options: Annotated[dict[str, Any], AfterValidator(_checked)] = Field(default_factory=Options)
 
     @property
     def checkpoint(self) -> str | None:
@@ -118,7 +107,7 @@ class Model(Section):
     @property
     def is_custom(self) -> bool:
         """Whether it is code that the study names."""
-        return custom_code.is_custom(self.name)
+        return is_custom(self.name)
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -177,6 +166,6 @@ def used_options(name: object) -> tuple[str, ...]:
         return tuple(Model.model_fields)
     if name in catalog.TORCHVISION:
         return catalog.TORCHVISION_OPTIONS
-    if custom_code.is_custom(name):
-        return custom_code.OPTIONS
+    if is_custom(name):
+        return _CUSTOM_OPTIONS
     return tuple(key for key in Model.model_fields if key != "options" or name not in catalog.MODELS)

@@ -127,7 +127,9 @@ class Recipe(Section):
     def flat(self) -> dict[str, object]:
         """Every option by its dotted path, as plain values."""
         sections = self.model_dump(mode="json") | {"model": self.model.flat()}
-        return {f"{part}.{key}": value for part, options in sections.items() for key, value in options.items()}
+        flat = {f"{part}.{key}": value for part, options in sections.items() for key, value in options.items()}
+        own: dict[str, object] = flat.pop("data.options", {})
+        return flat | {f"data.options.{key}": value for key, value in own.items()}
 
     def stages(self, epochs: int) -> tuple[ResolvedStage, ...]:
         """The stages of the training, which has so many epochs; a single one where none are declared."""

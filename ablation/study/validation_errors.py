@@ -9,27 +9,29 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from ablation.registry import catalog, datasets, options
+from ablation.registry.custom_names import is_custom
 from ablation.study import schema
 from ablation.study.designs import Component
 from ablation.study.networks import Init, Model, used_options
 from ablation.study.schema import Path
 from ablation.study.stages import Stage
 
+CUSTOM = "module:attribute"
+"""How the name of a custom component reads."""
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     section: {
         name: kind for kind in get_args(get_args(union)[0]) for name in get_args(kind.model_fields["name"].annotation)
     }
     for section, union in {
-        "data": datasets.Data,
         "optimizer": options.Optimizer,
         "schedule": options.Schedule,
         "augment": options.Augmentation,
     }.items()
-}
+} | {"data": {**datasets.KINDS, CUSTOM: datasets.CustomData}}
 _AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}
 SECTIONS = tuple(schema.Recipe.model_fields)
-CUSTOM_KEYWORDS = "model.options."
+CUSTOM_OPTIONS = ("model.options.", "data.options.")
 
 _BOUNDS = {
     "greater_than": "above",
@@ -95,6 +97,7 @@ def option_names(section: str, name: object) -> tuple[str, ...]:
     if section in _SINGLE:
         return tuple(_SINGLE[section].model_fields)
     kinds = _KINDS[section]
+    name = CUSTOM if is_custom(name) else name
     chosen = [kinds[name]] if isinstance(name, str) and name in kinds else list(kinds.values())
     return tuple(dict.fromkeys(option for kind in chosen for option in kind.model_fields))
 
@@ -106,8 +109,8 @@ def known_paths() -> list[str]:
 
 
 def is_known_path(path: str) -> bool:
-    """Whether `vary` and `combine` may name it; a custom model has keywords of any name."""
-    return path in known_paths() or (path.startswith(CUSTOM_KEYWORDS) and len(path) > len(CUSTOM_KEYWORDS))
+    """Whether `vary` and `combine` may name it; custom code has options of any name."""
+    return path in known_paths() or any(path.startswith(own) and len(path) > len(own) for own in CUSTOM_OPTIONS)
 
 
 def meant_paths(word: object) -> list[str]:

@@ -136,10 +136,16 @@ def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     return found
 
 
-def input_side(recipe: Recipe) -> int:
-    """The shorter side of what the network is given, in pixels: images are resized to `model.input_size`."""
+def _image_side(data: Data) -> int | None:
+    """The shorter side of the images, in pixels; None where custom code would have to run for that."""
+    shape = data.image_shape()
+    return min(shape[1:]) if shape else None
+
+
+def input_side(recipe: Recipe) -> int | None:
+    """The shorter side of what the network is given, in pixels, if known: images are resized to `model.input_size`."""
     size = recipe.canonical()["model"]["input_size"]
-    return min(recipe.data.image_shape()[1:]) if size == "none" else int(size)
+    return _image_side(recipe.data) if size == "none" else int(size)
 
 
 def _contradictions_of_size(recipe: Recipe, side: int) -> list[tuple[str, str, str]]:
@@ -156,14 +162,14 @@ def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
     canonical = recipe.canonical()["model"]
     side = input_side(recipe)
     smallest = catalog.smallest_side(recipe.model.name, canonical)
-    if side < smallest:
+    if side is not None and side < smallest:
         fitting = [name for name, spec in catalog.MODELS.items() if spec.smallest <= side]
         size = "data.size" if "size" in type(recipe.data).model_fields else "data"
         need = f"{recipe.model.name} needs images of at least {smallest}x{smallest} pixels"
         whose = "model.input_size" if canonical["input_size"] != "none" else recipe.data.name
         message = f"{need}; {whose} has {side}x{side}"
         found.append(("model.name", message, f"enlarge {size}, or use one of: {', '.join(fitting)}"))
-    found += _contradictions_of_size(recipe, side)
+    found += _contradictions_of_size(recipe, side) if side is not None else []
     for stage in recipe.stages(recipe.train.epochs) if recipe.train.epochs else ():
         epochs, warmup = stage.last - stage.first + 1, stage.schedule.warmup
         if warmup >= epochs:
@@ -207,9 +213,9 @@ def _wrong_layers(model: Model) -> list[tuple[str, str, str]]:
 
 def _wrong_augmentation(data: Data) -> list[tuple[str, str, str]]:
     found = []
-    side = min(data.image_shape()[1:])
+    side = _image_side(data)
     for place, part in enumerate(data.augment):
-        if isinstance(part, Cutout) and part.size >= side:
+        if isinstance(part, Cutout) and side is not None and part.size >= side:
             hint = f"use a size below {side}"
             found.append(("data.augment", f"cutout of {part.size} pixels covers the {side}x{side} image", hint))
         if isinstance(part, Noise) and not all(isinstance(later, Noise) for later in data.augment[place:]):

@@ -12,6 +12,7 @@ from ablation.errors import UserError
 from ablation.planning.plan import Run
 from ablation.registry.datasets import Data
 from ablation.storage.record import EpochRow, RunRecord
+from ablation.study.custom_code import Code
 from ablation.training.task import Task
 
 # What a worker is asked.
@@ -19,13 +20,17 @@ from ablation.training.task import Task
 
 @dataclass(frozen=True)
 class Prepare:
-    """Asks for the arrays of one part of a data set, below the folder `cache`; `classes` are those it must have."""
+    """Asks for the arrays of one part of a data set, below the folder `cache`.
+
+    `classes` are those it must have, `code` that of a custom data set.
+    """
 
     data: Data
     fingerprint: str
     cache: Path
     part: Literal["train", "test"] = "train"
     classes: tuple[str, ...] = ()
+    code: Code | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ablation.data import sources
 from ablation.errors import StorageError, UserError
 from ablation.planning.plan import Run
 from ablation.planning.weights import hub_folder
+from ablation.registry.datasets import CustomData
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside
@@ -163,12 +164,23 @@ def _prepare(request: Prepare, channel: Channel) -> Prepared:
 
     try:
         with _watching(request.data.download_folder(), channel):
-            folder = sources.prepare(request.data, request.fingerprint, request.cache, progress, request.part, notice)
+            folder = sources.prepare(
+                _source(request), request.fingerprint, request.cache, progress, request.part, notice
+            )
         if request.classes:
             sources.check_classes(folder, request.classes)
         return Prepared(folder)
     except UserError as error:
         return Prepared(None, error)
+
+
+def _source(request: Prepare) -> sources.Readable:
+    if not isinstance(request.data, CustomData):
+        return request.data
+    assert request.code is not None
+    from ablation.worker.custom_data import CustomSource
+
+    return CustomSource(request.data, request.code, request.classes)
 
 
 def _probe(request: Probe, channel: Channel) -> Probed:

@@ -1,0 +1,64 @@
+"""Names and options of custom components, `module:attribute`, as text: nothing is looked up, and nothing imported."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from ablation.registry.torchvision_names import PREFIX
+
+_FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+SCHEMA = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
+
+
+def is_custom(name: object) -> bool:
+    """Whether a component of that name is code that the study names."""
+    return isinstance(name, str) and ":" in name and not name.startswith(PREFIX)
+
+
+def well_formed(name: str, what: str, example: str) -> str:
+    """The name, where it reads as `module:attribute`. Raises PydanticCustomError."""
+    if not (_FORM.fullmatch(name) and len(name) <= 200):
+        hint = f"for example {example}, with {example.partition(':')[0]}.py next to the study file"
+        raise PydanticCustomError("own_name", "a custom {what} is named module:attribute", {"what": what, "hint": hint})
+    return name
+
+
+class Options(dict[str, Any]):
+    """The options of a custom component: the keywords that its code is called with, as plain values."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(json.dumps(self, sort_keys=True))
+
+
+def checked(options: dict[str, Any], given: tuple[str, ...], example: str) -> Options:
+    """The options, where they are plain values and none is `given` by ablate. Raises PydanticCustomError."""
+    bad = next((key for key in options if not str(key).isidentifier() or key in given), None)
+    fault = next((fault for value in options.values() if (fault := _fault(value))), None)
+    if bad is not None:
+        fault = f"{bad!r} is passed by ablate" if bad in given else f"{bad!r} is not a keyword name"
+    if fault:
+        raise PydanticCustomError("options", "{fault}", {"fault": fault, "hint": f"for example options: {example}"})
+    return Options(options)
+
+
+def _fault(value: object) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value} is not a finite number"
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return next((fault for part in parts if (fault := _fault(part))), None)
+
+
+DataName = Annotated[
+    str, AfterValidator(lambda name: well_formed(name, "data set", "my_data:Spectrograms")), WithJsonSchema(SCHEMA)
+]
+DataOptions = Annotated[
+    dict[str, Any],
+    AfterValidator(lambda options: checked(options, ("part",), "{bands: 64}")),
+]

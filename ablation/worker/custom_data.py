@@ -1,0 +1,72 @@
+"""Custom data sets: their code is run, and its errors are reported with their place in it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ablation.data.custom import FORMS, Returned
+from ablation.data.decoding import Progress, Source
+from ablation.data.image_folder import Part
+from ablation.errors import UserError
+from ablation.registry.datasets import CustomData
+from ablation.study.custom_code import Code
+from ablation.study.import_code import load_attribute, user_error
+
+
+@dataclass(frozen=True)
+class CustomSource:
+    """A custom data set with its code; `classes` are those that its test part must have."""
+
+    data: CustomData
+    code: Code
+    classes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.data.name
+
+    def open(self, part: Part, progress: Progress) -> Source:
+        """Call `attribute(part, **options)`, under fixed seeds.
+
+        Raises UserError with the place in the user's code where it fails, or says what it should return.
+        """
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        returned = Returned(self.name, part, self.classes)
+        try:
+            value = load_attribute(self.code, self.name)(part, **self.data.options)
+        except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
+            own = self._error(error, part)
+            raise (self._no_test_part(own.message) if part == "test" else own) from error
+        if value is None and part == "test":
+            raise self._no_test_part("it returned None")
+        try:
+            source = returned.source(value, progress)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._error(error, part) from error
+        return replace(source, blocks=self._guarded(source.blocks, part))
+
+    def _guarded(self, blocks: Iterator[Any], part: Part) -> Iterator[Any]:
+        """The blocks, which call the code of a Dataset."""
+        try:
+            yield from blocks
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self._error(error, part) from error
+
+    def _error(self, error: BaseException, part: Part) -> UserError:
+        hint = f"fix it and run the same command again; it is called with {part!r} and {dict(self.data.options)}"
+        return user_error(error, self.code, self.name, hint)
+
+    def _no_test_part(self, cause: str) -> UserError:
+        return UserError(f"{self.name} has no test part: {cause}", f"for the part 'test', {FORMS}")
