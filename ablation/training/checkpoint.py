@@ -36,7 +36,7 @@ T = TypeVar("T", Tensor, Any)
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint of tensors and plain values in the place of the old one. Raises StorageError."""
-    buffer = BytesIO()  # torch tells of a full disk in words of its own, so that it writes to memory
+    buffer = BytesIO()  # torch reports a full disk in its own way, so it writes to memory
     torch.save({"schema_version": SCHEMA_VERSION, **content}, buffer)
     replace(path, lambda file: file.write(buffer.getbuffer()))
 

@@ -224,11 +224,11 @@ class Training:
         mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
 
-        def tell(step: int) -> None:
+        def report(step: int) -> None:
             hooks.on_step(number, step, len(steps), seen / (time.perf_counter() - start))
 
         planned = zip(self._rates(steps), self.loader.train(self.budget, number), strict=True)
-        for rate, (images, labels) in ticking(planned, tell):
+        for rate, (images, labels) in ticking(planned, report):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["lr_multiplier"]
             loss, hits = self._step(*mixup(images, labels))
