@@ -239,7 +239,8 @@ def _scale_of(table: TextTable, name: str, column: Numbers, unit: Unit | None, p
         top = scale.divisor
         for row, value in zip(plain, values, strict=True):
             if not 0 <= value <= top:
-                what = f"{name} is {value:g}; as a {'percentage' if top > 1 else 'fraction'} it must be between 0 and {top:g}"
+                kind = "percentage" if top > 1 else "fraction"
+                what = f"{name} is {value:g}; as a {kind} it must be between 0 and {top:g}"
                 problems.append(table.problem(row, name, what, "correct it, or leave values as they are by --unit raw"))
     return scale
 
