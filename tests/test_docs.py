@@ -13,7 +13,7 @@ import pytest
 
 from ablation.cli.main import main, parse
 from ablation.errors import FileError
-from ablation.registry import catalog, datasets
+from ablation.registry import catalog, datasets, optimizers, schedules
 from ablation.study import validation_errors
 from ablation.study.load import load_study
 from ablation.study.schema import AnalysisOptions, Recipe, StudyFile
@@ -138,8 +138,8 @@ def test_the_tables_of_study_files_name_every_option(section: str) -> None:
     [
         ("data", list(datasets.KINDS)),
         ("model", list(catalog.MODELS)),
-        ("optimizer", list(catalog.OPTIMIZERS)),
-        ("schedule", list(catalog.SCHEDULES)),
+        ("optimizer", list(optimizers.KINDS)),
+        ("schedule", list(schedules.KINDS)),
     ],
 )
 def test_the_tables_of_study_files_name_every_choice(section: str, names: list[str]) -> None:

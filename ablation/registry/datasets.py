@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from pydantic import BeforeValidator, Field, Strict
 
 from ablation._util.hashing import canonical_json
-from ablation.registry.options import Augmentation, Section, Share, named
+from ablation.registry.augmentations import AnyAugmentation
+from ablation.registry.options import Section, Share, by_name, named
 
 if TYPE_CHECKING:
     from ablation.data.decoding import Progress, Source
@@ -35,7 +36,7 @@ class DataSet(Section):
     """Whether its test images are searched for training images: published data sets are as they are."""
 
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    augment: Annotated[tuple[Augmentation, ...], Strict(False)] = ()
+    augment: Annotated[tuple[AnyAugmentation, ...], Strict(False)] = ()
     fraction: Share = 1.0
     limit: Annotated[int | None, Field(ge=20)] = None
 
@@ -234,7 +235,7 @@ class Synthetic(DataSet):
 
 
 ANY = Digits | Mnist | FashionMnist | Cifar10 | Cifar100 | ImageFolder | Synthetic
-KINDS: Mapping[str, type[DataSet]] = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in get_args(ANY)}
+KINDS: Mapping[str, type[DataSet]] = by_name(*get_args(ANY))
 """Every data set by its name."""
 _ByName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
 Data = Annotated[

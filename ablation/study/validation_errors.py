@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ablation.registry import catalog, datasets, options
+from ablation.registry import augmentations, catalog, datasets, optimizers, schedules
 from ablation.study import schema
 from ablation.study.designs import Component
 from ablation.study.networks import Init, Model, used_options
@@ -16,15 +16,10 @@ from ablation.study.schema import Path
 from ablation.study.stages import Stage
 
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
-    section: {
-        name: kind for kind in get_args(get_args(union)[0]) for name in get_args(kind.model_fields["name"].annotation)
-    }
-    for section, union in {
-        "data": datasets.Data,
-        "optimizer": options.Optimizer,
-        "schedule": options.Schedule,
-        "augment": options.Augmentation,
-    }.items()
+    "data": datasets.KINDS,
+    "optimizer": optimizers.KINDS,
+    "schedule": schedules.KINDS,
+    "augment": augmentations.KINDS,
 }
 _AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}

@@ -83,3 +83,14 @@ def snapshot(value: T) -> T:
     if isinstance(value, list | tuple):
         return type(value)(snapshot(item) for item in value)
     return value
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimizer that was fused, or not, into one that may differ in that.
+
+    A checkpoint may come from another kind of device. The new optimizer's own choice also decides where the step
+    counters of Adam are kept: torch takes them to the device only where it is fused.
+    """
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    groups = [saved | {key: own[key] for key in ("fused",) if key in own} for saved, own in pairs]
+    optimizer.load_state_dict(state | {"param_groups": groups})

@@ -9,7 +9,7 @@ from pathlib import Path
 from ablation.data import sources
 from ablation.planning.plan import Run
 from ablation.registry.datasets import Synthetic
-from ablation.registry.options import Sgd
+from ablation.registry.optimizers import Sgd
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
 from ablation.training.loop import train
