@@ -6,6 +6,7 @@ device that holds them; torch is imported when that is done.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, Strict, model_validator
@@ -33,9 +34,9 @@ class Augmentation(Section):
 
     name: str
 
+    @abstractmethod
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """New images of the same shape, type and device; all randomness comes from `generator`, which is there too."""
-        raise NotImplementedError
 
 
 class Crop(Augmentation):

@@ -6,6 +6,7 @@ A new data set is one more class here and in `ANY`. What reads files or needs nu
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
@@ -40,24 +41,25 @@ class DataSet(Section):
     fraction: Share = 1.0
     limit: Annotated[int | None, Field(ge=20)] = None
 
+    @abstractmethod
     def image_shape(self) -> Shape:
         """(channels, height, width) of its images."""
-        raise NotImplementedError
 
+    @abstractmethod
     def class_count(self) -> int:
         """How many classes it has. Raises UserError where its files have to be read for that and cannot be."""
-        raise NotImplementedError
 
     def fingerprint(self, part: Part = "train") -> str:
         """A short text that is equal for equal images. Raises UserError where a part of it is not there."""
         return f"{self._identity()}-{'' if part == 'train' else f'{part}-'}v{VERSION}"
 
     def _identity(self) -> str:
-        raise NotImplementedError
+        """What the fingerprint begins with: built-in data go by their name."""
+        return self.name
 
+    @abstractmethod
     def open(self, part: Part, progress: Progress) -> Source:
         """The images of one part, decoded as they are asked for. Raises UserError where they cannot be had."""
-        raise NotImplementedError
 
     def download_folder(self) -> Path | None:
         """The folder into which it is downloaded where it is not there; None for one that never is."""
@@ -90,9 +92,6 @@ class _Published(DataSet):
 
     def class_count(self) -> int:
         return self.classes
-
-    def _identity(self) -> str:
-        return self.name
 
 
 class Digits(_Published):

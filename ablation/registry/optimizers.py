@@ -5,6 +5,7 @@ A new optimizer is one more class here and in `KINDS`. torch is imported when on
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -35,9 +36,9 @@ class Optimizer(Section):
     weight_decay: NotNegative = 0.0
     head_lr_multiplier: Positive = 1.0
 
+    @abstractmethod
     def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
         """The torch optimizer of `parameters`; `fused` updates all weights in one kernel, where it has one."""
-        raise NotImplementedError
 
 
 class Sgd(Optimizer):

@@ -6,6 +6,7 @@ A new schedule is one more class here and in `KINDS`.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -77,9 +78,9 @@ class Schedule(Section):
             return base * (step + 1) / warmup
         return self.after_warmup(Moment(base, step, steps_per_epoch, total_steps, warmup, losses))
 
+    @abstractmethod
     def after_warmup(self, at: Moment) -> float:
         """The learning rate of a step that follows the warm-up."""
-        raise NotImplementedError
 
 
 class WithWarmup(Schedule):
