@@ -36,6 +36,7 @@ class DataSet(Section):
     compared: ClassVar[bool] = False
     """Whether its test images are searched for training images: published data sets are as they are."""
 
+    name: str
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
     augment: Annotated[tuple[AnyAugmentation, ...], Strict(False)] = ()
     fraction: Share = 1.0
