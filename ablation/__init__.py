@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ablation.library import run_study as run_study
     from ablation.library import write_report as write_report
     from ablation.planning.plan import Run as Run
+    from ablation.report.context import section as section
 
-_MODULES = {"UserError": "errors", "Run": "planning.plan"}
+_MODULES = {"UserError": "errors", "Run": "planning.plan", "section": "report.context"}
 _FUNCTIONS = (
     "analyze",
     "evaluate_test_set",

@@ -6,7 +6,7 @@ The functions take and return plain values, raise `UserError` for what the user 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ablation.execution.progress import LineProgress, Progress
 from ablation.registry import metric_names
 from ablation.registry.catalog import suggestion
 from ablation.registry.metric_names import Direction, Unit
-from ablation.report import Predictions, Report, report_on
+from ablation.report import Predictions, Report, Section, report_on
 from ablation.report.figure_blocks import forest
 from ablation.report.source import TableSource
 from ablation.storage.find import find_study
@@ -219,16 +219,17 @@ def analyze(results: Results, *, margin: float | None = None, metric: str | None
     return Analysis(**_values(analysis.describe(chosen, Predictions(chosen, chosen.store))))
 
 
-def write_report(results: Results, out: str | Path | None = None) -> Report:
+def write_report(results: Results, out: str | Path | None = None, sections: Iterable[Section] = ()) -> Report:
     """Write the report into the folder `out` (default: `reports/STUDY`) and return its files.
 
-    The same results give the same bytes. Raises UserError where `out` holds the report of something else.
+    `sections` are added to those of the package. The same results give the same bytes. Raises UserError where `out`
+    holds the report of something else.
 
     >>> write_report(load_results("tiny")).html.as_posix()
     'reports/tiny/report.html'
     """
     folder = Path("reports") / results.manifest.folder if out is None else Path(out)
-    return report_on(results, results.store, folder, results.table)
+    return report_on(results, results.store, folder, results.table, sections)
 
 
 def evaluate_test_set(

@@ -31,7 +31,7 @@ def seed_layers(seed: int, *names: str | int) -> None:
 def foreign_state() -> dict[str, Any]:
     """The state of Python's and NumPy's global generators, as plain values.
 
-    Nothing here draws from them, but a network of the user's own may.
+    Nothing here draws from them, but custom code may.
     """
     kind, keys, *rest = np.random.get_state()
     return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}

@@ -19,13 +19,13 @@ from torch import nn
 
 from ablation.data import sources
 from ablation.planning.plan import Run
+from ablation.registry.augmentations import Crop, Flip
 from ablation.registry.datasets import Synthetic
-from ablation.registry.options import Crop, Flip, Sgd
+from ablation.registry.optimizers import Sgd
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
 from ablation.training import device
 from ablation.training.loop import Training
-from ablation.training.optim import build_optimizer
 from ablation.training.precision import autocast
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
@@ -93,7 +93,7 @@ def _bare(training: Training, case: Case) -> Callable[[], None]:
     """A plain loop over the very network of `training`."""
     images = torch.randn(case.batch, *case.image).to(memory_format=torch.channels_last)
     labels = torch.arange(case.batch) % 10
-    model, optimizer = training.model, build_optimizer(training.model.parameters(), SGD)
+    model, optimizer = training.model, SGD.build(training.model.parameters())
 
     def loop() -> None:
         model.train()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ablation.registry.datasets import CustomData
 from ablation.study.custom_code import find
 from ablation.study.load import load_study
 from ablation.worker.custom_data import CustomSource
-from tests.conftest import Ablate
+from tests.conftest import ROOT, Ablate
 
 ARRAYS = """\
 from pathlib import Path
@@ -262,6 +263,15 @@ def test_arrays_are_prepared_as_they_are(folder: Path, monkeypatch: pytest.Monke
     images = load(prepare(source(folder, side=10), "mark", folder / "data", lambda *_: None))
     assert tuple(images.images.shape) == (90, 1, 10, 10)
     assert images.labels.tolist() == [index % 3 for index in range(90)]
+
+
+def test_the_example_of_the_documentation_is_a_data_set(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "custom-data.md").read_text("utf-8"), re.DOTALL)
+    (folder / "my_data.py").write_text(code, encoding="utf-8")
+    np.savez("spectrograms-64.npz", train_images=IMAGES, train_labels=LABELS)
+    images = load(prepare(source(folder), "mark", folder / "data", lambda *_: None))
+    assert images.classes == ("speech", "music", "noise")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from ablation.cli.main import main, parse
 from ablation.errors import FileError
-from ablation.registry import catalog, datasets
+from ablation.registry import catalog, datasets, optimizers, schedules
 from ablation.study import validation_errors
 from ablation.study.load import load_study
 from ablation.study.schema import AnalysisOptions, Recipe, StudyFile
@@ -88,7 +88,8 @@ def test_every_command_line_of_the_documentation_is_accepted(name: str, line: st
 def test_every_study_of_the_documentation_is_valid(
     name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "my_models.py").touch()
+    for code in ("my_models.py", "my_data.py"):
+        (tmp_path / code).touch()
     monkeypatch.chdir(tmp_path)
     study = parse_yaml(BASE, "base").value
     for key, value in parse_yaml(block, name).value.items():
@@ -138,8 +139,8 @@ def test_the_tables_of_study_files_name_every_option(section: str) -> None:
     [
         ("data", list(datasets.KINDS)),
         ("model", list(catalog.MODELS)),
-        ("optimizer", list(catalog.OPTIMIZERS)),
-        ("schedule", list(catalog.SCHEDULES)),
+        ("optimizer", list(optimizers.KINDS)),
+        ("schedule", list(schedules.KINDS)),
     ],
 )
 def test_the_tables_of_study_files_name_every_choice(section: str, names: list[str]) -> None:

@@ -9,7 +9,9 @@ import yaml
 from pydantic import ConfigDict
 
 from ablation.planning.plan import code_sources, data_sources, make_plan, weights_sources
-from ablation.registry.options import Crop, Section, Sgd
+from ablation.registry.augmentations import Crop
+from ablation.registry.optimizers import Sgd
+from ablation.registry.options import Section
 from ablation.study.custom_code import find
 from ablation.study.lasting_keys import lasting
 from ablation.study.load import load_study

@@ -117,12 +117,12 @@ def test_values_that_do_not_fit_the_stated_unit(tmp_path: Path) -> None:
     text = "variant,seed,acc\nbase,0,1.5\nbase,1,-0.5\nbase,2,nan\nbase,3,0.5\n"
     hint = "correct it, or leave values as they are by --unit raw"
     assert faults(tmp_path, text, unit="share") == [
-        (2, 8, "acc is 1.5; as a fraction it lies between 0 and 1", hint),
-        (3, 8, "acc is -0.5; as a fraction it lies between 0 and 1", hint),
+        (2, 8, "acc is 1.5; as a fraction it must be between 0 and 1", hint),
+        (3, 8, "acc is -0.5; as a fraction it must be between 0 and 1", hint),
     ]
     assert faults(tmp_path, text.replace("1.5", "100.5"), unit="percent") == [
-        (2, 8, "acc is 100.5; as a percentage it lies between 0 and 100", hint),
-        (3, 8, "acc is -0.5; as a percentage it lies between 0 and 100", hint),
+        (2, 8, "acc is 100.5; as a percentage it must be between 0 and 100", hint),
+        (3, 8, "acc is -0.5; as a percentage it must be between 0 and 100", hint),
     ]
 
 
@@ -135,7 +135,7 @@ def test_shares_that_are_neither_all_fractions_nor_all_percentages(tmp_path: Pat
     tie = "variant,seed,acc\nbase,0,0.5\nbase,1,90\n"
     assert faults(tmp_path, tie) == [(3, 8, "acc is 90 among fractions of 1", hint)]
     outside = "variant,seed,acc\nbase,0,0.5\nbase,1,90\nbase,2,101\nbase,3,-1\n"
-    where = "it must lie between 0 and 1, or between 0 and 100 in per cent"
+    where = "it must be between 0 and 1, or between 0 and 100 in per cent"
     raw = "correct it, or leave values as they are by --unit raw"
     assert faults(tmp_path, outside) == [(4, 8, f"acc is 101; {where}", raw), (5, 8, f"acc is -1; {where}", raw)]
 

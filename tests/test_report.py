@@ -390,8 +390,8 @@ def test_the_setup_names_precision_capability_cudnn_and_driver(tmp_path: Path, p
 
 
 def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
-    variants = [StoredVariant(f"dropout={n / 100:g}", {"model.dropout": n / 100}) for n in range(30)]
-    root = page(tmp_path, [variant for variant in variants if variant.changes["model.dropout"] != 0.2], seeds=[0, 1])
+    many = [StoredVariant(f"dropout={n / 100:g}", {"model.dropout": n / 100}) for n in range(30)]
+    root = page(tmp_path, [variant for variant in many if variant.changes["model.dropout"] != 0.2], seeds=[0, 1])
     assert len(variants(root)) == 30
     (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
     assert len(loss.all("div", class_="panel")) == 30
@@ -401,8 +401,8 @@ def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablation.report.sections.curves.MOST_PANELS", 3)
-    variants = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
-    root = page(tmp_path, variants, seeds=[0])
+    many = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
+    root = page(tmp_path, many, seeds=[0])
     (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
     assert [name.text for name in loss.all("bdi")] == ["baseline", "d7", "d8"]
     assert "the baseline and the 2 of 6 variants that differ most" in loss.words

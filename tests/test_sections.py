@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_an_installed_plug_in_adds_its_section(tmp_path: Path, monkeypatch: pyte
     (folder / "METADATA").write_text("Name: plugin\nVersion: 1\n", encoding="utf-8")
     (folder / "entry_points.txt").write_text(f"[ablation]\nbest = {__name__}:best_seeds\n", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    importlib.metadata.MetadataPathFinder.invalidate_caches()
+    importlib.invalidate_caches()
     page, _ = write(tmp_path)
     assert "best-seeds" in sections(page.root)
 

@@ -38,7 +38,7 @@ def run_of(stored: Stored, variant: str = "baseline", **options: Any) -> StoredR
 
 
 def parts(stored: Stored, variant: str = "baseline") -> tuple[RunFolder, Identity]:
-    name, identity = next((n, i) for variant, _, n, i in stored.manifest.runs() if variant.name == variant)
+    name, identity = next((n, i) for own, _, n, i in stored.manifest.runs() if own.name == variant)
     return stored.store.run(name), identity
 
 

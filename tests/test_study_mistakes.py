@@ -166,7 +166,7 @@ MISTAKES = {
     "noise before another augmentation": (
         "{name: digits}",
         "{name: digits, augment: [noise, flip]}",
-        ["2:33: noise is added to the normalised pixels, after all other", "put it last"],
+        ["2:33: noise is applied to the normalised pixels, after all other", "put it last"],
     ),
     "a colour jitter of nothing": (
         "{name: digits}",

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ablation.errors import FileError
-from ablation.registry import catalog
-from ablation.registry.options import RmsProp
+from ablation.registry import augmentations, schedules
+from ablation.registry.optimizers import RmsProp
 from ablation.study.load import load_study
 from ablation.study.schema import Study
 
@@ -69,10 +69,10 @@ def test_every_technique_is_one_variable(tmp_path: Path) -> None:
         "kernel_size=3+5",
         "activation=sigmoid",
     ]
-    schedules = {variant.recipe.schedule.name for variant in study.variants}
-    assert schedules == set(catalog.SCHEDULES)
-    augmentations = {part.name for variant in study.variants for part in variant.recipe.data.augment}
-    assert augmentations == set(catalog.AUGMENTATIONS)
+    found = {variant.recipe.schedule.name for variant in study.variants}
+    assert found == set(schedules.KINDS)
+    found = {part.name for variant in study.variants for part in variant.recipe.data.augment}
+    assert found == set(augmentations.KINDS)
     assert {"patience=3", "mixup=0.2", "augment=crop+flip+noise(sd=0.2)", "schedule=plateau"} <= set(names)
     assert all(len(variant.changes) == 1 for variant in study.variants[1:])
 

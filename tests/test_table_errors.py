@@ -51,8 +51,8 @@ REFUSED = {
     "one fraction": (table(values=(90, 93)) + "b,0,0.9\n", (), ["runs.csv:10:5: accuracy is 0.9 among percentages"]),
     "above a hundred": (table() + "b,0,120\n", (), ["runs.csv:10:5: accuracy is 120;", "--unit raw"]),
     "negative": (table() + "b,0,-0.1\n", (), ["runs.csv:10:5: accuracy is -0.1;"]),
-    "no fraction": (table(values=(90, 93)), ("--unit", "share"), ["accuracy is 90", "lies between 0 and 1"]),
-    "no percentage": (table(values=(90, 193)), ("--unit", "percent"), ["accuracy is 193", "lies between 0 and 100"]),
+    "no fraction": (table(values=(90, 93)), ("--unit", "share"), ["accuracy is 90", "must be between 0 and 1"]),
+    "no percentage": (table(values=(90, 193)), ("--unit", "percent"), ["accuracy is 193", "must be between 0 and 100"]),
     "signs of some": (
         table() + "b,0,90%\n", (),
         ["runs.csv:10:5: accuracy has a per cent sign here, but not elsewhere"],

@@ -334,7 +334,7 @@ def test_the_command_reports_a_table_and_refuses_another(ablate: Ablate, tmp_pat
     failed = ablate("report", "--from", "wrong.csv", "--baseline", "base")
     assert failed.returncode == 1
     assert failed.stderr.splitlines() == [
-        "error: wrong.csv: whether more or less of 'score' is better cannot be told from its name",
+        "error: wrong.csv: whether more or less of 'score' is better is not clear from its name",
         "add --direction higher or --direction lower",
     ]
 

@@ -121,7 +121,7 @@ def extremes(values: Array, most: int) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def frequent_confusions(confusion: Counts, most: int) -> tuple[Confusion, ...]:
-    """The mistakes made most often, the most frequent first; equal ones stand in the order of the classes."""
+    """The mistakes made most often, the most frequent first; ties keep the order of the classes."""
     totals = confusion.sum(axis=1)
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)

@@ -173,7 +173,7 @@ class TrendTest:
     """The trend of the metric over a sweep.
 
     `rise` is the change of the fitted straight line from the lowest level to the highest, `bow` by how much the curve
-    lies above that line's chord halfway; each is (estimate, low, high, p), or None where it was not tested. `page_p` is
+    is above that line's chord halfway; each is (estimate, low, high, p), or None where it was not tested. `page_p` is
     Page's two-sided p. `left_out` are levels without a value that can be trusted.
     """
 
@@ -208,7 +208,7 @@ class DataCurve:
 
 @dataclass(frozen=True)
 class Selection:
-    """By how much choosing the best overstates the chosen, in the unit of the metric; None where it cannot be told.
+    """By how much choosing the best overstates the chosen, in the unit of the metric; None where it is unknown.
 
     `epochs` is the optimism of the best of `of_epochs` epochs of a run, `winner` that of the best of `of_variants`.
     """
@@ -274,7 +274,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class ProblemRun:
-    """A run that has no result as planned: where it stands and why."""
+    """A run that has no result as planned: its state and why."""
 
     variant: str
     seed: int

@@ -39,7 +39,7 @@ from ablation.worker.protocol import (
     Noticed,
     Prepare,
     Preparing,
-    Told,
+    RemoteEvent,
     TryDevices,
     TryWeights,
     Weigh,
@@ -62,7 +62,7 @@ MOST_DEATHS = 3
 
 @dataclass(eq=False)
 class _Actor:
-    """`answer` is what it was last asked, None while it is idle; it is `ready` once it has told its version.
+    """`answer` is what it was last asked, None while it is idle; it is `ready` once it has sent its version.
 
     `heard` is when it last said something of its run.
     """
@@ -290,10 +290,10 @@ class RayPool:
         if not actor.ready:
             self._greet(actor, answer)
             return
-        for told in answer:
+        for event in answer:
             actor.heard = time.monotonic()
-            yield self._keep(actor, told)
-        if any(told.broken for told in answer):
+            yield self._keep(actor, event)
+        if any(event.broken for event in answer):
             self._drop(actor)
         elif actor.task:
             actor.answer = actor.handle.call.remote("poll", self._stopping)
@@ -304,12 +304,12 @@ class RayPool:
             raise UserError(what, "install the same version on all of them")
         actor.ready, actor.answer, self._deaths = True, None, 0
 
-    def _keep(self, actor: _Actor, told: Told) -> Event:
+    def _keep(self, actor: _Actor, remote: RemoteEvent) -> Event:
         assert actor.task is not None
-        write(RunFolder(actor.task.folder), told.files)
-        if isinstance(told.event, Ending):
+        write(RunFolder(actor.task.folder), remote.files)
+        if isinstance(remote.event, Ending):
             self._free(actor)
-        return told.event
+        return remote.event
 
     def _free(self, actor: _Actor) -> None:
         if actor.lock:

@@ -1,4 +1,4 @@
-"""The code that a study names: kept beside study.json, and told of before it is run for the first time."""
+"""The code that a study names: kept beside study.json, and announced before it runs for the first time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ablation.study.custom_code import Code
 
 
 def announce_code(plan: Plan, folder: Path, say: Callable[[str], None]) -> None:
-    """Say which code the study will run, unless the very same was told before; keep a copy of it in `folder`.
+    """Say which code the study will run, unless the same code was announced before; keep a copy of it in `folder`.
 
-    The copy is what `ablate test` builds the models from, and what tells whether the code has changed.
+    The copy is what `ablate test` builds the models from, and what shows whether the code has changed.
     """
     codes = {code.module: (code, name) for run in plan.runs for name, code in run.codes.items()}
     for code, name in codes.values():

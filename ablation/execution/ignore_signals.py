@@ -12,7 +12,7 @@ for _name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, _name), signal.SIG_IGN)
 
 failure = ""
-"""The traceback, where torch cannot be imported; each worker reports it, since nobody hears the server."""
+"""The traceback, where torch cannot be imported; each worker reports it, since the server cannot."""
 try:
     import ablation.worker.worker  # noqa: F401
 except BaseException:  # with too little memory for its libraries, anything may be raised here

@@ -172,7 +172,7 @@ class LocalPool:
         return answer.seconds
 
     def autotune_workers(self, longest: Task, runs: int) -> None:
-        """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... of them at once.
+        """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... workers.
 
         Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.
         """
@@ -251,8 +251,8 @@ class LocalPool:
                 case CannotStart(details):
                     worker.end()
                     raise UserError(f"a worker cannot start: {details.strip().splitlines()[-1]}", memory_hint())
-                case Preparing() as told:
-                    progress(told)
+                case Preparing() as event:
+                    progress(event)
                 case Broken():
                     worker.broken = True
                 case Hello() if request is None:

@@ -83,7 +83,7 @@ def _workers_without_this_folder() -> contextlib.chdir[Path]:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise UserError where nobody listens at `HOST:PORT`; Ray itself would try for long."""
+    """Raise UserError where nothing listens at `HOST:PORT`; Ray itself would retry for minutes."""
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -97,7 +97,7 @@ def _check_reachable(address: str) -> None:
 
 
 def count_slots(ray: Any, wanted: dict[str, float]) -> int:
-    """How many actors that need `wanted` the nodes alive have room for, were there nobody else."""
+    """How many actors that need `wanted` the nodes alive have room for if nothing else runs."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return sum(min(int(own.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()) for own in nodes)
 

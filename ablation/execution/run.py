@@ -53,7 +53,7 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     distinct = len({run.key for run in runs})
     done = distinct - len(todo)
     gave_up = [] if options.retry_failed else given_up(todo, store)
-    todo = [run for run in todo if run not in gave_up]
+    todo = without(todo, {run.key for run in gave_up})
     size = study_size(len({run.variant for run in runs}), len(study.seeds))
     progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
     if study.smoke:

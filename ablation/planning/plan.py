@@ -62,7 +62,7 @@ class Plan:
 
 
 def source_key(data: Data) -> str:
-    """What tells two data sources apart: the options that decide which images there are (not how they are used)."""
+    """What distinguishes two data sources: the options that decide which images there are (not how they are used)."""
     used = {"validation", "augment", "fraction", "limit"}
     return canonical_json({k: v for k, v in data.model_dump(mode="json").items() if k not in used})
 
@@ -79,7 +79,7 @@ def data_sources(study: Study) -> dict[str, Data]:
 
 
 def weights_key(model: Model) -> str:
-    """What tells two weights to start from apart: the file, or the network whose DEFAULT they are; empty for none."""
+    """What distinguishes two sets of initial weights: the file, or the model with DEFAULT weights; empty for none."""
     return "" if model.weights == "none" else model.checkpoint or model.name
 
 

@@ -1,4 +1,4 @@
-"""Models, data sets, optimizers and so on by name: plain tables, without importing the code behind them.
+"""Models and initial weights by name: plain tables, without importing the code behind them.
 
 Everything that validation needs to know about a model or data set is here as data, so that `ablate validate` needs no
 torch.
@@ -65,27 +65,6 @@ TORCHVISION: Mapping[str, torchvision_names.TorchvisionSpec] = MappingProxyType(
 TORCHVISION_OPTIONS = ("name", "weights", "freeze", "input_size", "init")
 """The options of a model that such a network has."""
 
-OPTIMIZERS: Mapping[str, str] = MappingProxyType(
-    {
-        "sgd": "stochastic gradient descent with momentum, Nesterov and L2 weight decay",
-        "adam": "Adam (Kingma and Ba 2015); weight decay is L2",
-        "adamw": "Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
-        "rmsprop": "RMSprop (Hinton 2012) with momentum; weight decay is L2",
-    }
-)
-
-SCHEDULES: Mapping[str, str] = MappingProxyType(
-    {
-        "constant": "the same learning rate throughout",
-        "step": "multiplied by gamma every step_size epochs",
-        "multistep": "multiplied by gamma at each of the milestones (epochs)",
-        "cosine": "half a cosine from lr down to min_lr (Loshchilov and Hutter 2017)",
-        "exponential": "multiplied by gamma after every epoch",
-        "one_cycle": "up to lr and down to almost nothing, at every step (Smith and Topin 2019)",
-        "plateau": "multiplied by factor when the validation loss stops falling",
-    }
-)
-
 INITIALISATIONS: Mapping[str, str] = MappingProxyType(
     {
         "kaiming": "normal, sd sqrt(2 / fan_in) (He et al. 2015); the output layer normal with sd 0.01",
@@ -95,21 +74,14 @@ INITIALISATIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-AUGMENTATIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "crop": "random crop after zero padding (padding: 4)",
-        "flip": "random horizontal flip (probability: 0.5)",
-        "cutout": "a random square set to zero (DeVries and Taylor 2017; size: 8)",
-        "random_resized_crop": "a random part, resized (Szegedy et al. 2015; scale: [0.08, 1], ratio: [0.75, 1.333])",
-        "color_jitter": "random brightness, contrast and saturation (0.4 each)",
-        "noise": "Gaussian noise on the normalised pixels (sd: 0.1); mixup is the option train.mixup",
-    }
-)
-
 
 def choices() -> Mapping[str, Mapping[str, str]]:
     """What `ablate list` prints: name -> summary, by kind of component."""
-    from ablation.registry import datasets  # and with it pydantic, which `ablate --help` does without
+    # and with them pydantic, which `ablate --help` does without
+    from ablation.registry import augmentations, datasets, optimizers, schedules
+    from ablation.registry.options import summary
+
+    kinds = {"optimizers": optimizers.KINDS, "schedules": schedules.KINDS, "augmentations": augmentations.KINDS}
 
     return {
         "models": {name: spec.summary for name, spec in MODELS.items()},
@@ -119,9 +91,7 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         "data": {name: kind.summary for name, kind in datasets.KINDS.items()}
         | {"module:attribute": datasets.CustomData.summary},
         "init": INITIALISATIONS,
-        "optimizers": OPTIMIZERS,
-        "schedules": SCHEDULES,
-        "augmentations": AUGMENTATIONS,
+        **{kind: {name: summary(own) for name, own in known.items()} for kind, known in kinds.items()},
     }
 
 

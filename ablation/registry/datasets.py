@@ -6,6 +6,7 @@ A new data set is one more class here and in `ANY`. What reads files or needs nu
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from pydantic import BeforeValidator, Discriminator, Field, Strict, Tag
 
 from ablation._util.hashing import canonical_json
+from ablation.registry.augmentations import AnyAugmentation
 from ablation.registry.custom_names import DataName, DataOptions, Options, is_custom
-from ablation.registry.options import Augmentation, Section, Share, named
+from ablation.registry.options import Section, Share, by_name, named
 
 if TYPE_CHECKING:
     from ablation.data.decoding import Progress, Source
@@ -35,21 +37,22 @@ class DataSet(Section):
     compared: ClassVar[bool] = False
     """Whether its test images are searched for training images: published data sets are as they are."""
 
+    name: str
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    augment: Annotated[tuple[Augmentation, ...], Strict(False)] = ()
+    augment: Annotated[tuple[AnyAugmentation, ...], Strict(False)] = ()
     fraction: Share = 1.0
     limit: Annotated[int | None, Field(ge=20)] = None
 
+    @abstractmethod
     def image_shape(self) -> Shape | None:
         """(channels, height, width) of its images; None where custom code would have to run for that."""
-        raise NotImplementedError
 
+    @abstractmethod
     def class_count(self) -> int | None:
         """How many classes it has; None where custom code would have to run for that.
 
         Raises UserError where its files have to be read for that and cannot be.
         """
-        raise NotImplementedError
 
     def fingerprint(self, part: Part = "train", code: str = "") -> str:
         """A short text that is equal for equal images; `code` is the identity of its code, where that is custom.
@@ -59,11 +62,8 @@ class DataSet(Section):
         return f"{self._identity(code)}-{'' if part == 'train' else f'{part}-'}v{VERSION}"
 
     def _identity(self, code: str) -> str:
-        raise NotImplementedError
-
-    def open(self, part: Part, progress: Progress) -> Source:
-        """The images of one part, decoded as they are asked for. Raises UserError where they cannot be had."""
-        raise NotImplementedError
+        """What the fingerprint begins with: built-in data go by their name."""
+        return self.name
 
     def download_folder(self) -> Path | None:
         """The folder into which it is downloaded where it is not there; None for one that never is."""
@@ -82,7 +82,15 @@ class DataSet(Section):
         return None
 
 
-class _Published(DataSet):
+class BuiltIn(DataSet):
+    """A data set that this package reads."""
+
+    @abstractmethod
+    def open(self, part: Part, progress: Progress) -> Source:
+        """The images of one part, decoded as they are asked for. Raises UserError where they cannot be had."""
+
+
+class _Published(BuiltIn):
     """`path` is the folder that holds it, or to which it is downloaded (default: data)."""
 
     shape: ClassVar[Shape] = (1, 28, 28)
@@ -96,9 +104,6 @@ class _Published(DataSet):
 
     def class_count(self) -> int:
         return self.classes
-
-    def _identity(self, code: str) -> str:
-        return self.name
 
 
 class Digits(_Published):
@@ -163,7 +168,7 @@ class Cifar100(_Torchvision):
     name: Literal["cifar100"]
 
 
-class ImageFolder(DataSet):
+class ImageFolder(BuiltIn):
     """Own images, `<path>/train/<class>/...`, in a folder or a zip file, scaled and cut to `size` pixels square."""
 
     summary = "your own images: train/<class>/*.jpg and test/<class>/*.jpg in a folder or a zip file"
@@ -214,7 +219,7 @@ class ImageFolder(DataSet):
         return len(list_images(Path(self.path), "train").images), self.size, self.size, 3
 
 
-class Synthetic(DataSet):
+class Synthetic(BuiltIn):
     """Noisy patterns of `shape` (channels, height, width), one for each class."""
 
     summary = "learnable random patterns of any shape, for tests"
@@ -263,7 +268,7 @@ class CustomData(DataSet):
 
 
 ANY = Digits | Mnist | FashionMnist | Cifar10 | Cifar100 | ImageFolder | Synthetic
-KINDS: Mapping[str, type[DataSet]] = {get_args(kind.model_fields["name"].annotation)[0]: kind for kind in get_args(ANY)}
+KINDS: Mapping[str, type[DataSet]] = by_name(*get_args(ANY))
 """Every data set by its name."""
 _ByName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
 

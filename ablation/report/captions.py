@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import ablation.report.figures as figures
 import ablation.report.intervals as intervals
 from ablation._util.formatting import plural
 from ablation.analysis import Analysis, Effect, Facts, Measure, TestSet
-from ablation.report import figures
 from ablation.report.figures import Curves
 from ablation.storage.manifest import Manifest
 

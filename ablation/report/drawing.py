@@ -1,4 +1,4 @@
-"""Figures as bytes: SVG to stand inside a page and follow its theme, PNG to stand beside Markdown."""
+"""Figures as bytes: SVG that is inside the page and follows its theme, PNG beside Markdown."""
 
 from __future__ import annotations
 

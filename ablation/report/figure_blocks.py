@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import ablation.report.captions as captions
 import ablation.report.drawing as drawing
+import ablation.report.figures as figures
 from ablation._util.formatting import value
 from ablation.analysis import Analysis, Effect, Sweep
-from ablation.report import figures
 from ablation.report.blocks import Figure, Panel, Picture
 from ablation.report.figures.sweeps import Metric
 

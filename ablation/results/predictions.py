@@ -1,4 +1,4 @@
-"""What each run predicted on the validation part, and on the test part once that was opened, as arrays."""
+"""What each run predicted on the validation part, and on the test set once it was evaluated, as arrays."""
 
 from __future__ import annotations
 

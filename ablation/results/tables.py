@@ -204,7 +204,7 @@ _NOT_FINITE_CELL = re.compile(r"nan|inf", re.IGNORECASE)
 def _direction_of(name: str, path: Path) -> Direction:
     known = metric_names.direction(name)
     if known is None:
-        what = f"{path}: whether more or less of {name!r} is better cannot be told from its name"
+        what = f"{path}: whether more or less of {name!r} is better is not clear from its name"
         raise UserError(what, "add --direction higher or --direction lower")
     return known
 
@@ -239,9 +239,8 @@ def _scale_of(table: TextTable, name: str, column: Numbers, unit: Unit | None, p
         top = scale.divisor
         for row, value in zip(plain, values, strict=True):
             if not 0 <= value <= top:
-                what = (
-                    f"{name} is {value:g}; as a {'percentage' if top > 1 else 'fraction'} it lies between 0 and {top:g}"
-                )
+                kind = "percentage" if top > 1 else "fraction"
+                what = f"{name} is {value:g}; as a {kind} it must be between 0 and {top:g}"
                 problems.append(table.problem(row, name, what, "correct it, or leave values as they are by --unit raw"))
     return scale
 
@@ -252,7 +251,7 @@ def _agreed(
     """The unit of a share whose values all are fractions, or all percentages; anything else is a fault."""
     outside = [(row, value) for row, value in zip(rows, values, strict=True) if not 0 <= value <= 100]
     for row, value in outside:
-        what = f"{name} is {value:g}; it must lie between 0 and 1, or between 0 and 100 in per cent"
+        what = f"{name} is {value:g}; it must be between 0 and 1, or between 0 and 100 in per cent"
         problems.append(table.problem(row, name, what, "correct it, or leave values as they are by --unit raw"))
     small = [(row, value) for row, value in zip(rows, values, strict=True) if 0 < value <= 1]
     large = [(row, value) for row, value in zip(rows, values, strict=True) if 1 < value <= 100]

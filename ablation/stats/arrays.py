@@ -40,4 +40,4 @@ def negligible_variance(y: npt.ArrayLike) -> float:
 def check_alpha(alpha: float) -> None:
     """Raises ValueError unless 0 < alpha < 1."""
     if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha must lie between 0 and 1, not {alpha}")
+        raise ValueError(f"alpha must be between 0 and 1, not {alpha}")

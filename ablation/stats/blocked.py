@@ -112,7 +112,7 @@ def _dunnett_tests(
 def _own_tests(differences: FloatArray, methods: Sequence[Method], alpha: float) -> dict[int, _Test]:
     """Tests of the other variants on their own differences, by their index; untested ones get the difference only.
 
-    Intervals at alpha / family; p times the family, or Holm's, which applies to all variants at once.
+    Intervals at alpha / family; p times the family, or Holm's, which applies to all variants together.
     """
     family = max(1, sum(method is not Method.NONE for method in methods))
     own = {i: paired_t(differences[i], alpha / family) for i, m in enumerate(methods) if m is not Method.DUNNETT}

@@ -16,7 +16,7 @@ _SAMPLED_FLIPS = 20_000
 _MOST_SIGNS = 100_000_000
 """Signs that are drawn in all; beyond 5,000 seeds there are fewer patterns, 1,000 at least."""
 _FLIP_BATCH = 2_000_000
-"""Entries of the (flips x variants) and (flips x seeds) tables that are held at once."""
+"""Entries of the (flips x variants) and (flips x seeds) tables that are held together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _family(p: npt.ArrayLike) -> tuple[FloatArray, npt.NDArray[np.intp], FloatAr
     """The p-values, the order of the finite ones from smallest up, and an array of NaN for the answer."""
     values = np.asarray(p, dtype=np.float64)
     if values.ndim != 1 or np.any((values < 0) | (values > 1)):
-        raise ValueError("p-values must form one axis and lie between 0 and 1")
+        raise ValueError("p-values must form one axis and be between 0 and 1")
     order = np.argsort(values, kind="stable")[: int(np.sum(~np.isnan(values)))]
     return values, order, np.full(len(values), np.nan)
 
@@ -135,7 +135,7 @@ def sign_flip_max_t(difference: npt.ArrayLike) -> FloatArray:
     turned; all variants of a seed turn together, which keeps their correlation, and the largest |t| over the variants
     is the reference (Westfall and Young 1993, "Resampling-Based Multiple Testing", single step). All sign patterns up
     to 14 seeds, beyond that 20,000 from a fixed generator (fewer beyond 5,000 seeds), the observed one among them
-    (Phipson and Smyth 2010). A variant with a missing seed gets NaN and stands outside. The smallest p that n seeds can
+    (Phipson and Smyth 2010). A variant with a missing seed gets NaN and is left out. The smallest p that n seeds can
     reach is 2 / 2^n.
     """
     table = as_table(difference, "difference")

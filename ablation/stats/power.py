@@ -44,7 +44,7 @@ def smallest_detectable_effect(n: int, k: int, alpha: float = 0.05, target: floa
     """
     _check(n, k, alpha)
     if not alpha < target < 1:
-        raise ValueError(f"target must lie between alpha and 1, not {target}")
+        raise ValueError(f"target must be between alpha and 1, not {target}")
     if not claims(n, k):
         return math.inf
     high = 4.0

@@ -51,7 +51,7 @@ class _Evaluation:
 class Outcome:
     """test.json: what came of a run on the test part. `loss` is NaN where it was not finite.
 
-    What tells whose outcome it is, and the stamps of the files beside it, are empty in a file from before they were
+    What identifies the run, and the stamps of the files beside it, are empty in a file from before they were
     kept.
     """
 

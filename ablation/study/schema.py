@@ -16,17 +16,16 @@ from pydantic_core import PydanticCustomError
 
 from ablation.registry import metric_names
 from ablation.registry.datasets import Data
+from ablation.registry.optimizers import AnyOptimizer
 from ablation.registry.options import (
-    Constant,
     Count,
     NotNegative,
-    Optimizer,
     Positive,
     Probability,
-    Schedule,
     Section,
     named,
 )
+from ablation.registry.schedules import AnySchedule, Constant
 from ablation.study.designs import Component, Components, Designs, Grids
 from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
@@ -115,8 +114,8 @@ class Recipe(Section):
 
     data: Data
     model: Annotated[Model, BeforeValidator(named, json_schema_input_type=Model | Choice)]
-    optimizer: Optimizer
-    schedule: Schedule = Constant()
+    optimizer: AnyOptimizer
+    schedule: AnySchedule = Constant()
     train: Train
 
     @model_validator(mode="after")

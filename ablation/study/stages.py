@@ -6,15 +6,18 @@ Each stage has its own budget, learning rate, schedule and frozen parts, and sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from ablation.registry.options import Count, Optimizer, Schedule, Section
+from ablation.registry import optimizers
+from ablation.registry.optimizers import AnyOptimizer
+from ablation.registry.options import Count, Section
+from ablation.registry.schedules import AnySchedule
 
 Freeze = Literal["none", "features"]
-_OPTIMIZER: TypeAdapter[Any] = TypeAdapter(Optimizer)
+_OPTIMIZER: TypeAdapter[Any] = TypeAdapter(AnyOptimizer)
 
 
 class Stage(Section):
@@ -28,7 +31,7 @@ class Stage(Section):
     epochs: Count
     freeze: Freeze | None = None
     optimizer: dict[str, Any] = Field(default_factory=dict)
-    schedule: Schedule | None = None
+    schedule: AnySchedule | None = None
     start: Literal["best", "last"] = "best"
 
 
@@ -39,8 +42,8 @@ class ResolvedStage(Section):
     first: int
     last: int
     freeze: Freeze
-    optimizer: Optimizer
-    schedule: Schedule
+    optimizer: AnyOptimizer
+    schedule: AnySchedule
     start: Literal["best", "last"]
 
 
@@ -51,9 +54,8 @@ def merged_optimizer(optimizer: Any, changes: Mapping[str, Any]) -> Any:
     """
     own = optimizer.model_dump()
     if changes.get("name", own["name"]) != own["name"]:
-        kinds = get_args(get_args(Optimizer)[0])
-        kind = next((kind for kind in kinds if changes["name"] in get_args(kind.model_fields["name"].annotation)), None)
-        own = {key: value for key, value in own.items() if kind and key in kind.model_fields}
+        kind = optimizers.KINDS.get(str(changes["name"]), optimizers.Optimizer)
+        own = {key: value for key, value in own.items() if key in kind.model_fields}
     return _OPTIMIZER.validate_python({**own, **changes})
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ablation.registry import catalog, datasets, options
+from ablation.registry import augmentations, catalog, datasets, optimizers, schedules
 from ablation.registry.custom_names import is_custom
 from ablation.study import schema
 from ablation.study.designs import Component
@@ -19,15 +19,11 @@ from ablation.study.stages import Stage
 CUSTOM = "module:attribute"
 """How the name of a custom component reads."""
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
-    section: {
-        name: kind for kind in get_args(get_args(union)[0]) for name in get_args(kind.model_fields["name"].annotation)
-    }
-    for section, union in {
-        "optimizer": options.Optimizer,
-        "schedule": options.Schedule,
-        "augment": options.Augmentation,
-    }.items()
-} | {"data": {**datasets.KINDS, CUSTOM: datasets.CustomData}}
+    "data": {**datasets.KINDS, CUSTOM: datasets.CustomData},
+    "optimizer": optimizers.KINDS,
+    "schedule": schedules.KINDS,
+    "augment": augmentations.KINDS,
+}
 _AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}
 SECTIONS = tuple(schema.Recipe.model_fields)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ablation.registry import catalog
+from ablation.registry.augmentations import Cutout
 from ablation.registry.datasets import Data
-from ablation.registry.options import Cutout, Noise, named
+from ablation.registry.options import named
 from ablation.study.networks import Model, init_parts
 from ablation.study.schema import Recipe, Variant, changed
 from ablation.study.validation_errors import option_names
@@ -218,7 +219,7 @@ def _wrong_augmentation(data: Data) -> list[tuple[str, str, str]]:
         if isinstance(part, Cutout) and side is not None and part.size >= side:
             hint = f"use a size below {side}"
             found.append(("data.augment", f"cutout of {part.size} pixels covers the {side}x{side} image", hint))
-        if isinstance(part, Noise) and not all(isinstance(later, Noise) for later in data.augment[place:]):
-            message = "noise is added to the normalised pixels, after all other augmentations"
+        if part.normalised and not all(later.normalised for later in data.augment[place:]):
+            message = f"{part.name} is applied to the normalised pixels, after all other augmentations"
             found.append(("data.augment", message, "put it last"))
     return found

@@ -36,7 +36,7 @@ T = TypeVar("T", Tensor, Any)
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint of tensors and plain values in the place of the old one. Raises StorageError."""
-    buffer = BytesIO()  # torch tells of a full disk in words of its own, so that it writes to memory
+    buffer = BytesIO()  # torch reports a full disk in its own way, so it writes to memory
     torch.save({"schema_version": SCHEMA_VERSION, **content}, buffer)
     replace(path, lambda file: file.write(buffer.getbuffer()))
 
@@ -83,3 +83,14 @@ def snapshot(value: T) -> T:
     if isinstance(value, list | tuple):
         return type(value)(snapshot(item) for item in value)
     return value
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimizer that was fused, or not, into one that may differ in that.
+
+    A checkpoint may come from another kind of device. The new optimizer's own choice also decides where the step
+    counters of Adam are kept: torch takes them to the device only where it is fused.
+    """
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    groups = [saved | {key: own[key] for key in ("fused",) if key in own} for saved, own in pairs]
+    optimizer.load_state_dict(state | {"param_groups": groups})

@@ -62,7 +62,7 @@ def _leaked(images: ImageSet, loader: Loader) -> str:
 
 @torch.no_grad()
 def _unstable(model: nn.Module, loader: Loader) -> str:
-    """A network that answers otherwise when asked again, or when asked about fewer images at once."""
+    """A model whose output differs when asked again, or for a smaller batch."""
     model.eval()
     images = next(iter(loader.val()))[0][:FEW]
     first, again, alone = model(images), model(images), model(images[:1])

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from ablation.data.sources import ImageSet
 from ablation.registry.datasets import Data
-from ablation.registry.options import Noise
 from ablation.rng import generator
 from ablation.study.schema import Train
 from ablation.training.augment import Augmenter
@@ -154,9 +153,10 @@ class Loader:
         self.placed = place(images, device)
         self._val = self.placed.indices(self.split.val)
         self._largest = max(images.images.shape[2:])
-        noise = tuple(part for part in data.augment if isinstance(part, Noise))
-        self._augmenter = Augmenter(tuple(part for part in data.augment if part not in noise), seed, device)
-        self._noise = Augmenter(noise, seed, device)
+        self._augmenter, self._normalised = (
+            Augmenter([part for part in data.augment if part.normalised == normalised], seed, device)
+            for normalised in (False, True)
+        )
         self._batch_size = train.batch_size
         size, batch = block_size(device), train.batch_size * math.prod(images.images.shape[1:])
         self._batches_at_once = max(1, size.block // batch)
@@ -165,14 +165,14 @@ class Loader:
 
     def train(self, budget: Budget, row: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The augmented batches of a row of the budget: images (n, c, h, w) as float32, labels (n,)."""
-        augment, add_noise = self._augmenter.epoch(row), self._noise.epoch(row)
+        augment, augment_pixels = self._augmenter.epoch(row), self._normalised.epoch(row)
         ordered = batches(self.split.train, budget, row, self._batch_size, self._seed)
         blocks = iter(lambda: list(itertools.islice(ordered, self._batches_at_once)), [])
         sizes: deque[list[int]] = deque()
         raw = self.placed.blocks(_joined(blocks, sizes))
         while some := [(augment(images), labels) for images, labels in itertools.islice(raw, self._blocks_ahead)]:
             for images, answers in some:
-                parts, pixels = sizes.popleft(), add_noise(self.view.normalised(images))
+                parts, pixels = sizes.popleft(), augment_pixels(self.view.normalised(images))
                 for batch, labels in zip(torch.split(pixels, parts), torch.split(answers, parts), strict=True):
                     yield self.view.resized(batch), labels
 

@@ -178,7 +178,7 @@ def open_device(name: str) -> torch.device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all that it was told."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -255,11 +255,11 @@ class MemoryMeter:
         elif sys.platform.startswith("linux"):
             try:
                 Path("/proc/self/clear_refs").write_text("5")
-            except OSError:  # some containers forbid it: then there is no peak to tell
+            except OSError:  # some containers forbid it: then there is no peak to report
                 self._resettable = False
 
     def peak(self) -> float:
-        """The peak since the last `reset`; NaN where the system does not tell."""
+        """The peak since the last `reset`; NaN where the system does not report it."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20 - self._base
         growth = _resident_mb("VmHWM") - self._base
@@ -267,7 +267,7 @@ class MemoryMeter:
 
 
 def _resident_mb(field: str) -> float:
-    """A memory figure of this process; NaN where the system does not tell."""
+    """A memory figure of this process; NaN where the system does not report it."""
     if not sys.platform.startswith("linux"):
         return float("nan")
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -26,7 +26,6 @@ from ablation.training.checks import FEW, self_checks
 from ablation.training.data import Loader
 from ablation.training.evaluation import Evaluation, evaluate
 from ablation.training.models import count_macs, count_parameters
-from ablation.training.optim import build_optimizer, learning_rate, load_state, warmup_steps
 from ablation.training.progress import Hooks, Progress, integrity_error, ticking
 from ablation.training.sizes import input_shape
 from ablation.training.targets import Mixup, Targets
@@ -91,7 +90,7 @@ class Training:
         self.trained = finetune.trained_parameters(self.classifier)
         groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
         fused = device.has_fused_optimizers(self.device)
-        self.optimizer = build_optimizer(groups, stage.optimizer, fused=fused)
+        self.optimizer = stage.optimizer.build(groups, fused=fused)
         self.scaler = precision.loss_scaler(self.recipe.train.precision, self.device)
 
     def _stage_of(self, epoch: int) -> ResolvedStage:
@@ -148,7 +147,7 @@ class Training:
             self.model.load_state_dict(saved["model"])
             self._enter(self._stage_of(saved["progress"]["epoch"]))
             if "optimizer" in saved:  # a run that was about to finish has done without it already
-                load_state(self.optimizer, saved["optimizer"])
+                checkpoint.load_optimizer(self.optimizer, saved["optimizer"])
             if "scaler" in saved:
                 self.scaler.load_state_dict(saved["scaler"])
             if "generators" in saved:
@@ -224,11 +223,11 @@ class Training:
         mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
 
-        def tell(step: int) -> None:
+        def report(step: int) -> None:
             hooks.on_step(number, step, len(steps), seen / (time.perf_counter() - start))
 
         planned = zip(self._rates(steps), self.loader.train(self.budget, number), strict=True)
-        for rate, (images, labels) in ticking(planned, tell):
+        for rate, (images, labels) in ticking(planned, report):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * group["lr_multiplier"]
             loss, hits = self._step(*mixup(images, labels))
@@ -242,12 +241,10 @@ class Training:
         """The learning rates of the steps of a row; the schedule starts again in each stage."""
         stage, budget = self.stage, self.budget
         first, end = budget.steps(stage.first).start, budget.steps(stage.last).stop
-        warm = warmup_steps(stage.schedule, budget.per_epoch) // budget.every  # epochs that end with it or before
+        warm = stage.schedule.warmup_steps(budget.per_epoch) // budget.every  # epochs that end with it or before
         losses = self.progress.val_losses[stage.first - 1 + warm :]
-        return [
-            learning_rate(stage.schedule, stage.optimizer.lr, step - first, budget.per_epoch, end - first, losses)
-            for step in steps
-        ]
+        base, per_epoch, total = stage.optimizer.lr, budget.per_epoch, end - first
+        return [stage.schedule.rate(base, step - first, per_epoch, total, losses) for step in steps]
 
     def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""

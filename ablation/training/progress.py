@@ -1,4 +1,4 @@
-"""How far a run is: what it tells while it trains, what it carries from epoch to epoch, whether it can go on."""
+"""How far a run is: what it reports while it trains, what it carries from epoch to epoch, whether it can go on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the loop tells, and asks, the outside: an epoch or steps done, whether to stop, what is worth a notice.
+    """What the loop reports and asks: an epoch or steps done, whether to stop, what is worth a notice.
 
     `on_step` gets the epoch, the steps done, those of the epoch, and the images a second; while the epoch is evaluated
     it is called too, with all steps done.
@@ -33,15 +33,15 @@ class Hooks:
     on_notice: Callable[[str], None] = lambda _: None
 
 
-def ticking(batches: Iterable[T], tell: Callable[[int], None]) -> Iterator[T]:
-    """The batches as they come; every TICK seconds, `tell` is told how many are done."""
+def ticking(batches: Iterable[T], report: Callable[[int], None]) -> Iterator[T]:
+    """The batches as they come; every TICK seconds, `report` is called with how many are done."""
     last = time.perf_counter()
     for number, batch in enumerate(batches, start=1):
         yield batch
         now = time.perf_counter()
         if now - last > TICK:
             last = now
-            tell(number)
+            report(number)
 
 
 @dataclass
@@ -75,4 +75,4 @@ def integrity_error(saved: dict[str, Any], folder: RunFolder, key: str) -> str:
         return ""
     chosen = checkpoint.load(folder.best)
     found = chosen["epoch"] if chosen else None  # a crash may have come between the best and the last checkpoint
-    return "" if found in (best, epoch + 1) else "its best checkpoint is not the one that it tells of"
+    return "" if found in (best, epoch + 1) else "its best checkpoint is not the one that it names"

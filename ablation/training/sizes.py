@@ -54,7 +54,7 @@ def build_options(recipe: Recipe) -> dict[str, Any]:
 def build_network(recipe: Recipe, image: tuple[int, int, int], classes: int, code: Code | None = None) -> Classifier:
     """The network of a recipe for images of (channels, height, width), with torch's own initial weights.
 
-    `code` is that of a network of the user's own, whose head is not known: its name is empty.
+    `code` is that of a custom model, whose head is not known: its name is empty.
     """
     shape = input_shape(recipe, image)
     if code:

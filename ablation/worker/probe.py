@@ -29,8 +29,8 @@ def probe(
 ) -> float:
     """Estimated seconds of a run, validation included and checkpoints left out, on the device of the task.
 
-    The steps have the run's own network and batch size; stages and frozen parts are not told apart. The first row warms
-    up: `warm` is called after it, and what follows is measured, for `least` seconds. `beat` is called at each sign of
+    The steps have the run's own network and batch size; stages and frozen parts are ignored. The first row warms up:
+    `warm` is called after it, and what follows is measured, for `least` seconds. `beat` is called at each sign of
     progress. Nothing is kept.
     """
     recipe, labels = task.run.recipe, sources.load(task.data).labels

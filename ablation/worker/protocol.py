@@ -168,7 +168,7 @@ class Weighed:
     error: UserError | None = None
 
 
-# What is told about a run.
+# What is reported about a run.
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,7 @@ class WeightsFile:
 
 
 @dataclass(frozen=True)
-class Told:
+class RemoteEvent:
     """An event from a machine with a run folder of its own: `files` are those that changed there, in their order."""
 
     event: Event

@@ -1,4 +1,4 @@
-"""Training for a driver on another machine: a run's folder is made here, and what changes in it is told as it comes."""
+"""Training for a driver on another machine: a run's folder is made here, and what changes in it is sent as it comes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ablation.training import device
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
 from ablation.versions import __version__
-from ablation.worker.protocol import Ending, EpochDone, Event, Noticed, Stepped, Told, WeightsFile
+from ablation.worker.protocol import Ending, EpochDone, Event, Noticed, RemoteEvent, Stepped, WeightsFile
 from ablation.worker.warmup import warm_up
 from ablation.worker.worker import ending_of, until_end
 
 LEAD = 2
-"""Things told that may wait for the driver to ask; then training waits too, so that little is lost with a machine."""
+"""Events that may wait for the driver to ask; then training waits too, so that little is lost with a machine."""
 PATIENCE = 1.0
-"""Seconds that a call waits for something to tell."""
+"""Seconds that a call waits for an event."""
 
 
 class Trainer:
@@ -38,7 +38,7 @@ class Trainer:
     def __init__(self, threads: int) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="ablation-"))
         os.environ["TORCH_HOME"] = str(self._home / "torch")
-        self._told: queue.Queue[Told] = queue.Queue(maxsize=LEAD)
+        self._events: queue.Queue[RemoteEvent] = queue.Queue(maxsize=LEAD)
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1)
         self._thread.submit(_set_up, threads).result()
@@ -47,25 +47,27 @@ class Trainer:
         """That of the package on this machine."""
         return __version__
 
-    def begin(self, task: Task, data: Arrays, weights: WeightsFile | None, files: Mapping[str, bytes]) -> list[Told]:
+    def begin(
+        self, task: Task, data: Arrays, weights: WeightsFile | None, files: Mapping[str, bytes]
+    ) -> list[RemoteEvent]:
         """Train a run, from the files of its folder where there are any."""
         self._stopping.clear()
         task = replace(task, folder=self._home / task.run.folder, data=data)
         self._training = self._thread.submit(self._train, task, weights, files)
         return []
 
-    def poll(self, stop: bool) -> list[Told]:
+    def poll(self, stop: bool) -> list[RemoteEvent]:
         """What happened since the last call, soon after it happens; `stop` asks to end the run after its epoch."""
         if stop:
             self._stopping.set()
-        told: list[Told] = []
+        events: list[RemoteEvent] = []
         with suppress(queue.Empty):
-            told.append(self._told.get(timeout=PATIENCE))
+            events.append(self._events.get(timeout=PATIENCE))
             while True:
-                told.append(self._told.get_nowait())
-        if not told and self._training.done():
+                events.append(self._events.get_nowait())
+        if not events and self._training.done():
             self._training.result()  # a run that ended without a word has raised
-        return told
+        return events
 
     def leave(self) -> None:
         """Remove what was written on this machine."""
@@ -75,12 +77,12 @@ class Trainer:
         folder = RunFolder(task.folder)
         mirror = Mirror(folder)
 
-        def tell(event: Event) -> None:
-            self._told.put(Told(event, mirror.changes()))
+        def report(event: Event) -> None:
+            self._events.put(RemoteEvent(event, mirror.changes()))
 
         def on_step(epoch: int, step: int, steps: int, speed: float) -> None:
-            with suppress(queue.Full):  # the next one tells more
-                self._told.put_nowait(Told(Stepped(task.run, epoch, step, steps, speed), {}))
+            with suppress(queue.Full):  # the next one says more
+                self._events.put_nowait(RemoteEvent(Stepped(task.run, epoch, step, steps, speed), {}))
 
         def work() -> Ending:
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -89,15 +91,15 @@ class Trainer:
             if weights:
                 _keep(weights)
             hooks = Hooks(
-                on_epoch=lambda row, epochs: tell(EpochDone(task.run, row, epochs)),
+                on_epoch=lambda row, epochs: report(EpochDone(task.run, row, epochs)),
                 on_step=on_step,
                 should_stop=self._stopping.is_set,
-                on_notice=lambda message: tell(Noticed(task.run, message)),
+                on_notice=lambda message: report(Noticed(task.run, message)),
             )
-            return until_end(task, tell, hooks)
+            return until_end(task, report, hooks)
 
         ending, reason = ending_of(task.run, work)
-        self._told.put(Told(ending, mirror.changes(), broken=bool(reason)))
+        self._events.put(RemoteEvent(ending, mirror.changes(), broken=bool(reason)))
         shutil.rmtree(folder.path, ignore_errors=True)
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from ablation.data import sources
 from ablation.planning.plan import Run
 from ablation.registry.datasets import Synthetic
-from ablation.registry.options import Sgd
+from ablation.registry.optimizers import Sgd
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
 from ablation.training.loop import train
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
 
+_DATA = Synthetic(name="synthetic", shape=(1, 8, 8), classes=2, samples=40)
 _RECIPE = Recipe(
-    data=Synthetic(name="synthetic", shape=(1, 8, 8), classes=2, samples=40),
+    data=_DATA,
     model=Model(name="lenet5", norm="batch"),
     optimizer=Sgd(name="sgd", momentum=0.9),
     train=Train(epochs=1, batch_size=16),
@@ -28,7 +29,7 @@ def warm_up(threads: int, device: str = "cpu") -> None:
     """Train a tiny network on a few random images, in a folder that is gone afterwards."""
     run = Run("warm-up", 0, 0, _RECIPE, "none", "none", "none")
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(run, Path(folder) / "run", sources.arrays_of(_RECIPE.data), device, threads)
+        task = Task(run, Path(folder) / "run", sources.arrays_of(_DATA), device, threads)
         train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
 
 

@@ -258,7 +258,7 @@ def _size(folder: Path) -> int:
 
 
 def _train(task: Task, channel: Channel) -> Ending:
-    """Train one run under its lock, so that two commands never train it at once."""
+    """Train one run under its lock, so that two commands never train it at the same time."""
     with writing(task.folder):
         task.folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -289,13 +289,13 @@ def ending_of(run: Run, work: Callable[[], Ending]) -> tuple[Ending, str]:
     return ending, reason
 
 
-def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending:
+def until_end(task: Task, report: Callable[[Event], None], hooks: Hooks) -> Ending:
     """Train a run that is not finished yet, and say how it ended."""
     run, stored = task.run, read_run(RunFolder(task.folder), Identity.of(task.run))
     if stored.record is None:
         if notice := set_damage_aside(stored):
             hooks.on_notice(notice)
-        tell(Started(run, task.device))
+        report(Started(run, task.device))
         warm_up_once(task.device, task.threads)
         record = train(task, hooks)
         if record is None:
@@ -306,7 +306,7 @@ def until_end(task: Task, tell: Callable[[Event], None], hooks: Hooks) -> Ending
 
 
 def failure(run: Run, error: BaseException) -> Failed:
-    """What an error under way tells of a run."""
+    """What an error under way says about a run."""
     if isinstance(error, StorageError):
         return Failed(run, error.message, "", "storage")
     kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"

@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from ablation.data import sources
 from ablation.planning.plan import Run
+from ablation.registry.augmentations import Crop, Flip
 from ablation.registry.datasets import Synthetic
-from ablation.registry.options import AdamW, Crop, Flip
+from ablation.registry.optimizers import AdamW
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
 from ablation.training import device

@@ -13,7 +13,7 @@ from tests.stored import BASELINE, Stored, StoredVariant, seal, write_study
 VAL_IMAGES = 1000
 
 
-def variants(number: int) -> list[StoredVariant]:
+def changed_variants(number: int) -> list[StoredVariant]:
     """Sweeps of four numeric options, their effects spread over ten points of accuracy."""
     found = []
     for place in range(number):
@@ -31,7 +31,7 @@ def variants(number: int) -> list[StoredVariant]:
 def write_file(path: Path, variants: int, seeds: int, epochs: int = 10) -> Path:
     """The study file of `variants` x `seeds` runs. JSON is YAML too."""
     vary: dict[str, list[object]] = {}
-    for variant in variants(variants - 1):
+    for variant in changed_variants(variants - 1):
         for option, value in variant.changes.items():
             vary.setdefault(option, []).append(value)
     baseline = _baseline(epochs)
@@ -46,7 +46,7 @@ def write(root: Path, variants: int, seeds: int, epochs: int) -> None:
     """Store `variants` x `seeds` finished runs with their epochs and predictions in the results folder `root`."""
     baseline = _baseline(epochs)
     stored = write_study(
-        root, variants(variants - 1), range(seeds), baseline=baseline, val_images=VAL_IMAGES, name="large"
+        root, changed_variants(variants - 1), range(seeds), baseline=baseline, val_images=VAL_IMAGES, name="large"
     )
     _write_predictions(stored)
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ablation.registry.options import ColorJitter, Crop, Cutout, Flip, RandomResizedCrop
+from ablation.registry.augmentations import ColorJitter, Crop, Cutout, Flip, Noise, RandomResizedCrop
 from ablation.rng import generator
-from ablation.training.augment import Augmenter, crop, cutout, flip, noise
+from ablation.training.augment import Augmenter
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def stream(place: torch.device, name: str = "x") -> torch.Generator:
 
 
 def test_a_crop_is_a_window_of_the_padded_image(images: torch.Tensor, place: torch.device) -> None:
-    cropped = crop(images, 3, stream(place))
+    cropped = Crop(padding=3).apply(images, stream(place))
     padded = functional.pad(images, (3, 3, 3, 3))
     offsets = set()
     for before, after in zip(padded, cropped, strict=True):
@@ -32,7 +32,7 @@ def test_a_crop_is_a_window_of_the_padded_image(images: torch.Tensor, place: tor
 
 
 def test_a_flip_mirrors_about_the_given_share(images: torch.Tensor, place: torch.device) -> None:
-    flipped = flip(images, 0.25, stream(place))
+    flipped = Flip(probability=0.25).apply(images, stream(place))
     mirrored = sum(torch.equal(a.flip(2), b) for a, b in zip(images, flipped, strict=True))
     kept = sum(torch.equal(a, b) for a, b in zip(images, flipped, strict=True))
     assert mirrored + kept == 64
@@ -40,11 +40,11 @@ def test_a_flip_mirrors_about_the_given_share(images: torch.Tensor, place: torch
 
 
 def test_a_flip_with_probability_one_mirrors_all(images: torch.Tensor, place: torch.device) -> None:
-    assert torch.equal(flip(images, 1.0, stream(place)), images.flip(3))
+    assert torch.equal(Flip(probability=1.0).apply(images, stream(place)), images.flip(3))
 
 
 def test_cutout_blanks_one_square_that_may_reach_over_the_edge(images: torch.Tensor, place: torch.device) -> None:
-    cut = cutout(images, 4, stream(place))
+    cut = Cutout(size=4).apply(images, stream(place))
     areas = []
     for before, after in zip(images, cut, strict=True):
         blank = (after == 0).all(0)
@@ -58,7 +58,7 @@ def test_cutout_blanks_one_square_that_may_reach_over_the_edge(images: torch.Ten
 
 def test_noise_has_the_given_deviation_and_no_mean(place: torch.device) -> None:
     pixels = torch.ones(64, 3, 32, 32, device=place)
-    added = noise(pixels, 0.3, stream(place)) - pixels
+    added = Noise(sd=0.3).apply(pixels, stream(place)) - pixels
     assert added.mean().item() == pytest.approx(0, abs=0.01)
     assert added.std().item() == pytest.approx(0.3, rel=0.02)
     assert not torch.equal(added[0], added[1])

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import functional as torchvision
 
+from ablation.registry.colour import brightness, color_jitter, contrast, saturation
 from ablation.rng import generator
-from ablation.training.colour import brightness, color_jitter, contrast, saturation
 
 PAIRS: list[tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, float], Tensor]]] = [
     (brightness, torchvision.adjust_brightness),

@@ -14,7 +14,7 @@ from PIL import Image
 from ablation.data import decoding, sources
 from ablation.data.sources import ImageSet
 from ablation.errors import UserError
-from ablation.registry import catalog
+from ablation.registry import augmentations
 from ablation.registry.datasets import KINDS, Cifar10, Data, Digits, ImageFolder, Synthetic
 from ablation.study.schema import Train
 from ablation.training.budget import batches, make_budget
@@ -137,7 +137,7 @@ def test_validation_images_are_never_augmented(tmp_path: Path, place: torch.devi
     images = prepare(digits(), tmp_path)
     plain, augmented = (
         Loader(images, digits(augment=augment), Train(epochs=1, mixup=0.4), 0, place)
-        for augment in ([], list(catalog.AUGMENTATIONS))
+        for augment in ([], list(augmentations.KINDS))
     )
     for (x, _), (y, _) in zip(plain.val(), augmented.val(), strict=True):
         assert torch.equal(x, y)

@@ -23,7 +23,6 @@ from ablation.training import checkpoint, finetune
 from ablation.training.data import Input
 from ablation.training.finetune import Weights, fit
 from ablation.training.loop import train
-from ablation.training.optim import build_optimizer
 from ablation.training.progress import Hooks
 from ablation.training.sizes import Classifier
 from ablation.training.task import Task
@@ -179,7 +178,7 @@ def test_the_head_learns_at_a_multiple_of_the_rate(study: MakeStudy) -> None:
         classifier, _ = started(made)
         before = {name: value.detach().clone() for name, value in classifier.network.named_parameters()}
         groups = finetune.parameter_groups(classifier, made.baseline.recipe.optimizer.head_lr_multiplier)
-        optimizer = build_optimizer(groups, made.baseline.recipe.optimizer)
+        optimizer = made.baseline.recipe.optimizer.build(groups)
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * group["lr_multiplier"]
         for parameter in classifier.network.parameters():

@@ -13,12 +13,11 @@ from torch import nn
 
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study
-from ablation.registry.options import Adam, AdamW
+from ablation.registry.optimizers import Adam, AdamW
 from ablation.study.load import load_study
 from ablation.study.schema import Study
 from ablation.training import checkpoint, device
 from ablation.training.loop import train
-from ablation.training.optim import build_optimizer
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
 from ablation.worker import warmup
@@ -57,13 +56,13 @@ def test_a_resumed_adam_has_its_step_counters_on_the_cpu(section: Adam | AdamW, 
     """There a new optimizer has them; on a GPU each step would wait for each of them. `meta` plays the GPU."""
     weights = nn.Parameter(torch.ones(3))
     weights.grad = torch.ones(3)
-    first = build_optimizer([weights], section)
+    first = section.build([weights])
     first.step()
     checkpoint.save(tmp_path / "last.pt", {"optimizer": checkpoint.snapshot(first.state_dict())})
     saved = checkpoint.load(tmp_path / "last.pt")
     assert saved
     elsewhere = nn.Parameter(torch.ones(3, device="meta"))
-    resumed = build_optimizer([elsewhere], section)
+    resumed = section.build([elsewhere])
     resumed.load_state_dict(saved["optimizer"])
     state = resumed.state[elsewhere]
     assert state["exp_avg"].device.type == "meta"

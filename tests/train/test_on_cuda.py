@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from ablation.registry.options import Adam, AdamW, Optimizer, RmsProp, Sgd
+from ablation.registry.optimizers import Adam, AdamW, Optimizer, RmsProp, Sgd
 from ablation.training import device
+from ablation.training.checkpoint import load_optimizer
 from ablation.training.models.layers import MaxPool2d
-from ablation.training.optim import build_optimizer, load_state
 
 OPTIMIZERS: tuple[Optimizer, ...] = (
     Sgd(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3),
@@ -36,12 +36,12 @@ def test_the_state_of_an_optimizer_goes_on_in_one_that_is_fused_or_not(options: 
     """As when a checkpoint is moved between a CPU and CUDA: torch has its fused optimizers on a CPU too."""
     whole = nn.Linear(6, 4)
     parts, again = copy.deepcopy(whole), copy.deepcopy(whole)
-    steps(whole, build_optimizer(whole.parameters(), options), 6)
-    before = build_optimizer(parts.parameters(), options, fused=fused)
+    steps(whole, options.build(whole.parameters()), 6)
+    before = options.build(parts.parameters(), fused=fused)
     steps(parts, before, 3)
     again.load_state_dict(parts.state_dict())
-    after = build_optimizer(again.parameters(), options, fused=not fused)
-    load_state(after, copy.deepcopy(before.state_dict()))
+    after = options.build(again.parameters(), fused=not fused)
+    load_optimizer(after, copy.deepcopy(before.state_dict()))
     assert bool(after.param_groups[0]["fused"]) is not fused
     steps(again, after, 3, first=3)
     for name, value in whole.named_parameters():
@@ -50,16 +50,16 @@ def test_the_state_of_an_optimizer_goes_on_in_one_that_is_fused_or_not(options: 
 
 def test_an_optimizer_without_a_fused_form_is_built_and_loaded_as_it_is() -> None:
     network = nn.Linear(6, 4)
-    first, second = (build_optimizer(network.parameters(), RmsProp(name="rmsprop"), fused=True) for _ in range(2))
+    first, second = (RmsProp(name="rmsprop").build(network.parameters(), fused=True) for _ in range(2))
     steps(network, first, 1)
-    load_state(second, first.state_dict())
+    load_optimizer(second, first.state_dict())
     assert second.state_dict()["param_groups"] == first.state_dict()["param_groups"]
 
 
 def test_optimizers_are_fused_on_cuda_only() -> None:
     assert device.has_fused_optimizers(torch.device("cuda:0"))
     assert not device.has_fused_optimizers(torch.device("cpu"))
-    assert not build_optimizer(nn.Linear(2, 2).parameters(), OPTIMIZERS[0]).param_groups[0]["fused"]
+    assert not OPTIMIZERS[0].build(nn.Linear(2, 2).parameters()).param_groups[0]["fused"]
 
 
 @pytest.mark.parametrize(

@@ -10,22 +10,18 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as torch_schedules
 
-from ablation.registry import catalog
-from ablation.registry.options import (
-    Adam,
-    AdamW,
+from ablation.registry import schedules
+from ablation.registry.optimizers import Adam, AdamW, RmsProp, Sgd
+from ablation.registry.schedules import (
     Constant,
     Cosine,
     Exponential,
     MultiStep,
     OneCycle,
     Plateau,
-    RmsProp,
     Schedule,
-    Sgd,
     Step,
 )
-from ablation.training.optim import build_optimizer, learning_rate
 
 PER_EPOCH, EPOCHS = 5, 8
 TOTAL = PER_EPOCH * EPOCHS
@@ -39,7 +35,7 @@ Make = Callable[[torch.optim.Optimizer], torch_schedules.LRScheduler]
 
 
 def ours(schedule: Schedule) -> list[float]:
-    return [learning_rate(schedule, 0.1, step, PER_EPOCH, TOTAL, LOSSES[: step // PER_EPOCH]) for step in range(TOTAL)]
+    return [schedule.rate(0.1, step, PER_EPOCH, TOTAL, LOSSES[: step // PER_EPOCH]) for step in range(TOTAL)]
 
 
 def theirs(make: Make, every: int) -> list[float]:
@@ -132,7 +128,7 @@ def test_every_schedule_equals_torch_step_by_step(name: str) -> None:
 
 
 def test_no_schedule_is_left_out() -> None:
-    assert {schedule.name for schedule, _, _ in EVERY_SCHEDULE.values()} == set(catalog.SCHEDULES)
+    assert {schedule.name for schedule, _, _ in EVERY_SCHEDULE.values()} == set(schedules.KINDS)
 
 
 def test_the_plateau_was_lowered_more_than_once() -> None:
@@ -158,7 +154,7 @@ def test_a_plateau_cannot_be_lowered_below_its_least() -> None:
 def test_one_cycle_lasts_for_any_number_of_steps(total: int) -> None:
     for share in (0.01, 0.1, 0.3, 0.5, 0.99):
         schedule = OneCycle(name="one_cycle", pct_start=share)
-        rates = [learning_rate(schedule, 0.1, step, 1, total) for step in range(total)]
+        rates = [schedule.rate(0.1, step, 1, total) for step in range(total)]
         assert all(0 < rate <= 0.1 for rate in rates)
 
 
@@ -176,7 +172,7 @@ def test_one_cycle_lasts_for_any_number_of_steps(total: int) -> None:
     ],
 )
 def test_optimisers_get_their_options(options, kind, expected) -> None:  # type: ignore[no-untyped-def]
-    optimizer = build_optimizer([nn.Parameter(torch.zeros(1))], options)
+    optimizer = options.build([nn.Parameter(torch.zeros(1))])
     assert type(optimizer) is kind
     defaults = optimizer.defaults | {}
     assert defaults | expected == defaults

@@ -9,8 +9,8 @@ import torch
 from torchvision.transforms import functional as torchvision
 from torchvision.transforms.v2 import functional as exact
 
+from ablation.registry.resized_crop import random_boxes, random_resized_crop, resize_boxes
 from ablation.rng import generator
-from ablation.training.resized_crop import random_boxes, random_resized_crop, resize_boxes
 
 SIZES = [(32, 32), (12, 20)]
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from ablation.errors import UserError
+from ablation.registry.optimizers import Adam, Sgd
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
 from ablation.study.schema import Study
-from ablation.training import checkpoint, loop
+from ablation.training import checkpoint
 from ablation.training.loop import train
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
@@ -158,15 +159,20 @@ def test_what_a_stage_freezes_stays_as_it_is(study, tasks) -> None:  # type: ign
     assert record.trainable_parameters == record.parameters
 
 
+def noting(build: Any, built: list[str]) -> Any:
+    """`build`, which also notes the name of what it builds."""
+
+    def noted(options: Any, *parameters: Any, **own: Any) -> Any:
+        built.append(options.name)
+        return build(options, *parameters, **own)
+
+    return noted
+
+
 def test_the_optimiser_begins_anew(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     built: list[str] = []
-    original = loop.build_optimizer
-
-    def build(parameters: Any, options: Any, **own: Any) -> Any:
-        built.append(options.name)
-        return original(parameters, options, **own)
-
-    monkeypatch.setattr(loop, "build_optimizer", build)
+    for kind in (Sgd, Adam):
+        monkeypatch.setattr(kind, "build", noting(kind.build, built))
     (task,) = tasks(study())
     run(task)
     assert built == ["sgd", "sgd", "adam"]

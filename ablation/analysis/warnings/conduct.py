@@ -105,7 +105,7 @@ def control(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
 
 
 def test_set(results: Results) -> Iterator[StudyWarning]:
-    """A test set that was opened again, and runs that were trained when it had been seen."""
+    """A test set that was evaluated again, and runs trained after its first evaluation."""
     times = sorted(str(evaluation["time"]) for evaluation in results.test_evaluations)
     if len(times) > 1:
         when = ", ".join(time[:10] for time in times[:6]) + (", …" if len(times) > 6 else "")

@@ -54,7 +54,7 @@ def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> I
         accuracy = sum(seen) / len(seen)
         number = float(images.get(own.variant, np.nan))
         if not number > 0:
-            continue  # nobody knows how many errors that is
+            continue  # the number of errors is unknown
         errors = (1 - accuracy) * number
         if accuracy >= CEILING or errors < _FEW_ERRORS:
             reached = f"{own.variant} reaches {100 * accuracy:.1f} % validation accuracy"

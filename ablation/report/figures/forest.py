@@ -23,7 +23,7 @@ _SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
 
 
 def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, float]:
-    """Limits of the axis of differences, wide enough for all variants and intervals but a few that lie far away.
+    """Limits of the axis of differences, wide enough for all variants and intervals but a few that are far away.
 
     In percentage points for an accuracy, else in the unit of the metric.
     """
@@ -66,7 +66,7 @@ def forest(
 ) -> Figure:
     """Draw the variants from top to bottom; `narrow` is for a phone: names and verdicts above their rows.
 
-    Row i stands at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
+    Row i is at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
     """
     width, row = (350, 52) if narrow else (860, 28)
     figure = style.canvas(width, row * len(effects) + 58)

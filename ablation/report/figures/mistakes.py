@@ -20,7 +20,7 @@ _SIDE = 92
 def image_grid(samples: Sequence[tuple[str, str, bool, Pixels]]) -> Figure:
     """Draw (true label, predicted label, right or wrong, pixels (height, width, 3)), from left to right.
 
-    Each image stands in axes of its own; its true label is the title, its predicted one the label of the x axis.
+    Each image has its own axes; its true label is the title, its predicted one the label of the x axis.
     """
     columns = min(COLUMNS, len(samples))
     rows = -(-len(samples) // columns)

@@ -16,7 +16,7 @@ from ablation.analysis import Analysis, Effect, Measure, Sweep
 
 PANEL = (400, 260)
 _DECADE = 10.0
-"""Positive values that span more than this ratio stand on a logarithmic axis."""
+"""Positive values that span more than this ratio are shown on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def sweep_grid(analysis: Analysis, panels: Sequence[tuple[Sweep, Metric]], colum
 def draw_sweep(axes: Axes, analysis: Analysis, sweep: Sweep, metric: Metric) -> None:
     """Seeds as dots, means joined by a line, the baseline's level ringed and its mean as a horizontal line.
 
-    On a logarithmic axis a level of zero stands one step to the left of the smallest other level, labelled 0.
+    On a logarithmic axis a level of zero is one step to the left of the smallest other level, labelled 0.
     """
     values = [value for value, _ in sweep.levels]
     places = _scale(axes, values, sweep)
@@ -133,7 +133,7 @@ def _means(axes: Axes, means: Sequence[tuple[float, float]], own: float, broken:
 
 
 def _scale(axes: Axes, values: Sequence[float], sweep: Sweep) -> list[float]:
-    """Set up the x axis and say where each level stands on it."""
+    """Set up the x axis and return where each level is on it."""
     positive = [value for value in values if value > 0]
     wide = len(positive) > 1 and min(values) >= 0 and max(positive) / min(positive) > _DECADE
     log_axis = wide or (sweep.path == "data.fraction" and len(positive) == len(values))
@@ -149,7 +149,7 @@ def _scale(axes: Axes, values: Sequence[float], sweep: Sweep) -> list[float]:
 
 
 def _zero(positive: Sequence[float]) -> float:
-    """Where zero stands on a logarithmic axis: a fifth of its length below the smallest level."""
+    """Where zero is on a logarithmic axis: a fifth of its length below the smallest level."""
     return float(min(positive) * (min(positive) / max(positive)) ** 0.25)
 
 

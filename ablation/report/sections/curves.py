@@ -10,8 +10,8 @@ import ablation.report.captions as captions
 import ablation.report.claims as claims
 import ablation.report.drawing as drawing
 import ablation.report.figure_blocks as figure_blocks
+import ablation.report.figures as figures
 from ablation.analysis import Analysis
-from ablation.report import figures
 from ablation.report.blocks import Block, Figure, Heading, Panel, Paragraph, Picture
 from ablation.report.context import Context, Section
 from ablation.report.figures import Chart, Curves, Limits

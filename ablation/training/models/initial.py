@@ -21,7 +21,7 @@ _Weighted = nn.Conv2d | nn.Linear
 
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int, init: Init, head: nn.Module | None = None) -> None:
-    """Set every parameter in place, each from (seed, its own name), and forget running statistics.
+    """Set every parameter in place, each from (seed, its own name), and reset running statistics.
 
     Models that differ in some layers therefore agree in all others. The numbers are drawn on the CPU, whatever the
     device of the model, and do not depend on the activation. `init` has a scheme for convolutions and one for linear

@@ -23,7 +23,7 @@ GREY_LEVELS = 255
 
 
 class Pretrained(NamedTuple):
-    """Weights by name, the classes that they tell apart, and the mean and deviation (grey levels) of their images."""
+    """Weights by name, the classes that they distinguish, and the mean and deviation (grey levels) of their images."""
 
     state: Mapping[str, Tensor]
     classes: tuple[str, ...]
@@ -70,7 +70,7 @@ def _original(name: str, side: int) -> nn.Module:
 
 
 def find_head(network: nn.Module, name: str) -> str:
-    """The name of the last linear layer, if it is the one that tells the classes of ImageNet apart."""
+    """The name of the last linear layer, if it is the one that distinguishes the classes of ImageNet."""
     linear = [(key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not linear or linear[-1][1].out_features != IMAGENET_CLASSES:
         raise UserError(f"{name} has no last linear layer that could be replaced", "`ablate list torchvision`")
