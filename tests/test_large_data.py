@@ -142,7 +142,8 @@ from ablation.worker.protocol import Evaluate, Task
 from ablation.data.arrays import read_arrays
 from ablation.data.duplicates import overlap
 from ablation.execution.study import plan_study
-from ablation.training import device, sources
+from ablation.data import sources
+from ablation.training import device
 from ablation.training.loop import train
 from ablation.training.progress import Hooks
 from ablation.worker.testing import evaluate_run

@@ -56,6 +56,7 @@ def test_an_upgrade_reads_finished_runs_and_trains_none_of_them_again(ablate: Ab
     assert contents(upgraded) == before
 
 
+@pytest.mark.slow
 def test_an_upgrade_trains_only_those_runs_again_whose_weights_it_changes(ablate: Ablate, upgraded: Path) -> None:
     before = contents(upgraded)
     assert "4 finished" in ablate("status", "digits_stages").stdout
@@ -70,6 +71,7 @@ def test_an_upgrade_trains_only_those_runs_again_whose_weights_it_changes(ablate
     assert len({path.parent for path in after} - {path.parent for path in before}) == 2
 
 
+@pytest.mark.slow
 def test_runs_that_an_upgrade_keeps_train_to_the_same_epochs(ablate: Ablate, upgraded: Path) -> None:
     result = ablate("run", "digits_before.yaml", "--results", "again", "--device", "cpu")
     assert result.returncode == 0, result.stderr
