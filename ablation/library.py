@@ -158,7 +158,7 @@ def load_results(study: str | None = None, results: str | Path = "results") -> R
     True
     """
     store = Store(Path(results))
-    return Results.load(store, find_study(store, study, lambda _: None))
+    return Results.load(store, find_study(store, study, lambda text: LineProgress().say(text, "notice")))
 
 
 def read_results(
@@ -250,11 +250,11 @@ def evaluate_test_set(
     """
     from ablation.execution.test_set import evaluate_test_set as evaluate
 
-    store, options = Store(Path(results)), options or EvaluationOptions()
-    manifest = find_study(store, study, lambda _: None)
+    store, options, progress = Store(Path(results)), options or EvaluationOptions(), progress or LineProgress()
+    manifest = find_study(store, study, lambda text: progress.say(text, "notice"))
     if not options.command:
         options = replace(options, command=f"ablate test {manifest.name}")
-    found = evaluate(store, manifest, options, progress or LineProgress())
+    found = evaluate(store, manifest, options, progress)
     if found.failed and not found.recorded:
         run, message = found.failed[0]
         raise UserError(f"{run.label} cannot be evaluated: {message}", "nothing was recorded; run the study again")

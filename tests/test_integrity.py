@@ -427,7 +427,7 @@ def test_deleting_the_record_does_not_allow_a_second_evaluation(ablate: Ablate, 
     refused = ablate("test", "tiny")
     assert refused.returncode == 1
     assert f"'tiny' was evaluated on the test set on {time} by unknown on unknown" in refused.stderr
-    assert f"openings.jsonl lacks the evaluation on the test set of {time}" in refused.stdout
+    assert f"openings.jsonl lacks the evaluation on the test set of {time}" in refused.stderr
     assert ablate("test", "tiny", "--again").returncode == 0
     assert json.loads(path.read_text().splitlines()[0])["time"] == time
 

@@ -108,6 +108,9 @@ class TerminalProgress(LineProgress):
 
     def say(self, text: str, tone: Tone = "plain", label: str = "") -> None:
         """Print a line; the tone is a colour, of the label where there is one."""
+        if tone == "notice":
+            print_notice(text)
+            return
         style = _STYLES[tone]
         line = Text.assemble((label, style), text) if label else Text(text, style)
         self.console.print(line, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +27,8 @@ from ablation.worker.protocol import (
     Stopped,
 )
 
-Tone = Literal["plain", "title", "good", "warning", "error", "dim"]
+Tone = Literal["plain", "title", "good", "warning", "error", "dim", "notice"]
+"""A notice is not part of the result: it goes to standard error."""
 QUIET_SECONDS = 30.0
 """A run in progress prints a line at most this often."""
 PREPARING_SECONDS = 2.0
@@ -63,7 +65,10 @@ class LineProgress:
 
     def say(self, text: str, tone: Tone = "plain", label: str = "") -> None:
         """Print a line."""
-        print(clean(f"{label}{text}"))
+        if tone == "notice":
+            print(clean(f"notice: {text}"), file=sys.stderr)
+        else:
+            print(clean(f"{label}{text}"))
 
     def preparing(self, event: Preparing) -> None:
         """Print notices, and the progress of decoding from time to time."""

@@ -95,7 +95,7 @@ def _evaluate_study(store: Store, manifest: Manifest, options: EvaluationOptions
     runs = stored_runs(store, manifest)
     log = read_log(store, manifest, {name: run.record for name, run in runs.items()})
     for notice in log.notices:
-        progress.say(notice, "warning", "notice: ")
+        progress.say(notice, "notice")
     candidates = find_candidates(store, manifest, runs)
     if log.evaluations and not options.again:
         raise _evaluated_before(manifest, log, candidates)

@@ -1,7 +1,6 @@
 """Models and initial weights by name: plain tables, without importing the code behind them.
 
-Everything that validation needs to know about a model or data set is here as data, so that `ablate validate` needs no
-torch.
+Everything that validation needs to know about a model is here as data, so that `ablate validate` needs no torch.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def smallest_side(model: str, options: Mapping[str, object]) -> int:
     if model in TORCHVISION:
         return TORCHVISION[model].smallest
     if model not in MODELS:
-        return 1  # of the user's own
+        return 1  # a custom model
     spec = MODELS[model]
     sides = [side for choice, side in spec.larger if all(options.get(key) == value for key, value in choice.items())]
     return max([spec.smallest, *sides])
