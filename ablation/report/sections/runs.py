@@ -49,7 +49,7 @@ def _problem_runs(context: Context) -> Iterator[Block]:
         )
     else:
         yield Paragraph(
-            "A run that diverged is a result: its value is infinite or not a number. A run that is missing is none."
+            "A run that diverged is a result: its value is infinite or not a number. A missing run has no result."
         )
     problem_runs = [run for run in analysis.problem_runs if run.status != "missing"]
     if problem_runs:
