@@ -49,13 +49,17 @@ RECORDED: Mapping[str, str] = MappingProxyType(
 """Component -> its options that are in every key, whatever their values. Part of stored keys: never change a line."""
 
 
+_NAME = frozenset({"name"})
+_RECORDED = {part: _NAME.union(options.split()) for part, options in RECORDED.items()}
+
+
 def lasting(section: str, part: Section, values: Mapping[str, Any]) -> dict[str, Any]:
     """The plain `values` of a part of a recipe without options that were added later and have their default.
 
     `part` is the typed form of `values`, which holds no other keys than its options.
     """
     name = getattr(part, "name", None)
-    recorded = {"name", *RECORDED.get(f"{section}.{name}", RECORDED.get(section, "")).split()}
+    recorded = _RECORDED.get(f"{section}.{name}") or _RECORDED.get(section, _NAME)
     kept = {key: value for key, value in values.items() if key in recorded or not _is_default(part, key)}
     for key in kept.keys() & {"augment", "stages"}:
         kept[key] = [lasting(key, *pair) for pair in zip(getattr(part, key), kept[key], strict=True)]

@@ -119,10 +119,10 @@ class Model(Section):
         if self.weights == "DEFAULT" and self.name in catalog.MODELS:
             hint = f"name a checkpoint, or use {catalog.model_suggestion(self.name).removeprefix('did you mean ')}"
             raise PydanticCustomError("weights", f"{self.name} has no DEFAULT weights", {"hint": hint})
-        plain = {key: own.get_default(call_default_factory=True) for key, own in type(self).model_fields.items()}
-        for key, default in plain.items():
-            if key not in self.used and getattr(self, key) != default:
-                hint = f"it has: {', '.join(self.used)}"
+        used = self.used
+        for key, field in type(self).model_fields.items():
+            if key not in used and getattr(self, key) != field.get_default(call_default_factory=True):
+                hint = f"it has: {', '.join(used)}"
                 if self.is_custom:
                     hint += f"; pass keywords of your code as options: {{{key}: ...}}"
                 context = {"name": self.name, "key": key, "hint": hint}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -98,10 +99,11 @@ def option_names(section: str, name: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(option for kind in chosen for option in kind.model_fields))
 
 
-def known_paths() -> list[str]:
+@functools.cache
+def known_paths() -> tuple[str, ...]:
     """Every path that `vary` and `combine` may name: sections and their options."""
     options = [f"{section}.{option}" for section in SECTIONS for option in option_names(section, None)]
-    return [*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields)]
+    return (*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields))
 
 
 def is_known_path(path: str) -> bool:

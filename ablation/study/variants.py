@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ablation._util.hashing import canonical_json
 from ablation.registry import catalog
 from ablation.registry.augmentations import Cutout
 from ablation.registry.datasets import Data
@@ -23,7 +24,7 @@ class VariantTable:
 
     def __init__(self, baseline: Variant) -> None:
         self.names: set[str] = set()
-        self._by_training: dict[Hashable, Variant] = {}
+        self._by_training: dict[str, Variant] = {}
         self.put(baseline)
 
     def __iter__(self) -> Iterator[Variant]:
@@ -36,18 +37,11 @@ class VariantTable:
     def put(self, variant: Variant) -> None:
         """Add a variant, or put it in the place of the one that trains the same."""
         self.names.add(variant.name)
-        self._by_training[_frozen(variant.recipe.canonical())] = variant
+        self._by_training[canonical_json(variant.recipe.canonical())] = variant
 
     def twin(self, recipe: Recipe) -> Variant | None:
         """The variant that trains what `recipe` does, if there is one."""
-        return self._by_training.get(_frozen(recipe.canonical()))
-
-
-def _frozen(value: Any) -> Hashable:
-    """Plain values as one that can be looked up; equal exactly where they are."""
-    if isinstance(value, Mapping):
-        return frozenset((key, _frozen(item)) for key, item in value.items())
-    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+        return self._by_training.get(canonical_json(recipe.canonical()))
 
 
 def with_change(sections: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
