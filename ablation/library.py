@@ -5,6 +5,7 @@ The functions take and return plain values, raise `UserError` for what the user 
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -22,6 +23,7 @@ from ablation.registry.catalog import suggestion
 from ablation.registry.metric_names import Direction, Unit
 from ablation.report import Predictions, Report, Section, report_on
 from ablation.report.figure_blocks import forest
+from ablation.report.ranking import ranked
 from ablation.report.source import TableSource
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest
@@ -76,8 +78,11 @@ class Analysis(analysis.Analysis):
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(row(cells, "td") for cells in self._rows())
-        figure = forest(self)
-        drawn = "".join(map(str, figure.wide)) if figure else ""
+        drawn = "".join(
+            f'<img alt="{html.escape(picture.alt)}" width="860" '
+            f'src="data:image/png;base64,{base64.b64encode(picture.data).decode("ascii")}">'
+            for picture in forest(ranked(self), self)
+        )
         title = html.escape(self._title())
         return f"<table><caption>{title}</caption>{row(self._header(), 'th')}{body}</table>{drawn}"
 

@@ -32,7 +32,7 @@ class Chart:
     axis: str
     line: str
     dashed: str | None = None
-    kind: Literal["loss", "share", "rate", "other"] = "other"
+    kind: Literal["loss", "share", "rate", "difference", "other"] = "other"
     dots: bool = False
     ours: bool = False
     """Whether it is of a study that was run here, so that it is known how the values were measured."""
@@ -43,13 +43,22 @@ class Chart:
 
     @property
     def scale(self) -> float:
-        return 100.0 if self.kind == "share" else 1.0
+        return 100.0 if self.kind == "share" or self.axis.endswith("points") else 1.0
 
 
 LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss", ours=True)
 ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", dots=True, ours=True)
 RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate", ours=True)
-OWN = (LOSS, ACCURACY, RATE)
+OWN = (ACCURACY, LOSS, RATE)
+
+
+def difference_chart(charts: Sequence[Chart], measure: Measure) -> Chart | None:
+    """The chart of the primary metric's difference from the baseline; None where it has no curve."""
+    own = next((chart for chart in charts if chart.line == measure.column), None)
+    if own is None:
+        return None
+    axis = "difference, points" if own.kind == "share" else "difference"
+    return Chart("difference", "Difference from the baseline", axis, own.line, kind="difference")
 
 
 def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:

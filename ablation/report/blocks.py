@@ -6,7 +6,7 @@ Text is a string, a `Span`, or a tuple of both. Each block names the part of a r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from markupsafe import Markup
@@ -14,10 +14,13 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a text: `style` is what it is, `css` its class in HTML, `target` the anchor on the page it leads to."""
+    """A part of a text: `style` is what it is, `css` its class in HTML, `target` the anchor on the page it leads to.
+
+    The text of a `ref` is the number of the figure or table that it leads to.
+    """
 
     text: str
-    style: Literal["", "name", "strong", "code", "italic"] = ""
+    style: Literal["", "name", "strong", "code", "italic", "ref"] = ""
     css: str = ""
     target: str = ""
 
@@ -33,6 +36,11 @@ def name(text: str) -> Span:
 def code(text: str) -> Span:
     """Text as it is typed, in a fixed-width font."""
     return Span(text, "code")
+
+
+def ref(target: str) -> Span:
+    """A reference to a figure or a table by its anchor, as `figure-sweeps`: shown as `Figure 2`."""
+    return Span("", "ref", target=target)
 
 
 def spans(text: Text) -> tuple[str | Span, ...]:
@@ -161,21 +169,30 @@ class Pairs(Block):
 
 
 @dataclass(frozen=True)
-class Fact:
-    """One of the row of facts under the title; `alert` where it needs the reader's eye."""
+class SummaryLine:
+    """A line of the summary: its label, the variants that it names with what is said of each, and a note on all."""
 
     label: str
-    value: str
+    css: str
+    variants: tuple[tuple[str, str], ...]
     note: str = ""
-    alert: bool = False
+
+
+@dataclass(frozen=True)
+class Summary(Block):
+    """The result as labelled lines; `title` says what the differences are of."""
+
+    kind: ClassVar[str] = "summary"
+    title: str
+    lines: tuple[SummaryLine, ...]
 
 
 @dataclass(frozen=True)
 class Facts(Block):
-    """The row of facts under the title."""
+    """What was run, as one line of short facts."""
 
     kind: ClassVar[str] = "facts"
-    facts: tuple[Fact, ...]
+    facts: tuple[Text, ...]
 
 
 @dataclass(frozen=True)
@@ -200,7 +217,7 @@ class Cell:
     """A cell of a table.
 
     `css` is its class in HTML, `tint` its shade from -1 to 1, `share` the length of its bar from 0 to 1.
-    A `traceback` is folded away in HTML and stands below the table in Markdown.
+    A `plot` is shown in HTML only; a `traceback` is folded away there and is below the table in Markdown.
     """
 
     text: Text
@@ -209,19 +226,23 @@ class Cell:
     tint: float = 0.0
     share: float | None = None
     traceback: str = ""
+    plot: Markup | None = None
 
 
 @dataclass(frozen=True)
 class Column:
     """A column: numbers are set to the right, a `folded` one stands under the name of the row in HTML.
 
-    `upright` turns the heading, for columns of two digits.
+    `upright` turns the heading, for columns of two digits. A column of plots has its axis as `plot`, and the share of
+    its width at which `zero` is.
     """
 
     heading: Text
     number: bool = False
     folded: bool = False
     upright: bool = False
+    plot: Markup | None = None
+    zero: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -234,7 +255,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table(Block):
-    """A table with what a screen reader calls it; `key` names it on the page, `css` is its class in HTML."""
+    """A table with what a screen reader calls it; `key` names it on the page, `css` is its class in HTML.
+
+    `pictures` show in Markdown what its plots show in HTML. A `number` is given to every table with a caption.
+    """
 
     kind: ClassVar[str] = "table"
     label: str
@@ -243,12 +267,14 @@ class Table(Block):
     caption: str = ""
     key: str = ""
     css: str = ""
+    pictures: tuple[Picture, ...] = ()
+    number: int = 0
 
     def only(self, *headings: str) -> Table:
         """The table with the columns of these headings alone."""
         kept = [place for place, column in enumerate(self.columns) if plain(column.heading) in headings]
         rows = tuple(Row(tuple(row.cells[place] for place in kept), row.baseline) for row in self.rows)
-        return Table(self.label, tuple(self.columns[place] for place in kept), rows, self.caption, self.key, self.css)
+        return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
 
 
 @dataclass(frozen=True)
@@ -262,7 +288,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Figure(Block):
-    """A figure with its caption: `wide` and `narrow` drawings of the whole, or `panels` that the page arranges.
+    """A figure with its caption: `panels` that the page arranges, and the files beside the Markdown.
 
     `legend` has the marks of the panels: the class of each, and what it stands for.
     """
@@ -272,10 +298,9 @@ class Figure(Block):
     title: str
     caption: str
     pictures: tuple[Picture, ...]
-    wide: tuple[Markup, ...] = ()
-    narrow: tuple[Markup, ...] = ()
     panels: tuple[Panel, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -297,6 +322,8 @@ class Images(Block):
     caption: str
     samples: tuple[Sample, ...]
     pictures: tuple[Picture, ...]
+    key: str = ""
+    number: int = 0
 
 
 def pictures(blocks: Iterable[Block]) -> Iterator[Picture]:

@@ -144,56 +144,28 @@ def images(analysis: Analysis) -> str:
     return ""
 
 
-def forest(analysis: Analysis, outside: int) -> str:
-    """Caption of the plot of differences, of which `outside` variants lie beyond the axis."""
-    unit = ", in percentage points" if analysis.measure.accuracy else ""
-    text = (
-        f"Difference in {metric(analysis)}{images(analysis)}{unit}; the line at zero is the baseline. "
-        "Each dot is one seed (the variant minus the baseline under the same seed), the thick bar is their mean; "
-        f"{_pairs(analysis)}. Lines: {intervals.interval_caption(analysis).removesuffix('.')}."
-    )
-    if any(effect.verdict == "unstable" and effect.low is not None for effect in analysis.variants):
-        text += " Dashed: unstable."
-    if outside:
-        text += f" {plural(outside, 'variant')} beyond the axis: an arrow, with the mean beside it."
-    return text
-
-
-def _pairs(analysis: Analysis) -> str:
-    pairs = sorted({effect.pairs for effect in analysis.variants if effect.pairs})
-    if len(pairs) > 1:
-        return f"n = {pairs[0]} to {pairs[-1]} seeds"
-    return f"n = {plural(pairs[0], 'seed')}"
-
-
 def table(analysis: Analysis) -> str:
     """Caption of the table of variants."""
     measure = analysis.measure
-    unit = ", in per cent" if measure.accuracy else ""
-    text = f"{first_up(metric(analysis))}{images(analysis)}{unit}: mean \u00b1 standard deviation over seeds"
-    text += " (divisor n \u2212 1)."
-    if any(effect.n == 1 for effect in analysis.effects):
-        text += " One seed has no standard deviation."
-    points = ", in percentage points," if measure.accuracy else ""
-    text += f" The difference{points} is the mean over the seeds that the variant and the baseline share, with "
-    tests = f"{_p_values(analysis)}{_disagreeing(analysis)}"
-    text += f"{intervals.interval_caption(analysis).removesuffix('.')}. {tests}".rstrip()
-    if any(effect.pairs < effect.n for effect in analysis.variants):
-        text += " Where these are fewer than n, their number is given."
+    unit = ", %" if measure.accuracy else ""
+    spread = "one seed" if analysis.design.networks else "mean \u00b1 SD over seeds"
+    text = f"{first_up(measure.name)}{images(analysis)}{unit}: {spread}."
+    if any(effect.pairs for effect in analysis.variants):
+        points = " in points" if measure.accuracy else ""
+        text += f" Difference{points}, paired by seed: dots are seeds, the bar is their mean"
+        text += f", {_lines(analysis)}."
     if any(effect.failed for effect in analysis.effects):
-        text += " Runs that diverged or ended at chance have no value: means here and below are over the other seeds."
+        text += " Runs that diverged or ended at chance have no value."
     return text
 
 
-def _p_values(analysis: Analysis) -> str:
-    if all(own.p is None and own.networks_p is None for own in analysis.variants):
-        return ""
-    if analysis.design.networks:
-        return "p: exact McNemar test of the two trained networks, Holm-adjusted."
-    return "p is adjusted for the family; paired t is the Holm-adjusted p on the variant's own variance alone."
+def _lines(analysis: Analysis) -> str:
+    """What the lines of the interval plots are."""
+    caption = intervals.interval_caption(analysis).removesuffix(".")
+    return f"lines are {caption}" if caption.startswith("simultaneous") else caption[:1].lower() + caption[1:]
 
 
-def _disagreeing(analysis: Analysis) -> str:
+def disagreeing(analysis: Analysis) -> str:
     """Which of two p-values on opposite sides of alpha the verdict rests on, and why they differ."""
     alpha = analysis.alpha
     names = [
@@ -205,19 +177,21 @@ def _disagreeing(analysis: Analysis) -> str:
         return ""
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     return (
-        f" For {shown} the two disagree: the verdict is based on p, whose error is pooled over all variants; paired t "
-        "uses the variant's own variance alone, on fewer degrees of freedom."
+        f"For {shown} the paired t test disagrees with the verdict, which pools the error over all variants; paired t "
+        "uses the variant's own variance alone, with fewer degrees of freedom."
     )
 
 
-def verdict_cell(effect: Effect) -> str:
-    """The verdict in words for the table, where the difference and its interval stand beside it."""
+def verdict_cell(effect: Effect) -> tuple[str, str]:
+    """The verdict for the table, where the difference and its interval are beside it, and what else is said of it."""
     if effect.verdict in ("better", "worse"):
         hedge = "tentatively " if effect.pairs == 2 else ""
-        rest = effect.words.partition(";")[2]
         within = ", within the margin" if "within the margin" in effect.words else ""
-        return f"{hedge}{effect.verdict}{within}" + (f";{rest}" if rest else "")
-    return effect.words
+        return f"{hedge}{effect.verdict}{within}", effect.words.partition(";")[2].strip()
+    head, _, rest = effect.words.partition(": ")
+    if effect.verdict == "not_detected":
+        return head, effect.words.partition(";")[2].strip()
+    return (head, rest) if effect.verdict != "no_claim" or head == "no claim" else (effect.words, "")
 
 
 def state_of(effect: Effect, trained_here: bool = True) -> str:
@@ -241,72 +215,63 @@ def _failed(effect: Effect) -> str:
     return ", ".join(f"{number} of {planned} {what}" for number, what in counts if number)
 
 
+def difference_curves(analysis: Analysis) -> str:
+    """Caption of the curves of the difference."""
+    return (
+        f"{first_up(analysis.measure.name)} of each variant minus that of the baseline under the same seed: mean and "
+        "range over seeds; the line at zero is the baseline."
+    )
+
+
 def loss(cut: bool) -> str:
     """Caption of the loss curves; `cut` where some values lie above the scale."""
-    text = (
-        "Mean cross-entropy of each variant (blue) over the baseline (grey): training dashed, validation solid. "
-        f"{_marks('validation loss')} All panels share one scale. "
-        "Training values are running averages over the training batches of an epoch, with augmentation and dropout on."
-    )
-    return text + (" Values above the scale are not drawn; the panel names the highest." if cut else "")
+    text = f"Mean cross-entropy of each variant (blue) and of the baseline (grey). {_MARKS}"
+    return text + (" Values above the scale are not drawn." if cut else "")
 
 
-def accuracy(analysis: Analysis) -> str:
+def accuracy() -> str:
     """Caption of the accuracy curves."""
-    return (
-        "Accuracy of each variant (blue) over the baseline (grey): training dashed, validation solid. "
-        f"{_marks('validation accuracy')} All panels share one scale. "
-        f"Dots: the epoch that each seed reports, {_EPOCHS.get(analysis.setup.select, 'the selected one')}."
-    )
+    return f"Accuracy of each variant (blue) and of the baseline (grey). {_MARKS} Dots: the epochs reported."
 
 
-def _marks(what: str) -> str:
-    return (
-        f"Lines are means over the seeds with a value, the band spans the lowest to the highest {what}; "
-        "red lines are single runs that diverged (cross), ended at chance or are unfinished (dot)."
-    )
+_MARKS = (
+    "Lines are means, bands the range over seeds. Red lines are single runs that diverged (cross), ended at chance or "
+    "are unfinished (dot)."
+)
 
 
 def learning_rate(shown: int, of: int) -> str:
     """Caption of the learning rates, of which there are `of` distinct ones."""
     if of == 1:
-        return "The learning rate at each epoch; it was the same in every run that finished."
-    text = (
-        "Each distinct learning rate schedule (blue) over that of the baseline (grey), each on its own scale; the "
-        "titles name the variants that have it."
-    )
-    return text + (f" Shown: the first {shown} of {of} schedules; epochs.csv has all." if shown < of else "")
+        return "The learning rate at each epoch, the same in every run that finished."
+    text = "Each distinct learning-rate schedule (blue) and that of the baseline (grey), each on its own scale."
+    return text + (f" Shown: the first {shown} of {of}; epochs.csv has all." if shown < of else "")
 
 
 def left_out(shown: int, of: int) -> str:
     """Which variants the curves show where they cannot show all."""
-    return (
-        f" Shown: the baseline and the {shown - 1} of {of - 1} variants that differ most from it; epochs.csv has all."
-    )
+    return f" Shown: the {shown - 1} of {of - 1} variants that differ most; epochs.csv has all."
 
 
 def sweep(analysis: Analysis) -> str:
     """Caption of the sweeps."""
     seeds_used = sorted({analysis.effect(variant).n for sweep in analysis.sweeps for _, variant in sweep.levels} - {0})
     n = f"{seeds_used[0]} to {seeds_used[-1]}" if len(seeds_used) > 1 else "".join(map(str, seeds_used)) or "0"
-    law = " Dashed grey: the fitted data curve." if analysis.data_curve else ""
+    law = " Dashed: the fitted data curve." if analysis.data_curve else ""
     return (
-        f"Rings: the {metric(analysis)}, a ring for each seed (n = {n}). Filled: their mean; in grey the baseline, "
-        f"whose mean is also the grey line.{law} Time and memory are means over seeds. A cross marks a level at "
-        "which no run finished without diverging."
+        f"{first_up(analysis.measure.name)} against each swept hyperparameter. Rings: seeds (n = {n}); filled: their "
+        f"mean; grey: the baseline; cross: no run finished without diverging.{law}"
     )
 
 
 def held_out(found: TestSet, measure: Measure) -> str:
     """Caption of the table of the test set."""
     when = f"once, on {found.times[0][:10]}" if len(found.times) == 1 else f"{len(found.times)} times"
-    text = (
-        f"Test accuracy in per cent on {plural(found.images, 'test image')}, evaluated {when}: mean \u00b1 "
-        "standard deviation over seeds, and the mean difference over the seeds shared with the baseline. "
-    )
+    spread = "mean \u00b1 SD over seeds, difference paired by seed"
+    text = f"Test accuracy on {plural(found.images, 'test image')}, evaluated {when}, in %: {spread}."
     if measure.column == "test_accuracy":
-        return text.strip()
-    return f"{text}The verdicts are based on {measure.name}, not on these differences."
+        return text
+    return f"{text} The verdicts are based on {measure.name}."
 
 
 def cost(analysis: Analysis) -> str:
@@ -314,9 +279,8 @@ def cost(analysis: Analysis) -> str:
     if not analysis.setup.recipe:
         return "Means over the finished seeds, as given in the tables."
     return (
-        f"Means over the finished seeds, measured on {', '.join(analysis.facts.devices)}. Seconds per epoch and images "
-        "per second are of the training pass, without validation; peak memory is the highest of any epoch. Times "
-        "depend on what else the machine was doing: compare only runs that were trained side by side."
+        f"Means over the finished seeds on {', '.join(analysis.facts.devices)}; epochs and images per second without "
+        "validation, peak memory of any epoch. Compare times only of runs trained side by side."
     )
 
 

@@ -91,22 +91,24 @@ def _confused(analysis: Analysis) -> tuple[str, ...]:
 class Section:
     """A section of the report: its anchor, its title, its place (lower comes first), and what makes its blocks.
 
-    A section without blocks is left out. Those of the package have the orders 10 to 160.
+    A section without blocks is left out. Those of the package have the orders 20 to 160; those of the `appendix` come
+    after all others and are folded in HTML.
     """
 
     name: str
     title: str
     order: float
     blocks: Callable[[Context], Iterable[Block]]
+    appendix: bool = False
 
 
 def section(
-    *, title: str, order: float = 105, name: str = ""
+    *, title: str, order: float = 105, name: str = "", appendix: bool = False
 ) -> Callable[[Callable[[Analysis], Iterable[Block]]], Section]:
-    """Make a section of a function from the analysis to blocks; `order` 105 places it after the cost."""
+    """Make a section of a function from the analysis to blocks; `order` 105 places it before the interpretation."""
 
     def decorate(function: Callable[[Analysis], Iterable[Block]]) -> Section:
         anchor = name or function.__name__.replace("_", "-")
-        return Section(anchor, title, order, lambda context: function(context.analysis))
+        return Section(anchor, title, order, lambda context: function(context.analysis), appendix)
 
     return decorate

@@ -17,35 +17,25 @@ MOST_ROWS = 4 * _FOREST_ROWS
 """Rows of the plot of differences; of more variants, those with the largest differences are shown."""
 
 
-def forest(analysis: Analysis) -> Figure | None:
-    """Differences from the baseline; None for a study without variants or before any difference is known."""
-    if not any(effect.pairs for effect in analysis.variants):
-        return None
-    effects = _largest(analysis.variants)
-    measure = analysis.measure
-    limits = figures.forest_range(effects, measure)
-    outside = sum(
-        e.difference is not None and not limits[0] <= measure.scale * e.difference <= limits[1] for e in effects
-    )
+def forest(effects: Sequence[Effect], analysis: Analysis) -> tuple[Picture, ...]:
+    """The interval plots of these variants as files; none before any difference is known."""
+    if not any(effect.pairs for effect in effects):
+        return ()
+    measure, shown = analysis.measure, _largest(effects)
+    limits = figures.forest_range(shown, measure)
     title = "Difference from the baseline"
-    wide, narrow, pictures = [], [], []
-    for number, part in enumerate(_parts(effects, _FOREST_ROWS), 1):
-        text = captions.describe_forest(part, measure)
-        drawn = figures.forest(part, measure, limits)
-        wide.append(drawing.inline_svg(drawn, f"forest-{number}", title, text))
-        phone = figures.forest(part, measure, limits, narrow=True)
-        narrow.append(drawing.inline_svg(phone, f"forest-phone-{number}", title, text))
-        pictures.append(Picture(f"figures/forest-{number}.png", f"{title}. {text}", drawing.png(drawn)))
-    caption = captions.forest(analysis, outside)
-    if len(effects) < len(analysis.variants):
-        caption += f" Shown: the {len(effects)} of {len(analysis.variants):,} variants with the largest differences."
-    if any(effect.pairs > figures.MOST_DOTS for effect in effects):
-        caption += f" Of more than {figures.MOST_DOTS} seeds, {figures.MOST_DOTS} are drawn, evenly by rank."
-    return Figure("forest", title, caption, tuple(pictures), tuple(wide), tuple(narrow))
+    return tuple(
+        Picture(
+            f"figures/forest-{number}.png",
+            f"{title}. {captions.describe_forest(part, measure)}",
+            drawing.png(figures.forest(part, measure, limits)),
+        )
+        for number, part in enumerate(_parts(shown, _FOREST_ROWS), 1)
+    )
 
 
 def _largest(effects: Sequence[Effect]) -> Sequence[Effect]:
-    """In the order of the study; all of them where they are not too many."""
+    """In the order given; all of them where they are not too many."""
     if len(effects) <= MOST_ROWS:
         return effects
     kept = sorted(range(len(effects)), key=lambda i: -abs(effects[i].difference or 0.0))[:MOST_ROWS]

@@ -43,7 +43,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    jinja.filters |= {"inline": inline, "fold": fold}
+    jinja.filters |= {"inline": inline, "fold": fold, "plain": plain}
     return jinja
 
 
@@ -57,7 +57,7 @@ def inline(text: Text) -> Markup:
 def _span(part: Span) -> Markup:
     css = part.css or ("name" if part.style == "name" else "")
     attributes = Markup(' class="{}"').format(css) if css else Markup("")
-    if part.target:
+    if part.target:  # a reference, or a mark that leads to its warning
         return Markup('<a{} href="#{}">{}</a>').format(attributes, part.target, part.text)
     tag = _TAGS.get(part.style, "span")
     return Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), attributes, part.text)

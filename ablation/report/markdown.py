@@ -20,10 +20,15 @@ from ablation.report.blocks import (
     Images,
     Pairs,
     Paragraph,
+    Picture,
     Prose,
     Span,
+    Summary,
+    SummaryLine,
     Table,
     Text,
+    join,
+    name,
     plain,
     spans,
 )
@@ -39,8 +44,8 @@ _NO_CODE = re.compile(r"[`|\n]")
 def render(page: Page) -> str:
     """The page as one Markdown file; its figures are files beside it."""
     parts = [f"# {text(page.title)}", *_blocks(page.head)]
-    for _, title, blocks in page.sections:
-        parts += [f"## {text(title)}", *_blocks(blocks)]
+    for part in page.parts:
+        parts += [f"## {text(part.title)}", *_blocks(part.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,9 +107,18 @@ def _columns(block: Columns) -> Iterator[str]:
         yield from _blocks(blocks)
 
 
+def _summary(block: Summary) -> Iterator[str]:
+    yield f"**{text(block.title)}**"
+    yield "\n".join(f"- **{text(line.label)}:** {text(_said(line))}" for line in block.lines)
+
+
+def _said(line: SummaryLine) -> Text:
+    named = [(name(variant), f" ({said})" if said else "") for variant, said in line.variants]
+    return join([*named, line.note] if line.note else named, ", ")
+
+
 def _facts(block: Facts) -> Iterator[str]:
-    values = [f"**{text(fact.value)}** {text(fact.note)}".strip() for fact in block.facts]
-    yield _grid([text(fact.label) for fact in block.facts], [":--"] * len(values), [values])
+    yield text(join(block.facts, " \u00b7 "))
 
 
 def _pairs(block: Pairs) -> Iterator[str]:
@@ -116,13 +130,14 @@ def _table(table: Table) -> Iterator[str]:
     shown = [
         place
         for place, column in enumerate(table.columns)
-        if not column.folded or any(plain(row.cells[place].text) for row in table.rows)
+        if not column.plot and (not column.folded or any(plain(row.cells[place].text) for row in table.rows))
     ]
+    yield from map(_picture, table.pictures)
     columns = [table.columns[place] for place in shown]
     rows = [[_cell(row.cells[place], first=not place) for place in shown] for row in table.rows]
     yield _grid([text(own.heading) for own in columns], ["--:" if own.number else ":--" for own in columns], rows)
     if table.caption:
-        yield f"*{text(table.caption)}*"
+        yield _caption(f"Table {table.number}.", table.caption)
     for row in table.rows:
         for cell in row.cells:
             if cell.traceback:
@@ -145,9 +160,16 @@ def _grid(head: Sequence[str], marks: Sequence[str], rows: Iterable[Sequence[str
 
 
 def _figure(block: Figure | Images) -> Iterator[str]:
-    for picture in block.pictures:
-        yield f"![{text(picture.alt)}]({picture.file})"
-    yield f"*{text(block.caption)}*"
+    yield from map(_picture, block.pictures)
+    yield _caption(f"Figure {block.number}.", block.caption)
+
+
+def _picture(picture: Picture) -> str:
+    return f"![{text(picture.alt)}]({picture.file})"
+
+
+def _caption(number: str, caption: str) -> str:
+    return f"**{number}** *{text(caption)}*"
 
 
 def _heading(block: Heading) -> Iterator[str]:
@@ -175,6 +197,7 @@ _RENDERERS: dict[str, Callable[[Any], Iterator[str]]] = {
     "details": _details,
     "columns": _columns,
     "pairs": _pairs,
+    "summary": _summary,
     "facts": _facts,
     "prose": _prose,
     "table": _table,

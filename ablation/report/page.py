@@ -2,39 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import ablation.report.captions as captions
 import ablation.report.figures.style as style
 from ablation._util.formatting import duration, plural
 from ablation.analysis import Analysis
-from ablation.report.blocks import Block, Callout, Code, Fact, Facts, Paragraph, Picture, Span, pictures
+from ablation.report.blocks import (
+    Block,
+    Callout,
+    Code,
+    Columns,
+    Facts,
+    Figure,
+    Images,
+    Paragraph,
+    Picture,
+    Span,
+    Table,
+    Text,
+    pictures,
+    spans,
+)
 from ablation.report.context import Context, Section
 from ablation.report.sections.runs import overrides
+from ablation.report.summary import summary
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section with its blocks; `name` is its anchor."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+    appendix: bool
 
 
 @dataclass(frozen=True)
 class Page:
-    """The title, what is above the first section, and the sections as (name, title, blocks)."""
+    """The title, what is above the first section, and the sections, those of the appendix last."""
 
     name: str
     title: str
     head: tuple[Block, ...]
-    sections: tuple[tuple[str, str, tuple[Block, ...]], ...]
+    parts: tuple[Part, ...]
     light = style.LIGHT
     dark = style.DARK
 
     @property
+    def main(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if not part.appendix)
+
+    @property
+    def appendix(self) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.appendix)
+
+    @property
     def pictures(self) -> tuple[Picture, ...]:
-        return tuple(picture for *_, blocks in self.sections for picture in pictures(blocks))
+        return tuple(picture for part in self.parts for picture in pictures(part.blocks))
 
 
 def make_page(context: Context, sections: Iterable[Section]) -> Page:
-    """Draw the figures and put every part of the report into words."""
-    made = ((own.name, own.title, tuple(own.blocks(context))) for own in sections)
+    """Draw the figures, put every part of the report into words, and number figures and tables."""
+    ordered = sorted(sections, key=lambda own: own.appendix)
+    made = (Part(own.name, own.title, tuple(own.blocks(context)), own.appendix) for own in ordered)
     study = context.study
-    return Page(study.name, study.title or study.name, tuple(_head(context)), tuple(own for own in made if own[2]))
+    parts = _with_numbers(part for part in made if part.blocks)
+    return Page(study.name, study.title or study.name, tuple(_head(context)), parts)
+
+
+def _with_numbers(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Every figure, and every table with a caption, numbered in its order, and the references to them filled in."""
+    counts = {"Figure": 0, "Table": 0}
+    known: dict[str, str] = {}
+
+    def number(block: Block) -> Block:
+        if not isinstance(block, Figure | Images | Table) or not block.caption:
+            return block
+        kind = "Table" if isinstance(block, Table) else "Figure"
+        counts[kind] += 1
+        known[f"{kind.lower()}-{block.key}"] = f"{kind} {counts[kind]}"
+        return replace(block, number=counts[kind])
+
+    def refer(block: Block) -> Block:
+        if not isinstance(block, Paragraph):
+            return block
+        filled = (_filled(part, known) for part in spans(block.text))
+        return replace(block, text=tuple(filled))
+
+    numbered = [replace(part, blocks=_changed(part.blocks, number)) for part in parts]
+    return tuple(replace(part, blocks=_changed(part.blocks, refer)) for part in numbered)
+
+
+def _filled(part: str | Span, known: dict[str, str]) -> str | Span:
+    is_ref = isinstance(part, Span) and part.style == "ref"
+    return replace(part, text=known[part.target]) if is_ref else part  # type: ignore[union-attr,type-var]
+
+
+def _changed(blocks: Iterable[Block], change: Callable[[Block], Block]) -> tuple[Block, ...]:
+    """The blocks and those inside them, each changed."""
+    return tuple(change(_with_children(block, change)) for block in blocks)
+
+
+def _with_children(block: Block, change: Callable[[Block], Block]) -> Block:
+    if isinstance(block, Columns):
+        return replace(block, parts=tuple((title, _changed(inner, change)) for title, inner in block.parts))
+    return replace(block, children=_changed(block.children, change)) if block.children else block  # type: ignore[type-var]
 
 
 def _head(context: Context) -> Iterator[Block]:
@@ -42,45 +117,39 @@ def _head(context: Context) -> Iterator[Block]:
     if study.smoke:
         text = "A tiny subset, trained only to see that everything works: the figures mean nothing."
         yield Callout("Smoke run.", text, "smoke")
-    if analysis.headline:
+    if study.question:
+        yield Paragraph(study.question, "question")
+    result = summary(analysis)
+    if result:
+        yield result
+    elif analysis.headline:
         yield Paragraph(Span(analysis.headline, "strong"), "headline")
-    yield Paragraph(captions.summary(analysis, study), "summary")
+    yield Facts(tuple(_facts(context)))
     if analysis.facts.open and context.recipe:
         text = f"{captions.still_open(analysis.facts)} To go on:"
         yield Callout("This study is not finished.", text, children=(Code(study.command, "sh"),))
     elif analysis.facts.open:
         yield Callout("Some runs are missing.", captions.not_in_table(analysis.facts))
-    yield Facts(tuple(_facts(analysis)))
     if study.overrides:
         yield Paragraph(overrides(context), "overrides")
 
 
-def _facts(analysis: Analysis) -> Iterator[Fact]:
-    facts = analysis.facts
-    controls = sum(effect.kind == "control" for effect in analysis.variants)
-    others = f"the baseline and {plural(controls, 'control')}" if controls else "the baseline"
-    yield Fact("Variants", f"{facts.variants - controls:,}", f"and {others}")
-    later = f", {len(facts.added_seeds)} added later" if facts.added_seeds else ""
-    yield Fact("Seeds", f"{len(facts.seeds):,}", captions.seeds(facts.seeds) + later, alert=bool(later))
-    yield Fact("Runs finished", f"{facts.finished:,}", f"of {facts.runs:,}")
-    yield Fact("Diverged", f"{facts.diverged:,}", alert=facts.diverged > 0)
-    if facts.crashed:
-        yield Fact("Crashed", f"{facts.crashed:,}", alert=True)
-    if facts.damaged:
-        yield Fact("Damaged", f"{facts.damaged:,}", alert=True)
-    if facts.interrupted or facts.missing:
-        note = f"{facts.interrupted:,} interrupted" if facts.interrupted else ""
-        label = "Unfinished" if analysis.setup.recipe else "Missing"
-        yield Fact(label, f"{facts.interrupted + facts.missing:,}", note, alert=True)
-    if facts.done:
-        kinds = len({own.code for own in analysis.warnings})
-        note = f"of {plural(kinds, 'kind')}" if kinds < len(analysis.warnings) else ""
-        used = {0: "not used", 1: "evaluated once"}.get(
-            facts.test_evaluations, f"evaluated {facts.test_evaluations} times"
-        )
-        if analysis.setup.recipe:
-            yield Fact("Test set", used, alert=facts.test_evaluations > 1)
-        yield Fact("Warnings", f"{len(analysis.warnings):,}", note, alert=kinds > 0)
+def _facts(context: Context) -> Iterator[Text]:
+    """What was run in a sentence, then what a reader must know of it in a few words each."""
+    analysis, facts = context.analysis, context.analysis.facts
+    yield captions.summary(analysis, context.study)
+    if facts.added_seeds:
+        yield Span(f"{plural(len(facts.added_seeds), 'seed')} added later", css="alert")
+    if facts.done and analysis.setup.recipe:
+        yield _test_set(analysis)
+    if analysis.warnings:
+        yield Span(plural(len(analysis.warnings), "warning"), css="alert", target="warnings")
     if facts.devices:
-        yield Fact("Training time", duration(facts.seconds), "all runs added up")
-        yield Fact("Device", ", ".join(facts.devices))
+        yield f"{duration(facts.seconds)} of training on {', '.join(facts.devices)}"
+
+
+def _test_set(analysis: Analysis) -> Text:
+    times = analysis.facts.test_evaluations
+    if times > 1:
+        return Span(f"test set evaluated {times} times", css="alert")
+    return "test set evaluated once" if times else "test set not used"

@@ -1,18 +1,19 @@
 """Tidy data -> matplotlib `Figure` objects: no pyplot, no files. One unit of a figure is one CSS pixel."""
 
-from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, study_charts
+from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, difference_chart, study_charts
 from ablation.report.figures.curves import (
     CurvePanels,
     Curves,
     Limits,
     curve_grid,
+    difference_curves,
     draw_curves,
     limits,
     loss_limits,
     rate_groups,
     study_curves,
 )
-from ablation.report.figures.forest import MOST_DOTS, forest, forest_range, verdict_label
+from ablation.report.figures.forest import MOST_DOTS, drawn_seeds, forest, forest_range, verdict_label
 from ablation.report.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "Curves",
     "Limits",
     "curve_grid",
+    "difference_chart",
+    "difference_curves",
     "draw_curves",
     "draw_sweep",
+    "drawn_seeds",
     "forest",
     "forest_range",
     "limits",

@@ -58,9 +58,42 @@ class Curves:
         return any(np.isfinite(table[column]).any() for table in tables for column in chart.columns)
 
 
+def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
+    """The curves of every variant minus the baseline, epoch by epoch, over the seeds with a value in both.
+
+    The baseline is there without a point.
+    """
+    column = chart.line
+    rows = _with_states(results, [column])
+    rows = rows[rows[_STATE] == "finished"]
+    base = rows[rows["variant"] == results.manifest.baseline.name].set_index(["seed", "epoch"])
+    joined = rows.join(base[[column, "step"]], on=["seed", "epoch"], rsuffix="\0baseline")
+    joined = joined[joined["step"] == joined["step\0baseline"]] if _unit(results) == "step" else joined
+    joined[column] = joined[column] - joined[f"{column}\0baseline"]
+    joined = joined[np.isfinite(joined[column])]
+    seeds = joined.groupby("variant")["seed"].transform("nunique")
+    joined = joined[joined.groupby(["variant", "epoch"])["seed"].transform("nunique") == seeds]
+    grouped = joined.groupby(["variant", "epoch"])
+    table = pd.DataFrame({"low": grouped[column].min(), "mean": grouped[column].mean(), "high": grouped[column].max()})
+    table["step"] = grouped["step"].mean()
+    found = {}
+    for variant in results.manifest.variants[1:]:
+        own = table.loc[[variant.name]] if variant.name in table.index else table.iloc[:0]
+        x = own["step"] if _unit(results) == "step" else own.index.get_level_values("epoch")
+        mean, low, high = ({column: own[part].to_numpy(dtype=float)} for part in ("mean", "low", "high"))
+        none = {column: np.zeros((0, 2))}
+        found[variant.name] = Curves(variant.name, np.asarray(x, dtype=float), mean, low, high, (), none)
+    return found
+
+
+def _unit(results: Results) -> str:
+    """What a budget counts: `epoch` or `step`."""
+    return "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
+
+
 def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, Curves]:
     """Aggregate the epochs of every variant; its keys are in the order of the study."""
-    unit = "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
+    unit = _unit(results)
     columns = list(dict.fromkeys(column for chart in charts for column in chart.columns))
     rows = _with_states(results, columns)
     done = rows[rows[_STATE] == "finished"]
@@ -139,7 +172,13 @@ def _strays(rows: pd.DataFrame, columns: Sequence[str], unit: str) -> tuple[tupl
 
 def limits(chart: Chart, curves: Sequence[Curves]) -> Limits | None:
     """Limits of the y axis that all panels of a chart share; None where each panel has its own."""
-    makers = {"loss": loss_limits, "share": share_limits, "rate": None, "other": data_limits}
+    makers = {
+        "loss": loss_limits,
+        "share": share_limits,
+        "rate": None,
+        "difference": difference_limits,
+        "other": data_limits,
+    }
     make = makers[chart.kind]
     return make(curves, chart) if make else None
 
@@ -176,9 +215,27 @@ def _losses(chart: Chart, curves: Curves) -> Array:
 
 
 def share_limits(curves: Sequence[Curves], chart: Chart) -> Limits:
-    """Limits that all panels share, in per cent: from the ten below the lowest value up to 100."""
-    lowest = min((float(values.min()) for c in curves if len(values := _values(chart, c, True))), default=100.0)
-    return Limits(max(min(10 * float(np.floor((lowest - 2) / 10)), 90.0), -2.0), 102.0, False)
+    """Limits that all panels share, in per cent: from the ten below the lowest value to just above the highest."""
+    values = np.concatenate([np.zeros(0), *(_values(chart, c, True) for c in curves)])
+    lowest, highest = (float(values.min()), float(values.max())) if len(values) else (0.0, 100.0)
+    low = max(10 * float(np.floor((lowest - 2) / 10)), -2.0)
+    return Limits(low, min(highest + 0.04 * (highest - low) + 0.5, 102.0), False)
+
+
+def difference_limits(curves: Sequence[Curves], chart: Chart) -> Limits:
+    """Limits that hold zero and most variants after their first quarter; what is far away leaves the axis."""
+    panels = [values for c in curves if len(values := _values(chart, c, False))]
+    if not panels:
+        return Limits(-1.0, 1.0, False)
+    late = [
+        chart.scale * np.concatenate([each[chart.line][len(c.x) // 4 :] for each in (c.low, c.high)]) for c in curves
+    ]
+    reach = [float(np.quantile(np.abs(values), 0.95)) for values in late if len(values)]
+    usual = max(own for own in reach if own <= _FARTHEST * (float(np.median(reach)) or max(reach)))
+    every = np.concatenate([np.zeros(1), *panels])
+    low, high = max(float(every.min()), -1.3 * usual), min(float(every.max()), 1.3 * usual)
+    margin = 0.06 * (high - low) or 1.0
+    return Limits(low - margin, high + margin, bool(every.min() < low or every.max() > high))
 
 
 def data_limits(curves: Sequence[Curves], chart: Chart) -> Limits:
@@ -268,7 +325,9 @@ def _label(axes: Axes, chart: Chart, unit: str) -> None:
 def draw_curves(axes: Axes, chart: Chart, own: Curves, baseline: Curves) -> None:
     """Draw a variant over the baseline: training dashed, the rest solid, a band over the range of the seeds."""
     scale, shown = chart.scale, chart.line
-    if baseline is not own:
+    if chart.kind == "difference":
+        axes.axhline(0, color=style.INK, linewidth=0.9)
+    elif baseline is not own:
         for column in chart.columns:
             _line(axes, baseline.x, scale * baseline.mean[column], column == chart.dashed, style.BASELINE, 1.1)
     if len(own.x):

@@ -18,7 +18,7 @@ _FARTHEST = 3.0
 """A variant more than this many times as far from zero as most others would flatten them; it gets an arrow instead."""
 MOST_DOTS = 200
 """Seeds of a variant that are drawn."""
-_COLOURS = {"better": style.MARK, "worse": style.MARK, "unstable": style.WARN}
+_COLOURS = {"better": style.MARK, "worse": style.WORSE, "unstable": style.WARN}
 _SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
 
 
@@ -61,24 +61,21 @@ def forest(
     effects: Sequence[Effect],
     measure: Measure,
     limits: tuple[float, float] | None = None,
-    *,
-    narrow: bool = False,
 ) -> Figure:
-    """Draw the variants from top to bottom; `narrow` is for a phone: names and verdicts above their rows.
+    """Draw the variants from top to bottom.
 
     Row i is at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
     """
-    width, row = (350, 52) if narrow else (860, 28)
-    figure = style.canvas(width, row * len(effects) + 58)
-    axes = style.axes(figure, 10 if narrow else 220, 46, 58 if narrow else 176, 12)
+    figure = style.canvas(860, 28 * len(effects) + 58)
+    axes = style.axes(figure, 220, 46, 176, 12)
     low, high = limits or forest_range(effects, measure)
-    axes.set(xlim=(low, high), ylim=(len(effects) - 0.4, -0.65 if narrow else -0.6), yticks=[])
+    axes.set(xlim=(low, high), ylim=(len(effects) - 0.4, -0.6), yticks=[])
     axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
     for y, effect in enumerate(effects):
         axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)
-        _name(axes, y, effect, narrow)
+        _name(axes, y, effect)
         _row(axes, y, effect, measure, (low, high))
-        _verdict(axes, y, effect, narrow)
+        _verdict(axes, y, effect)
     unit = "percentage points" if measure.accuracy else measure.name
     _axis(axes, f"difference from the baseline, {unit}")
     return figure
@@ -96,29 +93,18 @@ def _tick(value: float) -> str:
     return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
 
 
-def _name(axes: Axes, y: int, effect: Effect, narrow: bool) -> None:
-    if narrow:
-        axes.annotate(
-            style.label(effect.variant, 34),
-            (0, y),
-            xytext=(0, 12),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="bottom",
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": style.PAPER, "edgecolor": "none"},
-        )
-    else:
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axes.annotate(style.label(effect.variant), (0, y), xytext=(-12, 0), ha="right", va="center", **place)
-
-
-def _verdict(axes: Axes, y: int, effect: Effect, narrow: bool) -> None:
-    """The verdict in its colour: right of the difference, or on a phone above it."""
+def _name(axes: Axes, y: int, effect: Effect) -> None:
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    place |= {"xytext": (54, 13), "ha": "right", "va": "bottom"} if narrow else {"xytext": (56, 0), "va": "center"}
+    axes.annotate(style.label(effect.variant), (0, y), xytext=(-12, 0), ha="right", va="center", **place)
+
+
+def _verdict(axes: Axes, y: int, effect: Effect) -> None:
+    """The verdict in its colour, right of the difference."""
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     weight = "bold" if effect.verdict in ("better", "worse") else "normal"
     colour = _COLOURS.get(effect.verdict or "", style.MUTED)
-    axes.annotate(verdict_label(effect), (1, y), color=colour, fontsize=style.SMALL, fontweight=weight, **place)
+    text, size = verdict_label(effect), style.SMALL
+    axes.annotate(text, (1, y), xytext=(56, 0), va="center", color=colour, fontsize=size, fontweight=weight, **place)
 
 
 def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[float, float]) -> None:
@@ -137,7 +123,7 @@ def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[flo
     low, high = limits
     _interval(axes, y, effect, measure, colour)
     differences = effect.differences
-    seeds = measure.scale * np.array([differences[seed] for seed in _drawn(differences)])
+    seeds = measure.scale * np.array([differences[seed] for seed in drawn_seeds(differences)])
     heights = y + (np.linspace(-0.16, 0.16, len(seeds)) if len(seeds) > 1 else np.zeros(1))
     inside = (seeds >= low) & (seeds <= high)
     axes.scatter(seeds[inside], heights[inside], s=24, facecolor=style.PAPER, edgecolor=colour, linewidth=1.1, zorder=3)
@@ -151,7 +137,7 @@ def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[flo
     axes.annotate(measure.difference(effect.difference), (1, y), xytext=(8, 0), va="center", color=style.INK, **right)
 
 
-def _drawn(differences: Mapping[int, float]) -> Sequence[int]:
+def drawn_seeds(differences: Mapping[int, float]) -> Sequence[int]:
     """The seeds by number; of more than `MOST_DOTS`, so many at even distances when ordered by their difference."""
     if len(differences) <= MOST_DOTS:
         return sorted(differences)

@@ -18,6 +18,7 @@ MUTED: Final = "#5c6570"
 GRID: Final = "#e2e5e9"
 BASELINE: Final = "#8b939d"
 MARK: Final = "#0072b2"
+WORSE: Final = "#a3123f"
 WARN: Final = "#b84a00"
 PAPER: Final = "#ffffff"
 
@@ -27,6 +28,7 @@ LIGHT: Final = {
     "grid": GRID,
     "base": BASELINE,
     "mark": MARK,
+    "worse": WORSE,
     "warn": WARN,
     "paper": PAPER,
 }
@@ -37,6 +39,7 @@ DARK: Final = {
     "grid": "#30363d",
     "base": "#7f8894",
     "mark": "#56b4e9",
+    "worse": "#ff7f9f",
     "warn": "#f0905a",
     "paper": "#14171b",
 }

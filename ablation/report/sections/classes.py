@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ablation._util import formatting
-from ablation._util.formatting import ABSENT, count, percent, plural
+from ablation._util.formatting import ABSENT, count, percent
 from ablation.analysis import Analysis
 from ablation.analysis.classes import Array, ClassCounts, change, extremes, frequent_confusions
 from ablation.report.blocks import Block, Cell, Column, Details, Heading, Row, Span, Table, join, name
@@ -120,21 +120,14 @@ def _side(pairs: Sequence[tuple[str, str]]) -> Cell:
 def _caption(part: Part, counts: Mapping[str, ClassCounts], analysis: Analysis, wide: bool, compared: int) -> str:
     base = counts.get(analysis.baseline.variant) or next(iter(counts.values()))
     typical = float(np.median(base.images))
-    seeds = plural(len(base.seeds), "seed")
-    text = (
-        f"Accuracy of each class on the {part} images, mean over seeds (baseline: {seeds}): for the baseline in per "
-        "cent, for each variant the difference from it in percentage points, over the seeds that both finished."
-    )
+    text = f"Accuracy of each class on the {part} images: baseline in %, variants as the paired difference in points."
     if typical:
-        text += f" A class has about {plural(round(typical), 'image')} in a seed, so that one image is "
-        text += f"{100 / typical:.{1 if typical < 1000 else 2}f} points; differences of a few images say little."
+        text += f" One image is {100 / typical:.{1 if typical < 1000 else 2}f} points."
     if wide:
-        return text + " Blue is above the baseline, orange below; the darker, the farther."
-    text += (
-        f" Of the many classes, those with the {_EXTREMES} highest and lowest figures are named; classes.csv has all."
-    )
+        return text + " Blue: above the baseline, orange: below."
+    text += f" The {_EXTREMES} highest and lowest are named; classes.csv has all."
     if compared > _MOST_LISTS:
-        text += f" Shown: the {_MOST_LISTS} of {compared} variants whose classes move most."
+        text += f" Shown: the {_MOST_LISTS} of {compared} variants that change most."
     return text
 
 
@@ -192,14 +185,11 @@ def _matrix(matrix: np.ndarray[tuple[int, ...], np.dtype[np.int64]], names: tupl
 def _confusion_caption(part: Part, wide: bool) -> str:
     counts = f"Counts of {part} images, pooled over the finished seeds"
     if not wide:
-        return (
-            f"{counts}: the {_MOST_CONFUSIONS} mistakes made most often, with their share of all images of the true "
-            "class."
-        )
+        return f"{counts}: the {_MOST_CONFUSIONS} most frequent mistakes, with their share of the true class."
     return (
-        f"{counts}. Rows: true class, columns: predicted class. Right ones are shaded blue by their share of the row, "
-        "mistakes orange by theirs relative to the largest such share in the table."
+        f"{counts}. Rows: true class; columns: predicted class. Blue: right, by share of the row; orange: mistakes, "
+        "relative to the largest share in the table."
     )
 
 
-CLASSES = Section("classes", "Accuracy by class", 80, _classes)
+CLASSES = Section("classes", "Accuracy by class", 80, _classes, appendix=True)

@@ -15,6 +15,7 @@ from ablation.analysis import Analysis
 from ablation.report.blocks import Block, Figure, Heading, Panel, Paragraph, Picture
 from ablation.report.context import Context, Section
 from ablation.report.figures import Chart, Curves, Limits
+from ablation.report.ranking import ranked
 
 MOST_PANELS = 36
 """Small multiples of one quantity; of more variants, those with the largest differences are shown."""
@@ -33,6 +34,24 @@ def _sweeps(context: Context) -> Iterator[Block]:
             yield Paragraph(sentence)
 
 
+def _differences(context: Context) -> Iterator[Block]:
+    """How the difference from the baseline came about; none for a single epoch, or before there is a pair."""
+    results, analysis = context.results, context.analysis
+    chart = figures.difference_chart(figures.study_charts(results, analysis.measure), analysis.measure)
+    if results.epochs.empty or chart is None:
+        return
+    every = figures.difference_curves(results, chart)
+    seen = [every[own.variant] for own in ranked(analysis) if len(every[own.variant].x) > 1]
+    if seen:
+        shown = _most_different(seen, analysis)
+        limits = figures.limits(chart, shown)
+        caption = captions.difference_curves(analysis)
+        caption += " Values beyond the axis are not drawn." if limits and limits.cut else ""
+        caption += captions.left_out(len(shown) + 1, len(seen) + 1) if len(shown) < len(seen) else ""
+        panels = [(own.variant, "", own) for own in shown]
+        yield _Panels(seen[0], _unit(context), context.digits).figure(chart, caption, panels, limits)
+
+
 def _curves(context: Context) -> Iterator[Block]:
     """A figure for each quantity that was measured over the epochs; none before there is a whole epoch."""
     results, analysis = context.results, context.analysis
@@ -40,32 +59,36 @@ def _curves(context: Context) -> Iterator[Block]:
         return
     charts = figures.study_charts(results, analysis.measure)
     every = figures.study_curves(results, charts)
-    train = results.manifest.baseline.recipe.get("train", {})
-    unit = "step" if train.get("steps") is not None else "epoch"
-    draw = _Panels(every[analysis.baseline.variant], unit, context.digits)
+    order = [every[own.variant] for own in (analysis.baseline, *ranked(analysis))]
+    draw = _Panels(every[analysis.baseline.variant], _unit(context), context.digits)
     for chart in charts:
-        seen = [own for own in every.values() if own.shows(chart)]
+        seen = [own for own in order if own.shows(chart)]
         if not seen:
             continue
         if chart.kind == "rate":
             rates = _rates(seen, chart)
             caption = captions.learning_rate(min(len(rates), MOST_RATES), len(rates))
-            if rates:
-                yield from draw.figure(chart, caption, rates[:MOST_RATES], None)
-            continue
-        shown = _most_different(seen, analysis)
-        limits = figures.limits(chart, shown)
-        caption = _caption(chart, analysis, shown, limits is not None and limits.cut)
-        caption += captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
-        yield from draw.figure(chart, caption, [(own.variant, "", own) for own in shown], limits)
+            panels, limits = rates[:MOST_RATES], None
+        else:
+            shown = _most_different(seen, analysis)
+            limits = figures.limits(chart, shown)
+            caption = _caption(chart, shown, limits is not None and limits.cut)
+            caption += captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
+            panels = [(own.variant, "", own) for own in shown]
+        if panels:
+            yield Heading(chart.title)
+            yield draw.figure(chart, caption, panels, limits)
 
 
-def _caption(chart: Chart, analysis: Analysis, shown: Sequence[Curves], cut: bool) -> str:
+def _unit(context: Context) -> str:
+    train = context.study.baseline.recipe.get("train", {})
+    return "step" if train.get("steps") is not None else "epoch"
+
+
+def _caption(chart: Chart, shown: Sequence[Curves], cut: bool) -> str:
     if chart == figures.LOSS:
         return captions.loss(cut)
-    if chart == figures.ACCURACY:
-        return captions.accuracy(analysis)
-    return " ".join(_measured(chart, shown, cut))
+    return captions.accuracy() if chart == figures.ACCURACY else " ".join(_measured(chart, shown, cut))
 
 
 def _measured(chart: Chart, shown: Sequence[Curves], cut: bool) -> list[str]:
@@ -89,6 +112,8 @@ def _measured(chart: Chart, shown: Sequence[Curves], cut: bool) -> list[str]:
 
 def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
     baseline = ("line grey", "baseline")
+    if chart.kind == "difference":
+        return (("line", "mean difference"), ("band", "range over seeds"))
     if chart.kind == "rate":
         return (("line", "variant"), baseline)
     solid, dashed = ("validation", "training") if chart.ours else (chart.line, chart.dashed)
@@ -97,7 +122,7 @@ def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
 
 
 def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
-    """The baseline and the variants farthest from it, in the order of the study; those without a result come first."""
+    """The baseline and the variants farthest from it, in the order given; those without a result come first."""
     if len(seen) <= MOST_PANELS:
         return list(seen)
 
@@ -134,7 +159,7 @@ class _Panels:
     unit: str
     digits: int
 
-    def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Iterator[Block]:
+    def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
         key, title = chart.key, chart.title
         on = figures.CurvePanels(chart, self.baseline, self.unit, limits)
         panels = [self._panel(on, chart, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
@@ -144,8 +169,7 @@ class _Panels:
             drawn = figures.curve_grid(chart, part, self.baseline, self.unit, limits)
             alt = f"{title} over the {self.unit}s: {', '.join(name for name, _ in part)}"
             pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(drawn)))
-        yield Heading(title)
-        yield Figure(key, title, caption, tuple(pictures), panels=tuple(panels), legend=_legend(chart))
+        return Figure(key, title, caption, tuple(pictures), tuple(panels), _legend(chart))
 
     def _panel(self, on: figures.CurvePanels, chart: Chart, key: str, name: str, note: str, own: Curves) -> Panel:
         text = captions.describe_curve(chart, own, self.digits)
@@ -154,4 +178,5 @@ class _Panels:
 
 
 SWEEPS = Section("sweeps", "Sweeps", 50, _sweeps)
-CURVES = Section("curves", "Learning curves", 60, _curves)
+DIFFERENCES = Section("difference", "Difference during training", 60, _differences)
+CURVES = Section("curves", "Learning curves", 65, _curves, appendix=True)

@@ -1,4 +1,4 @@
-"""What each change does: the question, the differences with their table, the test set, and the cost."""
+"""What each change does: the table of variants with their differences, the test set, and the cost."""
 
 from __future__ import annotations
 
@@ -7,91 +7,103 @@ from collections.abc import Callable, Iterator
 import ablation.report.captions as captions
 import ablation.report.claims as claims
 import ablation.report.figure_blocks as figure_blocks
+import ablation.report.interval_plot as interval_plot
 import ablation.report.intervals as intervals
 from ablation._util import formatting
 from ablation._util.formatting import accuracy_digits
 from ablation.analysis import Analysis, Effect
-from ablation.report.blocks import Block, Cell, Column, Note, Paragraph, Row, Span, Table, Text, join, name
+from ablation.report.blocks import Block, Cell, Column, Details, Note, Paragraph, Row, Span, Table, Text, join, name
 from ablation.report.context import Context, Section
+from ablation.report.ranking import ranked
 
 _BASELINE = Span("baseline", css="sd")
 _COSTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
+    "parameters": ("Parameters", formatting.count),
+    "macs": ("MACs", formatting.count),
     "train_seconds": ("Training time", formatting.duration),
     "epoch_seconds": ("Seconds per epoch", formatting.rate),
     "images_per_second": ("Images per second", formatting.rate),
     "peak_memory_mb": ("Peak memory", formatting.memory),
 }
 """Attribute of an effect -> heading of its column, and how a value is shown."""
-
-
-def _question(context: Context) -> Iterator[Block]:
-    if context.study.question:
-        yield Paragraph(context.study.question, "question")
+_SIZES = ("parameters", "macs")
+"""Shown only where the variants differ in them."""
 
 
 def _effects(context: Context) -> Iterator[Block]:
     analysis = context.analysis
-    figure = figure_blocks.forest(analysis)
-    if figure:
-        yield figure
-    elif analysis.variants:
+    if analysis.variants and not any(effect.pairs for effect in analysis.variants):
         yield Paragraph(
             "No difference from the baseline can be shown before a variant and the baseline have finished the same "
             "seed.",
             "none",
         )
     yield variants_table(analysis)
+    if disagree := captions.disagreeing(analysis):
+        yield Paragraph(disagree)
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
+    if tests := tests_table(analysis):
+        yield Details(("Tests of each variant: ", Span("p", "italic"), " of the verdict, and checks"), (tests,))
 
 
 def variants_table(analysis: Analysis) -> Table:
-    """The table of variants; columns that nothing is known of are left out of results from elsewhere."""
-    ours, effects = bool(analysis.setup.recipe), analysis.effects
-    tests = {
-        "p": ours or any(effect.p is not None for effect in analysis.variants),
-        "t": ours or any(effect.paired_p is not None for effect in analysis.variants),
-    }
-    sizes = {
-        "Parameters": any(effect.parameters for effect in effects),
-        "MACs": any(effect.macs for effect in effects),
-    }
-    p, t, n = (Span(letter, "italic") for letter in "ptn")
+    """The table of variants in the order of their effects, each with the plot of its interval."""
+    effects = ranked(analysis)
+    shown = effects if len(effects) <= figure_blocks.MOST_ROWS else ()
+    on = interval_plot.scale(effects, analysis.measure) if any(own.pairs for own in shown) else None
     columns = (
         Column("Variant"),
         Column("Change", folded=True),
         Column(analysis.measure.heading, number=True),
+        *((Column("Interval", plot=interval_plot.axis(on), zero=on.zero),) if on else ()),
         Column("Difference", number=True),
         Column("Verdict"),
-        *((Column(p, number=True),) if tests["p"] else ()),
-        *((Column(("Paired\u00a0", t), number=True),) if tests["t"] else ()),
-        Column(n, number=True),
-        *(Column(size, number=True) for size, known in sizes.items() if known),
+        Column(Span("n", "italic"), number=True),
     )
 
     def row(effect: Effect) -> Row:
         first = effect is analysis.baseline
-        size = {"Parameters": effect.parameters, "MACs": effect.macs}
+        plot = () if on is None else (Cell("", plot=interval_plot.row(effect, on) if effect.pairs else None),)
         cells = (
             Cell(name(effect.variant), tuple(_state(effect, analysis))),
             Cell(effect.change),
             Cell(_mean(effect, analysis)),
+            *plot,
             Cell(_BASELINE if first else _difference(effect, analysis)),
-            _verdict(effect),
-            *((Cell("" if first else intervals.p_cell(effect)),) if tests["p"] else ()),
-            *((Cell("" if first else intervals.short_p(effect.paired_p)),) if tests["t"] else ()),
+            Cell("") if first else _verdict(effect),
             Cell(
                 (str(effect.n), Span(f"/{len(effect.runs)}", css="sd"))
                 if effect.n < len(effect.runs)
                 else str(effect.n)
             ),
-            *(Cell(formatting.count(size[key])) for key, known in sizes.items() if known),
         )
         return Row(cells, first)
 
-    return Table(
-        "Table of variants", columns, tuple(map(row, effects)), captions.table(analysis), key="variants", css="variants"
+    caption, pictures = captions.table(analysis), figure_blocks.forest(effects, analysis)
+    rows = tuple(map(row, (analysis.baseline, *effects)))
+    return Table("Table of variants", columns, rows, caption, key="variants", css="variants", pictures=pictures)
+
+
+def tests_table(analysis: Analysis) -> Table | None:
+    """The p-values of every variant: that of the verdict, and those of the checks; None where nothing was tested."""
+    tests: dict[str, tuple[str, Callable[[Effect], float | None]]] = {
+        "McNemar p": ("p of the exact McNemar test, Holm-adjusted", lambda own: own.networks_p),
+        "p": ("p of the verdict, adjusted for the family", lambda own: own.p),
+        "paired t": ("paired t on the variant's own variance, Holm-adjusted", lambda own: own.paired_p),
+        "sign flips": ("max-T test over the signs of the seeds", lambda own: own.sign_flip_p),
+    }
+    effects = ranked(analysis)
+    known = {key: own for key, own in tests.items() if any(own[1](effect) is not None for effect in effects)}
+    if not known:
+        return None
+    columns = (Column("Variant"), *(Column(key, number=True) for key in known))
+    rows = tuple(
+        Row((Cell(name(own.variant)), *(Cell(intervals.short_p(value(own))) for _, value in known.values())))
+        for own in effects
     )
+    caption = "; ".join(about for about, _ in known.values())
+    return Table("Table of tests", columns, rows, f"{captions.first_up(caption)}.", key="tests", css="small")
 
 
 def _state(effect: Effect, analysis: Analysis) -> Iterator[Note]:
@@ -120,9 +132,9 @@ def _difference(effect: Effect, analysis: Analysis) -> Text:
 
 
 def _verdict(effect: Effect) -> Cell:
-    beside = claims.beside(effect)
-    notes = (Note(beside),) if beside else ()
-    return Cell(captions.verdict_cell(effect), notes, f"verdict {effect.verdict or ''}".strip())
+    said, more = captions.verdict_cell(effect)
+    notes = tuple(Note(text) for text in (more, claims.beside(effect)) if text)
+    return Cell(said, notes, f"verdict {effect.verdict or ''}".strip())
 
 
 def _test_set(context: Context) -> Iterator[Block]:
@@ -144,8 +156,9 @@ def _test_set(context: Context) -> Iterator[Block]:
 
 
 def _cost(context: Context) -> Iterator[Block]:
-    effects = context.analysis.effects
+    effects = (context.analysis.baseline, *ranked(context.analysis))
     known = [key for key in _COSTS if any(effect.n and getattr(effect, key) for effect in effects)]
+    known = [key for key in known if key not in _SIZES or len({getattr(own, key) for own in effects if own.n}) > 1]
     if not known:
         return
     largest = {key: max(getattr(effect, key) or 0.0 for effect in effects) for key in known}
@@ -163,7 +176,6 @@ def _cost(context: Context) -> Iterator[Block]:
     yield Table("Table of time and memory", columns, rows, caption, key="cost", css="cost")
 
 
-QUESTION = Section("question", "Question", 10, _question)
-EFFECTS = Section("effects", "What each change does", 20, _effects)
+EFFECTS = Section("effects", "Results", 20, _effects)
 TEST = Section("test", "Test set", 30, _test_set)
-COST = Section("cost", "Time and memory", 100, _cost)
+COST = Section("cost", "Time and memory", 100, _cost, appendix=True)

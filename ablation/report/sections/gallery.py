@@ -100,16 +100,12 @@ def _groups(seen: _Seen, images: Pixels) -> Iterator[Block]:
     if worst:
         shown = worst[:MOST_MISTAKES]
         text = (
-            f"{_which(len(shown), len(worst))} of the {seed}, on its {plural(number, 'validation image')}, the "
-            "highest confidence in a wrong class first. Above each image its true class, below it the predicted one "
-            "with its probability. They show where the network errs, not how often."
+            f"{_which(len(shown), len(worst))} on {plural(number, 'validation image')} ({seed}), highest confidence "
+            "first. True class above, predicted class and its probability below."
         )
         yield from _group("mistakes-1", "Worst mistakes", shown, text, seen, images)
     spread = seen.spread()
-    text = (
-        f"{plural(len(spread), 'image')} at even distances through the same validation images, right or wrong: "
-        f"true class above, predicted one below ({seed})."
-    )
+    text = f"{plural(len(spread), 'image')} at even distances through the validation images, right or wrong ({seed})."
     yield from _group("mistakes-2", "Samples", spread, text, seen, images)
 
 
@@ -126,7 +122,7 @@ def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, i
     labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, p) for s, p in zip(samples, pixels, strict=True)]
     alt = f"{title}: " + "; ".join(f"{s.true}, predicted {s.predicted}" for s in samples)
     yield Heading(title)
-    yield Images(caption, samples, (Picture(f"figures/{key}.png", alt, drawing.png(mistakes.image_grid(labels))),))
+    yield Images(caption, samples, (Picture(f"figures/{key}.png", alt, drawing.png(mistakes.image_grid(labels))),), key)
 
 
 def _sample(place: int, seen: _Seen, image: Image.Image) -> Sample:
@@ -160,4 +156,4 @@ def _data_uri(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-GALLERY = Section("mistakes", "Sample images", 90, _gallery)
+GALLERY = Section("mistakes", "Sample images", 90, _gallery, appendix=True)

@@ -79,23 +79,20 @@ def _speed(found: Learning, digits: int) -> Iterator[_Column]:
     if found.target:
         goal = f"{100 * found.target:.0f}"
         about = (
-            f"{unit}s to {goal} %: the first {found.unit} at which a seed reaches that {score}, mean and range "
-            "where all seeds do; the target is the highest round figure that the baseline's mean curve reaches."
+            f"{unit}s to {goal} %: mean (and range) over seeds, where all reach it; the highest round target that the "
+            "baseline's mean curve reaches."
         )
         yield _Column(f"{unit}s to {goal}\u00a0%", tuple(_reached(own, found.unit) for own in found.lessons), about)
     each = "epoch" if found.unit == "epoch" else "evaluation"
     head = f"{each.capitalize()}-to-{each} change of {loss}"
-    about = f"{head}: mean absolute change over the second half of a run, mean over seeds."
+    about = f"{head}: mean absolute change in the second half of a run."
     yield _Column(head, tuple(_cell(_loss(own.fluctuation)) for own in found.lessons), about)
 
 
 def _milestones_caption(found: Learning, score: str) -> str:
-    text = (
-        f"{_first_up(score)} in per cent at the end of chosen {found.unit}s (about each third of the baseline's "
-        "training), mean over the finished seeds."
-    )
+    text = f"{_first_up(score)}, %, mean over the finished seeds."
     if any(span and span.n < own.n for own in found.lessons for span in own.at):
-        text += " Where runs stopped earlier, the seeds that got that far."
+        text += " Of runs that stopped earlier, the seeds that got that far."
     return text
 
 
@@ -168,28 +165,21 @@ def _fit(found: Learning, digits: int) -> Iterator[_Column]:
     def column(head: str, cell: Callable[[Lesson], str], about: str) -> _Column:
         return _Column(head, tuple(_cell(cell(own)) for own in found.lessons), about)
 
-    about = "Means over the finished seeds, at the epoch that each run reports."
+    about = "Means over the finished seeds at the epoch reported."
     yield column(f"{_first_up(train)},\u00a0%", lambda own: _percent(own.train, digits), about)
     yield column(f"{_first_up(score)},\u00a0%", lambda own: _percent(own.val, digits), about)
     yield column("Gap, points", lambda own: _points(own.gap, digits), _gap(score, train, found.ours))
-    about = (
-        f"Best {each}: that with the highest {score} (mean, and range over seeds), and how much longer training went "
-        f"on, also as a share of the whole run; last minus best is the {score} at the end of training minus that of "
-        "the best."
-    )
+    about = f"Best {each}: that with the highest {score}, mean and range over seeds."
     yield column(f"Best {each}", lambda own: _places(own.best, "epoch") if own.best else ABSENT, about)
     yield column("Epochs after it" if each == "epoch" else "After it", _after, about)
     yield column("Last minus best, points", lambda own: _points(own.fall, digits), about)
 
 
 def _gap(score: str, train: str, ours: bool) -> str:
-    text = f"The gap is {train.removesuffix(' accuracy')} minus {score}"
     if not ours:
-        return f"{text}."
-    return (
-        f"{text}; training accuracy is a running average over the training batches, with augmentation, dropout and the "
-        "weights of that moment, so the gap can be negative."
-    )
+        return f"The gap is {train} minus {score}."
+    text = f"Gap: {score} subtracted from {train}"
+    return f"{text}, which is a running average with augmentation and dropout on, so the gap can be negative."
 
 
 def _percent(span: Span | None, digits: int) -> str:
@@ -217,4 +207,4 @@ def _long_after(found: Learning) -> Iterator[str]:
     yield f"Training went on for more than a third of its epochs after the best one in {_listing(names)}."
 
 
-LEARNING = Section("learning", "Training dynamics", 70, _learning)
+LEARNING = Section("learning", "Training dynamics", 70, _learning, appendix=True)

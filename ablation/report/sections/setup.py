@@ -123,4 +123,4 @@ def _recipe(context: Context) -> Iterator[Block]:
 
 
 SETUP = Section("setup", "Setup", 140, _setup)
-RECIPE = Section("recipe", "Baseline recipe", 160, _recipe)
+RECIPE = Section("recipe", "Baseline recipe", 145, _recipe, appendix=True)
