@@ -87,8 +87,8 @@ def test_few_classes_stand_in_a_table_with_the_change_of_each(tmp_path: Path) ->
     assert rows(matrix)["3"] == ["0", "0", "0", "54", "6", "0", "0", "0", "0", "0"]
     assert rows(matrix)["4"][4] == "60"
     text = found.all("p", class_="caption")[0].words
-    assert "on the validation images, mean over seeds (baseline: 3 seeds)" in text
-    assert "about 20 images in a seed, so that one image is 5.0 points" in text
+    assert "on the validation images, mean over 3 seeds" in text
+    assert "One image is 5.0 points." in text
 
 
 def test_the_shade_of_a_change_has_the_colour_of_its_sign(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_confusions_of_the_highest_and_the_lowest_variant_can_be_opened(tmp_path
     stored = study(tmp_path)
     write_predictions(stored, one_in_ten)
     found = section(write(stored, tmp_path), "classes")
-    assert [line.words for line in found.all("summary")] == [
+    assert [line.words for line in found.all("summary")[1:]] == [
         "Confusions of norm=batch, the highest mean accuracy of the variants",
         "Confusions of dropout=0, the lowest mean accuracy of the variants",
     ]
@@ -152,8 +152,8 @@ def test_an_opened_test_set_is_shown_beside_the_validation_images_and_named(tmp_
     found = section(write(stored, tmp_path), "classes")
     assert [h.words for h in found.all("h3")] == ["On the validation images", "On the test images"]
     captions = [p.words for p in found.all("p", class_="caption")]
-    assert captions[0].startswith("Accuracy of each class on the validation images")
-    assert any(text.startswith("Accuracy of each class on the test images") for text in captions)
+    assert "Accuracy of each class on the validation images" in captions[0]
+    assert any("Accuracy of each class on the test images" in text for text in captions)
     assert rows(found.all("table")[0])["baseline"][3] == "100"
 
 
@@ -164,7 +164,7 @@ def test_runs_without_predictions_or_with_broken_ones_are_left_out(tmp_path: Pat
     folders["baseline", 0].predictions.unlink()
     folders["baseline", 1].predictions.write_bytes(b"PK\x03\x04torn")
     found = section(write(stored, tmp_path), "classes")
-    assert "(baseline: 1 seed)" in found.all("p", class_="caption")[0].words
+    assert "mean over 1 seed:" in found.all("p", class_="caption")[0].words
     assert rows(found.all("table")[0])["constant"][3] == "−10.0"
 
 

@@ -55,8 +55,9 @@ def test_the_worst_mistakes_come_first_with_true_and_predicted_labels(tmp_path: 
     images = np.load(folder / "images.npy")
     assert labels(mistakes) == [("3", "4 98 %"), ("3", "4 63 %")]
     assert np.array_equal(pictures(mistakes), images[[2 * 3, 2 * 103], ..., 0])
-    assert mistakes.all("figcaption")[0].words.startswith(
-        "All 2 mistakes of the baseline, seed 0, on its 200 validation images, the highest confidence in a wrong class"
+    assert mistakes.all("figcaption")[0].words.endswith(
+        "All 2 mistakes on 200 validation images (baseline, seed 0), highest confidence first. True class above, "
+        "predicted class and its probability below."
     )
     assert len(labels(samples)) == SAMPLES
     assert np.array_equal(pictures(samples)[0], images[0, ..., 0])

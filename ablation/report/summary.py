@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from ablation.analysis import Analysis, Effect
 from ablation.report.blocks import Summary, SummaryLine
 from ablation.report.ranking import ranked
+from ablation.stats import Reason
 
 _MOST_NAMED = 6
 _LABELS = {
@@ -64,11 +65,15 @@ def _note(verdict: str, analysis: Analysis) -> str:
     if verdict == "identical":
         return "same trained weights as the baseline"
     if verdict == "no_claim":
-        reasons = dict.fromkeys(
-            own.reason or "no run to compare" for own in analysis.variants if own.verdict == verdict
-        )
-        return ", ".join(reasons)
+        unclaimed = [own for own in analysis.variants if own.verdict == verdict]
+        return ", ".join(dict.fromkeys(map(_reason, unclaimed)))
     return ""
+
+
+def _reason(own: Effect) -> str:
+    if own.reason == Reason.NO_VARIATION and not own.difference:
+        return "all values are equal"
+    return own.reason or "no run to compare"
 
 
 def _control(analysis: Analysis) -> Iterator[SummaryLine]:

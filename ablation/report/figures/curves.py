@@ -21,7 +21,7 @@ from ablation.results.runs import Results
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 _FARTHEST = 4.0
 """A variant whose loss is more than this many times that of the median variant may leave the axis."""
-_STATE, _SELECTED = "\0state", "\0selected"
+_STATE, _SELECTED, _OF_BASELINE = "\0state", "\0selected", "\0baseline"
 """Columns beside those of the study, whatever these are called."""
 MOST_STRAYS = 8
 """Runs without a result that a panel draws as lines of their own."""
@@ -66,13 +66,13 @@ def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
     column = chart.line
     rows = _with_states(results, [column])
     rows = rows[rows[_STATE] == "finished"]
-    base = rows[rows["variant"] == results.manifest.baseline.name].set_index(["seed", "epoch"])
-    joined = rows.join(base[[column, "step"]], on=["seed", "epoch"], rsuffix="\0baseline")
-    joined = joined[joined["step"] == joined["step\0baseline"]] if _unit(results) == "step" else joined
-    joined[column] = joined[column] - joined[f"{column}\0baseline"]
-    joined = joined[np.isfinite(joined[column])]
-    seeds = joined.groupby("variant")["seed"].transform("nunique")
-    joined = joined[joined.groupby(["variant", "epoch"])["seed"].transform("nunique") == seeds]
+    base = rows.loc[rows["variant"] == results.manifest.baseline.name, ["seed", "epoch", "step", column]]
+    joined = rows.merge(base, on=["seed", "epoch"], suffixes=("", _OF_BASELINE))
+    same = joined["step"] == joined[f"step{_OF_BASELINE}"] if _unit(results) == "step" else True
+    joined = joined.assign(**{column: joined[column] - joined[f"{column}{_OF_BASELINE}"]})
+    joined = joined[np.isfinite(joined[column]) & same]
+    reached = joined.groupby(["variant", "epoch"])["seed"].transform("nunique")
+    joined = joined[reached == joined.groupby("variant")["seed"].transform("nunique")]
     grouped = joined.groupby(["variant", "epoch"])
     table = pd.DataFrame({"low": grouped[column].min(), "mean": grouped[column].mean(), "high": grouped[column].max()})
     table["step"] = grouped["step"].mean()

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ablation._util import formatting
-from ablation._util.formatting import ABSENT, count, percent
+from ablation._util.formatting import ABSENT, count, percent, plural
 from ablation.analysis import Analysis
 from ablation.analysis.classes import Array, ClassCounts, change, extremes, frequent_confusions
 from ablation.report.blocks import Block, Cell, Column, Details, Heading, Row, Span, Table, join, name
@@ -120,7 +120,8 @@ def _side(pairs: Sequence[tuple[str, str]]) -> Cell:
 def _caption(part: Part, counts: Mapping[str, ClassCounts], analysis: Analysis, wide: bool, compared: int) -> str:
     base = counts.get(analysis.baseline.variant) or next(iter(counts.values()))
     typical = float(np.median(base.images))
-    text = f"Accuracy of each class on the {part} images: baseline in %, variants as the paired difference in points."
+    over = f"on the {part} images, mean over {plural(len(base.seeds), 'seed')}"
+    text = f"Accuracy of each class {over}: baseline in %, variants as the paired difference in points."
     if typical:
         text += f" One image is {100 / typical:.{1 if typical < 1000 else 2}f} points."
     if wide:

@@ -12,7 +12,7 @@ import ablation.report.intervals as intervals
 from ablation._util import formatting
 from ablation._util.formatting import accuracy_digits
 from ablation.analysis import Analysis, Effect
-from ablation.report.blocks import Block, Cell, Column, Details, Note, Paragraph, Row, Span, Table, Text, join, name
+from ablation.report.blocks import Block, Cell, Column, Note, Paragraph, Row, Span, Table, Text, join, name
 from ablation.report.context import Context, Section
 from ablation.report.ranking import ranked
 
@@ -43,8 +43,6 @@ def _effects(context: Context) -> Iterator[Block]:
         yield Paragraph(disagree)
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
-    if tests := tests_table(analysis):
-        yield Details(("Tests of each variant: ", Span("p", "italic"), " of the verdict, and checks"), (tests,))
 
 
 def variants_table(analysis: Analysis) -> Table:
@@ -71,7 +69,7 @@ def variants_table(analysis: Analysis) -> Table:
             Cell(_mean(effect, analysis)),
             *plot,
             Cell(_BASELINE if first else _difference(effect, analysis)),
-            Cell("") if first else _verdict(effect),
+            Cell("", css="verdict") if first else _verdict(effect),
             Cell(
                 (str(effect.n), Span(f"/{len(effect.runs)}", css="sd"))
                 if effect.n < len(effect.runs)
@@ -85,25 +83,25 @@ def variants_table(analysis: Analysis) -> Table:
     return Table("Table of variants", columns, rows, caption, key="variants", css="variants", pictures=pictures)
 
 
-def tests_table(analysis: Analysis) -> Table | None:
-    """The p-values of every variant: that of the verdict, and those of the checks; None where nothing was tested."""
+def _tests(context: Context) -> Iterator[Block]:
+    """The p-values of every variant: that of the verdict, and those of the checks; none where nothing was tested."""
     tests: dict[str, tuple[str, Callable[[Effect], float | None]]] = {
         "McNemar p": ("p of the exact McNemar test, Holm-adjusted", lambda own: own.networks_p),
         "p": ("p of the verdict, adjusted for the family", lambda own: own.p),
         "paired t": ("paired t on the variant's own variance, Holm-adjusted", lambda own: own.paired_p),
         "sign flips": ("max-T test over the signs of the seeds", lambda own: own.sign_flip_p),
     }
-    effects = ranked(analysis)
+    effects = ranked(context.analysis)
     known = {key: own for key, own in tests.items() if any(own[1](effect) is not None for effect in effects)}
     if not known:
-        return None
+        return
     columns = (Column("Variant"), *(Column(key, number=True) for key in known))
     rows = tuple(
         Row((Cell(name(own.variant)), *(Cell(intervals.short_p(value(own))) for _, value in known.values())))
         for own in effects
     )
     caption = "; ".join(about for about, _ in known.values())
-    return Table("Table of tests", columns, rows, f"{captions.first_up(caption)}.", key="tests", css="small")
+    yield Table("Table of tests", columns, rows, f"{captions.first_up(caption)}.", key="tests", css="small")
 
 
 def _state(effect: Effect, analysis: Analysis) -> Iterator[Note]:
@@ -178,4 +176,5 @@ def _cost(context: Context) -> Iterator[Block]:
 
 EFFECTS = Section("effects", "Results", 20, _effects)
 TEST = Section("test", "Test set", 30, _test_set)
+TESTS = Section("tests", "Tests", 62, _tests, appendix=True)
 COST = Section("cost", "Time and memory", 100, _cost, appendix=True)

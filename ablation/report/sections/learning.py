@@ -79,18 +79,18 @@ def _speed(found: Learning, digits: int) -> Iterator[_Column]:
     if found.target:
         goal = f"{100 * found.target:.0f}"
         about = (
-            f"{unit}s to {goal} %: mean (and range) over seeds, where all reach it; the highest round target that the "
-            "baseline's mean curve reaches."
+            f"{unit}s to {goal} %: mean and range where all seeds reach it, the highest round figure of the baseline's "
+            "mean curve."
         )
         yield _Column(f"{unit}s to {goal}\u00a0%", tuple(_reached(own, found.unit) for own in found.lessons), about)
     each = "epoch" if found.unit == "epoch" else "evaluation"
     head = f"{each.capitalize()}-to-{each} change of {loss}"
-    about = f"{head}: mean absolute change in the second half of a run."
+    about = f"{each.capitalize()}-to-{each} change: mean absolute, second half of a run."
     yield _Column(head, tuple(_cell(_loss(own.fluctuation)) for own in found.lessons), about)
 
 
 def _milestones_caption(found: Learning, score: str) -> str:
-    text = f"{_first_up(score)}, %, mean over the finished seeds."
+    text = f"{_first_up(score)}, %, mean over seeds."
     if any(span and span.n < own.n for own in found.lessons for span in own.at):
         text += " Of runs that stopped earlier, the seeds that got that far."
     return text
@@ -165,21 +165,19 @@ def _fit(found: Learning, digits: int) -> Iterator[_Column]:
     def column(head: str, cell: Callable[[Lesson], str], about: str) -> _Column:
         return _Column(head, tuple(_cell(cell(own)) for own in found.lessons), about)
 
-    about = "Means over the finished seeds at the epoch reported."
+    about = "Means over seeds at the epoch reported."
     yield column(f"{_first_up(train)},\u00a0%", lambda own: _percent(own.train, digits), about)
     yield column(f"{_first_up(score)},\u00a0%", lambda own: _percent(own.val, digits), about)
     yield column("Gap, points", lambda own: _points(own.gap, digits), _gap(score, train, found.ours))
-    about = f"Best {each}: that with the highest {score}, mean and range over seeds."
+    about = f"Best {each}: highest {score}, mean and range."
     yield column(f"Best {each}", lambda own: _places(own.best, "epoch") if own.best else ABSENT, about)
     yield column("Epochs after it" if each == "epoch" else "After it", _after, about)
     yield column("Last minus best, points", lambda own: _points(own.fall, digits), about)
 
 
 def _gap(score: str, train: str, ours: bool) -> str:
-    if not ours:
-        return f"The gap is {train} minus {score}."
-    text = f"Gap: {score} subtracted from {train}"
-    return f"{text}, which is a running average with augmentation and dropout on, so the gap can be negative."
+    text = f"Gap: {train.removesuffix(' accuracy') if ours else train} minus {score}."
+    return f"{text} Training accuracy is a running average with augmentation and dropout on." if ours else text
 
 
 def _percent(span: Span | None, digits: int) -> str:
