@@ -77,7 +77,9 @@ class Browser:
         return visit
 
     def _ask(self, expression: str, session: str) -> Any:
-        answer = self._call("Runtime.evaluate", {"expression": expression, "returnByValue": True}, session)
+        answer = self._call(
+            "Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}, session
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -29,7 +31,14 @@ def templates_dir() -> Path:
 
 def render(page: Page) -> str:
     """The page as one HTML file."""
-    return _environment().get_template("report.html.jinja").render(page=page)
+    script = (templates_dir() / "report.js").read_text(encoding="utf-8")
+    template = _environment().get_template("report.html.jinja")
+    return template.render(page=page, script=Markup(script), script_hash=_source_hash(script))
+
+
+def _source_hash(script: str) -> str:
+    """The one script that the Content-Security-Policy of the page allows (CSP level 2, hash source)."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
 
 
 @cache
