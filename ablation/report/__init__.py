@@ -38,7 +38,9 @@ __all__ = ["Predictions", "Report", "Section", "report_on", "section", "template
 
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
-_OUR_PICTURES = re.compile(r"(?:forest|difference|loss|accuracy|learning-rate|curve-\d+|sweep|mistakes)-\d+\.png")
+_OUR_PICTURES = re.compile(
+    r"(?:forest|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.png"
+)
 
 
 @dataclass(frozen=True)

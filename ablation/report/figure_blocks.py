@@ -51,28 +51,32 @@ def _parts(effects: Sequence[Effect], most: int) -> Iterator[tuple[Effect, ...]]
 
 
 def sweeps(analysis: Analysis) -> Figure | None:
-    """Accuracy against each numeric option with three levels; time and memory too where it is the data fraction."""
-    shown = [(sweep, metric) for sweep in analysis.sweeps for metric in _metrics(sweep, analysis)]
+    """The primary metric against each numeric hyperparameter with three levels."""
+    shown = [(sweep, figures.primary(analysis.measure)) for sweep in analysis.sweeps]
+    return _sweep_figure("sweep", captions.sweep(analysis), shown, analysis)
+
+
+def cost_sweeps(analysis: Analysis) -> Figure | None:
+    """Time and memory against the data fraction, where that is swept."""
+    swept = [sweep for sweep in analysis.sweeps if sweep.path == "data.fraction"]
+    shown = [(sweep, metric) for sweep in swept for metric in figures.METRICS.values()]
+    return _sweep_figure("cost-sweep", "Means over the finished seeds.", shown, analysis)
+
+
+def _sweep_figure(key: str, caption: str, shown: Sequence[tuple[Sweep, Metric]], analysis: Analysis) -> Figure | None:
     if not shown or not any(effect.n for effect in analysis.effects):
         return None
     panels, pictures = [], []
     for number, (sweep, metric) in enumerate(shown, 1):
         title = f"{metric.label} against {sweep.name}"
         drawn = figures.sweep_panel(analysis, sweep, metric)
-        svg = drawing.inline_svg(drawn, f"sweep-{number}", title, _levels(sweep))
+        svg = drawing.inline_svg(drawn, f"{key}-{number}", title, _levels(sweep))
         panels.append(Panel(f"{metric.label.partition(',')[0].capitalize()} against {sweep.name}", "", svg))
     for number, start in enumerate(range(0, len(shown), 6), 1):
         part = shown[start : start + 6]
         alt = "; ".join(f"{metric.label} against {sweep.name}" for sweep, metric in part)
-        pictures.append(Picture(f"figures/sweep-{number}.png", alt, drawing.png(figures.sweep_grid(analysis, part))))
-    return Figure("sweeps", "Sweeps", captions.sweep(analysis), tuple(pictures), panels=tuple(panels))
-
-
-def _metrics(sweep: Sweep, analysis: Analysis) -> Iterator[Metric]:
-    yield figures.primary(analysis.measure)
-    if sweep.path == "data.fraction":
-        yield figures.METRICS["epoch_seconds"]
-        yield figures.METRICS["peak_memory_mb"]
+        pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(figures.sweep_grid(analysis, part))))
+    return Figure(f"{key}s", "Sweeps", caption, tuple(pictures), panels=tuple(panels))
 
 
 def _levels(sweep: Sweep) -> str:

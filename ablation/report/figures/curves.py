@@ -25,7 +25,9 @@ _STATE, _SELECTED, _OF_BASELINE = "\0state", "\0selected", "\0baseline"
 """Columns beside those of the study, whatever these are called."""
 MOST_STRAYS = 8
 """Runs without a result that a panel draws as lines of their own."""
+PANELS = {"difference": (215, 140)}
 PANEL = (300, 190)
+"""Pixels of a panel; those of the difference, which have no second line, are smaller."""
 
 
 class Limits(NamedTuple):
@@ -255,7 +257,7 @@ class CurvePanels:
     def __init__(self, chart: Chart, baseline: Curves, unit: str, limits: Limits | None = None) -> None:
         self._chart, self._baseline, self._limits = chart, baseline, limits
         with style.applied():
-            self._figure = style.canvas(*PANEL)
+            self._figure = style.canvas(*PANELS.get(chart.kind, PANEL))
             self._axes = style.axes(self._figure, 46, 36, 8, 8)
             _label(self._axes, chart, unit)
 
@@ -281,7 +283,8 @@ def curve_grid(
     """Several (title, variant) in one figure, for a page that shows one picture."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    width, height = PANEL[0], PANEL[1] + 24
+    width, height = PANELS.get(chart.kind, PANEL)
+    height += 24
     figure = style.canvas(width * columns, height * rows)
     for index, (title, own) in enumerate(panels):
         row, column = divmod(index, columns)

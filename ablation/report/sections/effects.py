@@ -172,6 +172,8 @@ def _cost(context: Context) -> Iterator[Block]:
     columns = (Column("Variant"), *(Column(_COSTS[key][0], number=True) for key in known))
     caption = captions.cost(context.analysis)
     yield Table("Table of time and memory", columns, rows, caption, key="cost", css="cost")
+    if figure := figure_blocks.cost_sweeps(context.analysis):
+        yield figure
 
 
 EFFECTS = Section("effects", "Results", 20, _effects)
