@@ -136,7 +136,7 @@ def test_of_many_learning_rates_a_report_shows_a_page_and_says_so(tmp_path: Path
     variants = [StoredVariant(f"lr={n / 100:g}", {"optimizer.lr": n / 100}) for n in range(6, 20)]
     stored = write_study(tmp_path / "results", variants, seeds=[0, 1])
     html = write_report(stored.store, stored.manifest, tmp_path / "report").html.read_text(encoding="utf-8")
-    assert "Shown: the first 12 of 15 schedules; epochs.csv has all." in html
+    assert "Shown: the first 12 of 15; epochs.csv has all." in html
     assert "learning-rate-12-t" in html
     assert "learning-rate-13-t" not in html
 

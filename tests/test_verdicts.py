@@ -207,7 +207,8 @@ def test_another_metric_has_its_own_unit(tmp_path: Path) -> None:
     assert not any("points" in said for said in words(found).values())
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "Validation loss" in page
-    assert "difference from the baseline, validation loss" in page
+    assert "Validation loss on " in page
+    assert "Difference, paired by seed" in page
 
 
 def test_alpha_is_the_study_s_own(tmp_path: Path) -> None:
@@ -300,7 +301,7 @@ def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path
     up = found["effects"][0]
     assert up["p"] <= 0.05 < up["paired_p"]
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "the two disagree: the verdict is based on p, whose error is pooled over all variants" in page
+    assert "For up the paired t test disagrees with the verdict, which pools the error over all variants" in page
 
 
 def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_stated(tmp_path: Path) -> None:
@@ -314,7 +315,7 @@ def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_state
         "most 0.1, not 0.05"
     )
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "0–4, 2 added later" in page
+    assert "2 seeds added later" in page
     assert "over 2 looks the family-wise error is at most 0.1 (union bound)" in page
 
 

@@ -150,8 +150,10 @@ def table(analysis: Analysis) -> str:
     unit = ", %" if measure.accuracy else ""
     spread = "one seed" if analysis.design.networks else "mean \u00b1 SD over seeds"
     text = f"{first_up(measure.name)}{images(analysis)}{unit}: {spread}."
-    if any(effect.pairs for effect in analysis.variants):
-        points = " in points" if measure.accuracy else ""
+    points = " in points" if measure.accuracy else ""
+    if analysis.design.networks:
+        text += f" Difference{points} under the same seed."
+    elif any(effect.pairs for effect in analysis.variants):
         text += f" Difference{points}, paired by seed: dots are seeds, the bar is their mean"
         text += f", {_lines(analysis)}."
     if any(effect.failed for effect in analysis.effects):

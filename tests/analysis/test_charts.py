@@ -99,7 +99,7 @@ def test_a_chart_has_the_unit_of_its_column(
 
 
 def test_a_chart_reads_its_line_and_the_dashed_one() -> None:
-    assert [own.columns for own in OWN] == [("train_loss", "val_loss"), ("train_accuracy", "val_accuracy"), ("lr",)]
+    assert [own.columns for own in OWN] == [("train_accuracy", "val_accuracy"), ("train_loss", "val_loss"), ("lr",)]
     assert [(own.dots, own.ours, own.scale) for own in OWN] == [
-        (False, True, 1.0), (True, True, 100.0), (False, True, 1.0),
+        (True, True, 100.0), (False, True, 1.0), (False, True, 1.0),
     ]  # fmt: skip
