@@ -117,6 +117,15 @@ def test_plan_and_validate_mark_a_smoke_run(
     assert capsys.readouterr().out.strip().endswith("= 6 runs (smoke run)")
 
 
+def test_report_opens_the_page_where_that_is_asked(smoked: tuple[Path, str]) -> None:
+    browser = smoked[0] / "browser.sh"
+    browser.write_text('#!/bin/sh\nprintf %s "$1" > opened.txt\n', encoding="utf-8")
+    browser.chmod(0o755)
+    result = command(smoked[0], "report", "--open", BROWSER=f"{browser} %s")
+    assert result.returncode == 0, result.stderr
+    assert (smoked[0] / "opened.txt").read_text() == (smoked[0] / "reports/tiny-smoke/report.html").resolve().as_uri()
+
+
 def test_report_without_a_name_says_which_study_it_is_of(smoked: tuple[Path, str]) -> None:
     result = command(smoked[0], "report")
     assert result.stderr == "most recent study: tiny-smoke (smoke run: its numbers are meaningless)\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where reports go (default: reports)"
     )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     elsewhere = parser.add_argument_group("results from elsewhere")
     elsewhere.add_argument("--from", dest="table", type=Path, metavar="RUNS.csv", help="columns variant, seed, metrics")
     elsewhere.add_argument("--baseline", metavar="NAME", help="the variant that the others are compared with")
@@ -96,4 +98,6 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     report = write_report(results, arguments.out / results.manifest.folder)
     for path in (report.html, report.markdown):
         print(clean(str(path)))
+    if arguments.open and not webbrowser.open(report.html.resolve().as_uri()):
+        raise UserError("no browser could be started", f"open {clean(str(report.html))} yourself")
     return 0
