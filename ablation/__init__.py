@@ -22,9 +22,19 @@ if TYPE_CHECKING:
     from ablation.library import run_study as run_study
     from ablation.library import write_report as write_report
     from ablation.planning.plan import Run as Run
+    from ablation.registry.decorators import augmentation as augmentation
+    from ablation.registry.decorators import optimizer as optimizer
+    from ablation.registry.decorators import schedule as schedule
+    from ablation.registry.schedules import Schedule as Schedule
     from ablation.report.context import section as section
 
-_MODULES = {"UserError": "errors", "Run": "planning.plan", "section": "report.context"}
+_MODULES = {
+    "UserError": "errors",
+    "Run": "planning.plan",
+    "Schedule": "registry.schedules",
+    "section": "report.context",
+    **dict.fromkeys(("augmentation", "optimizer", "schedule"), "registry.decorators"),
+}
 _FUNCTIONS = (
     "analyze",
     "evaluate_test_set",

@@ -28,11 +28,14 @@ def seed_layers(seed: int, *names: str | int) -> None:
     torch.manual_seed(derive(seed, *names))
 
 
-def foreign_state() -> dict[str, Any]:
-    """The state of Python's and NumPy's global generators, as plain values.
+def seed_foreign(seed: int) -> None:
+    """Seed Python's and NumPy's global generators, from which nothing here draws, but custom code may."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
 
-    Nothing here draws from them, but custom code may.
-    """
+
+def foreign_state() -> dict[str, Any]:
+    """The state of Python's and NumPy's global generators, as plain values."""
     kind, keys, *rest = np.random.get_state()
     return {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}
 

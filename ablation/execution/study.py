@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
+from ablation._util.hashing import canonical_json
 from ablation._util.sanitize import one_line
 from ablation.errors import UserError
 from ablation.execution.progress import Progress
@@ -28,7 +29,7 @@ from ablation.planning.plan import (
 from ablation.planning.weights import weights_digest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs
-from ablation.study.custom_code import find
+from ablation.study.custom_code import custom_parts, find
 from ablation.study.schema import Study
 from ablation.training.task import Task
 from ablation.worker.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, TryWeights, Weigh
@@ -121,8 +122,8 @@ def prepare_data(
 ) -> dict[str, Path]:
     """The folder with the arrays of each data source that the runs use, by `source_key`.
 
-    The weights that runs start from are loaded once, on trial. Raises UserError where the devices cannot train a run,
-    data or weights cannot be had, or weights do not fit.
+    The weights that runs start from are loaded once, on trial, and custom code is run once. Raises UserError where the
+    devices cannot train a run, data or weights cannot be had, weights do not fit, or custom code fails.
     """
     check_devices(runs, executor)
     sources = {source_key(run.recipe.data): run for run in runs}
@@ -133,13 +134,18 @@ def prepare_data(
         for key, run in sources.items()
     }
     starts = {
-        (run.recipe.model, frozenset(run.codes), source_key(run.recipe.data)): run
+        (run.recipe.model, canonical_json(_custom(run)), source_key(run.recipe.data)): run
         for run in reversed(runs)
         if run.weights or run.codes
     }
     for (_, _, source), run in starts.items():
         executor.try_weights(TryWeights(run, folders[source]), progress)
     return folders
+
+
+def _custom(run: Run) -> list[dict[str, Any]]:
+    """The custom optimizers, schedules and augmentations of a run, which are tried as the weights are."""
+    return [part for path, part in custom_parts(run.recipe.canonical()) if path != ("data",)]
 
 
 def train_runs(

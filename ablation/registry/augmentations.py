@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from ablation.registry.options import Count, NotNegative, Positive, Section, Share, by_name, one_of
+from ablation.registry.custom_names import PartName
+from ablation.registry.options import Count, Custom, NotNegative, Positive, Section, Share, by_name, one_of
 
 if TYPE_CHECKING:
     import torch
@@ -153,8 +154,24 @@ class Noise(Augmentation):
         return images + self.sd * torch.randn(images.shape, generator=generator, device=images.device)
 
 
+class CustomAugmentation(Augmentation, Custom):
+    """An augmentation of custom code."""
+
+    name: PartName
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        augmented: Tensor = self._call(images, generator)
+        return augmented
+
+
+class CustomNormalisedAugmentation(CustomAugmentation):
+    """One whose code is marked to work on normalised pixels; what is written is a `CustomAugmentation`."""
+
+    normalised = True
+
+
 KINDS = by_name(Crop, Flip, Cutout, RandomResizedCrop, ColorJitter, Noise)
 if TYPE_CHECKING:
     AnyAugmentation = Augmentation
 else:
-    AnyAugmentation = one_of([*KINDS.values()])
+    AnyAugmentation = one_of([*KINDS.values()], CustomAugmentation)

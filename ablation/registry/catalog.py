@@ -78,6 +78,7 @@ def choices() -> Mapping[str, Mapping[str, str]]:
     """What `ablate list` prints: name -> summary, by kind of component."""
     # and with them pydantic, which `ablate --help` does without
     from ablation.registry import augmentations, datasets, optimizers, schedules
+    from ablation.registry.custom_names import CUSTOM
     from ablation.registry.options import summary
 
     kinds = {"optimizers": optimizers.KINDS, "schedules": schedules.KINDS, "augmentations": augmentations.KINDS}
@@ -87,10 +88,12 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         "torchvision": {
             name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()
         },
-        "data": {name: kind.summary for name, kind in datasets.KINDS.items()}
-        | {"module:attribute": datasets.CustomData.summary},
+        "data": {name: kind.summary for name, kind in datasets.KINDS.items()} | {CUSTOM: datasets.CustomData.summary},
         "init": INITIALISATIONS,
-        **{kind: {name: summary(own) for name, own in known.items()} for kind, known in kinds.items()},
+        **{
+            kind: {name: summary(own) for name, own in known.items()} | {CUSTOM: "your own code"}
+            for kind, known in kinds.items()
+        },
     }
 
 

@@ -13,8 +13,10 @@ from pydantic_core import PydanticCustomError
 
 from ablation.registry.torchvision_names import PREFIX
 
-_FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 SCHEMA = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
+CUSTOM = "module:attribute"
+"""How the name of a custom component reads."""
 
 
 def is_custom(name: object) -> bool:
@@ -24,7 +26,7 @@ def is_custom(name: object) -> bool:
 
 def well_formed(name: str, what: str, example: str) -> str:
     """The name, where it reads as `module:attribute`. Raises PydanticCustomError."""
-    if not (_FORM.fullmatch(name) and len(name) <= 200):
+    if not (FORM.fullmatch(name) and len(name) <= 200):
         hint = f"for example {example}, with {example.partition(':')[0]}.py next to the study file"
         raise PydanticCustomError("own_name", "a custom {what} is named module:attribute", {"what": what, "hint": hint})
     return name
@@ -44,7 +46,7 @@ def checked(options: dict[str, Any], given: tuple[str, ...], example: str) -> Op
     if bad is not None:
         fault = f"{bad!r} is passed by ablate" if bad in given else f"{bad!r} is not a keyword name"
     if fault:
-        raise PydanticCustomError("options", "{fault}", {"fault": fault, "hint": f"for example options: {example}"})
+        raise PydanticCustomError("options", "{fault}", {"fault": fault, "hint": f"for example {example}"})
     return Options(options)
 
 
@@ -55,10 +57,13 @@ def _fault(value: object) -> str | None:
     return next((fault for part in parts if (fault := _fault(part))), None)
 
 
+PartName = Annotated[
+    str, AfterValidator(lambda name: well_formed(name, "component", "my_parts:Lion")), WithJsonSchema(SCHEMA)
+]
 DataName = Annotated[
     str, AfterValidator(lambda name: well_formed(name, "data set", "my_data:Spectrograms")), WithJsonSchema(SCHEMA)
 ]
 DataOptions = Annotated[
     dict[str, Any],
-    AfterValidator(lambda options: checked(options, ("part",), "{bands: 64}")),
+    AfterValidator(lambda options: checked(options, ("part",), "options: {bands: 64}")),
 ]

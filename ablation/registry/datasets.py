@@ -1,6 +1,6 @@
 """Data sets by name: one class each, which carries its options, its summary, and how it is identified and read.
 
-A new data set is one more class here and in `ANY`. What reads files or needs numpy is imported when it is called.
+A new data set is one more class here and in `KINDS`. What reads files or needs numpy is imported when it is called.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Strict, Tag
+from pydantic import Field, Strict
 
 from ablation._util.hashing import canonical_json
 from ablation.registry.augmentations import AnyAugmentation
-from ablation.registry.custom_names import DataName, DataOptions, Options, is_custom
-from ablation.registry.options import Section, Share, by_name, named
+from ablation.registry.custom_names import DataName, DataOptions, Options
+from ablation.registry.options import Section, Share, by_name, one_of
 
 if TYPE_CHECKING:
     from ablation.data.decoding import Progress, Source
@@ -267,22 +267,9 @@ class CustomData(DataSet):
         return f"custom-{hashlib.sha256(canonical_json(own).encode()).hexdigest()[:16]}"
 
 
-ANY = Digits | Mnist | FashionMnist | Cifar10 | Cifar100 | ImageFolder | Synthetic
-KINDS: Mapping[str, type[DataSet]] = by_name(*get_args(ANY))
+KINDS: Mapping[str, type[BuiltIn]] = by_name(Digits, Mnist, FashionMnist, Cifar10, Cifar100, ImageFolder, Synthetic)
 """Every data set by its name."""
-_ByName = Literal["digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "synthetic"]
-
-
-def _kind(value: object) -> str:
-    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
-    return "custom" if is_custom(name) else "built-in"
-
-
-Data = Annotated[
-    Annotated[
-        Annotated[ANY, Field(discriminator="name"), Tag("built-in")] | Annotated[CustomData, Tag("custom")],
-        Discriminator(_kind),
-    ],
-    BeforeValidator(named, json_schema_input_type=ANY | CustomData | _ByName | DataName),
-]
-"""A data set by its name alone, or with options."""
+if TYPE_CHECKING:
+    Data = DataSet
+else:
+    Data = one_of([*KINDS.values()], CustomData)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from ablation.registry.custom_names import PartName
 from ablation.registry.options import (
+    Custom,
     NotNegative,
     Positive,
     Probability,
@@ -118,8 +120,19 @@ def _fused(fused: bool) -> dict[str, Any]:
     return {"fused": True} if fused else {}  # False would choose torch's slowest implementation
 
 
+class CustomOptimizer(Optimizer, Custom):
+    """An optimizer of custom code; the default of `weight_decay` is 0 and not that of the code."""
+
+    name: PartName
+    lr: Positive
+
+    def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
+        built: torch.optim.Optimizer = self._call(parameters)
+        return built
+
+
 KINDS = by_name(Sgd, Adam, AdamW, RmsProp)
 if TYPE_CHECKING:
     AnyOptimizer = Optimizer
 else:
-    AnyOptimizer = one_of([*KINDS.values()])
+    AnyOptimizer = one_of([*KINDS.values()], CustomOptimizer)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -15,10 +15,15 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    PrivateAttr,
     Strict,
     Tag,
+    model_validator,
 )
+from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
+
+from ablation.registry.custom_names import CUSTOM, SCHEMA, checked, is_custom
 
 
 def _single_precision(value: float) -> float:
@@ -43,6 +48,33 @@ class Section(BaseModel):
 
     version: ClassVar[int] = 1
     """Raised where a component with the same options comes to train other weights; from 2 on part of run keys."""
+
+
+class Custom(Section):
+    """A component of custom code: `name` is its `module:attribute`, and what is not declared here are its own options.
+
+    Those are known once its code has run: `training.components` checks them and sets what the component calls.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    _call: Callable[..., Any] = PrivateAttr()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its own options, as written."""
+        return dict(self.model_extra or {})
+
+    def calling(self, call: Callable[..., Any]) -> Self:
+        """The component with what it calls."""
+        bound = self.model_copy()
+        bound._call = call
+        return bound
+
+    @model_validator(mode="after")
+    def _plain_values(self) -> Self:
+        checked(self.options, ("code",), "beta1: 0.9")  # `code` is what identifies it in the keys of runs
+        return self
 
 
 def _odd(value: int) -> int:
@@ -86,9 +118,17 @@ def summary(kind: type[BaseModel]) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0].removesuffix(".")
 
 
-def one_of(kinds: Sequence[type[BaseModel]]) -> Any:
-    """The type of a field that holds one of `kinds`, by its name alone or as a mapping with options."""
-    union: Any = reduce(or_, kinds)
-    names: Any = Literal[tuple(map(name_of, kinds))]
-    choice: Any = Annotated[union, Field(discriminator="name")]
-    return Annotated[choice, BeforeValidator(named, json_schema_input_type=union | names)]
+def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel]) -> Any:
+    """The type of a field that holds one of `kinds` or custom code, by its name alone or as a mapping with options."""
+    tags = {**by_name(*kinds), CUSTOM: custom}
+    choice: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in tags.items()))
+    names: Any = Literal[tuple(map(name_of, kinds))] | Annotated[str, WithJsonSchema(SCHEMA)]
+    schema: Any = reduce(or_, tags.values(), names)
+    return Annotated[choice, Discriminator(_tag), BeforeValidator(named, json_schema_input_type=schema)]
+
+
+def _tag(value: object) -> str | None:
+    if isinstance(value, Mapping) and "name" not in value:
+        return None
+    name = value["name"] if isinstance(value, Mapping) else getattr(value, "name", None)
+    return CUSTOM if is_custom(name) else str(name)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
+from ablation.registry.custom_names import PartName
 from ablation.registry.options import (
     Count,
+    Custom,
     Factor,
     NotNegative,
     Positive,
@@ -201,8 +203,18 @@ SMALLEST_CUT = 1e-8
 """A plateau does not lower the learning rate by less than this (`eps` of torch's)."""
 
 
+class CustomSchedule(WithWarmup, Custom):
+    """A schedule of custom code, after a linear warm-up as the others have it."""
+
+    name: PartName
+
+    def after_warmup(self, at: Moment) -> float:
+        rate: float = self._call(at)
+        return rate
+
+
 KINDS = by_name(Constant, Step, MultiStep, Cosine, Exponential, OneCycle, Plateau)
 if TYPE_CHECKING:
     AnySchedule = Schedule
 else:
-    AnySchedule = one_of([*KINDS.values()])
+    AnySchedule = one_of([*KINDS.values()], CustomSchedule)

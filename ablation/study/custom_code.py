@@ -44,9 +44,10 @@ def custom_parts(
     These are the sections themselves, each augmentation, and the optimizers and schedules of stages.
     """
     if isinstance(sections, Mapping):
+        items = list(sections.items())
         if path and is_custom(sections.get("name")):
             yield path, sections  # type: ignore[misc]
-        items = [(key, value) for key, value in sections.items() if key != "options"]  # keywords of a custom model
+            items = [(key, value) for key, value in items if key == "augment"]  # the rest are options of its own
     else:
         items = list(enumerate(sections)) if isinstance(sections, list | tuple) else []
     for key, value in items:

@@ -30,7 +30,7 @@ def _same(value: Any) -> Any:
 
 
 def _checked(options: dict[str, Any]) -> Options:
-    return custom_names.checked(options, ("classes", "in_channels"), "{width: 32}")
+    return custom_names.checked(options, ("classes", "in_channels"), "options: {width: 32}")
 
 
 Scheme = Literal["kaiming", "xavier", "normal", "default"]

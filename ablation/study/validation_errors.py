@@ -9,21 +9,19 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ablation.registry import augmentations, catalog, datasets, optimizers, schedules
-from ablation.registry.custom_names import is_custom
+from ablation.registry import augmentations, catalog, custom_names, datasets, optimizers, schedules
+from ablation.registry.custom_names import CUSTOM, is_custom
 from ablation.study import schema
 from ablation.study.designs import Component
 from ablation.study.networks import Init, Model, used_options
 from ablation.study.schema import Path
 from ablation.study.stages import Stage
 
-CUSTOM = "module:attribute"
-"""How the name of a custom component reads."""
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     "data": {**datasets.KINDS, CUSTOM: datasets.CustomData},
-    "optimizer": optimizers.KINDS,
-    "schedule": schedules.KINDS,
-    "augment": augmentations.KINDS,
+    "optimizer": {**optimizers.KINDS, CUSTOM: optimizers.CustomOptimizer},
+    "schedule": {**schedules.KINDS, CUSTOM: schedules.CustomSchedule},
+    "augment": {**augmentations.KINDS, CUSTOM: augmentations.CustomAugmentation},
 }
 _AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}
@@ -106,9 +104,19 @@ def known_paths() -> tuple[str, ...]:
     return (*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields))
 
 
-def is_known_path(path: str) -> bool:
-    """Whether `vary` and `combine` may name it; custom code has options of any name."""
+def is_known_path(path: str, raw: object) -> bool:
+    """Whether `vary` and `combine` of the study `raw` may name it; custom code has options of any name."""
+    section, _, option = path.partition(".")
+    if section in ("optimizer", "schedule") and option.isidentifier() and _names_code(raw):
+        return True  # where it is none of the component's, that is an error of the variant
     return path in known_paths() or any(path.startswith(own) and len(path) > len(own) for own in CUSTOM_OPTIONS)
+
+
+def _names_code(raw: object) -> bool:
+    """Whether a value in it reads as the name of a custom component."""
+    if isinstance(raw, Mapping | list | tuple):
+        return any(map(_names_code, raw.values() if isinstance(raw, Mapping) else raw))
+    return isinstance(raw, str) and custom_names.FORM.fullmatch(raw) is not None
 
 
 def meant_paths(word: object) -> list[str]:
@@ -172,7 +180,7 @@ def _tag_fault(kind: str, path: Path, value: Any) -> tuple[Path, bool, str, str 
             if isinstance(value, Mapping)
             else f"is {_show(value)}; it must be a name, or a mapping with one"
         )
-        return path, True, f"{dotted(path)} {what}", f"choose one: {', '.join(known)}"
+        return path, isinstance(value, Mapping), f"{dotted(path)} {what}", f"choose one: {', '.join(known)}"
     name = value["name"]
     hint = _ELSEWHERE.get(str(name)) or catalog.suggestion(name, known)
     return (*path, "name"), False, f"unknown {singular} {_show(name)}", hint
@@ -236,6 +244,7 @@ def _inside(parents: Path, raw: Any) -> str:
 def _missing_hint(path: Path, key: str) -> str | None:
     hints = {
         "name": f"choose one: {', '.join(catalog.MODELS)}" if path[-1:] == ("model",) else None,
+        "lr": "for example lr: 0.001",
         "baseline": "declare data, model, optimizer and train below it",
         "seeds": "for example seeds: [0, 1, 2]",
         "train": "for example train: {epochs: 30, batch_size: 128}",

@@ -17,7 +17,8 @@ from ablation.planning.plan import Run
 from ablation.planning.weights import hub_folder, weights_file
 from ablation.registry.catalog import TORCHVISION
 from ablation.registry.torchvision_names import PREFIX
-from ablation.rng import derive
+from ablation.rng import derive, seed_foreign
+from ablation.training import components
 from ablation.training.data import Input
 from ablation.training.models import initialise
 from ablation.training.models.initial import initialise_head, knows
@@ -53,6 +54,8 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
     do not fit.
     """
     weights = read_weights(run)
+    if run.codes:
+        seed_foreign(derive(run.seed, "custom"))
     torch.manual_seed(derive(run.seed, "init"))  # for layers that only torchvision or the user has a rule for
     classifier = build_network(run.recipe, image, len(classes), run.model_code)
     if not run.model_code:  # custom models initialise themselves
@@ -72,9 +75,15 @@ def _initialise(classifier: Classifier, run: Run) -> None:
 
 
 def try_weights(run: Run, images: ImageSet) -> None:
-    """Raise UserError where `run` cannot start from the weights that it names."""
+    """Raise UserError where `run` cannot start from the weights that it names, or its custom code fails on trial."""
     channels, height, width = images.images.shape[1:]
-    start(run, (int(channels), int(height), int(width)), images.classes)
+    classifier = start(run, (int(channels), int(height), int(width)), images.classes).classifier
+    for stage in run.recipe.stages(1):
+        freeze(classifier, stage.freeze)
+        groups = parameter_groups(classifier, stage.optimizer.head_lr_multiplier)
+        components.try_optimizer(stage.optimizer, run.codes, groups)
+        components.try_schedule(stage.schedule, run.codes)
+    components.try_augmentations(run.recipe.data, run.codes, images.images[:2])
 
 
 def _source(run: Run) -> str:

@@ -20,7 +20,7 @@ from ablation.rng import foreign_state, restore_foreign, seed_layers
 from ablation.storage.record import Environment, EpochRow, RunRecord
 from ablation.storage.store import RunFolder, share
 from ablation.study.stages import ResolvedStage
-from ablation.training import checkpoint, compiling, determinism, device, finetune, precision
+from ablation.training import checkpoint, compiling, components, determinism, device, finetune, precision
 from ablation.training.budget import make_budget
 from ablation.training.checks import FEW, self_checks
 from ablation.training.data import Loader
@@ -69,7 +69,8 @@ class Training:
         given = start.input
         del start  # a network that was not needed, where a compiled one is kept
         self.memory.leave_out_others(self.model)
-        self.loader = Loader(images, recipe.data, recipe.train, task.run.seed, self.device, given)
+        data = components.bound_data(recipe.data, task.run.codes)
+        self.loader = Loader(images, data, recipe.train, task.run.seed, self.device, given)
         self.labels = images.labels[self.loader.split.val]
         self.data_summary = images.summary
         self.per_class = [
@@ -90,7 +91,9 @@ class Training:
         self.trained = finetune.trained_parameters(self.classifier)
         groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
         fused = device.has_fused_optimizers(self.device)
-        self.optimizer = stage.optimizer.build(groups, fused=fused)
+        codes = self.task.run.codes
+        self.optimizer = components.bound(stage.optimizer, codes).build(groups, fused=fused)
+        self.schedule = components.bound(stage.schedule, codes)
         self.scaler = precision.loss_scaler(self.recipe.train.precision, self.device)
 
     def _stage_of(self, epoch: int) -> ResolvedStage:
@@ -241,10 +244,10 @@ class Training:
         """The learning rates of the steps of a row; the schedule starts again in each stage."""
         stage, budget = self.stage, self.budget
         first, end = budget.steps(stage.first).start, budget.steps(stage.last).stop
-        warm = stage.schedule.warmup_steps(budget.per_epoch) // budget.every  # epochs that end with it or before
+        warm = self.schedule.warmup_steps(budget.per_epoch) // budget.every  # epochs that end with it or before
         losses = self.progress.val_losses[stage.first - 1 + warm :]
         base, per_epoch, total = stage.optimizer.lr, budget.per_epoch, end - first
-        return [stage.schedule.rate(base, step - first, per_epoch, total, losses) for step in steps]
+        return [self.schedule.rate(base, step - first, per_epoch, total, losses) for step in steps]
 
     def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from ablation.data.custom import FORMS, Returned
@@ -15,6 +13,7 @@ from ablation.data.decoding import Progress, Source
 from ablation.data.image_folder import Part
 from ablation.errors import UserError
 from ablation.registry.datasets import CustomData
+from ablation.rng import seed_foreign
 from ablation.study.custom_code import Code
 from ablation.study.import_code import load_attribute, user_error
 
@@ -36,8 +35,7 @@ class CustomSource:
 
         Raises UserError with the place in the user's code where it fails, or says what it should return.
         """
-        random.seed(0)
-        np.random.seed(0)
+        seed_foreign(0)
         torch.manual_seed(0)
         returned = Returned(self.name, part, self.classes)
         try:

@@ -24,7 +24,7 @@ from ablation.data import sources
 from ablation.errors import StorageError, UserError
 from ablation.planning.plan import Run
 from ablation.planning.weights import hub_folder
-from ablation.registry.datasets import CustomData
+from ablation.registry.datasets import BuiltIn, CustomData
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside
@@ -175,8 +175,9 @@ def _prepare(request: Prepare, channel: Channel) -> Prepared:
 
 
 def _source(request: Prepare) -> sources.Readable:
-    if not isinstance(request.data, CustomData):
+    if isinstance(request.data, BuiltIn):
         return request.data
+    assert isinstance(request.data, CustomData)
     assert request.code is not None
     from ablation.worker.custom_data import CustomSource
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from ablation.errors import UserError
+from ablation.rng import seed_foreign
 from ablation.study.custom_code import Code
 from ablation.study.import_code import load_attribute, user_error
 from ablation.training import determinism
@@ -31,8 +30,7 @@ def own_network(
     """
     attribute = name.partition(":")[2]
     start = int(torch.randint(2**31, ()))
-    random.seed(start)
-    np.random.seed(start)
+    seed_foreign(start)
     try:
         build = load_attribute(code, name)
         network = build(classes=classes, in_channels=image[0], **options)
