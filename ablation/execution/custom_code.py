@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ablation._util.files import replace
-from ablation.planning.plan import Plan
+from ablation.planning.plan import Plan, code_sources
 from ablation.study.custom_code import Code
 
 
@@ -15,8 +15,9 @@ def announce_code(plan: Plan, folder: Path, say: Callable[[str], None]) -> None:
 
     The copy is what `ablate test` builds the models from, and what shows whether the code has changed.
     """
-    codes = {code.module: (code, name) for run in plan.runs for name, code in run.codes.items()}
-    for code, name in codes.values():
+    codes = {code.module: code for run in plan.runs for code in run.codes.values()}
+    for code in codes.values():
+        name = ", ".join(own for own in code_sources(plan.study) if own.partition(":")[0] == code.module)
         note = folder / f"{code.module}.code"
         known = note.read_text(encoding="utf-8") if note.exists() else None
         if known == code.identity:

@@ -39,14 +39,15 @@ class Options(dict[str, Any]):
         return hash(json.dumps(self, sort_keys=True))
 
 
-def checked(options: dict[str, Any], given: tuple[str, ...], example: str) -> Options:
+def checked(options: dict[str, Any], given: tuple[str, ...], example: str = "") -> Options:
     """The options, where they are plain values and none is `given` by ablate. Raises PydanticCustomError."""
-    bad = next((key for key in options if not str(key).isidentifier() or key in given), None)
-    fault = next((fault for value in options.values() if (fault := _fault(value))), None)
-    if bad is not None:
-        fault = f"{bad!r} is passed by ablate" if bad in given else f"{bad!r} is not a keyword name"
-    if fault:
-        raise PydanticCustomError("options", "{fault}", {"fault": fault, "hint": f"for example {example}"})
+    for key, value in options.items():
+        fault = _fault(value)
+        if key in given or not str(key).isidentifier():
+            fault = f"{key!r} is passed by ablate" if key in given else f"{key!r} is not a keyword name"
+        if fault:
+            context = {"fault": fault, "hint": f"for example {example}" if example else None, "place": (key,)}
+            raise PydanticCustomError("options", "{fault}", context)
     return Options(options)
 
 

@@ -73,7 +73,7 @@ class Custom(Section):
 
     @model_validator(mode="after")
     def _plain_values(self) -> Self:
-        checked(self.options, ("code",), "beta1: 0.9")  # `code` is what identifies it in the keys of runs
+        checked(self.options, ("code",))  # `code` is what identifies it in the keys of runs
         return self
 
 

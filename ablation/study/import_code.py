@@ -16,12 +16,20 @@ from types import ModuleType
 from typing import Any
 
 from ablation.errors import UserError
+from ablation.registry.catalog import suggestion
 from ablation.study.custom_code import Code
 
 
 def load_attribute(code: Code, name: str) -> Any:
-    """What `name`, `module:attribute`, is. Raises whatever the code raises; `user_error` says where."""
-    return getattr(_module(code), name.partition(":")[2])
+    """What `name`, `module:attribute`, is.
+
+    Raises UserError where the module does not have it, and whatever the code raises; `user_error` says where.
+    """
+    module, attribute = _module(code), name.partition(":")[2]
+    if not hasattr(module, attribute):
+        known = [own for own in vars(module) if not own.startswith("_")]
+        raise UserError(f"{name}: {Path(code.file).name} has no {attribute!r}", suggestion(attribute, known))
+    return getattr(module, attribute)
 
 
 def user_error(error: BaseException, code: Code, name: str, hint: str) -> UserError:

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ from ablation.study.import_code import load_attribute, user_error
 from ablation.training import checkpoint
 
 Part = TypeVar("Part", bound=Section)
+_PASSED = {"optimizer": ("parameters",), "schedule": ("progress",), "augmentation": ("images", "generator")}
+"""The arguments that come before the options."""
 _TRIED = 100
 """Steps of the training for which a schedule is tried."""
 
@@ -66,9 +69,10 @@ class _Loaded:
     """Custom code and what it can be called with."""
 
     def __init__(self, part: Custom, codes: Mapping[str, Code], kind: str) -> None:
-        self.name = str(getattr(part, "name", ""))
+        self.name, self.kind = str(getattr(part, "name", "")), kind
         self.attribute = load_attribute(codes[self.name], self.name)
-        marked = getattr(self.attribute, KIND, kind)
+        self.is_schedule = isinstance(self.attribute, type) and issubclass(self.attribute, Schedule)
+        marked = getattr(self.attribute, KIND, "schedule" if self.is_schedule else kind)
         if marked != kind or not callable(self.attribute):
             what = f"marked as {marked}" if marked != kind else type(self.attribute).__name__
             raise self.error(f"cannot be the {kind}: it is {what}", f"name a class or function for the {kind}")
@@ -82,41 +86,43 @@ class _Loaded:
             place = ""
         return UserError(f"{self.name}{place} {fault}", hint)
 
-    def checked(self, options: Mapping[str, Any], given: int) -> dict[str, Any]:
-        """The options with the types that the code declares; its first `given` arguments are none.
-
-        Raises UserError for one that it does not have, needs, or refuses.
-        """
-        first, known, any_other = self.parameters(given)
-        if len(first) < given:
-            raise self.error(f"takes {len(first)} positional arguments, not {given}", "see docs/custom-components.md")
-        unknown = next((key for key in options if key not in known and not any_other), None)
-        if unknown is not None:
-            raise self.error(f"has no option {unknown!r}", catalog.suggestion(unknown, known) if known else "remove it")
-        lacking = [key for key, own in known.items() if own.default is own.empty and key not in options]
-        if lacking:
-            raise self.error(f"needs the option {lacking[0]!r}", f"add {lacking[0]}: ... next to its name")
-        return {key: self._converted(key, value, known) for key, value in options.items()}
-
-    def parameters(self, given: int) -> tuple[list[inspect.Parameter], dict[str, inspect.Parameter], bool]:
-        """The parameters that training passes, the options by name, and whether it takes any other option."""
+    @cached_property
+    def known(self) -> dict[str, inspect.Parameter]:
+        """Its parameters after those that training passes: the options by name. Raises UserError."""
         try:
             signature = inspect.signature(self.attribute, eval_str=True)
         except Exception:  # an annotation that only type checkers can read
             signature = inspect.signature(self.attribute)
-        parameters = list(signature.parameters.values())
-        positional = [own for own in parameters if own.kind in (own.POSITIONAL_ONLY, own.POSITIONAL_OR_KEYWORD)]
-        first = positional[:given]
-        starred = next((own for own in parameters if own.kind is own.VAR_POSITIONAL), None)
-        first += [starred] * (given - len(first)) if starred else []
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        known = {own.name: own for own in parameters if own.kind in named and own not in first}
-        return first, known, any(own.kind is own.VAR_KEYWORD for own in parameters)
+        parameters, passed = list(signature.parameters.values()), () if self.is_schedule else _PASSED[self.kind]
+        first = parameters[: len(passed)]
+        if len(first) < len(passed) or any(own.kind in (own.KEYWORD_ONLY, own.VAR_KEYWORD) for own in first):
+            what = f"does not take {', '.join(passed)} as its first arguments"
+            raise self.error(what, f"ablate passes {', '.join(passed)} by position, and the options by name")
+        return {own.name: own for own in parameters[len(passed) :] if (own.name, self.is_schedule) != ("name", True)}
 
-    def _converted(self, key: str, value: Any, known: Mapping[str, inspect.Parameter]) -> Any:
+    @property
+    def any_option(self) -> bool:
+        """Whether it takes options of any name (`**options`)."""
+        return any(own.kind is own.VAR_KEYWORD for own in self.known.values())
+
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with the types that the code declares.
+
+        Raises UserError for one that it does not have, needs, or refuses.
+        """
+        plain = {key: own for key, own in self.known.items() if own.kind not in (own.VAR_KEYWORD, own.VAR_POSITIONAL)}
+        unknown = next((key for key in options if key not in plain and not self.any_option), None)
+        if unknown is not None:
+            raise self.error(f"has no option {unknown!r}", catalog.suggestion(unknown, plain) if plain else "remove it")
+        lacking = [key for key, own in plain.items() if own.default is own.empty and key not in options]
+        if lacking:
+            raise self.error(f"needs the option {lacking[0]!r}", f"add {lacking[0]}: ... next to its name")
+        return {key: self._converted(value, plain[key]) if key in plain else value for key, value in options.items()}
+
+    def _converted(self, value: Any, option: inspect.Parameter) -> Any:
         """The value as the type that is declared for it: a list as a tuple, for example."""
-        declared = known[key].annotation if key in known else inspect.Parameter.empty
-        if declared is inspect.Parameter.empty or isinstance(declared, str):
+        declared = option.annotation
+        if declared is option.empty or isinstance(declared, str):
             return value
         try:
             return TypeAdapter(declared, config=ConfigDict(arbitrary_types_allowed=True)).validate_python(value)
@@ -124,15 +130,15 @@ class _Loaded:
             return value
         except ValidationError as error:
             what = error.errors(include_url=False)[0]["msg"]
-            raise self.error(f"refuses {key}: {value!r}: {what}", f"correct the option {key!r}") from None
+            hint = f"it is declared as {inspect.formatannotation(declared)}"
+            raise self.error(f"refuses {option.name}: {value!r}: {what}", hint) from None
 
 
 def _optimizer(part: CustomOptimizer, codes: Mapping[str, Code]) -> Callable[[Iterable[Any]], torch.optim.Optimizer]:
     code = _Loaded(part, codes, "optimizer")
-    _, known, any_other = code.parameters(1)
-    decays = "weight_decay" in known or any_other or part.weight_decay
+    decays = "weight_decay" in code.known or code.any_option or part.weight_decay
     common = {"lr": part.lr, **({"weight_decay": part.weight_decay} if decays else {})}
-    options = code.checked({**common, **part.options}, 1)
+    options = code.checked({**common, **part.options})
 
     def build(groups: Iterable[Any]) -> torch.optim.Optimizer:
         groups = list(groups)
@@ -157,17 +163,17 @@ def _schedule(part: CustomSchedule, codes: Mapping[str, Code]) -> Callable[[Mome
             raise code.error(f"returned {shown} at the progress {at.progress:g}", "return a finite number, at least 0")
         return float(value)
 
-    if isinstance(code.attribute, type) and issubclass(code.attribute, Schedule):
-        own = code.attribute(**code.checked({"name": part.name, **part.options}, 0))
+    if code.is_schedule:
+        own = code.attribute(name=part.name, **code.checked(part.options))
         return lambda at: number(own.after_warmup(at), at)
-    options = code.checked(part.options, 1)
+    options = code.checked(part.options)
     return lambda at: at.base * number(code.attribute(at.progress, **options), at)
 
 
 def _augmentation(part: CustomAugmentation, codes: Mapping[str, Code]) -> CustomAugmentation:
     code = _Loaded(part, codes, "augmentation")
     kind = CustomNormalisedAugmentation if getattr(code.attribute, NORMALISED, False) else CustomAugmentation
-    options = code.checked(part.options, 2)
+    options = code.checked(part.options)
 
     def apply(images: Tensor, stream: torch.Generator) -> Tensor:
         augmented = code.attribute(images, stream, **options)

@@ -40,6 +40,8 @@ class CustomSource:
         returned = Returned(self.name, part, self.classes)
         try:
             value = load_attribute(self.code, self.name)(part, **self.data.options)
+        except UserError:
+            raise
         except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
             own = self._error(error, part)
             raise (self._no_test_part(own.message) if part == "test" else own) from error
