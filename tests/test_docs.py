@@ -88,7 +88,7 @@ def test_every_command_line_of_the_documentation_is_accepted(name: str, line: st
 def test_every_study_of_the_documentation_is_valid(
     name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for code in ("my_models.py", "my_data.py"):
+    for code in ("my_models.py", "my_parts.py", "my_data.py"):
         (tmp_path / code).touch()
     monkeypatch.chdir(tmp_path)
     study = parse_yaml(BASE, "base").value
@@ -162,14 +162,16 @@ def test_the_page_on_files_names_all_that_is_written(trained: Path, ablate: Abla
     assert [name for name in sorted(names) if name not in page] == []
 
 
-def test_the_custom_model_of_the_documentation_can_be_trained(ablate: Ablate, tmp_path: Path) -> None:
-    page = ROOT / "docs" / "own-models.md"
-    (code,), (study,) = blocks(page, "python"), blocks(page, "yaml")
-    (tmp_path / "my_models.py").write_text(code)
-    (tmp_path / "small.yaml").write_text(study)
-    result = ablate("run", "small.yaml", "--smoke", "--seeds", "0")
+@pytest.mark.parametrize(("number", "module", "runs"), [(0, "my_models", 3), (1, "my_parts", 7)])
+def test_the_custom_components_of_the_documentation_can_be_trained(
+    number: int, module: str, runs: int, ablate: Ablate, tmp_path: Path
+) -> None:
+    page = ROOT / "docs" / "custom-components.md"
+    (tmp_path / f"{module}.py").write_text(blocks(page, "python")[number])
+    (tmp_path / "study.yaml").write_text(blocks(page, "yaml")[number])
+    result = ablate("run", "study.yaml", "--smoke", "--seeds", "0")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "3 runs trained" in result.stdout
+    assert f"{runs} runs trained" in result.stdout
 
 
 def test_make_says_what_it_does_before_it_takes_minutes() -> None:

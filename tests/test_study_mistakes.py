@@ -57,7 +57,7 @@ MISTAKES = {
     "wrong type: list for a section": (
         "{name: digits}",
         "[digits]",
-        ["2:9: baseline.data is ['digits']; it must be a mapping (key: value)"],
+        ["2:9: baseline.data is ['digits']; it must be a name, or a mapping with one", "choose one: digits,"],
     ),
     "wrong type: yes for true": ("momentum: 0.9", "nesterov: yes", ["it must be true or false", "write true or false"]),
     "duplicate key": (

@@ -174,4 +174,4 @@ KINDS = by_name(Crop, Flip, Cutout, RandomResizedCrop, ColorJitter, Noise)
 if TYPE_CHECKING:
     AnyAugmentation = Augmentation
 else:
-    AnyAugmentation = one_of([*KINDS.values()], CustomAugmentation)
+    AnyAugmentation = one_of([*KINDS.values()], CustomAugmentation, "augmentation")

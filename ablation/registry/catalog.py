@@ -78,7 +78,7 @@ def choices() -> Mapping[str, Mapping[str, str]]:
     """What `ablate list` prints: name -> summary, by kind of component."""
     # and with them pydantic, which `ablate --help` does without
     from ablation.registry import augmentations, datasets, optimizers, schedules
-    from ablation.registry.custom_names import CUSTOM
+    from ablation.registry.custom_names import CUSTOM, plugins
     from ablation.registry.options import summary
 
     kinds = {"optimizers": optimizers.KINDS, "schedules": schedules.KINDS, "augmentations": augmentations.KINDS}
@@ -91,7 +91,7 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         "data": {name: kind.summary for name, kind in datasets.KINDS.items()} | {CUSTOM: datasets.CustomData.summary},
         "init": INITIALISATIONS,
         **{
-            kind: {name: summary(own) for name, own in known.items()} | {CUSTOM: "your own code"}
+            kind: {name: summary(own) for name, own in known.items()} | {**plugins(kind[:-1]), CUSTOM: "your own code"}
             for kind, known in kinds.items()
         },
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import math
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -30,6 +33,15 @@ def well_formed(name: str, what: str, example: str) -> str:
         hint = f"for example {example}, with {example.partition(':')[0]}.py next to the study file"
         raise PydanticCustomError("own_name", "a custom {what} is named module:attribute", {"what": what, "hint": hint})
     return name
+
+
+@cache
+def plugins(kind: str) -> Mapping[str, str]:
+    """The names that installed packages give to components of a kind -> their `module:attribute`. Nothing is imported.
+
+    They are entry points of the group `ablation.<kind>`, where the kind is the name of the decorator.
+    """
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=f"ablation.{kind}")}
 
 
 class Options(dict[str, Any]):

@@ -135,4 +135,4 @@ KINDS = by_name(Sgd, Adam, AdamW, RmsProp)
 if TYPE_CHECKING:
     AnyOptimizer = Optimizer
 else:
-    AnyOptimizer = one_of([*KINDS.values()], CustomOptimizer)
+    AnyOptimizer = one_of([*KINDS.values()], CustomOptimizer, "optimizer")

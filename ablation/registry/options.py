@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ablation.registry.custom_names import CUSTOM, SCHEMA, checked, is_custom
+from ablation.registry.custom_names import CUSTOM, SCHEMA, checked, is_custom, plugins
 
 
 def _single_precision(value: float) -> float:
@@ -118,13 +118,24 @@ def summary(kind: type[BaseModel]) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0].removesuffix(".")
 
 
-def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel]) -> Any:
-    """The type of a field that holds one of `kinds` or custom code, by its name alone or as a mapping with options."""
+def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], plugins_of: str = "") -> Any:
+    """The type of a field that holds one of `kinds` or custom code, by its name alone or as a mapping with options.
+
+    Names of installed plug-ins stand for the `module:attribute` of those of the kind `plugins_of`.
+    """
     tags = {**by_name(*kinds), CUSTOM: custom}
     choice: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in tags.items()))
     names: Any = Literal[tuple(map(name_of, kinds))] | Annotated[str, WithJsonSchema(SCHEMA)]
     schema: Any = reduce(or_, tags.values(), names)
-    return Annotated[choice, Discriminator(_tag), BeforeValidator(named, json_schema_input_type=schema)]
+
+    def whole(value: object) -> object:
+        value = named(value)
+        name = value.get("name") if isinstance(value, Mapping) else None
+        if plugins_of and isinstance(value, Mapping) and str(name) not in tags and not is_custom(name):
+            return {**value, "name": plugins(plugins_of).get(str(name), name)} if "name" in value else value
+        return value
+
+    return Annotated[choice, Discriminator(_tag), BeforeValidator(whole, json_schema_input_type=schema)]
 
 
 def _tag(value: object) -> str | None:

@@ -217,4 +217,4 @@ KINDS = by_name(Constant, Step, MultiStep, Cosine, Exponential, OneCycle, Platea
 if TYPE_CHECKING:
     AnySchedule = Schedule
 else:
-    AnySchedule = one_of([*KINDS.values()], CustomSchedule)
+    AnySchedule = one_of([*KINDS.values()], CustomSchedule, "schedule")

@@ -85,6 +85,11 @@ _BY_ALIAS = {alias.replace("_", ""): path for path, aliases in _ALIASES.items() 
 _BY_ALIAS |= {path.rpartition(".")[2].replace("_", ""): path for path in _ALIASES}
 
 
+def plugins(section: str) -> Mapping[str, str]:
+    """The names of installed plug-ins that the section may have."""
+    return custom_names.plugins("augmentation" if section == "augment" else section)
+
+
 def option_names(section: str, name: object) -> tuple[str, ...]:
     """The options of `section` of the kind `name`; of every kind where `name` is none of them."""
     if section == "model":
@@ -92,7 +97,7 @@ def option_names(section: str, name: object) -> tuple[str, ...]:
     if section in _SINGLE:
         return tuple(_SINGLE[section].model_fields)
     kinds = _KINDS[section]
-    name = CUSTOM if is_custom(name) else name
+    name = CUSTOM if is_custom(name) or name in plugins(section) else name
     chosen = [kinds[name]] if isinstance(name, str) and name in kinds else list(kinds.values())
     return tuple(dict.fromkeys(option for kind in chosen for option in kind.model_fields))
 
@@ -172,7 +177,7 @@ def _fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]
 
 def _tag_fault(kind: str, path: Path, value: Any) -> tuple[Path, bool, str, str | None]:
     section = str(path[-1]) if path and isinstance(path[-1], str) else "augment"
-    known = _AUGMENTATIONS if section == "augment" else _KINDS[section]
+    known = [*_KINDS[section], *plugins(section)]
     singular = {"augment": "augmentation", "data": "data set"}.get(section, section)
     if kind == "union_tag_not_found" or not isinstance(value, Mapping):
         what = (
