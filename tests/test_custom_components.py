@@ -312,7 +312,12 @@ FAULTY = {
         LR + ", betas: [0.9, x]",
         ["bad:part (bad.py:5) refuses betas: [0.9, 'x']", "it is declared as tuple[float, float]"],
     ),
-    "no such name": ("optimizer", "prat = 3", LR, ["bad:part: bad.py has no 'part'", "did you mean 'prat'?"]),
+    "no such name": (
+        "optimizer",
+        "def prat(p, lr): pass",
+        LR,
+        ["bad:part: bad.py has no 'part'", "did you mean 'prat'?"],
+    ),
     "no code": ("optimizer", "part = 3", LR, ["bad:part cannot be the optimizer: it is int"]),
     "another kind": ("optimizer", "@ablation.schedule\ndef part(p): pass", LR, ["it is marked as schedule"]),
     "a class of another kind": ("optimizer", "class part(ablation.Schedule): pass", LR, ["it is marked as schedule"]),

@@ -13,7 +13,7 @@ import pytest
 
 from ablation.cli.main import main, parse
 from ablation.errors import FileError
-from ablation.registry import catalog, datasets, optimizers, schedules
+from ablation.registry import augmentations, catalog, datasets, optimizers, schedules
 from ablation.study import validation_errors
 from ablation.study.load import load_study
 from ablation.study.schema import AnalysisOptions, Recipe, StudyFile
@@ -145,6 +145,30 @@ def test_the_tables_of_study_files_name_every_option(section: str) -> None:
 )
 def test_the_tables_of_study_files_name_every_choice(section: str, names: list[str]) -> None:
     assert set(names) <= set(re.findall(r"`(\w+)`", table(section)["name"]))
+
+
+@pytest.mark.parametrize("section", ["optimizer", "schedule"])
+def test_the_tables_of_study_files_give_the_defaults_of_the_registry(section: str) -> None:
+    page = re.split(rf"^## `{section}`", text(ROOT / "docs" / "study-files.md"), flags=re.MULTILINE)[1].split("\n## ")[
+        0
+    ]
+    fields = [field for kind in validation_errors._KINDS[section].values() for field in kind.model_fields.items()]
+    for names, defaults in re.findall(r"^\| (`\w+`.*?) \| (.*?) ?\|", page, re.MULTILINE):
+        for name, shown in zip(re.findall(r"`(\w+)`", names), defaults.split(","), strict=True):
+            known = [None if field.is_required() else field.default for key, field in fields if key == name]
+            assert (parse_yaml(shown.strip(), name).value if shown.strip() else None) in known, name
+
+
+def test_the_table_of_augmentations_gives_the_options_of_the_registry() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", text(ROOT / "docs" / "study-files.md"), re.MULTILINE)
+    shown = {name: ", ".join(re.findall("`(.*?)`", options)) for name, options in rows if name in augmentations.KINDS}
+    for name, kind in augmentations.KINDS.items():
+        own = kind.model_validate({"name": name}).model_dump(mode="json", exclude={"name"})
+        own = {
+            key: [float(f"{end:.4g}") for end in value] if isinstance(value, list) else value
+            for key, value in own.items()
+        }
+        assert parse_yaml(f"{{{shown[name]}}}", name).value == own
 
 
 def test_the_tables_of_study_files_name_every_key_of_the_file() -> None:

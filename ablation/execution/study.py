@@ -133,10 +133,9 @@ def prepare_data(
         )
         for key, run in sources.items()
     }
+    variants = {run.variant: run for run in reversed(runs) if run.weights or run.codes}
     starts = {
-        (run.recipe.model, canonical_json(_custom(run)), source_key(run.recipe.data)): run
-        for run in reversed(runs)
-        if run.weights or run.codes
+        (run.recipe.model, canonical_json(_custom(run)), source_key(run.recipe.data)): run for run in variants.values()
     }
     for (_, _, source), run in starts.items():
         executor.try_weights(TryWeights(run, folders[source]), progress)

@@ -88,7 +88,8 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         "torchvision": {
             name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()
         },
-        "data": {name: kind.summary for name, kind in datasets.KINDS.items()} | {CUSTOM: datasets.CustomData.summary},
+        "data": {name: kind.summary for name, kind in datasets.KINDS.items()}
+        | {**plugins("data"), CUSTOM: datasets.CustomData.summary},
         "init": INITIALISATIONS,
         **{
             kind: {name: summary(own) for name, own in known.items()} | {**plugins(kind[:-1]), CUSTOM: "your own code"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 import re
@@ -41,7 +40,9 @@ def plugins(kind: str) -> Mapping[str, str]:
 
     They are entry points of the group `ablation.<kind>`, where the kind is the name of the decorator.
     """
-    return {point.name: point.value for point in importlib.metadata.entry_points(group=f"ablation.{kind}")}
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=f"ablation.{kind}")}
 
 
 class Options(dict[str, Any]):

@@ -272,4 +272,4 @@ KINDS: Mapping[str, type[BuiltIn]] = by_name(Digits, Mnist, FashionMnist, Cifar1
 if TYPE_CHECKING:
     Data = DataSet
 else:
-    Data = one_of([*KINDS.values()], CustomData)
+    Data = one_of([*KINDS.values()], CustomData, "data")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
@@ -43,8 +43,28 @@ class Optimizer(Section):
         """The torch optimizer of `parameters`; `fused` updates all weights in one kernel, where it has one."""
 
 
-class Sgd(Optimizer):
+class _OfTorch(Optimizer):
+    """One of `torch.optim`, whose options have the names that torch gives them."""
+
+    torch_name: ClassVar[str]
+    has_fused: ClassVar[bool] = True
+
+    def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
+        import torch
+
+        # fused=False would choose torch's slowest implementation
+        kernel = {"fused": True} if fused and self.has_fused else {}
+        built: torch.optim.Optimizer = getattr(torch.optim, self.torch_name)(parameters, **self._keywords(), **kernel)
+        return built
+
+    def _keywords(self) -> dict[str, Any]:
+        return self.model_dump(exclude={"name", "head_lr_multiplier"})
+
+
+class Sgd(_OfTorch):
     """Stochastic gradient descent with momentum, Nesterov and L2 weight decay."""
+
+    torch_name = "SGD"
 
     name: Literal["sgd"]
     momentum: Probability = 0.0
@@ -57,67 +77,46 @@ class Sgd(Optimizer):
             raise PydanticCustomError("nesterov", "Nesterov needs a momentum above 0", {"hint": hint})
         return self
 
-    def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
-        from torch.optim import SGD
 
-        own = _options(self, "lr", "momentum", "nesterov", "weight_decay")
-        return SGD(parameters, **own, **_fused(fused))
-
-
-class _AdamLike(Optimizer):
+class _AdamLike(_OfTorch):
     beta1: Probability = 0.9
     beta2: Probability = 0.999
     eps: Positive = 1e-8
 
-    def _options(self, fused: bool) -> dict[str, Any]:
-        return {"betas": (self.beta1, self.beta2), **_options(self, "lr", "eps", "weight_decay"), **_fused(fused)}
+    def _keywords(self) -> dict[str, Any]:
+        own = super()._keywords()
+        return {"betas": (own.pop("beta1"), own.pop("beta2")), **own}
 
 
 class Adam(_AdamLike):
     """Adam (Kingma and Ba 2015); weight decay is L2."""
 
+    torch_name = "Adam"
+
     name: Literal["adam"]
-
-    def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
-        from torch.optim import Adam
-
-        return Adam(parameters, **self._options(fused))
 
 
 class AdamW(_AdamLike):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
+    torch_name = "AdamW"
+
     name: Literal["adamw"]
 
-    def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
-        from torch.optim import AdamW
 
-        return AdamW(parameters, **self._options(fused))
-
-
-class RmsProp(Optimizer):
+class RmsProp(_OfTorch):
     """RMSprop (Hinton 2012) with momentum; weight decay is L2.
 
     `alpha` is the share of the old mean square that is kept.
     """
 
+    torch_name = "RMSprop"
+    has_fused = False
+
     name: Literal["rmsprop"]
     alpha: Probability = 0.99
     eps: Positive = 1e-8
     momentum: Probability = 0.0
-
-    def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
-        from torch.optim import RMSprop  # has no fused kernel
-
-        return RMSprop(parameters, **_options(self, "lr", "alpha", "eps", "momentum", "weight_decay"))
-
-
-def _options(optimizer: Optimizer, *names: str) -> dict[str, Any]:
-    return {name: getattr(optimizer, name) for name in names}
-
-
-def _fused(fused: bool) -> dict[str, Any]:
-    return {"fused": True} if fused else {}  # False would choose torch's slowest implementation
 
 
 class CustomOptimizer(Optimizer, Custom):

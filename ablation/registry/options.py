@@ -118,10 +118,10 @@ def summary(kind: type[BaseModel]) -> str:
     return (inspect.getdoc(kind) or "").partition("\n")[0].removesuffix(".")
 
 
-def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], plugins_of: str = "") -> Any:
+def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], kind: str) -> Any:
     """The type of a field that holds one of `kinds` or custom code, by its name alone or as a mapping with options.
 
-    Names of installed plug-ins stand for the `module:attribute` of those of the kind `plugins_of`.
+    Names of installed plug-ins of this kind stand for their `module:attribute`.
     """
     tags = {**by_name(*kinds), CUSTOM: custom}
     choice: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in tags.items()))
@@ -131,8 +131,8 @@ def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], plugins_of
     def whole(value: object) -> object:
         value = named(value)
         name = value.get("name") if isinstance(value, Mapping) else None
-        if plugins_of and isinstance(value, Mapping) and str(name) not in tags and not is_custom(name):
-            return {**value, "name": plugins(plugins_of).get(str(name), name)} if "name" in value else value
+        if isinstance(value, Mapping) and isinstance(name, str) and name not in tags and not is_custom(name):
+            return {**value, "name": plugins(kind).get(name, name)}
         return value
 
     return Annotated[choice, Discriminator(_tag), BeforeValidator(whole, json_schema_input_type=schema)]

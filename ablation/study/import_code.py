@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -23,19 +24,27 @@ from ablation.study.custom_code import Code
 def load_attribute(code: Code, name: str) -> Any:
     """What `name`, `module:attribute`, is.
 
-    Raises UserError where the module does not have it, and whatever the code raises; `user_error` says where.
+    Raises UserError where the module does not have it, and whatever the code raises; `explained` says where.
     """
     module, attribute = _module(code), name.partition(":")[2]
     if not hasattr(module, attribute):
-        known = [own for own in vars(module) if not own.startswith("_")]
-        raise UserError(f"{name}: {Path(code.file).name} has no {attribute!r}", suggestion(attribute, known))
+        known = [key for key, own in vars(module).items() if callable(own) and not key.startswith("_")]
+        hint = suggestion(attribute, known) if known else f"define {attribute} there"
+        raise UserError(f"{name}: {Path(code.file).name} has no {attribute!r}", hint)
     return getattr(module, attribute)
 
 
-def user_error(error: BaseException, code: Code, name: str, hint: str) -> UserError:
-    """The error for an exception that custom code raised, with its place in it and the traceback."""
-    last = "".join(traceback.format_exception(error)).rstrip()
-    return UserError(f"{name} {_place(error, code)}: {type(error).__name__}: {error}\n{last}", hint)
+@contextmanager
+def explained(code: Code, name: str, called_with: str) -> Iterator[None]:
+    """Raise UserError for what custom code raises, with its place in the code, the traceback, and how it is called."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
+        last = "".join(traceback.format_exception(error)).rstrip()
+        message = f"{name} {_place(error, code)}: {type(error).__name__}: {error}\n{last}"
+        raise UserError(message, f"fix it and run the same command again; it is called with {called_with}") from error
 
 
 def _place(error: BaseException, code: Code) -> str:

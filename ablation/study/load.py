@@ -112,7 +112,9 @@ def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, 
         key = key.strip().removeprefix("baseline.")
         top = [name for name in StudyFile.model_fields if name != "baseline"]
         known = [*top, *validation_errors.known_paths()]
-        if not equals or not (key in top or validation_errors.is_known_path(key, raw)):
+        if not equals or not (
+            key in top or validation_errors.is_known_path(key, custom=validation_errors.names_code(raw))
+        ):
             hint = _path_hint(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
             raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
         value = strict_yaml.parse_scalar(text)
@@ -178,9 +180,9 @@ class _Loader:
 
     def _known_variables(self) -> None:
         named = [(loc, str(loc[-1])) for loc in _declared_variables(self.raw)]
-        known = validation_errors.known_paths()
+        known, custom = validation_errors.known_paths(), validation_errors.names_code(self.raw)
         for loc, key in named:
-            if not validation_errors.is_known_path(key, self.raw):
+            if not validation_errors.is_known_path(key, custom=custom):
                 self.problem(loc, f"unknown variable {key!r}", _path_hint(key, known), key=True)
 
     def check_recipe(self, recipe: Recipe, loc: Loc) -> None:

@@ -23,9 +23,10 @@ _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     "schedule": {**schedules.KINDS, CUSTOM: schedules.CustomSchedule},
     "augment": {**augmentations.KINDS, CUSTOM: augmentations.CustomAugmentation},
 }
-_AUGMENTATIONS = _KINDS["augment"]
 _SINGLE: Mapping[str, type[BaseModel]] = {"model": Model, "train": schema.Train}
 SECTIONS = tuple(schema.Recipe.model_fields)
+OPEN = ("optimizer", "schedule")
+"""Sections in which the options of custom code are next to its name."""
 CUSTOM_OPTIONS = ("model.options.", "data.options.")
 
 _BOUNDS = {
@@ -97,7 +98,8 @@ def option_names(section: str, name: object) -> tuple[str, ...]:
     if section in _SINGLE:
         return tuple(_SINGLE[section].model_fields)
     kinds = _KINDS[section]
-    name = CUSTOM if is_custom(name) or name in plugins(section) else name
+    if isinstance(name, str) and name not in kinds and (is_custom(name) or name in plugins(section)):
+        name = CUSTOM
     chosen = [kinds[name]] if isinstance(name, str) and name in kinds else list(kinds.values())
     return tuple(dict.fromkeys(option for kind in chosen for option in kind.model_fields))
 
@@ -109,19 +111,20 @@ def known_paths() -> tuple[str, ...]:
     return (*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields))
 
 
-def is_known_path(path: str, raw: object) -> bool:
-    """Whether `vary` and `combine` of the study `raw` may name it; custom code has options of any name."""
+def is_known_path(path: str, *, custom: bool) -> bool:
+    """Whether `vary` and `combine` may name it; custom code, which `custom` says is used, has options of any name."""
+    if path in known_paths() or any(path.startswith(own) and len(path) > len(own) for own in CUSTOM_OPTIONS):
+        return True
     section, _, option = path.partition(".")
-    if section in ("optimizer", "schedule") and option.isidentifier() and _names_code(raw):
-        return True  # where it is none of the component's, that is an error of the variant
-    return path in known_paths() or any(path.startswith(own) and len(path) > len(own) for own in CUSTOM_OPTIONS)
+    return custom and section in OPEN and option.isidentifier()  # a wrong one is an error of its variant
 
 
-def _names_code(raw: object) -> bool:
+def names_code(raw: object) -> bool:
     """Whether a value in it reads as the name of a custom component."""
     if isinstance(raw, Mapping | list | tuple):
-        return any(map(_names_code, raw.values() if isinstance(raw, Mapping) else raw))
-    return isinstance(raw, str) and custom_names.FORM.fullmatch(raw) is not None
+        return any(map(names_code, raw.values() if isinstance(raw, Mapping) else raw))
+    named = isinstance(raw, str) and custom_names.FORM.fullmatch(raw) is not None
+    return named or any(raw in plugins(section) for section in OPEN if isinstance(raw, str))
 
 
 def meant_paths(word: object) -> list[str]:
@@ -222,7 +225,7 @@ def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
     if parents[:1] == ("components",):
         return tuple(Component.model_fields)
     if "augment" in parents:
-        return tuple(_AUGMENTATIONS[str(name)].model_fields)
+        return tuple(_KINDS["augment"][str(name)].model_fields)
     if parents[-2:] == ("model", "init"):
         return tuple(Init.model_fields)
     if parents[-2:-1] == ("stages",):

@@ -10,8 +10,7 @@ import inspect
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
@@ -31,7 +30,7 @@ from ablation.registry.options import Custom, Section
 from ablation.registry.schedules import CustomSchedule, Moment, Schedule
 from ablation.rng import generator
 from ablation.study.custom_code import Code
-from ablation.study.import_code import load_attribute, user_error
+from ablation.study.import_code import explained, load_attribute
 from ablation.training import checkpoint
 
 Part = TypeVar("Part", bound=Section)
@@ -195,7 +194,7 @@ def try_optimizer(part: Optimizer, codes: Mapping[str, Code], groups: list[dict[
     """Build a custom optimizer, and let it make a step and save its state. Raises UserError."""
     if not isinstance(part, CustomOptimizer):
         return
-    with _explained(part.name, codes, "the parameters, lr, weight_decay"):
+    with explained(codes[part.name], part.name, "the parameters, lr, weight_decay and its options"):
         optimizer = bound(part, codes).build(groups)
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -215,7 +214,7 @@ def try_optimizer(part: Optimizer, codes: Mapping[str, Code], groups: list[dict[
 def try_schedule(part: Schedule, codes: Mapping[str, Code]) -> None:
     """Ask a custom schedule for the learning rates of a training. Raises UserError."""
     if isinstance(part, CustomSchedule):
-        with _explained(part.name, codes, "the progress"):
+        with explained(codes[part.name], part.name, "the progress and its options"):
             schedule = bound(part, codes)
             for step in range(_TRIED):
                 schedule.after_warmup(Moment(1.0, step, 1, _TRIED, 0, [1.0] * step))
@@ -225,19 +224,7 @@ def try_augmentations(data: Data, codes: Mapping[str, Code], images: Tensor) -> 
     """Apply the custom augmentations of a recipe to uint8 images (n, c, h, w). Raises UserError."""
     for part in data.augment:
         if isinstance(part, CustomAugmentation):
-            with _explained(part.name, codes, "the images, a generator"):
+            with explained(codes[part.name], part.name, "the images, a generator and its options"):
                 ready = bound(part, codes)
                 ready.apply(images.float() / 255 if ready.normalised else images.clone(), generator(0, "trial"))
     bound_data(data, codes)
-
-
-@contextmanager
-def _explained(name: str, codes: Mapping[str, Code], called_with: str) -> Iterator[None]:
-    """Raise UserError with the place in the user's code for what it raises."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
-        hint = f"fix it and run the same command again; it is called with {called_with} and its options"
-        raise user_error(error, codes[name], name, hint) from error

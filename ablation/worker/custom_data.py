@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from ablation.errors import UserError
 from ablation.registry.datasets import CustomData
 from ablation.rng import seed_foreign
 from ablation.study.custom_code import Code
-from ablation.study.import_code import load_attribute, user_error
+from ablation.study.import_code import explained, load_attribute
 
 
 @dataclass(frozen=True)
@@ -39,34 +40,25 @@ class CustomSource:
         torch.manual_seed(0)
         returned = Returned(self.name, part, self.classes)
         try:
-            value = load_attribute(self.code, self.name)(part, **self.data.options)
-        except UserError:
+            with self._explained(part):
+                value = load_attribute(self.code, self.name)(part, **self.data.options)
+        except UserError as error:
+            if part == "test":
+                raise self._no_test_part(error.message) from error
             raise
-        except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
-            own = self._error(error, part)
-            raise (self._no_test_part(own.message) if part == "test" else own) from error
         if value is None and part == "test":
             raise self._no_test_part("it returned None")
-        try:
+        with self._explained(part):
             source = returned.source(value, progress)
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise self._error(error, part) from error
         return replace(source, blocks=self._guarded(source.blocks, part))
 
     def _guarded(self, blocks: Iterator[Any], part: Part) -> Iterator[Any]:
         """The blocks, which call the code of a Dataset."""
-        try:
+        with self._explained(part):
             yield from blocks
-        except UserError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise self._error(error, part) from error
 
-    def _error(self, error: BaseException, part: Part) -> UserError:
-        hint = f"fix it and run the same command again; it is called with {part!r} and {dict(self.data.options)}"
-        return user_error(error, self.code, self.name, hint)
+    def _explained(self, part: Part) -> AbstractContextManager[None]:
+        return explained(self.code, self.name, f"{part!r} and {dict(self.data.options)}")
 
     def _no_test_part(self, cause: str) -> UserError:
         return UserError(f"{self.name} has no test part: {cause}", f"for the part 'test', {FORMS}")

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablation.errors import UserError
 from ablation.rng import seed_foreign
 from ablation.study.custom_code import Code
-from ablation.study.import_code import load_attribute, user_error
+from ablation.study.import_code import explained, load_attribute
 from ablation.training import determinism
 from ablation.training.models.counting import count_macs
 
@@ -31,9 +30,9 @@ def own_network(
     attribute = name.partition(":")[2]
     start = int(torch.randint(2**31, ()))
     seed_foreign(start)
-    try:
+    with explained(code, name, f"classes, in_channels and {dict(options)}"):
         build = load_attribute(code, name)
-        network = build(classes=classes, in_channels=image[0], **options)
+        network: nn.Module = build(classes=classes, in_channels=image[0], **options)
         if not isinstance(network, nn.Module):
             raise TypeError(f"{attribute} returned {type(network).__name__}, not a torch.nn.Module")
         try:
@@ -42,11 +41,6 @@ def own_network(
             if not determinism.refused(error):
                 raise
             raise determinism.explain(error, network, name, lambda: network(torch.zeros(_PROBE, *image))) from error
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # code that calls sys.exit() fails as any other
-        hint = f"fix it and run the same command again; it is called with classes, in_channels and {dict(options)}"
-        raise user_error(error, code, name, hint) from error
     return network
 
 
