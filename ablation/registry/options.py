@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
@@ -130,8 +130,8 @@ def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], kind: str)
 
     def whole(value: object) -> object:
         value = named(value)
-        name = value.get("name") if isinstance(value, Mapping) else None
-        if isinstance(value, Mapping) and isinstance(name, str) and name not in tags and not is_custom(name):
+        name = value.get("name") if isinstance(value, dict) else None
+        if isinstance(value, dict) and isinstance(name, str) and name not in tags and not is_custom(name):
             return {**value, "name": plugins(kind).get(name, name)}
         return value
 
@@ -139,7 +139,11 @@ def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], kind: str)
 
 
 def _tag(value: object) -> str | None:
-    if isinstance(value, Mapping) and "name" not in value:
-        return None
-    name = value["name"] if isinstance(value, Mapping) else getattr(value, "name", None)
+    """The tag by the name of a mapping, or of a component that is checked already; studies ask this very often."""
+    if isinstance(value, dict):
+        if "name" not in value:
+            return None
+        name = value["name"]
+    else:
+        name = getattr(value, "name", None)
     return CUSTOM if is_custom(name) else str(name)

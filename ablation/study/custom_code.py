@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,12 @@ def custom_parts(
 
     These are the sections themselves, each augmentation, and the optimizers and schedules of stages.
     """
-    if isinstance(sections, Mapping):
-        items = list(sections.items())
-        if path and is_custom(sections.get("name")):
-            yield path, sections  # type: ignore[misc]
-            items = [(key, value) for key, value in items if key == "augment"]  # the rest are options of its own
-    else:
-        items = list(enumerate(sections)) if isinstance(sections, list | tuple) else []
-    for key, value in items:
-        yield from custom_parts(value, (*path, key))
+    custom = bool(path) and isinstance(sections, dict) and is_custom(sections.get("name"))
+    if custom:
+        yield path, sections
+    for key, value in sections.items() if isinstance(sections, dict) else enumerate(sections):
+        if isinstance(value, dict | list | tuple) and (not custom or key == "augment"):  # its options are not looked at
+            yield from custom_parts(value, (*path, key))
 
 
 def custom_names(sections: Any) -> list[str]:
