@@ -186,7 +186,10 @@ def test_the_page_on_files_names_all_that_is_written(trained: Path, ablate: Abla
     assert [name for name in sorted(names) if name not in page] == []
 
 
-@pytest.mark.parametrize(("number", "module", "runs"), [(0, "my_models", 3), (1, "my_parts", 7)])
+@pytest.mark.parametrize(
+    ("number", "module", "runs"),
+    [(0, "my_models", 3), pytest.param(1, "my_parts", 7, marks=pytest.mark.slow)],
+)
 def test_the_custom_components_of_the_documentation_can_be_trained(
     number: int, module: str, runs: int, ablate: Ablate, tmp_path: Path
 ) -> None:
