@@ -14,12 +14,13 @@ from ablation.errors import UserError
 from ablation.execution import devices
 from ablation.execution.devices import choose_devices, default_sharing, list_places, more_pays
 from ablation.execution.local import LocalPool
-from ablation.execution.study import plan_study
+from ablation.execution.study import plan_study, prepare_part
 from ablation.storage.store import Store
 from ablation.study.load import load_study
 from ablation.training import device
 from ablation.training.task import Task
-from ablation.worker.protocol import Ending, Failed, Prepare, Probed, Started, Stopped
+from ablation.worker.calls import Timing
+from ablation.worker.protocol import Ending, Failed, Started, Stopped
 from ablation.worker.worker import ending_of
 
 from .conftest import ABLATE, TINY
@@ -56,17 +57,16 @@ def test_workers_are_spread_over_the_devices_in_turn() -> None:
 @pytest.mark.parametrize(
     ("before", "found", "pays"),
     [
-        (None, [Probed(10.0)], True),
-        ([Probed(10.0)], [Probed(11.0)] * 2, True),
-        ([Probed(10.0)], [Probed(19.0)] * 2, False),
-        ([Probed(10.0)], [Probed(11.0), None], False),
-        ([Probed(10.0)], [Probed(11.0), Probed(None, "out of memory")], False),
-        ([Probed(10.0)], [Probed(11.0), Probed(11.0, memory=0.85)], False),
+        (None, [Timing(10.0)], True),
+        ([Timing(10.0)], [Timing(11.0)] * 2, True),
+        ([Timing(10.0)], [Timing(19.0)] * 2, False),
+        ([Timing(10.0)], [Timing(11.0), None], False),
+        ([Timing(10.0)], [Timing(11.0), Timing(11.0, memory=0.85)], False),
     ],
-    ids=["one works", "faster", "hardly faster", "one died", "one failed", "memory nearly full"],
+    ids=["one works", "faster", "hardly faster", "one failed", "memory nearly full"],
 )
 def test_more_workers_share_a_device_while_that_gets_more_done(
-    before: list[Probed | None] | None, found: list[Probed | None], pays: bool
+    before: list[Timing | None] | None, found: list[Timing | None], pays: bool
 ) -> None:
     assert more_pays(before, found) == pays
 
@@ -191,7 +191,7 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
     store = Store(tmp_path / "results")
     runs = plan_study(load_study(tmp_path / "tiny.yaml")).runs
     with LocalPool("cuda:0,2", None, 1) as pool:
-        data = pool.prepare(Prepare(runs[0].recipe.data, runs[0].data_fingerprint, store.data.resolve()), print)
+        data = prepare_part(pool, runs[0], store.data.resolve())
         tasks = [Task(run, store.run(run.folder).path.resolve(), data, "cpu", 1) for run in runs]
         assert pool.places == ["cuda:0", "cuda:2"]
         pool.autotune_workers(tasks[0], len(tasks))

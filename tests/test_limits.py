@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from PIL import Image
 
 from ablation.errors import UserError
 from ablation.execution.local import LocalPool
-from ablation.execution.study import plan_study
+from ablation.execution.study import plan_study, prepare_part
 from ablation.planning.plan import Run
 from ablation.study.load import load_study
 from ablation.training.task import Task
-from ablation.worker import worker
-from ablation.worker.protocol import Alive, Prepare, TryWeights, Weigh
+from ablation.worker import calls
+from ablation.worker.channel import Channel
+from ablation.worker.protocol import Alive, Call
 
 from .conftest import ABLATE, TINY, Ablate
 
@@ -151,14 +153,15 @@ def pool() -> Iterator[LocalPool]:
         yield made
 
 
-def requests(pool: LocalPool, run: Run, data: Path) -> dict[str, Callable[[], object]]:
+def requests(run: Run, data: Path) -> dict[str, Callable[[Channel], object]]:
+    """Everything that a worker is asked outside a run, by what it does then."""
+    task = Task(run, data.parent / "run", data, "cpu", 1)
     return {
-        "the data set digits was prepared": lambda: pool.prepare(
-            Prepare(run.recipe.data, run.data_fingerprint, data.parent), lambda _: None
-        ),
-        "the network lenet5 was built": lambda: pool.try_weights(TryWeights(run, data), lambda _: None),
-        "the runs were ordered by their size": lambda: pool.weigh(Weigh(((run, data),))),
-        "baseline · seed 0 was tried": lambda: pool.probe(Task(run, data.parent / "run", data, "cpu", 1)),
+        "the data set digits was prepared": partial(calls.prepare, run=run, cache=data.parent),
+        "the devices were checked": partial(calls.try_devices, precision="float32", compile="none", devices=["cpu"]),
+        "the network lenet5 was built": partial(calls.try_weights, run=run, data=data),
+        "the runs were ordered by their size": partial(calls.weigh, runs=[(run, data)]),
+        "baseline · seed 0 was tried": partial(calls.probe, task=task),
     }
 
 
@@ -167,16 +170,28 @@ def test_a_stopped_worker_is_ended_whatever_it_was_asked(
     pool: LocalPool, tmp_path: Path, study_file: Callable[..., Path]
 ) -> None:
     run = plan_study(load_study(study_file(TINIEST))).runs[0]
-    data = pool.prepare(Prepare(run.recipe.data, run.data_fingerprint, tmp_path / "data"), lambda _: None)
-    for what, ask in requests(pool, run, data).items():
-        ask()  # the worker has started
+    data = prepare_part(pool, run, tmp_path / "data")
+    for what, function in requests(run, data).items():
+        pool.call(Call(function, what))  # the worker has started
         process = pool._workers[0].process
         assert process.pid
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(UserError, match=rf"no progress for 0.5 s while {re.escape(what)}") as told:
-            ask()
+            pool.call(Call(function, what))
         assert told.value.hint == "more time: --hang-after MINUTES, or never"
         assert not process.is_alive()
+
+
+def test_an_error_of_a_call_is_one_error_with_its_traceback_and_the_worker_goes_on(pool: LocalPool) -> None:
+    worker = pool._workers[0].process.pid
+    with pytest.raises(UserError, match=r"^a worker failed while it was asked:\nTraceback") as error:
+        pool.call(Call(float, "it was asked"))  # type: ignore[arg-type]
+    assert "TypeError: float() argument must be a string or a real number, not 'Channel'" in error.value.message
+    with pytest.raises(UserError, match=r"^train.precision: tf32 needs a GPU") as refused:
+        pool.call(Call(partial(calls.try_devices, precision="tf32", compile="none", devices=["cpu"]), "tried"))
+    assert "Traceback" not in refused.value.message
+    assert pool.call(Call(type, "it was asked")).__name__ == "Channel"
+    assert pool._workers[0].process.pid == worker
 
 
 @pytest.mark.slow
@@ -200,7 +215,7 @@ def test_data_that_are_prepared_slowly_are_waited_for(ablate: Ablate, tmp_path: 
 @pytest.mark.parametrize("grows", [True, False])
 def test_a_download_is_alive_for_as_long_as_its_file_grows(grows: bool, tmp_path: Path) -> None:
     ours, theirs = multiprocessing.Pipe()
-    with worker._watching(tmp_path, worker.Channel(theirs)), (tmp_path / "weights.pth.partial").open("wb") as file:
+    with Channel(theirs).watching(tmp_path), (tmp_path / "weights.pth.partial").open("wb") as file:
         for _ in range(12):
             time.sleep(0.25)
             file.write(b"x" if grows else b"")

@@ -32,17 +32,15 @@ from ablation.training.task import Task
 from ablation.versions import __version__
 from ablation.worker.protocol import (
     Busy,
+    Call,
     Done,
     Ending,
     Event,
     Failed,
     Noticed,
-    Prepare,
     Preparing,
     RemoteEvent,
-    TryDevices,
-    TryWeights,
-    Weigh,
+    Value,
     WeightsFile,
 )
 
@@ -137,26 +135,15 @@ class RayPool:
             self._drop(actor)
         self._ray.shutdown()
 
-    def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path:
-        """Have a data set decoded on this machine. Raises UserError where it cannot be had."""
-        assert self._local is not None
-        return self._local.prepare(request, progress)
+    @property
+    def local_devices(self) -> tuple[str, ...]:
+        """The CPU where runs go to those of the cluster; of a GPU only the actor that has it can say what it can do."""
+        return ("cpu",) if self._device == "cpu" else ()
 
-    def try_devices(self, precision: str, compile: str) -> None:
-        """Raise UserError for what no CPU can do; of a GPU only the actor that has it can say, when it gets a run."""
+    def call(self, request: Call[Value], progress: Callable[[Preparing], None] = lambda _: None) -> Value:
+        """What a function returns in a worker on this machine. Raises UserError where that or the worker fails."""
         assert self._local is not None
-        if self._device == "cpu":
-            self._local.try_on(TryDevices(precision, compile, ("cpu",)))
-
-    def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None:
-        """Raise UserError where a run cannot start from the weights that it names; they are read on this machine."""
-        assert self._local is not None
-        self._local.try_weights(request, progress)
-
-    def weigh(self, request: Weigh) -> tuple[float, ...]:
-        """How long runs will take relative to each other, in the order of the request."""
-        assert self._local is not None
-        return self._local.weigh(request)
+        return self._local.call(request, progress)
 
     def autotune_workers(self, longest: Task, runs: int) -> None:
         """How many actors share a GPU is said by `--per-device`; nothing is probed on a cluster."""

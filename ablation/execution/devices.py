@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from ablation._util.formatting import plural
 from ablation._util.machine import Accelerator, usable_cores
 from ablation.errors import UserError
-from ablation.worker.protocol import Probed
+from ablation.worker.calls import Timing
 
 MOST_MEMORY = 0.8
 """Share of a GPU's memory that its workers may take; cuDNN takes other algorithms where it finds no workspace."""
@@ -88,19 +88,19 @@ def list_places(devices: Sequence[str], per_device: int) -> list[str]:
     return list(devices) * per_device
 
 
-def more_pays(before: Sequence[Probed | None] | None, found: Sequence[Probed | None]) -> bool:
+def more_pays(before: Sequence[Timing | None] | None, found: Sequence[Timing | None]) -> bool:
     """Whether so many workers on one device get more done than fewer of them did `before`.
 
     They are to be a tenth faster in all, and to leave a fifth of the device's memory free.
     """
-    if any(answer is None or answer.seconds is None or answer.memory > MOST_MEMORY for answer in found):
+    if any(answer is None or answer.memory > MOST_MEMORY for answer in found):
         return False
     return before is None or _speed(found) > LEAST_GAIN * _speed(before)
 
 
-def _speed(answers: Sequence[Probed | None]) -> float:
+def _speed(answers: Sequence[Timing | None]) -> float:
     """Runs per second."""
-    return sum(1 / answer.seconds for answer in answers if answer and answer.seconds)
+    return sum(1 / answer.seconds for answer in answers if answer)
 
 
 def most_sharing(devices: int, threads: int, runs: int) -> int:

@@ -6,13 +6,12 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import wait
-from pathlib import Path
+from typing import Any
 
 from ablation._util.formatting import duration
-from ablation.data.arrays import remove_unfinished
 from ablation.errors import UserError
 from ablation.execution.devices import (
     check_threads,
@@ -26,40 +25,26 @@ from ablation.execution.devices import (
 from ablation.execution.processes import Worker, memory_hint, worker_context
 from ablation.study.custom_code import Code
 from ablation.training.task import Task
+from ablation.worker import calls
+from ablation.worker.calls import Timing
 from ablation.worker.protocol import (
-    Alive,
-    Broken,
-    Busy,
-    CannotStart,
-    Done,
-    Evaluated,
+    Call,
+    Ending,
     Event,
     Failed,
     FailureKind,
     Go,
-    Hello,
-    Prepare,
-    Prepared,
     Preparing,
-    Probe,
-    Probed,
+    Returned,
     Stop,
-    Stopped,
-    Tried,
-    TryDevices,
-    TryWeights,
+    Value,
     Warm,
-    Weigh,
-    Weighed,
 )
 
-Request = Prepare | TryDevices | TryWeights | Weigh | Probe
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""
 PROBE_SECONDS = 2.0
 """That each of several workers measures for once all have warmed up, so that they do so at the same time."""
-START_SECONDS = 60.0
-"""In which a worker must have started, however short `hang_after` is."""
 PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
 
@@ -89,14 +74,12 @@ class LocalPool:
         self._stopping = False
         self._workers = {0: self._start("cpu")}
         try:
-            hello = self._ask(None, lambda _: None)
-            assert isinstance(hello, Hello)
-            self.unusable = hello.unusable
-            self._devices = choose_devices(device, [each.device for each in hello.accelerators], hello.unusable)
+            accelerators, self.unusable = self.call(Call(calls.accelerators, "it started"))
+            self._devices = choose_devices(device, [each.device for each in accelerators], self.unusable)
             if device == "auto":
-                self._devices, others = of_one_model(self._devices, hello.accelerators, trained_on)
+                self._devices, others = of_one_model(self._devices, accelerators, trained_on)
                 self.unusable += (others,) if others else ()
-            models = {each.device: each.model for each in hello.accelerators}
+            models = {each.device: each.model for each in accelerators}
             self.models = tuple(dict.fromkeys(models.get(each, each) for each in self._devices))
             self._open = per_device is None and self._devices != ["cpu"]
             self.places = list_places(self._devices, per_device or default_sharing(self._devices, threads))
@@ -106,7 +89,7 @@ class LocalPool:
         self._workers[0].device = self.places[0]
 
     def _start(self, device: str) -> Worker:
-        return Worker.start(self._context, device, self._threads)
+        return Worker.start(self._context, device, self._threads, self._hang_after)
 
     def __enter__(self) -> LocalPool:
         return self
@@ -122,54 +105,21 @@ class LocalPool:
             worker.end()
         self._workers = {}
 
-    def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path:
-        """Have a data set decoded and return its folder. Raises UserError where it cannot be had."""
-        try:
-            answer = self._ask(request, progress)
-        except BaseException:  # also Ctrl-C: the worker is ended, and what it has half written may fill a disk
-            self._workers[0].end()
-            remove_unfinished(request.cache)
-            raise
-        assert isinstance(answer, Prepared)
-        if answer.folder is None:
-            raise answer.error or UserError("the data could not be prepared")
-        return answer.folder
+    @property
+    def local_devices(self) -> tuple[str, ...]:
+        """The devices of this machine that runs go to."""
+        return tuple(dict.fromkeys(self.places))
 
-    def try_devices(self, precision: str, compile: str) -> None:
-        """Raise UserError where a device cannot train in a `train.precision` or with a `train.compile`."""
-        self.try_on(TryDevices(precision, compile, tuple(dict.fromkeys(self.places))))
-
-    def try_on(self, request: TryDevices) -> None:
-        """Raise UserError where the request is refused."""
-        answer = self._ask(request, lambda _: None)
-        assert isinstance(answer, Tried)
-        if answer.error:
-            raise answer.error
-
-    def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None:
-        """Raise UserError where a run cannot start from the weights that it names."""
+    def call(self, request: Call[Value], progress: Callable[[Preparing], None] = lambda _: None) -> Value:
+        """What a function returns in the first worker. Raises UserError where that or the worker fails."""
         answer = self._ask(request, progress)
-        assert isinstance(answer, Tried)
+        assert isinstance(answer, Returned)
+        if isinstance(answer.error, str):
+            raise UserError(f"a worker failed while {request.doing}:\n{answer.error}")
         if answer.error:
             raise answer.error
-
-    def weigh(self, request: Weigh) -> tuple[float, ...]:
-        """How long runs will take relative to each other, in the order of the request. Raises UserError."""
-        answer = self._ask(request, lambda _: None)
-        assert isinstance(answer, Weighed)
-        if answer.error:
-            raise answer.error
-        return answer.costs
-
-    def probe(self, task: Task) -> float:
-        """Estimated seconds of a run. Raises UserError where it cannot even be tried."""
-        answer = self._ask(Probe(replace(task, device=self.places[0])), lambda _: None)
-        assert isinstance(answer, Probed)
-        if answer.seconds is None:
-            raise UserError(
-                f"{task.run.label} fails at its first steps:\n{answer.details}", "fix or remove the variant"
-            )
-        return answer.seconds
+        value: Value = answer.value
+        return value
 
     def autotune_workers(self, longest: Task, runs: int) -> None:
         """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... workers.
@@ -212,87 +162,52 @@ class LocalPool:
             for pipe in wait(list(busy), PATIENCE):
                 if event := self._event(busy[pipe]):  # type: ignore[index]
                     yield event
-            yield from [self._replace(place, "hung") for place in self._hanging()]
+            yield from [self._replace(place, "hung") for place in list(self._workers) if self._workers[place].hangs]
 
-    def _ask(self, request: Request | None, progress: Callable[[Preparing], None]) -> object:
-        """The first worker's answer to a request (its first words where there is none); it may die, but not always.
+    def _ask(self, request: Call[Any], progress: Callable[[Preparing], None]) -> object:
+        """The first worker's answer to a call; it may die, but not always.
 
         Raises UserError where it cannot start, dies too often, or says nothing for too long.
         """
         for _ in range(MOST_DEATHS):
+            worker = self._workers[0]
             try:
-                if request:
-                    self._workers[0].pipe.send(request)
-                return self._answer(0, request, progress)
+                worker.pipe.send(request)
+                return worker.answer(progress)
             except TimeoutError:
-                self._workers[0].end()
-                self._workers[0] = self._start(self._workers[0].device)
-                what = f"a worker reported no progress for {duration(self._hang_after)} while {_doing(request)}"
+                self._renew(0)
+                what = f"a worker reported no progress for {duration(self._hang_after)} while {request.doing}"
                 raise UserError(what, "more time: --hang-after MINUTES, or never") from None
             except (EOFError, OSError):
-                cause = self._workers[0].end()
-                self._workers[0] = self._start(self._workers[0].device)
-        what = f"{MOST_DEATHS} worker processes died ({cause}) while {_doing(request)}"
-        raise UserError(what, _remedy(cause, request))
+                cause = self._renew(0)
+            except BaseException:  # also Ctrl-C: nothing of what it was doing goes on
+                worker.end()
+                raise
+        what = f"{MOST_DEATHS} worker processes died ({cause}) while {request.doing}"
+        raise UserError(what, _remedy(cause, request.code))
 
-    def _answer(self, place: int, request: Request | None, progress: Callable[[Preparing], None]) -> object:
-        """What a worker answers to a request, with its heartbeats left out.
-
-        Raises TimeoutError where it hangs, EOFError or another OSError where it dies, UserError where it says
-        that it cannot start.
-        """
-        worker = self._workers[place]
-        while True:
-            if not worker.pipe.poll(self._patience(worker)):
-                raise TimeoutError
-            message = worker.pipe.recv()
-            worker.ready = True
-            match message:
-                case CannotStart(details):
-                    worker.end()
-                    raise UserError(f"a worker cannot start: {details.strip().splitlines()[-1]}", memory_hint())
-                case Preparing() as event:
-                    progress(event)
-                case Broken():
-                    worker.broken = True
-                case Hello() if request is None:
-                    return message
-                case Hello() | Alive():
-                    pass
-                case _:
-                    return message
-
-    def _probe_together(self, task: Task, count: int) -> list[Probed | None]:
+    def _probe_together(self, task: Task, count: int) -> list[Timing | None]:
         """What each of `count` workers says of the run when all try it on the first device; None of one that failed."""
         device = self._devices[0]
-        request = Probe(replace(task, device=device), PROBE_SECONDS, together=True)
+        trial = partial(calls.probe, task=replace(task, device=device), least=PROBE_SECONDS, together=True)
         for place in range(count):
             if place not in self._workers or self._workers[place].device != device:
                 if place in self._workers:
                     self._workers[place].end()
                 self._workers[place] = self._start(device)
-            with suppress(OSError):
-                self._workers[place].pipe.send(request)
-        answers = [self._answer_or_none(place, request) for place in range(count)]
-        for place, answer in enumerate(answers):
+            self._workers[place].send(Call(trial, f"{task.run.label} was tried"))
+        workers = [self._workers[place] for place in range(count)]
+        answers = [_answer_or_none(worker) for worker in workers]
+        for worker, answer in zip(workers, answers, strict=True):
             if isinstance(answer, Warm):
-                with suppress(OSError):
-                    self._workers[place].pipe.send(Go())
-        found: list[Probed | None] = []
+                worker.send(Go())
+        found: list[Timing | None] = []
         for place, answer in enumerate(answers):
-            last = self._answer_or_none(place, request) if isinstance(answer, Warm) else answer
-            assert last is None or isinstance(last, Probed)
-            found.append(last)
-            if last is None or self._workers[place].broken:
+            last = _answer_or_none(workers[place]) if isinstance(answer, Warm) else answer
+            found.append(last.value if isinstance(last, Returned) else None)
+            if last is None or workers[place].broken:
                 self._renew(place)
         return found
-
-    def _answer_or_none(self, place: int, request: Request) -> object:
-        """What a worker answers to a request; None where it died or hung."""
-        try:
-            return self._answer(place, request, lambda _: None)
-        except (EOFError, OSError):
-            return None
 
     def _renew(self, place: int) -> str:
         """A fresh worker in the place of one that is dead, silent or broken; what the old one died of."""
@@ -324,8 +239,7 @@ class LocalPool:
             self._workers[place] = self._start(self.places[place])
         worker = self._workers[place]
         worker.task, worker.heard = task, time.monotonic()
-        with suppress(OSError):  # a worker that died while idle is found by the read that follows
-            worker.pipe.send(task)
+        worker.send(task)
 
     def _leave_alone(self, place: int, device: str) -> None:
         """End the idle workers of a device, which keep memory, but for that of `place`."""
@@ -335,35 +249,18 @@ class LocalPool:
     def _event(self, place: int) -> Event | None:
         """What a worker says of its run; None where it only says something of itself."""
         worker = self._workers[place]
-        worker.heard = time.monotonic()
         try:
-            message = worker.pipe.recv()
+            message = worker.receive()
+        except UserError as error:
+            return self._replace(place, "lost", error.message)
         except (EOFError, OSError):
             return self._replace(place, "lost")
-        worker.ready = True
-        match message:
-            case CannotStart(details):
-                return self._replace(place, "lost", f"the worker cannot start: {details.strip().splitlines()[-1]}")
-            case Hello() | Alive():
-                return None
-            case Broken():
-                worker.broken = True
-                return None
-            case Done() | Failed() | Stopped() | Busy() | Evaluated():
-                worker.task = None
-                if worker.broken:
-                    self._renew(place)
-        event: Event = message
+        if isinstance(message, Ending):
+            worker.task = None
+            if worker.broken:
+                self._renew(place)
+        event: Event | None = message  # type: ignore[assignment]
         return event
-
-    def _hanging(self) -> list[int]:
-        now = time.monotonic()
-        busy = {place: worker for place, worker in self._workers.items() if worker.task}
-        return [place for place, worker in busy.items() if now - worker.heard > (self._patience(worker) or math.inf)]
-
-    def _patience(self, worker: Worker) -> float | None:
-        """Seconds in which a worker must say something; loading torch may take longer than any step of a run."""
-        return self._hang_after if worker.ready or not self._hang_after else max(self._hang_after, START_SECONDS)
 
     def _replace(self, place: int, kind: FailureKind, message: str = "") -> Failed:
         """A fresh worker in the place of a dead or hanging one, whose run has failed."""
@@ -377,34 +274,19 @@ class LocalPool:
     def _tell_to_stop(self) -> None:
         for worker in self._workers.values():
             if worker.task:
-                with suppress(OSError):
-                    worker.pipe.send(Stop())
+                worker.send(Stop())
 
 
-def _doing(request: Request | None) -> str:
-    """What a worker does that was asked `request`."""
-    match request:
-        case Prepare(data):
-            return f"the data set {data.name} was prepared"
-        case TryDevices():
-            return "the devices were checked"
-        case TryWeights(run):
-            return f"the network {run.recipe.model.name} was built"
-        case Weigh():
-            return "the runs were ordered by their size"
-        case Probe(task):
-            return f"{task.run.label} was tried"
-        case None:
-            return "it started"
+def _answer_or_none(worker: Worker) -> object:
+    """What a worker answers to a call; None where it died or hung."""
+    try:
+        return worker.answer(lambda _: None)
+    except (EOFError, OSError):
+        return None
 
 
-def _remedy(cause: str, request: Request | None) -> str:
-    """What to do where workers died of `cause`."""
-    codes: list[Code] = []
-    if isinstance(request, TryWeights):
-        codes = list(request.run.codes.values())
-    elif isinstance(request, Prepare) and request.code:
-        codes = [request.code]
-    if codes and cause.startswith("exit code"):
-        return f"does {' or '.join(code.file for code in codes)} end the process (os._exit)?"
+def _remedy(cause: str, code: tuple[Code, ...]) -> str:
+    """What to do where workers that ran custom code, or none, died of `cause`."""
+    if code and cause.startswith("exit code"):
+        return f"does {' or '.join(each.file for each in code)} end the process (os._exit)?"
     return memory_hint()

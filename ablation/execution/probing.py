@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from ablation.execution.local import LocalPool
 from ablation.execution.options import WorkerOptions
@@ -10,6 +11,8 @@ from ablation.execution.study import prepare_data, still_to_do
 from ablation.planning.plan import Plan, source_key
 from ablation.storage.store import Store
 from ablation.training.task import Task
+from ablation.worker import calls
+from ablation.worker.protocol import Call
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ def estimate(plan: Plan, store: Store, workers: WorkerOptions) -> Estimate:
             if run.variant not in seconds:
                 folder = store.run(run.folder).path.resolve()
                 task = Task(run, folder, data[source_key(run.recipe.data)], pool.places[0], workers.threads)
-                seconds[run.variant] = pool.probe(task)
+                probe = Call(partial(calls.probe, task=task), f"{run.label} was tried")
+                seconds[run.variant] = pool.call(probe).seconds
         count = min(len(todo), len(pool.places))
     return Estimate(seconds, sum(seconds[run.variant] for run in todo) / count, count)

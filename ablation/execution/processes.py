@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import multiprocessing.process
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import ModuleType
@@ -19,6 +20,7 @@ import ablation.safe_path as safe_path
 from ablation.errors import UserError
 from ablation.training.task import Task
 from ablation.worker.entry import serve
+from ablation.worker.protocol import Alive, Broken, CannotStart, Preparing
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerContext, ForkServerProcess, SpawnContext, SpawnProcess
@@ -28,6 +30,8 @@ LONGEST_FOLDER = 70
 """Bytes of a folder in which multiprocessing can still make a Unix socket (its address has 104 or 108 in all)."""
 END_SECONDS = 5.0
 """In which a process that was killed must be gone; only the kernel, or a driver, can hold it for longer."""
+START_SECONDS = 60.0
+"""In which a worker must have started, however short `hang_after` is."""
 MOST_STARTS = 2
 """Of one worker: the server that starts it may be killed too."""
 
@@ -88,19 +92,23 @@ def short_folder(longest: int = LONGEST_FOLDER) -> str:
 class Worker:
     """A worker process, the device that its runs go to, the run that it has, and when it last said something.
 
-    It is `ready` once it has said so; one that is `broken` must be replaced before it gets another run.
+    It is `ready` once it has said so; one that is `broken` must be replaced before it gets another run, and one that
+    says nothing for `hang_after` seconds of its work (None: ever) hangs.
     """
 
     process: ForkServerProcess | SpawnProcess
     pipe: Connection
     device: str
+    hang_after: float | None = None
     task: Task | None = None
     heard: float = field(default_factory=time.monotonic)
     ready: bool = False
     broken: bool = False
 
     @classmethod
-    def start(cls, context: ForkServerContext | SpawnContext, device: str, threads: int) -> Worker:
+    def start(
+        cls, context: ForkServerContext | SpawnContext, device: str, threads: int, hang_after: float | None = None
+    ) -> Worker:
         """A new worker. Raises UserError where the system, or the server that forks workers, cannot start one."""
         for attempt in range(1, MOST_STARTS + 1):
             ours, theirs = context.Pipe()
@@ -108,7 +116,7 @@ class Worker:
             try:
                 with safe_start():
                     process.start()
-                return cls(process, ours, device)
+                return cls(process, ours, device, hang_after)
             except (EOFError, OSError) as error:
                 ours.close()
                 if attempt == MOST_STARTS:
@@ -117,6 +125,49 @@ class Worker:
             finally:
                 theirs.close()
         raise AssertionError
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds in which it must say something; loading torch may take longer than any step of a run."""
+        return self.hang_after if self.ready or not self.hang_after else max(self.hang_after, START_SECONDS)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has been silent for too long on its run."""
+        return self.task is not None and time.monotonic() - self.heard > (self.patience or math.inf)
+
+    def send(self, message: object) -> None:
+        """Ask it something; a worker that has died is found when its answer is read."""
+        with suppress(OSError):
+            self.pipe.send(message)
+
+    def receive(self) -> object:
+        """What it says next of its work; None where it says something of itself.
+
+        Raises EOFError or another OSError where it has died, UserError where it says that it cannot start.
+        """
+        message = self.pipe.recv()
+        self.ready, self.heard = True, time.monotonic()
+        match message:
+            case CannotStart(details):
+                raise UserError(f"a worker cannot start: {details.strip().splitlines()[-1]}", memory_hint())
+            case Broken():
+                self.broken = True
+            case Alive():
+                pass
+            case _:
+                return message
+        return None
+
+    def answer(self, progress: Callable[[Preparing], None]) -> object:
+        """What it answers to a call. Raises TimeoutError where it hangs, and what `receive` raises."""
+        while self.pipe.poll(self.patience):
+            message = self.receive()
+            if isinstance(message, Preparing):
+                progress(message)
+            elif message is not None:
+                return message
+        raise TimeoutError
 
     def end(self) -> str:
         """Make sure that it is gone, and say what it died of."""

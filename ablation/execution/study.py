@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from ablation._util.hashing import canonical_json
 from ablation._util.sanitize import one_line
+from ablation.data.arrays import remove_unfinished
 from ablation.errors import UserError
 from ablation.execution.progress import Progress
 from ablation.execution.scheduling import order_runs
@@ -32,7 +34,8 @@ from ablation.storage.stored_run import finished_runs
 from ablation.study.custom_code import custom_parts, find
 from ablation.study.schema import Study
 from ablation.training.task import Task
-from ablation.worker.protocol import Busy, Done, Event, Failed, Prepare, Preparing, Stopped, TryWeights, Weigh
+from ablation.worker import calls
+from ablation.worker.protocol import Busy, Call, Done, Event, Failed, Preparing, Stopped, Value
 
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
 """Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
@@ -43,18 +46,18 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Executor(Protocol):
-    """Where runs are trained: it prepares data, takes tasks, and reports what happens to them.
+    """Where runs are trained: it takes tasks, and reports what happens to them.
 
     `places` has an entry for each worker that it can have: the name of its device. `autotune_workers` may change how
-    many there are, once the longest run is known.
+    many there are, once the longest run is known. Before the first `events`, `call` runs functions in a worker on this
+    machine, which has the `local_devices`.
     """
 
     @property
     def places(self) -> Sequence[str]: ...
-    def prepare(self, request: Prepare, progress: Callable[[Preparing], None]) -> Path: ...
-    def try_devices(self, precision: str, compile: str) -> None: ...
-    def try_weights(self, request: TryWeights, progress: Callable[[Preparing], None]) -> None: ...
-    def weigh(self, request: Weigh) -> tuple[float, ...]: ...
+    @property
+    def local_devices(self) -> Sequence[str]: ...
+    def call(self, request: Call[Value], progress: Callable[[Preparing], None] = ...) -> Value: ...
     def autotune_workers(self, longest: Task, runs: int) -> None: ...
     def submit(self, task: Task) -> None: ...
     def events(self) -> Iterator[Event]: ...
@@ -112,7 +115,10 @@ def check_devices(runs: Sequence[Run], executor: Executor) -> None:
     asked = {(run.recipe.train.precision, run.recipe.train.compile): run for run in reversed(runs)}
     for (precision, compile), run in asked.items():
         try:
-            executor.try_devices(precision, compile)
+            try_devices = partial(
+                calls.try_devices, precision=precision, compile=compile, devices=executor.local_devices
+            )
+            executor.call(Call(try_devices, "the devices were checked"))
         except UserError as error:
             raise UserError(f"{one_line(run.variant)}: {error.message}", error.hint) from None
 
@@ -127,24 +133,42 @@ def prepare_data(
     """
     check_devices(runs, executor)
     sources = {source_key(run.recipe.data): run for run in runs}
-    folders = {
-        key: executor.prepare(
-            Prepare(run.recipe.data, run.data_fingerprint, store.data.resolve(), code=run.data_code), progress
-        )
-        for key, run in sources.items()
-    }
+    cache = store.data.resolve()
+    folders = {key: prepare_part(executor, run, cache, progress) for key, run in sources.items()}
     variants = {run.variant: run for run in reversed(runs) if run.weights or run.codes}
     starts = {
         (run.recipe.model, canonical_json(_custom(run)), source_key(run.recipe.data)): run for run in variants.values()
     }
     for (_, _, source), run in starts.items():
-        executor.try_weights(TryWeights(run, folders[source]), progress)
+        try_weights = partial(calls.try_weights, run=run, data=folders[source])
+        doing = f"the network {run.recipe.model.name} was built"
+        executor.call(Call(try_weights, doing, tuple(run.codes.values())), progress)
     return folders
 
 
 def _custom(run: Run) -> list[dict[str, Any]]:
     """The custom optimizers, schedules and augmentations of a run, which are tried as the weights are."""
     return [part for path, part in custom_parts(run.recipe.canonical()) if path != ("data",)]
+
+
+def prepare_part(
+    executor: Executor,
+    run: Run,
+    cache: Path,
+    progress: Callable[[Preparing], None] = lambda _: None,
+    classes: tuple[str, ...] = (),
+) -> Path:
+    """The folder below `cache` with the arrays of a run's data set; of its test part where that must have `classes`.
+
+    Raises UserError where the data cannot be had.
+    """
+    request = partial(calls.prepare, run=run, cache=cache, classes=classes)
+    code = (run.data_code,) if run.data_code else ()
+    try:
+        return executor.call(Call(request, f"the data set {run.recipe.data.name} was prepared", code), progress)
+    except BaseException:  # what a worker that was ended has half-written may fill a disk
+        remove_unfinished(cache)
+        raise
 
 
 def train_runs(
@@ -159,7 +183,8 @@ def train_runs(
     outcome = Outcome()
     attempts: dict[str, int] = {}
     folders = {run.key: data[source_key(run.recipe.data)] for run in runs}
-    weighed = executor.weigh(Weigh(tuple((run, folders[run.key]) for run in runs)))
+    weigh = partial(calls.weigh, runs=[(run, folders[run.key]) for run in runs])
+    weighed = executor.call(Call(weigh, "the runs were ordered by their size"))
     costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
     tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
     executor.autotune_workers(tasks[max(costs, key=lambda key: costs[key])], len(runs))

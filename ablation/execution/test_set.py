@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from ablation.errors import UserError
 from ablation.execution.local import LocalPool
 from ablation.execution.options import EvaluationOptions
 from ablation.execution.progress import Progress
-from ablation.execution.study import MOST_ATTEMPTS, check_devices
+from ablation.execution.study import MOST_ATTEMPTS, check_devices, prepare_part
 from ablation.planning.plan import Run, fingerprint, source_key
 from ablation.results.predictions import predictions_file
 from ablation.storage.manifest import Manifest
@@ -39,7 +40,7 @@ from ablation.storage.test_set_log import (
 from ablation.study.custom_code import custom_names, find
 from ablation.study.load import study_of
 from ablation.study.schema import Variant
-from ablation.worker.protocol import Evaluate, Evaluated, Failed, Prepare
+from ablation.worker.protocol import Evaluate, Evaluated, Failed
 
 LOCK_PATIENCE = 2.0
 """Seconds to wait for another command that evaluates on the same test set."""
@@ -231,9 +232,9 @@ def _prepare(
         data, classes = candidate.run.recipe.data, candidate.record.classes
         key = source_key(data)
         if key not in parts:
-            code, mark = candidate.run.data_code, fingerprint(data, candidate.run.codes, "test")
-            request = Prepare(data, mark, store.data.resolve(), "test", classes, code)
-            folder = pool.prepare(request, progress.preparing)
+            mark = fingerprint(data, candidate.run.codes, "test")
+            tested = dataclasses.replace(candidate.run, data_fingerprint=mark)
+            folder = prepare_part(pool, tested, store.data.resolve(), progress.preparing, classes)
             images = len(np.load(folder / "labels.npy", mmap_mode="r", allow_pickle=False))
             overlap = _compared(store, candidate.run, folder, progress) if data.compared else None
             parts[key] = TestPart(mark, folder, images, overlap)

@@ -2,53 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from ablation._util.machine import Accelerator
 from ablation.errors import UserError
 from ablation.planning.plan import Run
-from ablation.registry.datasets import Data
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.study.custom_code import Code
 from ablation.training.task import Task
+
+if TYPE_CHECKING:
+    from ablation.worker.channel import Channel
+
+Value = TypeVar("Value")
 
 # What a worker is asked.
 
 
 @dataclass(frozen=True)
-class Prepare:
-    """Asks for the arrays of one part of a data set, below the folder `cache`.
+class Call(Generic[Value]):
+    """Asks for what `function` returns, mostly a `functools.partial` of one of `worker.calls`.
 
-    `classes` are those it must have, `code` that of a custom data set.
+    `doing` says what it does, for errors; `code` is the custom code that it runs.
     """
 
-    data: Data
-    fingerprint: str
-    cache: Path
-    part: Literal["train", "test"] = "train"
-    classes: tuple[str, ...] = ()
-    code: Code | None = None
-
-
-@dataclass(frozen=True)
-class TryWeights:
-    """Asks whether a run can start from the weights that it names: they are had, or downloaded, and fit its network."""
-
-    run: Run
-    data: Path
-    """The prepared data."""
-
-
-@dataclass(frozen=True)
-class TryDevices:
-    """Asks whether devices can train in a `train.precision`, and reproducibly with a `train.compile`."""
-
-    precision: str
-    compile: str
-    devices: tuple[str, ...]
+    function: Callable[[Channel], Value]
+    doing: str
+    code: tuple[Code, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,14 +46,6 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Hello:
-    """A worker is ready: the accelerators that it can use, and why it cannot use others that the machine has."""
-
-    accelerators: tuple[Accelerator, ...]
-    unusable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class CannotStart:
     """A worker has loaded too little to work, and ends: the traceback."""
 
@@ -81,7 +54,7 @@ class CannotStart:
 
 @dataclass(frozen=True)
 class Alive:
-    """A heartbeat: a worker gets on with what it was asked."""
+    """A heartbeat: a worker has started, or gets on with what it was asked."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +69,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Preparing:
-    """Data are being decoded: what, how many images so far, and of how many; or a `notice`, a line to be shown."""
+    """Images are being decoded: what, how many so far, and of how many; or a `notice`, a line to be shown."""
 
     what: str
     done: int
@@ -105,67 +78,21 @@ class Preparing:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The folder that holds the arrays, or why there is none."""
+class Returned:
+    """What the function of a call returned, or its UserError, or the traceback of any other error."""
 
-    folder: Path | None
-    error: UserError | None = None
-
-
-@dataclass(frozen=True)
-class Tried:
-    """The weights fit, or why a run cannot start from them."""
-
-    error: UserError | None = None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Asks how long a run would take on its device, from a few steps, or from all that `least` seconds allow.
-
-    Nothing of it is kept. With `together`, the worker answers `Warm` after its first steps and measures after `Go`.
-    """
-
-    task: Task
-    least: float = 0.0
-    together: bool = False
+    value: Any = None
+    error: UserError | str | None = None
 
 
 @dataclass(frozen=True)
 class Warm:
-    """A worker has warmed up for a probe and waits until all that take part have."""
+    """A worker has warmed up for a probe, and waits for `Go`: until all that take part have."""
 
 
 @dataclass(frozen=True)
 class Go:
     """Asks a worker that has warmed up to measure now."""
-
-
-@dataclass(frozen=True)
-class Probed:
-    """Estimated seconds of a run, or the traceback of why it could not be tried.
-
-    `memory` is the share of the device's memory that was taken at the end, by this worker and all others.
-    """
-
-    seconds: float | None
-    details: str = ""
-    memory: float = 0.0
-
-
-@dataclass(frozen=True)
-class Weigh:
-    """Asks how long runs will take relative to each other; each comes with its prepared data."""
-
-    runs: tuple[tuple[Run, Path], ...]
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """The cost of each run, in any unit, in the order of the request, or why the data could not be looked at."""
-
-    costs: tuple[float, ...]
-    error: UserError | None = None
 
 
 # What is reported about a run.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,24 +16,21 @@ import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; he
 from filelock import FileLock, Timeout
 
 from ablation._util.files import writing
-from ablation.data import sources
 from ablation.errors import StorageError, UserError
 from ablation.planning.plan import Run
-from ablation.planning.weights import hub_folder
-from ablation.registry.datasets import BuiltIn, CustomData
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside
-from ablation.training import device, finetune, precision
-from ablation.training.costs import costs
+from ablation.training import device
 from ablation.training.loop import train
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
-from ablation.worker.probe import probe
+from ablation.worker.channel import Channel
 from ablation.worker.protocol import (
     Alive,
     Broken,
     Busy,
+    Call,
     Done,
     Ending,
     EpochDone,
@@ -45,59 +38,18 @@ from ablation.worker.protocol import (
     Event,
     Failed,
     FailureKind,
-    Hello,
     Noticed,
-    Prepare,
-    Prepared,
-    Preparing,
-    Probe,
-    Probed,
+    Returned,
     Started,
     Stepped,
     Stop,
     Stopped,
-    Tried,
-    TryDevices,
-    TryWeights,
-    Warm,
-    Weigh,
-    Weighed,
 )
 from ablation.worker.testing import evaluate_run
 from ablation.worker.warmup import warm_up, warm_up_once
 
 LOCK_PATIENCE = 2.0
 """Seconds to wait for a run that another process holds; one that was killed lets go within a moment."""
-BEAT_SECONDS = 0.25
-"""Between two heartbeats."""
-WATCH_SECONDS = 1.0
-"""Between two looks at how far a download is."""
-
-
-class Channel:
-    """The pipe to the parent; heartbeats may be sent from any thread."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._lock = threading.Lock()
-        self._said = time.monotonic()
-
-    def send(self, message: object) -> None:
-        with self._lock:
-            self._pipe.send(message)
-            self._said = time.monotonic()
-
-    def beat(self) -> None:
-        """Say that the work goes on, unless something was said a moment ago."""
-        if time.monotonic() - self._said > BEAT_SECONDS:
-            self.send(Alive())
-
-    def receive(self) -> Any:
-        return self._pipe.recv()
-
-    def waiting(self) -> bool:
-        """Whether the parent has said something."""
-        return self._pipe.poll()
 
 
 def set_up(threads: int) -> None:
@@ -111,8 +63,7 @@ def set_up(threads: int) -> None:
 def serve(pipe: Connection) -> None:
     """Answer requests until the parent closes the pipe or dies."""
     channel = Channel(pipe)
-    usable, unusable = device.accelerators()
-    channel.send(Hello(tuple(map(device.accelerator, usable)), unusable))
+    channel.send(Alive())
     while True:
         try:
             request = channel.receive()
@@ -125,16 +76,8 @@ def serve(pipe: Connection) -> None:
 
 def _answer(request: object, channel: Channel) -> object:
     match request:
-        case Prepare():
-            return _prepare(request, channel)
-        case TryWeights():
-            return _try_weights(request, channel)
-        case TryDevices():
-            return _try_devices(request)
-        case Weigh():
-            return _weigh(request, channel)
-        case Probe():
-            return _probe(request, channel)
+        case Call():
+            return _call(request, channel)
         case Evaluate():
             return _end(request.run, lambda: evaluate_run(request, channel.beat), channel)
         case Task():
@@ -150,112 +93,13 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _prepare(request: Prepare, channel: Channel) -> Prepared:
-    last = -math.inf
-
-    def progress(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > BEAT_SECONDS:
-            last = time.monotonic()
-            channel.send(Preparing(what, done, total))
-
-    def notice(line: str) -> None:
-        channel.send(Preparing("", 0, 0, line))
-
+def _call(request: Call[Any], channel: Channel) -> Returned:
     try:
-        with _watching(request.data.download_folder(), channel):
-            folder = sources.prepare(
-                _source(request), request.fingerprint, request.cache, progress, request.part, notice
-            )
-        if request.classes:
-            sources.check_classes(folder, request.classes)
-        return Prepared(folder)
-    except UserError as error:
-        return Prepared(None, error)
-
-
-def _source(request: Prepare) -> sources.Readable:
-    if isinstance(request.data, BuiltIn):
-        return request.data
-    assert isinstance(request.data, CustomData)
-    assert request.code is not None
-    from ablation.worker.custom_data import CustomSource
-
-    return CustomSource(request.data, request.code, request.classes)
-
-
-def _probe(request: Probe, channel: Channel) -> Probed:
-    def warm() -> None:
-        if request.together:
-            channel.send(Warm())
-            channel.receive()  # Go, once the others are warm too
-
-    try:
-        seconds = probe(request.task, request.least, channel.beat, warm)
-        return Probed(seconds, memory=device.memory_taken(device.open_device(request.task.device)))
+        return Returned(request.function(channel))
     except (Exception, SystemExit) as error:
         if reason := device.fault(error):
             channel.send(Broken(reason))
-        return Probed(None, traceback.format_exc())
-
-
-def _try_weights(request: TryWeights, channel: Channel) -> Tried:
-    run = request.run
-    try:
-        with _watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None, channel):
-            finetune.try_weights(run, sources.load(request.data))
-    except UserError as error:
-        return Tried(error)
-    return Tried()
-
-
-def _try_devices(request: TryDevices) -> Tried:
-    try:
-        for name in request.devices:
-            precision.check_training(request.precision, request.compile, device.find_device(name))
-    except UserError as error:
-        return Tried(error)
-    return Tried()
-
-
-def _weigh(request: Weigh, channel: Channel) -> Weighed:
-    try:
-        return Weighed(costs(request.runs, channel.beat))
-    except UserError as error:
-        return Weighed((), error)
-
-
-@contextmanager
-def _watching(folder: Path | None, channel: Channel) -> Iterator[None]:
-    """Send heartbeats for as long as the files in `folder` grow: a slow download is no hanging one."""
-    if folder is None:
-        yield
-        return
-    ended = threading.Event()
-
-    def watch() -> None:
-        before = _size(folder)
-        while not ended.wait(WATCH_SECONDS):
-            now = _size(folder)
-            if now != before:
-                before = now
-                channel.beat()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder; -1 where it is not there, or changes while it is looked at."""
-    try:
-        return sum(file.stat().st_size for file in folder.iterdir())
-    except OSError:
-        return -1
+        return Returned(error=error if isinstance(error, UserError) else traceback.format_exc())
 
 
 def _train(task: Task, channel: Channel) -> Ending:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ablation.execution.local import LocalPool
-from ablation.execution.study import plan_study
+from ablation.execution.study import plan_study, prepare_part
 from ablation.registry.optimizers import Adam, AdamW
 from ablation.study.load import load_study
 from ablation.study.schema import Study
@@ -22,7 +22,7 @@ from ablation.training.progress import Hooks
 from ablation.training.task import Task
 from ablation.worker import warmup
 from ablation.worker.probe import STEPS
-from ablation.worker.protocol import Done, Prepare, Probed
+from ablation.worker.protocol import Done
 from ablation.worker.worker import until_end
 
 GPU = torch.device("cuda:0")
@@ -179,9 +179,9 @@ def test_workers_that_try_a_run_together_measure_once_all_are_warm(
     (tmp_path / "mine.py").write_text(SLOW_START.format(folder=str(tmp_path)), encoding="utf-8")
     run = plan_study(study('{name: "mine:Net"}')).runs[0]
     with LocalPool("cuda", None, 1, hang_after=60) as pool:
-        data = pool.prepare(Prepare(run.recipe.data, run.data_fingerprint, tmp_path / "data"), lambda _: None)
+        data = prepare_part(pool, run, tmp_path / "data")
         found = pool._probe_together(Task(run, tmp_path / "run", data, "cuda:0", 1), 2)
-    assert all(isinstance(answer, Probed) and answer.seconds for answer in found)
+    assert all(answer and answer.seconds for answer in found)
     steps = (tmp_path / "steps").read_text().split()
     first, second = dict.fromkeys(steps)
     warm = [place for place, process in enumerate(steps) if process == second][STEPS - 1]

@@ -1,0 +1,99 @@
+"""What a worker does outside a run: functions for a `protocol.Call`.
+
+The parent names them, so that torch is imported inside. Each takes the channel of the worker that runs it, for
+heartbeats, progress and notices.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ablation._util.machine import Accelerator
+from ablation.data.image_folder import Part
+from ablation.errors import UserError
+from ablation.planning.plan import Run
+from ablation.registry.datasets import BuiltIn, CustomData
+from ablation.training.task import Task
+from ablation.worker.channel import Channel
+
+
+class Timing(NamedTuple):
+    """Estimated seconds of a run, and the share of its device's memory that all processes had taken at the end."""
+
+    seconds: float
+    memory: float = 0.0
+
+
+def accelerators(_: Channel) -> tuple[tuple[Accelerator, ...], tuple[str, ...]]:
+    """The accelerators that can be used, and why others that the machine has cannot."""
+    from ablation.training import device
+
+    usable, unusable = device.accelerators()
+    return tuple(map(device.accelerator, usable)), unusable
+
+
+def prepare(channel: Channel, run: Run, cache: Path, classes: tuple[str, ...] = ()) -> Path:
+    """The folder below `cache` with the arrays of a run's data set; of its test part where that must have `classes`."""
+    from ablation.data import sources
+    from ablation.worker.custom_data import CustomSource
+
+    data, mark = run.recipe.data, run.data_fingerprint
+    source: sources.Readable
+    if isinstance(data, BuiltIn):
+        source = data
+    else:
+        assert isinstance(data, CustomData)
+        assert run.data_code
+        source = CustomSource(data, run.data_code, classes)
+    part: Part = "test" if classes else "train"
+    with channel.watching(data.download_folder()):
+        folder = sources.prepare(source, mark, cache, channel.preparing, part, channel.notice)
+    if classes:
+        sources.check_classes(folder, classes)
+    return folder
+
+
+def try_weights(channel: Channel, run: Run, data: Path) -> None:
+    """Raise UserError where a run cannot start from its weights: they cannot be had, or do not fit its network."""
+    from ablation.data import sources
+    from ablation.planning.weights import hub_folder
+    from ablation.training import finetune
+
+    with channel.watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None):
+        finetune.try_weights(run, sources.load(data))
+
+
+def try_devices(_: Channel, precision: str, compile: str, devices: Iterable[str]) -> None:
+    """Raise UserError where a device cannot train in a `train.precision`, or reproducibly with a `train.compile`."""
+    from ablation.training import device
+    from ablation.training import precision as arithmetic
+
+    for name in devices:
+        arithmetic.check_training(precision, compile, device.find_device(name))
+
+
+def weigh(channel: Channel, runs: Iterable[tuple[Run, Path]]) -> tuple[float, ...]:
+    """How long runs on prepared data will take relative to each other, in any unit."""
+    from ablation.training.costs import costs
+
+    return costs(runs, channel.beat)
+
+
+def probe(channel: Channel, task: Task, least: float = 0.0, together: bool = False) -> Timing:
+    """How long a run would take on its device, from a few steps, or from all that `least` seconds allow.
+
+    Workers that measure `together` wait for each other after their first steps. Nothing of it is kept. Raises UserError
+    with the traceback where the run fails.
+    """
+    from ablation.training import device
+    from ablation.worker import probe
+
+    try:
+        seconds = probe.probe(task, least, channel.beat, channel.wait_for_others if together else lambda: None)
+        return Timing(seconds, device.memory_taken(device.open_device(task.device)))
+    except (Exception, SystemExit) as error:
+        what = f"{task.run.label} fails at its first steps:\n{traceback.format_exc()}"
+        raise UserError(what, "fix or remove the variant") from error
