@@ -13,7 +13,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from ablation.training import device
-from ablation.training.models import count_macs
+from ablation.training.models.counting import count_macs
 from benchmarks.loop import CASES, PRECISIONS, Case, ready
 from benchmarks.rows import Part, Row, row
 

@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 import torch
 
+from ablation.registry.models.layers import Network
 from ablation.storage.store import RunFolder
 from ablation.training import augment, data, device, loop, placement, targets
-from ablation.training.models import Network
 from ablation.training.task import Task
 from ablation.worker.warmup import warm_up
 from benchmarks.rows import Part, Row, row

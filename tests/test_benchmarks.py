@@ -14,7 +14,7 @@ from .conftest import ROOT
 if not (ROOT / "benchmarks").is_dir():
     pytest.skip("the benchmarks are not in a source distribution", allow_module_level=True)
 
-from ablation.training.models import count_macs, count_parameters
+from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.sizes import build_network
 from benchmarks.__main__ import _arguments
 from benchmarks.rows import row, table

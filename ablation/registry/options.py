@@ -113,7 +113,7 @@ def by_name(*kinds: Kind) -> dict[str, Kind]:
     return {name_of(kind): kind for kind in kinds}
 
 
-def summary(kind: type[BaseModel]) -> str:
+def summary(kind: type) -> str:
     """The first line of its docstring, as a phrase."""
     return (inspect.getdoc(kind) or "").partition("\n")[0].removesuffix(".")
 

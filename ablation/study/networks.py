@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_serializer, model_validator
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ablation.registry import catalog, custom_names
+from ablation.registry import catalog, custom_names, initial_weights
 from ablation.registry.custom_names import Options, is_custom
+from ablation.registry.models.architecture import Activation, Norm, NormPosition, Pool, Stem
 from ablation.registry.options import Count, Kernels, Probability, Section
 from ablation.study.stages import Freeze
 
@@ -33,7 +34,10 @@ def _checked(options: dict[str, Any]) -> Options:
     return custom_names.checked(options, ("classes", "in_channels"), "options: {width: 32}")
 
 
-Scheme = Literal["kaiming", "xavier", "normal", "default"]
+if TYPE_CHECKING:
+    Scheme = str
+else:
+    Scheme = Literal[tuple(initial_weights.KINDS)]
 
 
 class Init(Section):
@@ -80,10 +84,10 @@ class Model(Section):
     """
 
     name: Choice
-    norm: Literal["none", "batch", "group", "instance", "layer"] | None = None
-    norm_position: Literal["before", "after"] = "before"
-    activation: Literal["relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu"] = "relu"
-    pool: Literal["max", "avg"] = "max"
+    norm: Norm | None = None
+    norm_position: NormPosition = "before"
+    activation: Activation = "relu"
+    pool: Pool = "max"
     kernel_size: Kernels | None = None
     channels: Annotated[tuple[Count, ...], Strict(False), Field(min_length=1)] | None = None
     width: Annotated[float, Field(gt=0, le=8)] = 1.0
@@ -93,7 +97,7 @@ class Model(Section):
     input_dropout: Probability = 0.0
     dropconnect: Probability = 0.0
     init: Annotated[Init, BeforeValidator(init_parts, json_schema_input_type=Scheme | Init)] = Init()
-    stem: Literal["small", "large"] | None = None
+    stem: Stem | None = None
     weights: Annotated[str, Field(min_length=1)] = "none"
     freeze: Freeze = "none"
     input_size: InputSize | None = None
@@ -149,7 +153,7 @@ class Model(Section):
             size = options["input_size"] or torchvision.size
             used = {key: value if key in catalog.TORCHVISION_OPTIONS else None for key, value in options.items()}
             return used | {"input_size": size}
-        own = catalog.MODELS[self.name].defaults
+        own = catalog.MODELS[self.name].defaults()
         model = {key: own.get(key) if value is None else value for key, value in options.items()}
         model["stem"] = model["stem"] if own["stem"] else None
         model["pool"] = "max" if model["stem"] == "small" else model["pool"]

@@ -192,8 +192,7 @@ def _wrong_layers(model: Model) -> list[tuple[str, str, str]]:
     if spec is None:
         return []
     found = []
-    own = spec.defaults["channels"]
-    assert isinstance(own, list)
+    own = spec.defaults()["channels"]
     if model.channels is not None and len(model.channels) != len(own):
         message = f"{model.name} has {len(own)} stages of convolutions, not {len(model.channels)}"
         found.append(("model.channels", message, f"give {len(own)} numbers; the default is {own}"))

@@ -16,13 +16,12 @@ from ablation.errors import UserError
 from ablation.planning.plan import Run
 from ablation.planning.weights import hub_folder, weights_file
 from ablation.registry.catalog import TORCHVISION
+from ablation.registry.models.layers import Network
 from ablation.registry.torchvision_names import PREFIX
 from ablation.rng import derive, seed_foreign
 from ablation.training import components
 from ablation.training.data import Input
-from ablation.training.models import initialise
-from ablation.training.models.initial import initialise_head, knows
-from ablation.training.models.layers import Network
+from ablation.training.models.initial import initialise, initialise_head, knows
 from ablation.training.sizes import Classifier, build_network, network_input
 
 SHOWN = 6

@@ -25,7 +25,7 @@ from ablation.training.budget import make_budget
 from ablation.training.checks import FEW, self_checks
 from ablation.training.data import Loader
 from ablation.training.evaluation import Evaluation, evaluate
-from ablation.training.models import count_macs, count_parameters
+from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.progress import Hooks, Progress, integrity_error, ticking
 from ablation.training.sizes import input_shape
 from ablation.training.targets import Mixup, Targets

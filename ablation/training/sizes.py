@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ablation.registry.catalog import TORCHVISION
+from ablation.registry.catalog import MODELS, TORCHVISION
 from ablation.study.custom_code import Code
 from ablation.study.schema import Recipe
-from ablation.training.models import ModelOptions, build_model, count_macs, count_parameters
+from ablation.training.models.counting import count_macs, count_parameters
 
 _NOT_OF_THE_NETWORK = ("init", "weights", "freeze", "input_size")
 """Options of a model that do not decide how its network is built."""
@@ -65,8 +65,7 @@ def build_network(recipe: Recipe, image: tuple[int, int, int], classes: int, cod
         from ablation.training.models.pretrained import torchvision_network
 
         return Classifier(*torchvision_network(recipe.model.name, classes, shape[1]))
-    options = {key: tuple(value) if isinstance(value, list) else value for key, value in build_options(recipe).items()}
-    network = build_model(ModelOptions(**options | {"stem": options["stem"] or "small"}), shape, classes)
+    network = MODELS[recipe.model.name].of(recipe.canonical()["model"]).build(shape, classes)
     return Classifier(network, "classifier.output")
 
 

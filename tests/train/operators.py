@@ -9,17 +9,17 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ablation.registry.models import KINDS as MODELS
+from ablation.registry.models.architecture import Activation, Architecture, Norm, NormPosition, Pool, Stem
 from ablation.registry.torchvision_names import SPECS
-from ablation.training.models import ModelOptions, build_model, smallest_input
-from ablation.training.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS, STEMS
 from ablation.training.models.pretrained import MetaParameters, torchvision_network
 
 CLASSES = 7
@@ -108,6 +108,9 @@ def audit(network: nn.Module, image: tuple[int, int, int], device: str = "meta",
     return log.seen
 
 
+ACTIVATIONS, NORM_POSITIONS, NORMS, POOLS, STEMS = map(get_args, (Activation, NormPosition, Norm, Pool, Stem))
+
+
 @dataclass(frozen=True)
 class Case:
     """A network to audit, and the images that it is given."""
@@ -117,34 +120,20 @@ class Case:
     image: tuple[int, int, int]
 
 
-def _options(name: str, **changes: Any) -> ModelOptions:
-    plain = ModelOptions(
-        name=name,
-        norm="batch",
-        norm_position="before",
-        activation="relu",
-        pool="max",
-        kernel_size=3,
-        width=1 / 8,
-        dropout=0.1,
-        feature_dropout=0.1,
-        input_dropout=0.1,
-        dropconnect=0.1,
-        hidden=(16,),
-        stem="small",
-    )
-    return replace(plain, **changes)
+def _options(name: str, **changes: Any) -> Architecture:
+    drops = dict.fromkeys(("dropout", "feature_dropout", "input_dropout", "dropconnect"), 0.1)
+    return MODELS[name](**{"norm": "batch", "kernel_size": 3, "width": 1 / 8, "hidden": (16,), **drops, **changes})
 
 
-def _own(options: ModelOptions, varied: tuple[object, ...] = ()) -> Case:
+def _own(options: Architecture, varied: tuple[object, ...] = ()) -> Case:
     """The network at an image that its pools do not divide."""
 
-    side = smallest_input(options) + 13
+    side = options.smallest_side + 13
     image = (3, side, side)
 
     def build() -> nn.Module:
         with torch.device("meta"):
-            return build_model(options, image, CLASSES)
+            return options.build(image, CLASSES)
 
     return Case("-".join(str(part) for part in (options.name, *varied)), build, image)
 

@@ -1,6 +1,5 @@
 """Initial weights: what the schemes draw, and what variants of one seed share."""
 
-import dataclasses
 import math
 from typing import Any, get_args
 
@@ -8,26 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ablation.registry.models import KINDS as MODELS
+from ablation.registry.models.layers import Network
 from ablation.study.networks import Init, Scheme
-from ablation.training.models import ModelOptions, build_model, initialise
+from ablation.training.models.initial import initialise
 
 SCHEMES = get_args(Scheme)
 
-BASE = ModelOptions(
-    name="vgg13",
-    norm="batch",
-    norm_position="before",
-    activation="relu",
-    pool="max",
-    kernel_size=3,
-    width=0.125,
-    dropout=0.0,
-    feature_dropout=0.0,
-    input_dropout=0.0,
-    dropconnect=0.0,
-    hidden=(32,),
-    stem="small",
-)
+
+def network(name: str = "vgg13", **changes: Any) -> Network:
+    return MODELS[name](**{"norm": "batch", "width": 0.125, "hidden": (32,), **changes}).build((3, 32, 32), 10)
 
 
 def both(scheme: Any) -> Init:
@@ -36,7 +25,7 @@ def both(scheme: Any) -> Init:
 
 
 def weights(seed: int = 0, scheme: str = "kaiming", init: Init | None = None, **changes: Any) -> dict[str, Tensor]:
-    model = build_model(dataclasses.replace(BASE, **changes), (3, 32, 32), 10)
+    model = network(**changes)
     initialise(model, seed, init or both(scheme))
     return dict(model.named_parameters())
 
@@ -85,7 +74,7 @@ def test_seeds_and_names_give_different_weights(scheme: str) -> None:
 
 
 def test_initialising_again_resets_a_trained_model() -> None:
-    model = build_model(BASE, (3, 32, 32), 10)
+    model = network()
     initialise(model, 3, both("kaiming"))
     fresh = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
@@ -97,7 +86,7 @@ def test_initialising_again_resets_a_trained_model() -> None:
 
 
 def test_initialising_draws_nothing_from_the_global_generator() -> None:
-    model = build_model(BASE, (3, 32, 32), 10)
+    model = network()
     state = torch.get_rng_state()
     initialise(model, 0, both("default"))
     assert torch.equal(state, torch.get_rng_state())
@@ -105,10 +94,10 @@ def test_initialising_draws_nothing_from_the_global_generator() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_memory_format_and_precision_do_not_change_the_weights(scheme: str) -> None:
-    model = build_model(BASE, (3, 32, 32), 10).to(memory_format=torch.channels_last)
+    model = network().to(memory_format=torch.channels_last)
     initialise(model, 0, both(scheme))
     assert shared_and_equal(dict(model.named_parameters()), weights(0, scheme)) > 20
-    double = build_model(BASE, (3, 32, 32), 10).double()
+    double = network().double()
     initialise(double, 0, both(scheme))
     assert torch.equal(double.head.weight.float(), model.head.weight)
 
@@ -187,7 +176,7 @@ def test_default_has_the_distribution_of_torch_layers() -> None:
     torch.manual_seed(0)
     ours, theirs = (
         weights(scheme="default", width=1.0),
-        dict(build_model(dataclasses.replace(BASE, width=1.0), (3, 32, 32), 10).named_parameters()),
+        dict(network(width=1.0).named_parameters()),
     )
     for name in (
         "features.conv2_1.weight",
@@ -201,7 +190,7 @@ def test_default_has_the_distribution_of_torch_layers() -> None:
 
 @pytest.mark.parametrize("name", ["resnet9", "resnet18", "resnet34"])
 def test_residual_networks_without_norm_keep_their_scale(name: str) -> None:
-    model = build_model(dataclasses.replace(BASE, name=name, norm="none", hidden=()), (3, 32, 32), 10)
+    model = network(name=name, norm="none", hidden=())
     initialise(model, 0, both("kaiming"))
     scales: list[float] = []
     for module in model.features:
@@ -220,7 +209,7 @@ def test_without_norm_only_the_last_convolution_of_a_branch_is_scaled(name: str)
 
 
 def test_without_norm_every_branch_learns_from_the_first_step() -> None:
-    model = build_model(dataclasses.replace(BASE, name="resnet9", norm="none", hidden=()), (3, 32, 32), 10)
+    model = network(name="resnet9", norm="none", hidden=())
     initialise(model, 0, both("kaiming"))
     model(torch.randn(4, 3, 32, 32)).square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())

@@ -3,54 +3,41 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from ablation.errors import UserError
-from ablation.training.models import ModelOptions, Network, build_model, count_macs, count_parameters, smallest_input
-from ablation.training.models.layers import DropConnectLinear, MaxPool2d, activated, groups_of, named, pooled
-from ablation.training.models.options import ACTIVATIONS, MODELS, NORM_POSITIONS, NORMS, POOLS
+from ablation.registry.models import KINDS as MODELS
+from ablation.registry.models.architecture import Activation, Architecture, Norm, NormPosition, Pool
+from ablation.registry.models.layers import DropConnectLinear, MaxPool2d, Network, activated, groups_of, named, pooled
+from ablation.training.models.counting import count_macs, count_parameters
+
+ACTIVATIONS, NORM_POSITIONS, NORMS, POOLS = map(get_args, (Activation, NormPosition, Norm, Pool))
 
 FAMILIES = ("lenet5", "vgg11", "resnet9", "resnet18")  # one model of each
-HIDDEN = {"lenet5": (120, 84), "vgg11": (512, 512), "vgg13": (512, 512), "vgg16": (512, 512), "vgg19": (512, 512)}
 
 
-def options(name: str, **changes: Any) -> ModelOptions:
+def options(name: str, **changes: Any) -> Architecture:
     """The published network, except for the changes."""
-    published = ModelOptions(
-        name=name,
-        norm="batch" if name.startswith("resnet") else "none",
-        norm_position="before",
-        activation="relu",
-        pool="max",
-        kernel_size=5 if name == "lenet5" else 3,
-        width=1.0,
-        dropout=0.0,
-        feature_dropout=0.0,
-        input_dropout=0.0,
-        dropconnect=0.0,
-        hidden=HIDDEN.get(name, ()),
-        stem="small",
-    )
-    return dataclasses.replace(published, **changes)
+    return MODELS[name](**{"norm": "batch" if name.startswith("resnet") else "none", **changes})
 
 
-def narrow(name: str, **changes: Any) -> ModelOptions:
+def narrow(name: str, **changes: Any) -> Architecture:
     """A network of a sixteenth of the published width, quick to run."""
-    return options(name, **{"width": 1 / 16, "hidden": (8,) if name in HIDDEN else (), **changes})
+    return options(name, **{"width": 1 / 16, "hidden": (8,) if MODELS[name].hidden else (), **changes})
 
 
-def on_meta(chosen: ModelOptions, image: tuple[int, int, int], classes: int = 10) -> Network:
+def on_meta(chosen: Architecture, image: tuple[int, int, int], classes: int = 10) -> Network:
     with torch.device("meta"):
-        return build_model(chosen, image, classes)
+        return chosen.build(image, classes)
 
 
-def train_once(chosen: ModelOptions, image: tuple[int, int, int], batch: int = 2) -> Network:
+def train_once(chosen: Architecture, image: tuple[int, int, int], batch: int = 2) -> Network:
     """One forward and backward pass; every parameter must get a finite gradient."""
-    model = build_model(chosen, image, 3)
+    model = chosen.build(image, 3)
     logits = model(torch.randn(batch, *image))
     assert logits.shape == (batch, 3)
     assert torch.isfinite(logits).all()
@@ -85,7 +72,7 @@ def one_thread() -> Iterator[None]:
     ],
 )
 def test_parameters_of_the_networks_for_small_images(
-    chosen: ModelOptions, image: tuple[int, int, int], parameters: int
+    chosen: Architecture, image: tuple[int, int, int], parameters: int
 ) -> None:
     assert count_parameters(on_meta(chosen, image)) == parameters
 
@@ -116,7 +103,7 @@ def test_macs_are_counted_where_one_image_could_not_be_trained_on() -> None:
 
 
 def test_counting_macs_leaves_the_model_as_it_was() -> None:
-    model = build_model(narrow("resnet18"), (3, 32, 32), 10)
+    model = narrow("resnet18").build((3, 32, 32), 10)
     model.features.eval()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
@@ -127,7 +114,7 @@ def test_counting_macs_leaves_the_model_as_it_was() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def lab_b(**changes: Any) -> ModelOptions:
+def lab_b(**changes: Any) -> Architecture:
     """LeNet-5 with more channels, a smaller second kernel and narrower hidden layers."""
     return options("lenet5", **{"channels": (16, 36), "kernel_size": (5, 3), "hidden": (128, 96), **changes})
 
@@ -161,38 +148,12 @@ def test_lenet5_with_two_kernels_trains_on_images_of_any_size(
     train_once(narrow("lenet5", kernel_size=kernels), image)
 
 
-@pytest.mark.parametrize(
-    ("name", "own"), [("lenet5", (6, 16)), ("vgg13", (64, 128, 256, 512, 512)), ("resnet18", (64, 128, 256, 512))]
-)
-def test_the_published_channels_may_be_stated(name: str, own: tuple[int, ...]) -> None:
-    stated, unstated = (on_meta(options(name, channels=channels), (3, 32, 32)) for channels in (own, ()))
-    assert [(n, p.shape) for n, p in stated.named_parameters()] == [
-        (n, p.shape) for n, p in unstated.named_parameters()
-    ]
-
-
 @pytest.mark.parametrize("name", ["vgg11", "resnet9", "resnet18"])
 def test_channels_are_those_of_the_stages(name: str) -> None:
     channels = (3, 5, 7, 4, 6) if name == "vgg11" else (3, 5, 7, 4)
     model = train_once(options(name, channels=channels, hidden=(8,)), (3, 32, 32))
     widths = {parameter.shape[0] for key, parameter in model.named_parameters() if "conv" in key}
     assert widths == set(channels)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"channels": (6,)}, "lenet5 needs 2 numbers"),
-        ({"channels": (6, 0)}, "lenet5 needs 2 numbers"),
-        ({"kernel_size": (5, 3, 3)}, "cannot have the kernel sizes"),
-        ({"name": "vgg11", "kernel_size": (5, 3)}, "vgg11 cannot have the kernel sizes"),
-        ({"kernel_size": (5, 4)}, "model.kernel_size"),
-    ],
-)
-def test_lists_that_do_not_suit_the_network_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        on_meta(options(**{"name": "lenet5", **changes}), (3, 32, 32))
-    assert message in f"{caught.value} {caught.value.hint}"
 
 
 def test_width_scales_channels_and_leaves_hidden_layers() -> None:
@@ -229,7 +190,7 @@ def test_every_option_trains_on_the_smallest_images(name: str, norm: str) -> Non
         if norm == "none" and position == "after":
             continue
         chosen = narrow(name, norm=norm, activation=activation, pool=pool, norm_position=position)
-        side = smallest_input(chosen)
+        side = chosen.smallest_side
         train_once(chosen, (1 if pool == "max" else 3, side, side))
 
 
@@ -237,7 +198,7 @@ def test_every_option_trains_on_the_smallest_images(name: str, norm: str) -> Non
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_large_stem_trains_on_the_smallest_images(norm: str, pool: str) -> None:
     chosen = narrow("resnet18", norm=norm, pool=pool, stem="large")
-    side = smallest_input(chosen)
+    side = chosen.smallest_side
     train_once(chosen, (3, side, side))
 
 
@@ -259,7 +220,7 @@ def test_larger_and_oblong_images(name: str, image: tuple[int, int, int]) -> Non
 @pytest.mark.parametrize("name", FAMILIES)
 def test_kernel_sizes_from_1_to_9(name: str, kernel_size: int) -> None:
     chosen = narrow(name, kernel_size=kernel_size)
-    side = smallest_input(chosen)
+    side = chosen.smallest_side
     train_once(chosen, (1, side, side))
 
 
@@ -271,7 +232,7 @@ def test_lenet5_takes_every_size_from_8_to_224_with_kernels_up_to_9() -> None:
 
 def test_lenet5_reports_kernels_that_leave_nothing() -> None:
     with pytest.raises(UserError, match="kernel size of 11 leaves nothing"):
-        build_model(options("lenet5", kernel_size=11), (1, 28, 28), 10)
+        options("lenet5", kernel_size=11).build((1, 28, 28), 10)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +249,7 @@ def test_lenet5_reports_kernels_that_leave_nothing() -> None:
 def test_smallest_inputs(name: str, stem: str, side: int, with_instance_norm: int) -> None:
     for norm in NORMS:
         expected = with_instance_norm if norm == "instance" else side
-        assert smallest_input(options(name, norm=norm, stem=stem)) == expected
+        assert options(name, norm=norm, stem=stem).smallest_side == expected
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -296,16 +257,16 @@ def test_smallest_inputs(name: str, stem: str, side: int, with_instance_norm: in
 @pytest.mark.parametrize("name", MODELS)
 def test_one_pixel_less_than_the_smallest_input_is_reported(name: str, stem: str, norm: str) -> None:
     chosen = narrow(name, norm=norm, stem=stem)
-    side = smallest_input(chosen)
+    side = chosen.smallest_side
     with pytest.raises(UserError, match=f"at least {side}x{side}, not {side - 1}x{side}"):
-        build_model(chosen, (3, side - 1, side), 10)
+        chosen.build((3, side - 1, side), 10)
 
 
 @pytest.mark.parametrize(
     ("name", "stem", "side"), [("resnet9", "small", 15), ("resnet18", "small", 8), ("resnet18", "large", 32)]
 )
 def test_the_limit_of_instance_norm_is_where_torch_gives_up(name: str, stem: str, side: int) -> None:
-    model = build_model(narrow(name, norm="batch", stem=stem), (3, side, side), 10)
+    model = narrow(name, norm="batch", stem=stem).build((3, side, side), 10)
     for module in list(model.modules()):
         for child_name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
@@ -314,41 +275,10 @@ def test_the_limit_of_instance_norm_is_where_torch_gives_up(name: str, stem: str
         model(torch.randn(2, 3, side, side))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"name": "resnet50"}, "model.name"),
-        ({"norm": "batchnorm"}, "model.norm"),
-        ({"norm_position": "behind"}, "model.norm_position"),
-        ({"activation": "swish"}, "model.activation"),
-        ({"pool": "min"}, "model.pool"),
-        ({"stem": "tiny"}, "model.stem"),
-        ({"kernel_size": 4}, "model.kernel_size"),
-        ({"kernel_size": -1}, "model.kernel_size"),
-        ({"width": 0.0}, "model.width"),
-        ({"width": float("nan")}, "model.width"),
-        ({"dropout": 1.0}, "model.dropout"),
-        ({"feature_dropout": -0.1}, "model.feature_dropout"),
-        ({"input_dropout": 1.5}, "model.input_dropout"),
-        ({"dropconnect": 1.0}, "model.dropconnect"),
-        ({"hidden": (120, 0)}, "model.hidden"),
-    ],
-)
-def test_options_out_of_range_are_reported_with_a_hint(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message) as caught:
-        build_model(dataclasses.replace(options("resnet18"), **change), (3, 32, 32), 10)
-    assert caught.value.hint
-
-
-def test_no_classes_are_reported() -> None:
-    with pytest.raises(UserError, match="classes of at least 1"):
-        build_model(options("lenet5"), (1, 28, 28), 0)
-
-
 # Names
 
 
-def names_of(chosen: ModelOptions) -> set[str]:
+def names_of(chosen: Architecture) -> set[str]:
     return {name for name, _ in on_meta(chosen, (3, 64, 64)).named_parameters()}
 
 
@@ -366,7 +296,7 @@ def test_toggles_rename_no_parameter(name: str) -> None:
         assert names_of(dataclasses.replace(everything, norm=norm)) == names_of(everything)
 
 
-def shapes_of(chosen: ModelOptions) -> dict[str, torch.Size]:
+def shapes_of(chosen: Architecture) -> dict[str, torch.Size]:
     return {name: parameter.shape for name, parameter in on_meta(chosen, (3, 32, 32)).named_parameters()}
 
 
@@ -446,7 +376,7 @@ def test_a_pool_gives_the_same_bits_wherever_its_layers_stand(
 
 
 def test_a_block_with_the_norm_after_the_activation_computes_so() -> None:
-    model = build_model(narrow("resnet18", norm="layer", norm_position="after"), (3, 16, 16), 10)
+    model = narrow("resnet18", norm="layer", norm_position="after").build((3, 16, 16), 10)
     block = model.get_submodule("features.stage2.block1")
     x = torch.randn(2, 4, 16, 16)
     branch = block.norm2(block.conv2(block.norm1(torch.relu(block.conv1(x)))))
@@ -479,7 +409,7 @@ def test_resnet18_ends_in_the_mean_whatever_the_pool(pool: str) -> None:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_resnet9_ends_in_a_global_pool_of_the_chosen_kind(pool: str) -> None:
-    model = build_model(narrow("resnet9", pool=pool), (3, 40, 40), 10).eval()
+    model = narrow("resnet9", pool=pool).build((3, 40, 40), 10).eval()
     maps = model.features[:-1](torch.randn(2, 3, 40, 40))
     assert maps.shape[2:] == (5, 5)
     expected = maps.amax((2, 3)) if pool == "max" else maps.mean((2, 3))
@@ -487,7 +417,7 @@ def test_resnet9_ends_in_a_global_pool_of_the_chosen_kind(pool: str) -> None:
 
 
 def test_layer_norm_is_taken_over_channels_rows_and_columns() -> None:
-    model = build_model(narrow("vgg11", norm="layer"), (3, 32, 32), 10)
+    model = narrow("vgg11", norm="layer").build((3, 32, 32), 10)
     maps = torch.randn(2, 4, 8, 8)
     expected = nn.functional.layer_norm(maps, (4, 8, 8))
     assert torch.allclose(model.get_submodule("features.norm1_1")(maps), expected, atol=1e-6)
@@ -503,13 +433,13 @@ def dropped(layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_dropout_stands_where_the_options_say(name: str) -> None:
     chosen = narrow(
-        name, dropout=0.5, feature_dropout=0.25, input_dropout=0.125, hidden=(8, 8) if name in HIDDEN else ()
+        name, dropout=0.5, feature_dropout=0.25, input_dropout=0.125, hidden=(8, 8) if MODELS[name].hidden else ()
     )
     model = on_meta(chosen, (3, 32, 32))
     found = {part: module.p for part, module in model.named_modules() if isinstance(module, nn.Dropout)}
     stages = {"lenet5": 2, "vgg11": 5, "resnet9": 3, "resnet18": 4}[name]
     expected = {"input_dropout": 0.125} | {f"features.dropout{stage}": 0.25 for stage in range(1, stages + 1)}
-    if name in HIDDEN:
+    if MODELS[name].hidden:
         expected |= {"classifier.dropout1": 0.5, "classifier.dropout2": 0.5}
     else:
         expected |= {"classifier.dropout": 0.5}
@@ -518,14 +448,14 @@ def test_dropout_stands_where_the_options_say(name: str) -> None:
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
 def test_dropout_drops_single_elements_with_its_probability(probability: float) -> None:
-    model = build_model(narrow("vgg11", feature_dropout=probability), (3, 32, 32), 10)
+    model = narrow("vgg11", feature_dropout=probability).build((3, 32, 32), 10)
     drops = dropped(model.get_submodule("features.dropout1"), (8, 16, 16, 16))
     assert abs(drops.float().mean().item() - probability) < 0.01
     assert 0 < drops[0, 0].float().mean().item() < 1
 
 
 def test_no_dropout_draws_no_random_numbers() -> None:
-    model = build_model(narrow("vgg11", norm="batch"), (3, 32, 32), 10)
+    model = narrow("vgg11", norm="batch").build((3, 32, 32), 10)
     state = torch.get_rng_state()
     model(torch.zeros(2, 3, 32, 32))
     assert torch.equal(state, torch.get_rng_state())
@@ -533,7 +463,7 @@ def test_no_dropout_draws_no_random_numbers() -> None:
 
 def test_dropout_is_off_in_evaluation_and_follows_the_global_seed_in_training() -> None:
     chosen = narrow("lenet5", dropout=0.3, feature_dropout=0.3, input_dropout=0.3, dropconnect=0.3)
-    model, images = build_model(chosen, (1, 28, 28), 10), torch.randn(4, 1, 28, 28)
+    model, images = chosen.build((1, 28, 28), 10), torch.randn(4, 1, 28, 28)
     outputs = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -576,7 +506,7 @@ def test_dropconnect_gives_gradients_to_kept_weights_only() -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_channels_last_and_bf16_train(name: str, norm: str) -> None:
-    model = build_model(narrow(name, norm=norm, dropconnect=0.2, dropout=0.2), (3, 32, 32), 10)
+    model = narrow(name, norm=norm, dropconnect=0.2, dropout=0.2).build((3, 32, 32), 10)
     model = model.to(memory_format=torch.channels_last)
     images = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
@@ -589,7 +519,7 @@ def test_channels_last_and_bf16_train(name: str, norm: str) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_channels_last_gives_the_same_logits(name: str, norm: str) -> None:
-    model = build_model(narrow(name, norm=norm), (3, 32, 32), 10)
+    model = narrow(name, norm=norm).build((3, 32, 32), 10)
     images = torch.randn(4, 3, 32, 32)
     expected = model(images)
     model = model.to(memory_format=torch.channels_last)

@@ -8,7 +8,9 @@ import torch
 import torchvision
 from torch import nn
 
-from ablation.training.models import ModelOptions, Network, build_model, count_macs, count_parameters
+from ablation.registry.models import KINDS
+from ablation.registry.models.layers import Network
+from ablation.training.models.counting import count_macs, count_parameters
 
 IMAGE = (3, 224, 224)
 PARAMETERS = {  # as torchvision's documentation lists them
@@ -38,23 +40,14 @@ def one_thread() -> Iterator[None]:
 def ours(name: str) -> Network:
     """Our counterpart of torchvision's network, without memory for its weights."""
     residual = name.startswith("resnet")
-    options = ModelOptions(
-        name=name.removesuffix("_bn"),
+    options = KINDS[name.removesuffix("_bn")](
         norm="batch" if residual or name.endswith("_bn") else "none",
-        norm_position="before",
-        activation="relu",
-        pool="max",
-        kernel_size=3,
-        width=1.0,
         dropout=0.0 if residual else 0.5,
-        feature_dropout=0.0,
-        input_dropout=0.0,
-        dropconnect=0.0,
         hidden=() if residual else (4096, 4096),
         stem="large",
     )
     with torch.device("meta"):
-        return build_model(options, IMAGE, 1000)
+        return options.build(IMAGE, 1000)
 
 
 def theirs(name: str) -> nn.Module:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from ablation.registry.models.layers import MaxPool2d
 from ablation.registry.optimizers import Adam, AdamW, Optimizer, RmsProp, Sgd
 from ablation.training import device
 from ablation.training.checkpoint import load_optimizer
-from ablation.training.models.layers import MaxPool2d
 
 OPTIMIZERS: tuple[Optimizer, ...] = (
     Sgd(name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3),

@@ -24,7 +24,7 @@ from ablation.study.networks import Model
 from ablation.study.schema import Study
 from ablation.training import checkpoint, finetune
 from ablation.training.loop import train
-from ablation.training.models import count_macs, count_parameters
+from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.models.pretrained import AveragePool, MetaParameters, renamed, torchvision_network
 from ablation.training.progress import Hooks
 from ablation.training.sizes import model_size

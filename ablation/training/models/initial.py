@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ablation.registry.initial_weights import KINDS, Layer
+from ablation.registry.models.layers import BasicBlock, Network, Residual
 from ablation.rng import generator
 from ablation.study.networks import Init
-from ablation.training.models.layers import Network
-from ablation.training.models.resnet import BasicBlock, Residual
 
-SMALL_DEVIATION = 0.01
 BRANCH_SCALE = 0.1
 
 _Weighted = nn.Conv2d | nn.Linear
@@ -24,18 +21,14 @@ def initialise(model: nn.Module, seed: int, init: Init, head: nn.Module | None =
     """Set every parameter in place, each from (seed, its own name), and reset running statistics.
 
     Models that differ in some layers therefore agree in all others. The numbers are drawn on the CPU, whatever the
-    device of the model, and do not depend on the activation. `init` has a scheme for convolutions and one for linear
-    layers, the head included:
+    device of the model, and do not depend on the activation. `init` has a scheme (`registry.initial_weights`) for
+    convolutions and one for linear layers, the head included.
 
-    - `kaiming`: He et al. (2015), normal with variance 2 / fan_in; the head normal with standard deviation 0.01, as
-      Goyal et al. (2017) have it; biases 0. Without normalisation, the last convolution of each residual branch
-      starts at a tenth of that: otherwise shortcut and branch would add up, and the variance about double with every
-      block. A tenth is the residual scaling of Szegedy et al. (2017), here of the initial weights only; Hanin & Rolnick
-      (2018) show why a bounded sum of such factors is enough. Zero, as in Fixup (Zhang et al. 2019), would never
-      leave zero where a ReLU ends the branch, as in ResNet-9.
-    - `xavier`: Glorot & Bengio (2010), uniform with variance 2 / (fan_in + fan_out); biases 0.
-    - `normal`: normal with standard deviation 0.01, as Krizhevsky et al. (2012) have it; biases 0.
-    - `default`: what torch's layers start with: weights and biases uniform within 1 / sqrt(fan_in).
+    With `kaiming` and without normalisation, the last convolution of each residual branch starts at a tenth of what is
+    drawn: otherwise shortcut and branch would add up, and the variance about double with every block. A tenth is the
+    residual scaling of Szegedy et al. (2017), here of the initial weights only; Hanin & Rolnick (2018) show why a
+    bounded sum of such factors is enough. Zero, as in Fixup (Zhang et al. 2019), would never leave zero where a ReLU
+    ends the branch, as in ResNet-9.
 
     `head` is the last linear layer; a `Network` knows its own. Raises `TypeError` for a layer that it has no rule for.
     """
@@ -69,27 +62,15 @@ def initialise_head(name: str, head: nn.Linear, seed: int, scheme: str) -> None:
 
 
 def _initialise_weighted(name: str, module: _Weighted, seed: int, scheme: str, *, head: bool) -> None:
-    fan_in = module.weight[0].numel()
-    fan_out = module.weight.numel() // max(1, module.weight.shape[1])
+    own, layer = KINDS[scheme](), Layer(module.weight[0].numel(), module.weight[:, :1].numel(), head)
     weight = torch.empty(module.weight.shape, device="cpu")
-    stream = generator(seed, "init", f"{name}.weight")
-    if scheme == "normal" or (scheme == "kaiming" and head):
-        weight.normal_(0, SMALL_DEVIATION, generator=stream)
-    elif scheme == "kaiming":
-        weight.normal_(0, math.sqrt(2 / fan_in), generator=stream)
-    else:
-        bound = math.sqrt(6 / (fan_in + fan_out)) if scheme == "xavier" else 1 / math.sqrt(fan_in)
-        weight.uniform_(-bound, bound, generator=stream)
+    own.draw(weight, layer, generator(seed, "init", f"{name}.weight"))
     module.weight.copy_(weight)
     if module.bias is not None:
-        module.bias.copy_(_initial_bias(module.bias, fan_in, f"{name}.bias", seed, scheme))
-
-
-def _initial_bias(bias: Tensor, fan_in: int, name: str, seed: int, scheme: str) -> Tensor:
-    if scheme != "default":
-        return torch.zeros_like(bias)
-    bound = 1 / math.sqrt(fan_in)
-    return torch.empty(bias.shape, device="cpu").uniform_(-bound, bound, generator=generator(seed, "init", name))
+        bias = torch.zeros(module.bias.shape, device="cpu")
+        if own.biases:
+            own.draw(bias, layer, generator(seed, "init", f"{name}.bias"))
+        module.bias.copy_(bias)
 
 
 def _reset_norm(module: nn.GroupNorm | nn.LayerNorm | _NormBase) -> None:
