@@ -222,8 +222,7 @@ def test_the_evaluation_is_that_of_the_training_loop(finished: Path) -> None:
     for name, candidate in find_candidates(store, found.manifest, runs).items():
         chosen = split(images.labels, candidate.run.recipe.data, candidate.run.seed).val
         shown = replace(images, images=images.images[chosen], labels=images.labels[chosen], digest="")
-        recipe = candidate.run.recipe
-        result = evaluate_on(shown, store.run(name), candidate.record, recipe, torch.device("cpu"))
+        result = evaluate_on(shown, runs[name], candidate.run, torch.device("cpu"))
         stored = np.load(store.run(name).predictions, allow_pickle=False)
         assert np.array_equal(stored["predicted"], result.predicted.numpy())
         assert np.array_equal(stored["confidence"], result.confidence.numpy())

@@ -84,7 +84,7 @@ class RayPool:
     ) -> None:
         if not address:
             check_threads(threads)
-        self._threads = threads
+        self.threads = threads
         self._hang_after = hang_after
         self._folder = None if address else str(Path.cwd())
         self._queue: deque[Task] = deque()
@@ -106,18 +106,18 @@ class RayPool:
         """What an actor needs, and how many there may be. Raises UserError for a device that the cluster lacks."""
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"--device {device} names devices of one machine", "on a cluster, use auto, cpu or cuda")
-        on_gpu = {"CPU": float(self._threads), "GPU": 1 / (per_device or 1)}
+        on_gpu = {"CPU": float(self.threads), "GPU": 1 / (per_device or 1)}
         gpus = 0 if device == "cpu" else count_slots(self._ray, on_gpu)
         if device == "cuda" and not gpus:
             raise UserError("--device cuda: no node of the cluster has a GPU free to Ray", "`ray status` shows them")
         self._device = "cuda:0" if gpus else "cpu"  # Ray shows an actor no GPU but its own
         self.models: tuple[str, ...] = () if gpus else ("cpu",)
         self.unusable: tuple[str, ...] = ()  # each node says which GPUs it has; only what Ray counts is used
-        self._wanted = on_gpu if gpus else {"CPU": float(self._threads)}
+        self._wanted = on_gpu if gpus else {"CPU": float(self.threads)}
         self._most = None if gpus else per_device
         self.places = [self._device] * self._slots()
         if not self.places:
-            raise UserError(f"no node of the cluster has {self._threads} CPUs", "fewer --threads, or larger nodes")
+            raise UserError(f"no node of the cluster has {self.threads} CPUs", "fewer --threads, or larger nodes")
 
     def __enter__(self) -> RayPool:
         return self
@@ -188,7 +188,7 @@ class RayPool:
             self.places = [self._device] * self._slots()
         runs = len(self._queue) + sum(actor.task is not None for actor in self._actors)
         while len(self._actors) < min(runs, len(self.places)):
-            handle = start_actor(self._ray, self._wanted, self._threads, self._folder)
+            handle = start_actor(self._ray, self._wanted, self.threads, self._folder)
             self._actors.append(_Actor(handle, handle.call.remote("version")))
         if any(actor.ready for actor in self._actors):
             self._alive = now

@@ -68,7 +68,7 @@ class LocalPool:
     ) -> None:
         check_threads(threads)
         self._context = worker_context()
-        self._threads = threads
+        self.threads = threads
         self._hang_after = None if math.isinf(hang_after) else hang_after
         self._queue: deque[Task] = deque()
         self._stopping = False
@@ -89,7 +89,7 @@ class LocalPool:
         self._workers[0].device = self.places[0]
 
     def _start(self, device: str) -> Worker:
-        return Worker.start(self._context, device, self._threads, self._hang_after)
+        return Worker.start(self._context, device, self.threads, self._hang_after)
 
     def __enter__(self) -> LocalPool:
         return self
@@ -126,7 +126,7 @@ class LocalPool:
 
         Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.
         """
-        count, before, most = 1, None, most_sharing(len(self._devices), self._threads, runs)
+        count, before, most = 1, None, most_sharing(len(self._devices), self.threads, runs)
         while self._open and count <= most > 1:
             found = self._probe_together(longest, count)
             if not more_pays(before, found):

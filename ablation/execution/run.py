@@ -73,7 +73,7 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
         data = prepare_data(todo, store, pool, progress.preparing)
         start = time.monotonic()
         with progress.training(study.name, todo, done, min(len(todo), len(pool.places))):
-            outcome = train_runs(todo, data, store, pool, options.workers.threads, progress)
+            outcome = train_runs(todo, data, store, pool, progress)
     if outcome.storage:
         hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
         raise StorageError(outcome.storage, hint)

@@ -48,11 +48,13 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 class Executor(Protocol):
     """Where runs are trained: it takes tasks, and reports what happens to them.
 
-    `places` has an entry for each worker that it can have: the name of its device. `autotune_workers` may change how
-    many there are, once the longest run is known. Before the first `events`, `call` runs functions in a worker on this
-    machine, which has the `local_devices`.
+    `places` has an entry for each worker that it can have: the name of its device; each has so many `threads`.
+    `autotune_workers` may change how many there are, once the longest run is known. Before the first `events`, `call`
+    runs functions in a worker on this machine, which has the `local_devices`.
     """
 
+    @property
+    def threads(self) -> int: ...
     @property
     def places(self) -> Sequence[str]: ...
     @property
@@ -176,7 +178,6 @@ def train_runs(
     data: dict[str, Path],
     store: Store,
     executor: Executor,
-    threads: int,
     progress: Progress,
 ) -> Outcome:
     """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately."""
@@ -186,7 +187,10 @@ def train_runs(
     weigh = partial(calls.weigh, runs=[(run, folders[run.key]) for run in runs])
     weighed = executor.call(Call(weigh, "the runs were ordered by their size"))
     costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
-    tasks = {run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", threads) for run in runs}
+    tasks = {
+        run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", executor.threads)
+        for run in runs
+    }
     executor.autotune_workers(tasks[max(costs, key=lambda key: costs[key])], len(runs))
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(tasks[run.key])

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -66,6 +66,14 @@ class TestPart:
     """Which of them are training images too (`duplicates.compare_folders`), of an image folder."""
 
 
+class Tested(NamedTuple):
+    """A run, the test part that it was evaluated on, and what came of it."""
+
+    candidate: Candidate
+    part: TestPart
+    result: Evaluated
+
+
 @dataclass(frozen=True)
 class TestResults:
     """Accuracies of the runs by variant, in the order of the study, and the runs that could not be evaluated."""
@@ -111,9 +119,10 @@ def _evaluate_study(store: Store, manifest: Manifest, options: EvaluationOptions
         tasks = [_task(store, candidate, parts, workers.threads) for candidate in candidates.values()]
         with progress.training(manifest.name, [task.run for task in tasks], 0, len(pool.places)):
             found, failed = _evaluate(tasks, pool, progress)
-    if recorded := bool(found) and (options.partial or not failed):
-        _write(store, manifest, log, candidates, found, parts, options.command)
-    return TestResults(_accuracies(manifest, candidates, found) if recorded else {}, failed, recorded)
+    done = [Tested(candidates[own.run.folder], parts[source_key(own.run.recipe.data)], own) for own in found]
+    if recorded := bool(done) and (options.partial or not failed):
+        _write(store, manifest, log, done, options.command)
+    return TestResults(_accuracies(manifest, done) if recorded else {}, failed, recorded)
 
 
 def stored_runs(store: Store, manifest: Manifest) -> dict[str, StoredRun]:
@@ -264,10 +273,10 @@ def _task(store: Store, candidate: Candidate, parts: dict[str, TestPart], thread
 
 def _evaluate(
     tasks: list[Evaluate], pool: LocalPool, progress: Progress
-) -> tuple[dict[str, Evaluated], list[tuple[Run, str]]]:
-    """(run folder -> what came of it, the runs that failed with what they said). Nothing is written."""
+) -> tuple[list[Evaluated], list[tuple[Run, str]]]:
+    """(what came of the runs, those that failed with what they said). Nothing is written."""
     by_folder = {task.run.folder: task for task in tasks}
-    found: dict[str, Evaluated] = {}
+    found: list[Evaluated] = []
     failed: list[tuple[Run, str]] = []
     attempts = dict.fromkeys(by_folder, 1)
     for task in tasks:
@@ -275,8 +284,8 @@ def _evaluate(
     for event in pool.events():
         progress.event(event)
         match event:
-            case Evaluated(run):
-                found[run.folder] = event
+            case Evaluated():
+                found.append(event)
             case Failed(run) if event.kind in ("lost", "hung") and attempts[run.folder] < MOST_ATTEMPTS:
                 attempts[run.folder] += 1
                 pool.submit(by_folder[run.folder])
@@ -287,48 +296,36 @@ def _evaluate(
     return found, failed
 
 
-def _write(
-    store: Store,
-    manifest: Manifest,
-    log: TestSetLog,
-    candidates: dict[str, Candidate],
-    found: dict[str, Evaluated],
-    parts: dict[str, TestPart],
-    command: str,
-) -> None:
+def _write(store: Store, manifest: Manifest, log: TestSetLog, done: list[Tested], command: str) -> None:
     """The record first, then what came of it: there is never a figure on disk whose evaluation is not on record."""
-    used = {key: parts[key] for key in dict.fromkeys(source_key(own.run.recipe.data) for own in found.values())}
-    prints = " + ".join(part.fingerprint for part in used.values())
-    evaluation = make_evaluation(sorted(found), prints, sum(part.images for part in used.values()), command)
-    shared = [
-        part.overlap for part in used.values() if part.overlap and (part.overlap["copies"] or part.overlap["near"])
-    ]
+    used = {source_key(own.candidate.run.recipe.data): own.part for own in done}.values()
+    names, prints = sorted(own.candidate.run.folder for own in done), " + ".join(part.fingerprint for part in used)
+    evaluation = make_evaluation(names, prints, sum(part.images for part in used), command)
+    shared = [part.overlap for part in used if part.overlap and (part.overlap["copies"] or part.overlap["near"])]
     evaluation |= {"overlap": shared} if shared else {}
     append_evaluation(store, manifest.folder, *log.restored, evaluation)
-    for name, own in found.items():
-        part = parts[source_key(own.run.recipe.data)]
-        _write_arrays(predictions_file(store.run(name), "test"), own)
+    for candidate, part, result in done:
+        folder = store.run(candidate.run.folder)
+        _write_arrays(predictions_file(folder, "test"), result)
         outcome = Outcome(
-            accuracy=own.accuracy,
-            loss=own.loss,
+            accuracy=result.accuracy,
+            loss=result.loss,
             images=part.images,
             fingerprint=part.fingerprint,
             time=evaluation["time"],
             study=manifest.folder,
-            weights_sha256=candidates[name].record.weights_sha256 or "",
+            weights_sha256=candidate.record.weights_sha256 or "",
         )
-        write_outcome(store.run(name), outcome)
+        write_outcome(folder, outcome)
 
 
 def _write_arrays(path: Path, own: Evaluated) -> None:
     replace(path, lambda file: np.savez_compressed(file, allow_pickle=False, **own.arrays))
 
 
-def _accuracies(
-    manifest: Manifest, candidates: dict[str, Candidate], found: dict[str, Evaluated]
-) -> dict[str, list[float]]:
+def _accuracies(manifest: Manifest, done: list[Tested]) -> dict[str, list[float]]:
     accuracies: dict[str, list[float]] = {variant.name: [] for variant in manifest.variants}
-    for name, evaluated in found.items():
-        for variant in candidates[name].variants:
-            accuracies[variant].append(evaluated.accuracy)
+    for candidate, _, result in done:
+        for variant in candidate.variants:
+            accuracies[variant].append(result.accuracy)
     return {variant: values for variant, values in accuracies.items() if values}

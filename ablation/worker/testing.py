@@ -9,10 +9,10 @@ import torch
 
 from ablation.data import sources
 from ablation.data.sources import ImageSet
+from ablation.planning.plan import Run
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder
-from ablation.storage.stored_run import Identity, check_weights, read_run
-from ablation.study.custom_code import Code
+from ablation.storage.stored_run import Identity, StoredRun, check_weights, read_run
 from ablation.study.schema import Recipe
 from ablation.training import checkpoint, device, precision
 from ablation.training.data import Input, View
@@ -35,7 +35,7 @@ def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
     where = device.open_device(task.device)
     precision.check_training(task.run.recipe.train.precision, "none", where)
     precision.set_float32_arithmetic(task.run.recipe.train.precision)
-    result = evaluate_on(test, folder, stored.record, task.run.recipe, where, task.run.model_code, beat)
+    result = evaluate_on(test, stored, task.run, where, beat)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
         "label": test.labels.numpy(),
@@ -47,21 +47,17 @@ def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
 
 
 def evaluate_on(
-    images: ImageSet,
-    folder: RunFolder,
-    record: RunRecord,
-    recipe: Recipe,
-    where: torch.device,
-    code: Code | None = None,
-    beat: Callable[[], None] = lambda: None,
+    images: ImageSet, stored: StoredRun, run: Run, where: torch.device, beat: Callable[[], None] = lambda: None
 ) -> Evaluation:
     """What the selected network of a finished run makes of `images`, in their order.
 
     They are normalised as the run normalised its own: its checkpoint keeps the mean and standard deviation of the
     images that it was trained on.
     """
-    saved = _selected(folder, record, recipe)
-    network = build_network(recipe, record.image, len(record.classes), code).network
+    record, recipe = stored.record, run.recipe
+    assert record is not None
+    saved = _selected(stored.folder, record, recipe)
+    network = build_network(recipe, record.image, len(record.classes), run.model_code).network
     network.load_state_dict(saved["model"])
     device.place(network, where)
     mean, deviation = saved["statistics"]
