@@ -25,8 +25,9 @@ from ablation.planning.plan import Run
 from ablation.study.load import load_study
 from ablation.training.task import Task
 from ablation.worker import calls
+from ablation.worker.calls import Call
 from ablation.worker.channel import Channel
-from ablation.worker.protocol import Alive, Call
+from ablation.worker.protocol import Alive
 
 from .conftest import ABLATE, TINY, Ablate
 

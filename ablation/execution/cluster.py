@@ -30,19 +30,8 @@ from ablation.storage.stored_run import Identity, read_run, set_damage_aside
 from ablation.storage.sync import contents, write
 from ablation.training.task import Task
 from ablation.versions import __version__
-from ablation.worker.protocol import (
-    Busy,
-    Call,
-    Done,
-    Ending,
-    Event,
-    Failed,
-    Noticed,
-    Preparing,
-    RemoteEvent,
-    Value,
-    WeightsFile,
-)
+from ablation.worker.calls import Call, Value
+from ablation.worker.protocol import Busy, Done, Ending, Event, Failed, Noticed, Preparing, RemoteEvent, WeightsFile
 
 PATIENCE = 0.1
 """Seconds after which the pool looks up from its actors, and signals are noticed."""

@@ -26,20 +26,8 @@ from ablation.execution.processes import Worker, memory_hint, worker_context
 from ablation.study.custom_code import Code
 from ablation.training.task import Task
 from ablation.worker import calls
-from ablation.worker.calls import Timing
-from ablation.worker.protocol import (
-    Call,
-    Ending,
-    Event,
-    Failed,
-    FailureKind,
-    Go,
-    Preparing,
-    Returned,
-    Stop,
-    Value,
-    Warm,
-)
+from ablation.worker.calls import Call, Returned, Timing, Value
+from ablation.worker.protocol import Ending, Event, Failed, FailureKind, Go, Preparing, Stop, Warm
 
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""

@@ -12,7 +12,7 @@ from ablation.planning.plan import Plan, source_key
 from ablation.storage.store import Store
 from ablation.training.task import Task
 from ablation.worker import calls
-from ablation.worker.protocol import Call
+from ablation.worker.calls import Call
 
 
 @dataclass(frozen=True)

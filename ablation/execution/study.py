@@ -35,7 +35,8 @@ from ablation.study.custom_code import custom_parts, find
 from ablation.study.schema import Study
 from ablation.training.task import Task
 from ablation.worker import calls
-from ablation.worker.protocol import Busy, Call, Done, Event, Failed, Preparing, Stopped, Value
+from ablation.worker.calls import Call, Value
+from ablation.worker.protocol import Busy, Done, Event, Failed, Preparing, Stopped
 
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
 """Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from ablation.registry import catalog, custom_names, initial_weights
 from ablation.registry.custom_names import Options, is_custom
-from ablation.registry.models.architecture import Activation, Norm, NormPosition, Pool, Stem
+from ablation.registry.models.options import Activation, Norm, NormPosition, Pool, Stem
 from ablation.registry.options import Count, Kernels, Probability, Section
 from ablation.study.stages import Freeze
 

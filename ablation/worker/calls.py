@@ -1,23 +1,47 @@
-"""What a worker does outside a run: functions for a `protocol.Call`.
+"""What a worker does outside a run: a call names a function, and the worker answers what that returned.
 
-The parent names them, so that torch is imported inside. Each takes the channel of the worker that runs it, for
+The parent names the functions, so that torch is imported inside. Each takes the channel of the worker that runs it, for
 heartbeats, progress and notices.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ablation._util.machine import Accelerator
 from ablation.data.image_folder import Part
 from ablation.errors import UserError
 from ablation.planning.plan import Run
 from ablation.registry.datasets import BuiltIn, CustomData
+from ablation.study.custom_code import Code
 from ablation.training.task import Task
 from ablation.worker.channel import Channel
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Call(Generic[Value]):
+    """Asks for what `function` returns, mostly a `functools.partial` of one of those below.
+
+    `doing` says what it does, for errors; `code` is the custom code that it runs.
+    """
+
+    function: Callable[[Channel], Value]
+    doing: str
+    code: tuple[Code, ...] = ()
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What the function of a call returned, or its UserError, or the traceback of any other error."""
+
+    value: Any = None
+    error: UserError | str | None = None
 
 
 class Timing(NamedTuple):

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
-from ablation.errors import UserError
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
-from ablation.study.custom_code import Code
 from ablation.training.task import Task
 
-if TYPE_CHECKING:
-    from ablation.worker.channel import Channel
-
-Value = TypeVar("Value")
-
 # What a worker is asked.
-
-
-@dataclass(frozen=True)
-class Call(Generic[Value]):
-    """Asks for what `function` returns, mostly a `functools.partial` of one of `worker.calls`.
-
-    `doing` says what it does, for errors; `code` is the custom code that it runs.
-    """
-
-    function: Callable[[Channel], Value]
-    doing: str
-    code: tuple[Code, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,14 +56,6 @@ class Preparing:
     done: int
     total: int
     notice: str = ""
-
-
-@dataclass(frozen=True)
-class Returned:
-    """What the function of a call returned, or its UserError, or the traceback of any other error."""
-
-    value: Any = None
-    error: UserError | str | None = None
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ from ablation.training import device
 from ablation.training.loop import train
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
+from ablation.worker.calls import Call, Returned
 from ablation.worker.channel import Channel
 from ablation.worker.protocol import (
     Alive,
     Broken,
     Busy,
-    Call,
     Done,
     Ending,
     EpochDone,
@@ -39,7 +39,6 @@ from ablation.worker.protocol import (
     Failed,
     FailureKind,
     Noticed,
-    Returned,
     Started,
     Stepped,
     Stop,

@@ -18,7 +18,8 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ablation.registry.models import KINDS as MODELS
-from ablation.registry.models.architecture import Activation, Architecture, Norm, NormPosition, Pool, Stem
+from ablation.registry.models.architecture import Architecture
+from ablation.registry.models.options import Activation, Norm, NormPosition, Pool, Stem
 from ablation.registry.torchvision_names import SPECS
 from ablation.training.models.pretrained import MetaParameters, torchvision_network
 

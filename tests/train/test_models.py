@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ablation.errors import UserError
 from ablation.registry.models import KINDS as MODELS
-from ablation.registry.models.architecture import Activation, Architecture, Norm, NormPosition, Pool
+from ablation.registry.models.architecture import Architecture
 from ablation.registry.models.layers import DropConnectLinear, MaxPool2d, Network, activated, groups_of, named, pooled
+from ablation.registry.models.options import Activation, Norm, NormPosition, Pool
 from ablation.training.models.counting import count_macs, count_parameters
 
 ACTIVATIONS, NORM_POSITIONS, NORMS, POOLS = map(get_args, (Activation, NormPosition, Norm, Pool))

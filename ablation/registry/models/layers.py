@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ablation.registry.models.architecture import Architecture
+from ablation.registry.models.options import ModelOptions
 
 ACTIVATION_LAYERS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -29,12 +29,12 @@ def named(layers: Iterable[tuple[str, nn.Module]]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(layers))
 
 
-def scaled(channels: int, options: Architecture) -> int:
+def scaled(channels: int, options: ModelOptions) -> int:
     """The number of channels at the width of the options, at least one."""
     return max(1, round(channels * options.width))
 
 
-def activation(options: Architecture) -> nn.Module:
+def activation(options: ModelOptions) -> nn.Module:
     """The non-linearity of the options, never in place."""
     return ACTIVATION_LAYERS[options.activation]()
 
@@ -49,7 +49,7 @@ def groups_of(channels: int) -> int:
     return groups // 2 if 1 < groups == channels else groups
 
 
-def norm2d(channels: int, options: Architecture) -> nn.Module:
+def norm2d(channels: int, options: ModelOptions) -> nn.Module:
     """The normalisation of (N, C, H, W), with a learned scale and shift for each channel; `none` is the identity.
 
     Batch: Ioffe & Szegedy (2015). Group: Wu & He (2018). Instance: Ulyanov et al. (2016), with the image's own
@@ -65,7 +65,7 @@ def norm2d(channels: int, options: Architecture) -> nn.Module:
     return nn.GroupNorm(1 if options.norm == "layer" else groups_of(channels), channels)
 
 
-def convolution(inputs: int, outputs: int, options: Architecture, stride: int = 1) -> nn.Conv2d:
+def convolution(inputs: int, outputs: int, options: ModelOptions, stride: int = 1) -> nn.Conv2d:
     """A convolution of a residual network, padded to keep the image's size; a stride of 2 halves it, rounded up.
 
     It has a bias only without normalisation, wherever that stands: both positions have the same parameters.
@@ -74,7 +74,7 @@ def convolution(inputs: int, outputs: int, options: Architecture, stride: int = 
     return nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=options.norm == "none")
 
 
-def activated(conv: nn.Conv2d, options: Architecture, suffix: str = "") -> NamedLayers:
+def activated(conv: nn.Conv2d, options: ModelOptions, suffix: str = "") -> NamedLayers:
     """A convolution with its normalisation and activation, in the order of `norm_position`."""
     norm = (f"norm{suffix}", norm2d(conv.out_channels, options))
     act = (f"act{suffix}", activation(options))
@@ -95,7 +95,7 @@ class MaxPool2d(nn.MaxPool2d):
         return out.to(input.dtype)
 
 
-def pool2(options: Architecture) -> nn.Module:
+def pool2(options: ModelOptions) -> nn.Module:
     """A 2x2 pool of stride 2; an odd last row or column is left out."""
     return MaxPool2d(2) if options.pool == "max" else nn.AvgPool2d(2)
 
@@ -123,7 +123,7 @@ class BasicBlock(nn.Module):
     with no activation of their own.
     """
 
-    def __init__(self, inputs: int, outputs: int, stride: int, options: Architecture) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, options: ModelOptions) -> None:
         super().__init__()
         self.norm_first = options.norm_position == "before"
         self.conv1 = convolution(inputs, outputs, options, stride)
@@ -142,7 +142,7 @@ class BasicBlock(nn.Module):
         return out
 
 
-def shortcut(inputs: int, outputs: int, stride: int, options: Architecture) -> nn.Module:
+def shortcut(inputs: int, outputs: int, stride: int, options: ModelOptions) -> nn.Module:
     """The shortcut of a block: the identity, or a 1x1 convolution with its normalisation where the shape changes."""
     if inputs == outputs and stride == 1:
         return nn.Identity()
@@ -150,7 +150,7 @@ def shortcut(inputs: int, outputs: int, stride: int, options: Architecture) -> n
     return named([("conv", conv), ("norm", norm2d(outputs, options))])
 
 
-def stem(inputs: int, outputs: int, options: Architecture) -> nn.Sequential:
+def stem(inputs: int, outputs: int, options: ModelOptions) -> nn.Sequential:
     """The first layers: one convolution, or a 7x7 convolution and a 3x3 pool, which both halve the image."""
     if options.stem == "small":
         return named(activated(convolution(inputs, outputs, options), options))
@@ -205,14 +205,14 @@ class DropConnectLinear(nn.Linear):
         return f"{super().extra_repr()}, probability={self.probability}"
 
 
-def linear(inputs: int, outputs: int, options: Architecture) -> nn.Linear:
+def linear(inputs: int, outputs: int, options: ModelOptions) -> nn.Linear:
     """A linear layer of the classifier, with DropConnect where the options ask for it."""
     if options.dropconnect > 0:
         return DropConnectLinear(inputs, outputs, options.dropconnect)
     return nn.Linear(inputs, outputs)
 
 
-def classifier(inputs: int, classes: int, options: Architecture) -> nn.Sequential:
+def classifier(inputs: int, classes: int, options: ModelOptions) -> nn.Sequential:
     """The linear layers: (N, inputs) -> logits (N, classes); the last is `output` however many are hidden.
 
     Dropout follows each hidden layer, as in Simonyan & Zisserman (2015); a classifier without hidden layers has it on

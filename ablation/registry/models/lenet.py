@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablation.errors import UserError
-from ablation.registry.models.architecture import Architecture, Norm
+from ablation.registry.models.architecture import Architecture
+from ablation.registry.models.options import Norm
 
 if TYPE_CHECKING:
     from ablation.registry.models.layers import NamedLayers
@@ -34,7 +35,7 @@ class LeNet5(Architecture):
     def features(self, image: tuple[int, int, int]) -> tuple[NamedLayers, int]:
         from torch import nn
 
-        from ablation.registry.models import layers as own
+        import ablation.registry.models.layers as own
 
         kernels = tuple(self.kernel(number) for number in range(self.kernels))
         paddings = [_paddings(side, kernels) for side in image[1:]]

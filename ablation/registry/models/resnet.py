@@ -11,7 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ablation.registry.models.architecture import Architecture, Stem
+from ablation.registry.models.architecture import Architecture
+from ablation.registry.models.options import Stem
 
 if TYPE_CHECKING:
     from ablation.registry.models.layers import NamedLayers
@@ -36,7 +37,7 @@ class _ResNet(Architecture):
         return 33 if self.stem == "large" else 9
 
     def features(self, image: tuple[int, int, int]) -> tuple[NamedLayers, int]:
-        from ablation.registry.models import layers as own
+        import ablation.registry.models.layers as own
 
         width = own.scaled(self.channels[0], self)
         layers: NamedLayers = [("stem", own.stem(image[0], width, self))]
@@ -82,7 +83,7 @@ class ResNet9(Architecture):
         return 16 if self.norm == "instance" else self.smallest
 
     def features(self, image: tuple[int, int, int]) -> tuple[NamedLayers, int]:
-        from ablation.registry.models import layers as own
+        import ablation.registry.models.layers as own
 
         prep, *widths = (own.scaled(base, self) for base in self.channels)
         layers: NamedLayers = [("prep", own.named(own.activated(own.convolution(image[0], prep, self), self)))]

@@ -29,7 +29,7 @@ class _Vgg(Architecture):
     def features(self, image: tuple[int, int, int]) -> tuple[NamedLayers, int]:
         from torch import nn
 
-        from ablation.registry.models import layers as own
+        import ablation.registry.models.layers as own
 
         layers: NamedLayers = []
         inputs = image[0]
