@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return folder
+
+
+@pytest.fixture
+def fresh_workers() -> None:
+    """Workers that are started in this process get its environment as it is now, whatever earlier tests started."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]

@@ -104,7 +104,7 @@ def test_runs_go_to_all_gpus_that_were_asked_for_and_no_other(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("four")
+@pytest.mark.usefixtures("four", "fresh_workers")
 def test_after_the_probe_for_the_number_of_workers_runs_go_to_all_gpus(
     tmp_path: Path, study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,6 +172,7 @@ class Net(nn.Module):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh_workers")
 def test_workers_that_try_a_run_together_measure_once_all_are_warm(
     study: Callable[..., Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
