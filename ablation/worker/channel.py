@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablation.worker.protocol import Alive, Preparing, Warm
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 BEAT_SECONDS = 0.25
 """Between two heartbeats."""

@@ -1,6 +1,5 @@
 """The classifiers: sizes, names, options, and the images that they take."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 from typing import Any, get_args
@@ -285,8 +284,9 @@ def names_of(chosen: Architecture) -> set[str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_toggles_rename_no_parameter(name: str) -> None:
-    everything = narrow(name, norm="batch", norm_position="after", dropout=0.5, feature_dropout=0.1, input_dropout=0.1)
-    everything = dataclasses.replace(everything, dropconnect=0.2, activation="gelu", pool="avg", stem="large")
+    drops = {"dropout": 0.5, "feature_dropout": 0.1, "input_dropout": 0.1, "dropconnect": 0.2}
+    toggles = {**drops, "norm": "batch", "norm_position": "after", "activation": "gelu", "pool": "avg", "stem": "large"}
+    everything = narrow(name, **toggles)
     bare = names_of(narrow(name, norm="none"))
     gained, lost = names_of(everything) - bare, bare - names_of(everything)
     assert all(".norm" in parameter for parameter in gained)
@@ -294,7 +294,7 @@ def test_toggles_rename_no_parameter(name: str) -> None:
     assert all(parameter.startswith("features.") and parameter.endswith(".bias") for parameter in lost)
     assert bool(lost) == name.startswith("resnet")
     for norm in ("group", "instance", "layer"):
-        assert names_of(dataclasses.replace(everything, norm=norm)) == names_of(everything)
+        assert names_of(narrow(name, **{**toggles, "norm": norm})) == names_of(everything)
 
 
 def shapes_of(chosen: Architecture) -> dict[str, torch.Size]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ablation.errors import UserError
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from ablation.registry.models.layers import NamedLayers, Network
 
 
-@dataclass(frozen=True, kw_only=True)
 class Architecture(ModelOptions, ABC):
     """A classifier; the defaults of its options are those of its class."""
 
@@ -27,13 +25,13 @@ class Architecture(ModelOptions, ABC):
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
         """The model with these options, which may be lists, and may hold others too."""
-        own: dict[str, Any] = {field.name: options[field.name] for field in fields(cls) if field.name in options}
+        own: dict[str, Any] = {key: options[key] for key in ModelOptions.__annotations__ if key in options}
         return cls(**own | {key: tuple(value) for key, value in own.items() if isinstance(value, list)})
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Its own defaults by the name of the option, as plain values."""
-        own = {field.name: field.default for field in fields(cls)}
+        own = {key: getattr(cls, key) for key in ModelOptions.__annotations__}
         return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}
 
     @property

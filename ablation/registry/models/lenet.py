@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ablation.errors import UserError
 from ablation.registry.models.architecture import Architecture
-from ablation.registry.models.options import Norm
 
 if TYPE_CHECKING:
     from ablation.registry.models.layers import NamedLayers
@@ -16,7 +14,6 @@ PUBLISHED_SIDE = 32
 UNPADDED_FROM = 28
 
 
-@dataclass(frozen=True, kw_only=True)
 class LeNet5(Architecture):
     """LeNet-5 (LeCun et al. 1998), two convolutions and three linear layers.
 
@@ -27,10 +24,10 @@ class LeNet5(Architecture):
 
     name = "lenet5"
     kernels = 2
-    kernel_size: int | tuple[int, ...] = 5
-    channels: tuple[int, ...] = (6, 16)
-    norm: Norm = "none"
-    hidden: tuple[int, ...] = (120, 84)
+    kernel_size = 5
+    channels = (6, 16)
+    norm = "none"
+    hidden = (120, 84)
 
     def features(self, image: tuple[int, int, int]) -> tuple[NamedLayers, int]:
         from torch import nn

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Norm = Literal["none", "batch", "group", "instance", "layer"]
 NormPosition = Literal["before", "after"]
@@ -12,9 +11,8 @@ Pool = Literal["max", "avg"]
 Stem = Literal["small", "large"]
 
 
-@dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Everything about a classifier that a study can vary.
+    """Everything about a classifier that a study can vary; an option that is not given has the default of the class.
 
     - `kernel_size`: odd; of the convolutions, except 1x1 projections and a large stem; one for each of `kernels`.
     - `channels`: of the stages of convolutions (LeNet-5: of the convolutions).
@@ -30,7 +28,7 @@ class ModelOptions:
     """
 
     kernel_size: int | tuple[int, ...] = 3
-    channels: tuple[int, ...]
+    channels: tuple[int, ...] = ()
     norm: Norm = "batch"
     hidden: tuple[int, ...] = ()
     stem: Stem | None = None
@@ -42,6 +40,11 @@ class ModelOptions:
     feature_dropout: float = 0.0
     input_dropout: float = 0.0
     dropconnect: float = 0.0
+
+    def __init__(self, **options: Any) -> None:
+        if unknown := options.keys() - ModelOptions.__annotations__.keys():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        vars(self).update(options)
 
     def kernel(self, number: int = 0) -> int:
         """The kernel size of convolution `number`, of those whose kernels can be given one by one."""

@@ -8,7 +8,6 @@ a smallest side of 9 and 33, but 16.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ablation.registry.models.architecture import Architecture
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from ablation.registry.models.layers import NamedLayers
 
 
-@dataclass(frozen=True, kw_only=True)
 class _ResNet(Architecture):
     """ResNet with the basic block, four stages and a global average pool.
 
@@ -27,7 +25,7 @@ class _ResNet(Architecture):
 
     blocks: ClassVar[tuple[int, ...]]
     """In each of the four stages."""
-    channels: tuple[int, ...] = (64, 128, 256, 512)
+    channels = (64, 128, 256, 512)
     stem: Stem | None = "small"
 
     @property
@@ -66,7 +64,6 @@ class ResNet34(_ResNet):
     blocks = (3, 4, 6, 3)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ResNet9(Architecture):
     """ResNet-9 (after Page 2018), two residual blocks.
 
@@ -76,7 +73,7 @@ class ResNet9(Architecture):
     """
 
     name = "resnet9"
-    channels: tuple[int, ...] = (64, 128, 256, 512)
+    channels = (64, 128, 256, 512)
 
     @property
     def smallest_side(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ablation.registry.models.architecture import Architecture
@@ -11,7 +10,6 @@ if TYPE_CHECKING:
     from ablation.registry.models.layers import NamedLayers
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Vgg(Architecture):
     """At 224x224 with hidden layers 4096, 4096 the published network; the pools halve five times.
 
@@ -23,8 +21,8 @@ class _Vgg(Architecture):
     convolutions: ClassVar[tuple[int, ...]]
     """In each of the five stages."""
     smallest = 32
-    channels: tuple[int, ...] = (64, 128, 256, 512, 512)
-    hidden: tuple[int, ...] = (512, 512)
+    channels = (64, 128, 256, 512, 512)
+    hidden = (512, 512)
 
     def features(self, image: tuple[int, int, int]) -> tuple[NamedLayers, int]:
         from torch import nn
