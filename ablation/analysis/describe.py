@@ -16,9 +16,10 @@ import ablation.analysis.warnings as warnings
 from ablation._util import formatting
 from ablation._util.formatting import option, plural
 from ablation.analysis.changes import describe_change, look_up
-from ablation.analysis.compare import Predicted, Run
+from ablation.analysis.classification.chance import at_chance
+from ablation.analysis.classification.networks import Predicted, Run, with_networks
 from ablation.analysis.heldout import test_set
-from ablation.analysis.measure import Measure, at_chance, measured, primary_measure, same_weights
+from ablation.analysis.measure import Measure, measured, primary_measure, same_weights
 from ablation.analysis.types import Analysis, Effect, Facts, ProblemRun, SeedResult, Setup, Sweep
 from ablation.analysis.warnings.fairness import with_confounds
 from ablation.results.runs import Results
@@ -57,7 +58,7 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
     y = compare.table([own.variant for own in compared], manifest.seeds, values)
     found = compare.compare(y, alpha)
     effects = compare.with_claims(measured_effects, found, measure.farthest)
-    effects = compare.with_networks(effects, known) if networks else effects
+    effects = with_networks(effects, known) if networks else effects
     effects = verdicts.with_verdicts(effects, measure, alpha, options["margin"], networks)
     effects = with_confounds(results, effects)
     by_name, sweeps, facts = {own.variant: own for own in effects}, _sweeps(manifest), _facts(results)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablation import stats
 from ablation._util.formatting import plural
-from ablation.registry.metric_names import is_share
+from ablation.registry.metrics import METRICS
 from ablation.study.schema import Study
 
 if TYPE_CHECKING:
@@ -87,6 +87,6 @@ def sentences(plan: Precision, metric: str) -> list[str]:
 
 def _in_words(value: float, metric: str) -> str:
     number = f"{100 * value:.2g}"
-    if not is_share(metric):
+    if not METRICS[metric].share:
         return f"{value:.2g}"
     return f"{number} point" if number == "1" else f"{number} points"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ablation.registry import metric_names
+from ablation.registry.metrics import METRICS, Metric
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Failure, Store
@@ -87,6 +89,12 @@ class Results:
     test_evaluations: tuple[Mapping[str, Any], ...] = ()
     tested: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
+    """Column -> what is known of the metric in it."""
+
+    def metric(self, column: str) -> Metric:
+        """The metric in a column; of one that is not known, what its name says."""
+        return self.metrics.get(column) or metric_names.guess(column)
 
     @property
     def complete(self) -> bool:

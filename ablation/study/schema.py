@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from ablation.registry import metric_names
 from ablation.registry.datasets import Data
+from ablation.registry.metrics import METRICS, SELECTS
 from ablation.registry.optimizers import AnyOptimizer
 from ablation.registry.options import (
     Count,
@@ -167,9 +167,9 @@ class AnalysisOptions(Section):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
     def resolved(self) -> dict[str, Any]:
-        """The options as plain values; a direction that is not given is that of the name of the metric."""
-        metric = self.metric or "val_accuracy"
-        direction = self.direction or metric_names.direction(metric)
+        """The options as plain values; a direction that is not given is that of the metric."""
+        metric = self.metric or SELECTS
+        direction = self.direction or METRICS[metric].direction
         stated = self.metric is not None
         own = {"metric": metric, "metric_stated": stated, "direction": direction}
         return own | {"margin": self.margin, "alpha": self.alpha}

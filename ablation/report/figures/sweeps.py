@@ -37,7 +37,7 @@ _PRIMARY = "mean"
 
 def primary(measure: Measure) -> Metric:
     """The primary metric of a study, an accuracy in per cent."""
-    return Metric(_PRIMARY, measure.axis, measure.scale)
+    return Metric(_PRIMARY, measure.metric.axis, measure.scale)
 
 
 def _mean(effect: Effect, metric: Metric) -> float | None:

@@ -53,7 +53,7 @@ def variants_table(analysis: Analysis) -> Table:
     columns = (
         Column("Variant"),
         Column("Change", folded=True),
-        Column(analysis.measure.heading, number=True),
+        Column(analysis.measure.metric.heading, number=True),
         *((Column("Interval", plot=interval_plot.axis(on), zero=on.zero),) if on else ()),
         Column("Difference", number=True),
         Column("Verdict"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablation.registry.metric_names import direction, is_loss, is_share, split_part, stored_unit, words
+from ablation.registry.metric_names import guess, words
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,9 @@ from ablation.registry.metric_names import direction, is_loss, is_share, split_p
     ],
 )  # fmt: skip
 def test_direction_and_kind(name: str, better: str | None, share: bool, loss: bool) -> None:
-    assert (direction(name), is_share(name)) == (better, share)
-    assert stored_unit(name) == ("share" if share else "raw")
-    assert is_loss(name) is (loss or name == "dice_loss")
+    found = guess(name)
+    assert (found.name, found.direction, found.share) == (name, better, share)
+    assert found.minimized is (loss or name == "dice_loss")
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_words(name: str, expected: tuple[str, ...]) -> None:
     ],
 )  # fmt: skip
 def test_the_part_of_the_data(name: str, part: str, rest: tuple[str, ...]) -> None:
-    assert split_part(name) == (part, rest)
+    assert (guess(name).part, guess(name).words) == (part, rest)
