@@ -12,7 +12,7 @@ import ablation.stats as stats
 from ablation.analysis.compare import Run, Table, table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Interaction, Selection, Sweep, TrendTest
-from ablation.registry.metrics import SELECTS
+from ablation.registry.metrics import SELECTION
 from ablation.results.runs import Results
 from ablation.stats import Comparison, Contrast
 from ablation.storage.manifest import Manifest, StoredVariant
@@ -160,7 +160,7 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
 
     Empty where the metric is not what epochs are chosen by; of several numbers of epochs, the commonest counts.
     """
-    if measure.column != SELECTS:
+    if measure.column != SELECTION:
         return np.zeros((0, 0))
     best = {
         variant.name for variant in results.manifest.variants if variant.recipe.get("train", {}).get("select") == "best"
@@ -175,7 +175,7 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
 
 
 def _curve(rows: pd.DataFrame) -> Table:
-    return rows.sort_values("epoch")[SELECTS].to_numpy(dtype=np.float64)
+    return rows.sort_values("epoch")[SELECTION].to_numpy(dtype=np.float64)
 
 
 def _or_none(value: float) -> float | None:

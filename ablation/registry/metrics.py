@@ -92,7 +92,7 @@ _BUILT_IN = (
 """Those of every run: accuracy, and cross-entropy in nats."""
 OF_EPOCHS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 """The metrics of each epoch of an image classifier."""
-SELECTS = "val_accuracy"
+SELECTION = "val_accuracy"
 """The metric by which the best epoch of a run is chosen."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ablation.registry import metric_names
-from ablation.registry.metrics import METRICS, Metric
+from ablation.registry.metrics import METRICS, OF_EPOCHS, Metric
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Failure, Store
@@ -45,7 +46,11 @@ RUN_COLUMNS = (
     "folder",
 )
 Column = np.ndarray[tuple[Any, ...], np.dtype[Any]]
-EPOCH_COLUMNS = ("variant", "seed", *EpochRow.__dataclass_fields__)
+EPOCH_COLUMNS = (
+    "variant",
+    "seed",
+    *(own for name in EpochRow.__dataclass_fields__ for own in (OF_EPOCHS if name == "metrics" else (name,))),
+)
 _FROM_RECORD = (
     "status",
     "selected_epoch",
@@ -134,7 +139,8 @@ def load_results(store: Store, manifest: Manifest) -> Results:
 def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:
     """The rows of one run as arrays, which take a tenth of the memory."""
     run = {"variant": np.full(len(history), variant, dtype=object), "seed": np.full(len(history), seed)}
-    return run | {name: np.array([getattr(row, name) for row in history]) for name in EpochRow.__dataclass_fields__}
+    values = [{**vars(row), **row.metrics} for row in history]
+    return run | {name: np.array([own.get(name, math.nan) for own in values]) for name in EPOCH_COLUMNS[2:]}
 
 
 def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
@@ -159,8 +165,4 @@ def _run_row(run: StoredRun) -> dict[str, object]:
         row["peak_memory_mb"] = max(epoch.peak_memory_mb for epoch in history)
         seconds = sum(epoch.seconds for epoch in history)
         row["images_per_second"] = sum(e.images_per_second * e.seconds for e in history) / seconds if seconds else None
-    selected = next((epoch for epoch in history if epoch.epoch == record.selected_epoch), None)
-    if selected:
-        metrics = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
-        row |= {key: getattr(selected, key) for key in metrics}
-    return row
+    return {**row, **record.metrics}

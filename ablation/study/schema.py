@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_valid
 from pydantic_core import PydanticCustomError
 
 from ablation.registry.datasets import Data
-from ablation.registry.metrics import METRICS, SELECTS
+from ablation.registry.metrics import METRICS, SELECTION
 from ablation.registry.optimizers import AnyOptimizer
 from ablation.registry.options import (
     Count,
@@ -168,7 +168,7 @@ class AnalysisOptions(Section):
 
     def resolved(self) -> dict[str, Any]:
         """The options as plain values; a direction that is not given is that of the metric."""
-        metric = self.metric or SELECTS
+        metric = self.metric or SELECTION
         direction = self.direction or METRICS[metric].direction
         stated = self.metric is not None
         own = {"metric": metric, "metric_stated": stated, "direction": direction}

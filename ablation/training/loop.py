@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ablation._util.files import replace
 from ablation.data import sources
+from ablation.registry.metrics import OF_EPOCHS
 from ablation.rng import foreign_state, restore_foreign, seed_layers
 from ablation.storage.record import Environment, EpochRow, RunRecord
 from ablation.storage.store import RunFolder, share
@@ -188,10 +189,7 @@ class Training:
             epoch=number,
             step=self.budget.steps(number).stop,
             lr=rate,
-            train_loss=loss,
-            train_accuracy=accuracy,
-            val_loss=result.loss,
-            val_accuracy=result.accuracy,
+            metrics=dict(zip(OF_EPOCHS, (loss, accuracy, result.loss, result.accuracy), strict=True)),
             seconds=trained,
             eval_seconds=time.perf_counter() - start - trained,
             images_per_second=seen / trained,
@@ -364,6 +362,7 @@ class Training:
             epochs=self.progress.epoch,
             selected_epoch=selected,
             best_epoch=self.progress.best_epoch,
+            metrics={} if selected is None else self.folder.epoch(selected).metrics,
             weights_sha256=digest,
             started=self.progress.started,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),

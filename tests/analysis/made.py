@@ -63,7 +63,7 @@ def record(**fields: Any) -> RunRecord:
         **{"data_fingerprint": "f" * 64, "classes": tuple("0123456789"), "train_images": 100, "val_images": 360},
         **{"parameters": 1000, "macs": 2000, "epochs": 6, "selected_epoch": 6, "best_epoch": 6, "resumed": 0},
         **{"started": "2026-03-01T09:00:00+00:00", "finished": "2026-03-01T10:00:00+00:00", "train_seconds": 10.0},
-        **{"weights_sha256": None, "environment": Environment(**environment)},
+        **{"metrics": {}, "weights_sha256": None, "environment": Environment(**environment)},
     }
     return RunRecord(**own | fields)
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
-from ablation.registry.metrics import METRICS, SELECTS
+from ablation.registry.metrics import METRICS, SELECTION
 from ablation.results.runs import Results
 
 _FEW_ERRORS = 5
-_NEAR_CEILING = (METRICS[SELECTS].ceiling or 1.0) - 0.005
+_NEAR_CEILING = (METRICS[SELECTION].ceiling or 1.0) - 0.005
 
 
 def ceilings(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarning]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ablation.registry.metrics import METRICS, SELECTS
+from ablation.registry.metrics import METRICS, SELECTION
 from ablation.results.runs import Results
 
 AT_CHANCE = "at_chance"
@@ -27,7 +27,7 @@ def at_chance(results: Results) -> frozenset[tuple[str, int]]:
     for row in done.to_dict("records") if results.records else ():
         run = (str(row["variant"]), int(row["seed"]))
         limit = chance_limit(row, len(results.records[run].classes) if run in results.records else 0)
-        if limit is not None and float(row[SELECTS]) <= limit:
+        if limit is not None and float(row[SELECTION]) <= limit:
             lost.add(run)
     return frozenset(lost)
 
@@ -37,7 +37,7 @@ def chance_limit(row: Mapping[Any, Any], classes: int) -> float | None:
     images = row.get("val_images")
     if classes < 2 or images is None or not images > 0:
         return None
-    chance = METRICS[SELECTS].chance
+    chance = METRICS[SELECTION].chance
     assert chance is not None
     guess = chance(classes)
     return guess + 2.326 * math.sqrt(guess * (1 - guess) / float(images))
