@@ -96,7 +96,11 @@ def _fixed(number: float, digits: int) -> str:
 def primary_measure(results: Results) -> Measure:
     """What the study names, validation accuracy by default; evaluating the test set does not change it."""
     options = results.manifest.analysis
-    metric = replace(results.metric(str(options["metric"])), direction=options["direction"])
+    return measure_of(replace(results.metric(str(options["metric"])), direction=options["direction"]), results)
+
+
+def measure_of(metric: Metric, results: Results) -> Measure:
+    """A metric with the decimals that the results can support."""
     return Measure(metric, _digits(metric, results))
 
 

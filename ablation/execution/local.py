@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
@@ -24,6 +24,7 @@ from ablation.execution.devices import (
     of_one_model,
 )
 from ablation.execution.processes import Worker, memory_hint, worker_context
+from ablation.storage.metric_values import MetricValue
 from ablation.study.custom_code import Code
 from ablation.training.task import Task
 from ablation.worker.protocol import (
@@ -31,6 +32,8 @@ from ablation.worker.protocol import (
     Broken,
     Busy,
     CannotStart,
+    Computed,
+    ComputeMetrics,
     Done,
     Evaluated,
     Event,
@@ -53,7 +56,7 @@ from ablation.worker.protocol import (
     Weighed,
 )
 
-Request = Prepare | TryDevices | TryWeights | Weigh | Probe
+Request = Prepare | TryDevices | TryWeights | Weigh | Probe | ComputeMetrics
 MOST_DEATHS = 3
 """Of workers in a row before any run has begun."""
 PROBE_SECONDS = 2.0
@@ -160,6 +163,14 @@ class LocalPool:
         if answer.error:
             raise answer.error
         return answer.costs
+
+    def compute_metrics(self, request: ComputeMetrics) -> Mapping[str, MetricValue]:
+        """Metrics of a finished run by name. Raises UserError."""
+        answer = self._ask(request, lambda _: None)
+        assert isinstance(answer, Computed)
+        if answer.error:
+            raise answer.error
+        return answer.values
 
     def probe(self, task: Task) -> float:
         """Estimated seconds of a run. Raises UserError where it cannot even be tried."""
@@ -392,6 +403,8 @@ def _doing(request: Request | None) -> str:
             return f"the network {run.recipe.model.name} was built"
         case Weigh():
             return "the runs were ordered by their size"
+        case ComputeMetrics():
+            return "metrics were computed"
         case Probe(task):
             return f"{task.run.label} was tried"
         case None:
@@ -405,6 +418,8 @@ def _remedy(cause: str, request: Request | None) -> str:
         codes = list(request.run.codes.values())
     elif isinstance(request, Prepare) and request.code:
         codes = [request.code]
+    elif isinstance(request, ComputeMetrics):
+        codes = list(request.codes.values())
     if codes and cause.startswith("exit code"):
         return f"does {' or '.join(code.file for code in codes)} end the process (os._exit)?"
     return memory_hint()

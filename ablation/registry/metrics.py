@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
+
+from ablation.errors import UserError
 
 Direction = Literal["higher", "lower"]
 Unit = Literal["share", "raw"]
@@ -33,6 +36,8 @@ class Metric:
     chance: Callable[[int], float] | None = None
     ceiling: float | None = None
     minimized: bool = False
+    probabilities: bool = False
+    """Whether it is computed from the probabilities of all classes."""
     title: str = ""
     """Its words without the part of the data; by default those of its name."""
     words: tuple[str, ...] = ()
@@ -85,6 +90,15 @@ def _five_of(classes: int) -> float:
     return min(5, classes) / classes
 
 
+def _coin(_: int) -> float:
+    return 0.5
+
+
+def _extra(name: str, chance: Callable[[int], float], title: str, *, probabilities: bool) -> Metric:
+    words = tuple(name.split("_"))
+    return Metric(name, "higher", "share", "val", chance, 1.0, probabilities=probabilities, title=title, words=words)
+
+
 _BUILT_IN = (
     Metric("accuracy", "higher", "share", chance=_one_of, ceiling=1.0),
     Metric("loss", "lower", chance=math.log, ceiling=0.0, minimized=True),
@@ -104,5 +118,62 @@ def _of_parts() -> dict[str, Metric]:
     }
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(_of_parts())
+EXTRAS: Mapping[str, Metric] = MappingProxyType(
+    {
+        own.name: own
+        for own in (
+            _extra("f1_macro", _one_of, "macro F1", probabilities=False),
+            _extra("auroc_macro", _coin, "macro AUROC", probabilities=True),
+            _extra("top5_accuracy", _five_of, "top-5 accuracy", probabilities=True),
+        )
+    }
+)
+"""Name -> metric that torchmetrics computes from the predictions of a finished run on its validation images."""
+METRICS: Mapping[str, Metric] = MappingProxyType({**_of_parts(), **EXTRAS})
 """Name -> each metric that is built in."""
+
+
+def known(name: str, direction: Direction | None = None, unit: Unit = "raw") -> Metric:
+    """A built-in metric, or the custom one `module:attribute` of this direction and unit."""
+    title = name.partition(":")[2].replace("_", " ")
+    return METRICS.get(name) or Metric(name, direction, unit, "val", title=title, words=(name,))
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What `@ablation.metric` says of a function."""
+
+    direction: Direction
+    unit: Unit
+
+
+Function = TypeVar("Function", bound=Callable[..., float])
+
+
+def metric(*, direction: Direction, unit: Unit = "raw") -> Callable[[Function], Function]:
+    """Make a metric of a function `(labels, predicted, probabilities) -> float` of NumPy arrays.
+
+    `labels` and `predicted` are class indices (n,), `probabilities` is (n, classes), or None where a run stored none.
+    A `unit` of share is a fraction of 1, shown in per cent. docs/study-files.md has an example.
+    """
+    if direction not in ("higher", "lower") or unit not in ("share", "raw"):
+        raise ValueError("a metric has direction='higher' or 'lower', and unit='share' or 'raw'")
+
+    def decorate(function: Function) -> Function:
+        function.__dict__[DECLARED] = Declared(direction, unit)
+        return function
+
+    return decorate
+
+
+DECLARED = "__ablation_metric__"
+"""The attribute of a function that `metric` sets."""
+
+
+def check_packages(names: Iterable[str]) -> None:
+    """Raise UserError where torchmetrics is not installed and a metric needs it; nothing is imported."""
+    needed = [name for name in names if name in EXTRAS]
+    if needed and importlib.util.find_spec("torchmetrics") is None:
+        raise UserError(
+            f"the metric {needed[0]} needs torchmetrics, which is not installed", "pip install 'ablation-lab[metrics]'"
+        )

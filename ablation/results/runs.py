@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablation.errors import UnreadableError
 from ablation.registry import metric_names
-from ablation.registry.metrics import METRICS, OF_EPOCHS, Metric
+from ablation.registry.metrics import METRICS, OF_EPOCHS, Metric, known
 from ablation.storage.manifest import Manifest
+from ablation.storage.metric_values import read_values
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Failure, Store
 from ablation.storage.stored_run import StoredRun, read_run
@@ -112,13 +114,15 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
+    metrics, notices = dict(METRICS), list[str]()
     for variant, seed, name, identity in manifest.runs():
         run = read_run(store.run(name), identity)
         if run.record:
             records[variant.name, seed] = run.record
         elif run.failure or run.reason:
             failures[variant.name, seed] = run.failure or Failure(run.reason, "", 0)
-        rows.append({"variant": variant.name, "seed": seed} | _run_row(run))
+        computed = _computed(run, manifest.metrics, metrics, notices)
+        rows.append({"variant": variant.name, "seed": seed, **_run_row(run), **computed})
         if run.epochs:
             epochs.append(_epoch_columns(variant.name, seed, run.epochs))
     log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
@@ -126,14 +130,31 @@ def load_results(store: Store, manifest: Manifest) -> Results:
         row |= _test_metrics(log.outcomes.get(str(row["folder"])))
     return Results(
         manifest,
-        pd.DataFrame(rows, columns=list(RUN_COLUMNS)),
+        pd.DataFrame(rows, columns=[*RUN_COLUMNS, *manifest.metrics]),
         _epoch_table(epochs),
         records,
         failures,
         log.evaluations,
         frozenset(log.outcomes),
-        log.notices,
+        (*log.notices, *notices),
+        metrics,
     )
+
+
+def _computed(
+    run: StoredRun, names: Sequence[str], metrics: dict[str, Metric], notices: list[str]
+) -> Mapping[str, float]:
+    """Metrics of a run that were computed from its predictions; what custom ones declare is added to `metrics`."""
+    if not names or run.record is None or run.record.status != "finished":
+        return {}
+    try:
+        found = read_values(run.folder, run.record)
+    except UnreadableError as error:
+        notices.append(error.message)
+        return {}
+    own = {name: found[name] for name in names if name in found}
+    metrics |= {name: known(name, value.direction, value.unit) for name, value in own.items()}
+    return {name: value.value for name, value in own.items()}
 
 
 def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:

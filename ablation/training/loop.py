@@ -33,6 +33,9 @@ from ablation.training.targets import Mixup, Targets
 from ablation.training.task import Task
 from ablation.versions import __version__
 
+PREDICTIONS = ("predicted", "confidence", "true_probability", "probabilities")
+"""The arrays of an evaluation that are stored; an earlier version kept no probabilities of all classes."""
+
 
 def train(task: Task, hooks: Hooks) -> RunRecord | None:
     """Train a run to its end, from its last checkpoint where there is one; None when asked to stop before.
@@ -302,6 +305,7 @@ class Training:
             "predicted": result.predicted,
             "confidence": result.confidence,
             "true_probability": result.true_probability,
+            "probabilities": result.probabilities,
         }
 
     def _finish(self) -> RunRecord:
@@ -324,7 +328,7 @@ class Training:
         saved = checkpoint.load(self.folder.last)
         if saved is None:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
-        for key in ("optimizer", "scaler", "start", "generators"):
+        for key in ("optimizer", "scaler", "start", "generators", "probabilities"):
             saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:
@@ -334,9 +338,7 @@ class Training:
         arrays = {
             "index": self.loader.split.val.numpy(),
             "label": self.labels.numpy(),
-            "predicted": chosen["predicted"].numpy(),
-            "confidence": chosen["confidence"].numpy(),
-            "true_probability": chosen["true_probability"].numpy(),
+            **{name: chosen[name].numpy() for name in PREDICTIONS if name in chosen},
         }
         replace(self.folder.predictions, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 

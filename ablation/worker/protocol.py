@@ -11,6 +11,7 @@ from ablation._util.machine import Accelerator
 from ablation.errors import UserError
 from ablation.planning.plan import Run
 from ablation.registry.datasets import Data
+from ablation.storage.metric_values import MetricValue
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.study.custom_code import Code
 from ablation.training.task import Task
@@ -165,6 +166,24 @@ class Weighed:
     """The cost of each run, in any unit, in the order of the request, or why the data could not be looked at."""
 
     costs: tuple[float, ...]
+    error: UserError | None = None
+
+
+@dataclass(frozen=True)
+class ComputeMetrics:
+    """Asks for metrics of a finished run, from its stored predictions (`worker.metrics.compute`)."""
+
+    folder: Path
+    classes: int
+    names: tuple[str, ...]
+    codes: Mapping[str, Code]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Name -> value, or why there are none."""
+
+    values: Mapping[str, MetricValue]
     error: UserError | None = None
 
 

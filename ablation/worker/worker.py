@@ -33,11 +33,14 @@ from ablation.training.costs import costs
 from ablation.training.loop import train
 from ablation.training.progress import Hooks
 from ablation.training.task import Task
+from ablation.worker.metrics import compute
 from ablation.worker.probe import probe
 from ablation.worker.protocol import (
     Alive,
     Broken,
     Busy,
+    Computed,
+    ComputeMetrics,
     Done,
     Ending,
     EpochDone,
@@ -131,6 +134,8 @@ def _answer(request: object, channel: Channel) -> object:
             return _try_weights(request, channel)
         case TryDevices():
             return _try_devices(request)
+        case ComputeMetrics():
+            return _compute(request)
         case Weigh():
             return _weigh(request, channel)
         case Probe():
@@ -223,6 +228,13 @@ def _weigh(request: Weigh, channel: Channel) -> Weighed:
         return Weighed(costs(request.runs, channel.beat))
     except UserError as error:
         return Weighed((), error)
+
+
+def _compute(request: ComputeMetrics) -> Computed:
+    try:
+        return Computed(compute(request.folder, request.classes, request.names, request.codes))
+    except UserError as error:
+        return Computed({}, error)
 
 
 @contextmanager
