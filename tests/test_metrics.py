@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ablation.errors import FileError, UserError
 from ablation.registry.metrics import METRICS, check_packages, known
 from ablation.study.load import load_study
 from ablation.worker.metrics import compute
-from tests.conftest import TINY, Ablate
+from tests.conftest import ROOT, TINY, Ablate
 
 CODE = """\
 from pathlib import Path
@@ -124,6 +125,21 @@ def test_a_custom_metric_can_be_the_primary_one_and_is_computed_again_when_its_c
     again = ablate(*RUN)
     assert "metrics computed for 6 runs" in again.stdout, again.stdout + again.stderr
     assert all(values[CUSTOM]["value"] <= 0.5 for values, _ in of_each_run(folder).values())
+
+
+def test_runs_of_an_earlier_version_have_the_metrics_that_need_no_probabilities(ablate: Ablate, tmp_path: Path) -> None:
+    pytest.importorskip("torchmetrics")
+    for part in ("runs", "studies"):
+        shutil.copytree(ROOT / "tests" / "upgrade" / part, tmp_path / "results" / part)
+    text = (ROOT / "tests" / "upgrade" / "digits_before.yaml").read_text(encoding="utf-8")
+    (tmp_path / "digits_before.yaml").write_text(f"{text}metrics: [f1_macro, top5_accuracy]\n", encoding="utf-8")
+    result = ablate("run", "digits_before.yaml", "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    assert "nothing left to train" in result.stdout
+    said = " ".join((result.stdout + result.stderr).split())
+    assert "top5_accuracy needs the probability of each class, which 4 runs of an earlier version did not store" in said
+    values = [json.loads(path.read_text())["values"] for path in (tmp_path / "results").glob("runs/*/metrics.json")]
+    assert [list(own) for own in values] == [["f1_macro"]] * 4
 
 
 RIGHT, WRONG = np.array([0, 1, 2, 3, 0, 1]), np.array([0, 1, 2, 3, 1, 1])

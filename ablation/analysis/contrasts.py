@@ -118,8 +118,8 @@ def data_curve(
     sweep = next((own for own in sweeps if own.path == _FRACTION), None)
     levels = [level for level in sweep.levels if not effects[level[1]].failed] if sweep else []
     metric = table([variant for _, variant in levels], seeds, values)
-    error = 1 - metric if measure.accuracy else metric
-    if len(levels) < 4 or _complete(error) < 3 or (measure.higher != measure.accuracy):
+    error = 1 - metric if measure.share else metric
+    if len(levels) < 4 or _complete(error) < 3 or (measure.higher != measure.share):
         return None
     try:
         law = stats.fit_power_law([value for value, _ in levels], error, alpha)

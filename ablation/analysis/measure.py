@@ -37,7 +37,7 @@ class Measure:
         return 1.0 if self.higher else -1.0
 
     @property
-    def accuracy(self) -> bool:
+    def share(self) -> bool:
         """Whether it is a share."""
         return self.metric.share
 

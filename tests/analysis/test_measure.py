@@ -127,10 +127,10 @@ def test_a_metric_that_no_run_has_is_shown_with_three_decimals() -> None:
 
 def test_the_unit_is_that_of_the_table_and_else_that_of_the_name() -> None:
     rows = [run("b", 0, acc=50.0)]
-    assert named("acc", rows).accuracy
-    assert not named("acc", rows, acc="raw").accuracy
-    assert named("score", rows, score="share").accuracy
-    assert not named("score", rows, acc="share").accuracy
+    assert named("acc", rows).share
+    assert not named("acc", rows, acc="raw").share
+    assert named("score", rows, score="share").share
+    assert not named("score", rows, acc="share").share
 
 
 def ours(*accuracies: float, classes: int = 10, images: int = 360, **columns: Any) -> Results:
