@@ -163,7 +163,7 @@ def curve(
     rng = np.random.default_rng(1)
     names = [f"f{place}" for place in range(len(fractions))]
     error = 0.1 * np.array(fractions)[:, None] ** -0.5 + 0.05 + 0.002 * rng.normal(size=(len(fractions), seeds))
-    rows = values(dict(zip(names, 1 - error if measure.accuracy else error, strict=True)))
+    rows = values(dict(zip(names, 1 - error if measure.share else error, strict=True)))
     sweep = Sweep(path, "fraction", tuple(zip(fractions, names, strict=True)))
     effects = {name: effect(name, diverged=failed.get(name, 0)) for name in names}
     found = data_curve([Sweep("model.dropout", "dropout", ()), sweep], effects, range(seeds), rows, measure, 0.1)
