@@ -15,7 +15,7 @@ from ablation.results.predictions import Array, read_predictions, read_probabili
 from ablation.storage.metric_values import MetricValue
 from ablation.storage.store import RunFolder
 from ablation.study.custom_code import Code
-from ablation.study.import_code import load_attribute, user_error
+from ablation.study.import_code import explained, load_attribute
 
 _FORM = (
     "return one number; labels and predicted are (n,), probabilities (n, classes), or None where the run stored none"
@@ -60,12 +60,10 @@ def _extra(name: str, classes: int, labels: Array, predicted: Array, probabiliti
 
 
 def _custom(name: str, code: Code, *arrays: Array | None) -> MetricValue:
-    try:
+    with explained(code, name, "labels (n,), predicted (n,) and probabilities (n, classes), or None for the last"):
         function = load_attribute(code, name)
         declared = getattr(function, DECLARED, None)
         value = function(*arrays) if isinstance(declared, Declared) else None
-    except (Exception, SystemExit) as error:
-        raise user_error(error, code, name, f"fix it and run the same command again; {_FORM}") from error
     if not isinstance(declared, Declared):
         what = f"{name} does not say which way is better"
         raise UserError(what, 'put @ablation.metric(direction="higher", unit="share") above the function')
