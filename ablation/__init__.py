@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ablation.registry.decorators import augmentation as augmentation
     from ablation.registry.decorators import optimizer as optimizer
     from ablation.registry.decorators import schedule as schedule
+    from ablation.registry.metrics import metric as metric
     from ablation.registry.schedules import Schedule as Schedule
     from ablation.report.context import section as section
 
@@ -32,6 +33,7 @@ _MODULES = {
     "UserError": "errors",
     "Run": "planning.plan",
     "Schedule": "registry.schedules",
+    "metric": "registry.metrics",
     "section": "report.context",
     **dict.fromkeys(("augmentation", "optimizer", "schedule"), "registry.decorators"),
 }

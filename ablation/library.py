@@ -18,9 +18,9 @@ import ablation.results.tables as tables
 from ablation.errors import UserError
 from ablation.execution.options import EvaluationOptions, RunOptions
 from ablation.execution.progress import LineProgress, Progress
-from ablation.registry import metric_names
 from ablation.registry.catalog import suggestion
-from ablation.registry.metric_names import Direction, Unit
+from ablation.registry.metric_names import Unit
+from ablation.registry.metrics import Direction
 from ablation.report import Predictions, Report, Section, report_on
 from ablation.report.figure_blocks import forest
 from ablation.report.ranking import ranked
@@ -270,7 +270,7 @@ def _direction(results: Results, metric: str) -> Direction:
     known = [str(name) for name in results.runs if name not in ("variant", "seed", "status", "folder")]
     if metric not in known:
         raise UserError(f"there is no metric {metric!r}", suggestion(metric, known))
-    direction = metric_names.direction(metric)
+    direction = results.metric(metric).direction
     if direction is None:
         raise UserError(f"whether more or less of {metric!r} is better is not known", "choose another metric")
     return direction

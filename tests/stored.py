@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ablation.planning.plan import Run, make_plan, source_key
+from ablation.registry.metrics import OF_EPOCHS
 from ablation.storage.manifest import Manifest, make_manifest
 from ablation.storage.record import Environment, EpochRow, RunRecord
 from ablation.storage.store import RunFolder, Store, write_record
@@ -140,7 +141,18 @@ def seal(folder: RunFolder) -> None:
     """Let the record of a finished run vouch for the files as they are now."""
     record = folder.record()
     assert record is not None
-    folder.finish(record)
+    metrics = folder.epoch(record.selected_epoch).metrics if record.selected_epoch else {}
+    folder.finish(replace(record, metrics=metrics))
+
+
+def metrics(*values: float) -> dict[str, float]:
+    """The metrics of an epoch: training loss and accuracy, validation loss and accuracy."""
+    return dict(zip(OF_EPOCHS, values, strict=True))
+
+
+def with_metrics(row: EpochRow, **values: float) -> EpochRow:
+    """An epoch with some metrics set."""
+    return replace(row, metrics={**row.metrics, **values})
 
 
 def write_predictions(stored: Stored, variant: str, predicted: Sequence[int], seed: int | None = None) -> None:
@@ -207,12 +219,12 @@ def _write_run(
     rows = _history(run, recipe, accuracy, noise, val_images)
     if exact is not None:
         last = len(rows)
-        rows = [replace(row, val_accuracy=exact * (1 - 0.02 * (last - row.epoch))) for row in rows]
+        rows = [with_metrics(row, val_accuracy=exact * (1 - 0.02 * (last - row.epoch))) for row in rows]
     if fate != "finished":
         rows = rows[: max(1, len(rows) // 2)]
     if fate == "diverged":
         lost = {"train_loss": math.nan, "val_loss": math.nan, "train_accuracy": 0.1, "val_accuracy": 0.1}
-        rows[-1] = replace(rows[-1], **lost)
+        rows[-1] = with_metrics(rows[-1], **lost)
     lines = [json.dumps(row.to_json(), allow_nan=False) + "\n" for row in rows]
     (folder.path / "epochs.jsonl").write_text("".join(lines), encoding="utf-8")
     if fate == "crashed":
@@ -255,10 +267,12 @@ def _epoch(
         epoch=n,
         step=n * every,
         lr=lr,
-        train_loss=2.3 * math.exp(-4.5 * n / epochs) + 0.02 + abs(chance.gauss(0, 0.01)),
-        train_accuracy=min(0.1 + 0.88 * risen + chance.gauss(0, 0.003), 1.0),
-        val_loss=2.3 * math.exp(-8 * n / epochs) + 1.6 * (1 - goal) + abs(chance.gauss(0, 0.002)) + 0.1 * n / epochs,
-        val_accuracy=accuracy,
+        metrics=metrics(
+            2.3 * math.exp(-4.5 * n / epochs) + 0.02 + abs(chance.gauss(0, 0.01)),
+            min(0.1 + 0.88 * risen + chance.gauss(0, 0.003), 1.0),
+            2.3 * math.exp(-8 * n / epochs) + 1.6 * (1 - goal) + abs(chance.gauss(0, 0.002)) + 0.1 * n / epochs,
+            accuracy,
+        ),
         seconds=seconds,
         eval_seconds=0.2,
         images_per_second=1437 * fraction / seconds,
@@ -269,9 +283,10 @@ def _epoch(
 def _record(
     run: Run, recipe: dict[str, Any], rows: Sequence[EpochRow], fate: Fate, val_images: int, environment: Environment
 ) -> RunRecord:
-    best = max(rows, key=lambda row: (row.val_accuracy, -row.epoch)).epoch if fate == "finished" else None
+    best = max(rows, key=lambda row: (row.metrics["val_accuracy"], -row.epoch)).epoch if fate == "finished" else None
     last = rows[-1].epoch if fate == "finished" else None
     batch_norm = 1200 if recipe["model"]["norm"] == "batch" else 0
+    selected = last if recipe["train"]["select"] == "last" else best
     return RunRecord(
         status="finished" if fate == "finished" else "diverged",
         key=run.key,
@@ -285,8 +300,9 @@ def _record(
         parameters=61_706 + batch_norm,
         macs=416_520,
         epochs=len(rows),
-        selected_epoch=last if recipe["train"]["select"] == "last" else best,
+        selected_epoch=selected,
         best_epoch=best,
+        metrics=rows[selected - 1].metrics if selected else {},
         weights_sha256=hashlib.sha256(run.key.encode()).hexdigest() if best else None,
         started=(BEGAN + timedelta(minutes=run.seed)).isoformat(),
         finished=(BEGAN + timedelta(hours=1, minutes=run.seed, seconds=30)).isoformat(),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablation.analysis.classes import Labelled, change, count_classes, extremes, frequent_confusions
+from ablation.analysis.classification.classes import Labelled, change, count_classes, extremes, frequent_confusions
 from ablation.report import write_report
 from ablation.storage.test_set_log import Outcome, append_evaluation, make_evaluation, write_outcome
 from tests.predicted import DIGITS, finished_runs, one_in_ten, right, write_predictions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from ablation.analysis import Analysis, describe
 from ablation.report import drawing, figures
 from ablation.report.figures import style
 from ablation.results.runs import Results, load_results
-from tests.stored import ARMS, BASELINE, StoredVariant, amend_epochs, write_study
+from tests.stored import ARMS, BASELINE, StoredVariant, amend_epochs, with_metrics, write_study
 
 VERDICTS = ("better", "worse", "no clear effect", "equivalent", "unstable", "no claim")
 
@@ -276,7 +275,7 @@ def test_the_settings_of_the_user_do_not_reach_a_figure(tmp_path: Path) -> None:
 def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(tmp_path: Path) -> None:
     variants = [*ARMS, StoredVariant("lr=50", {"optimizer.lr": 50.0})]
     stored = write_study(tmp_path / "results", variants)
-    amend_epochs(stored, "lr=50", lambda row, of: replace(row, val_loss=130.0, train_loss=140.0))
+    amend_epochs(stored, "lr=50", lambda row, of: with_metrics(row, val_loss=130.0, train_loss=140.0))
     results = load_results(stored.store, stored.manifest)
     every = figures.study_curves(results)
     limits = figures.loss_limits(list(every.values()))

@@ -20,6 +20,7 @@ import pytest
 from ablation.analysis import Predicted, describe, to_json
 from ablation.cli.tables import print_status
 from ablation.errors import UserError
+from ablation.registry.metrics import OF_EPOCHS
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results, load_results
 from ablation.storage.manifest import Manifest, read_manifest, read_studies
@@ -28,6 +29,7 @@ from ablation.storage.sealed import seal as sealed
 from ablation.storage.store import RunFolder, Store, write_record
 from ablation.storage.stored_run import read_run
 from ablation.storage.test_set_log import Outcome, append_evaluation, make_evaluation, openings_file, write_outcome
+from tests.stored import metrics
 
 from .conftest import ROOT, TINY, Ablate
 from .damage import damage
@@ -79,7 +81,9 @@ def edit(path: Path, change: Callable[[Any], object], *, seal: bool = False) -> 
 
 def edit_epoch(folder: RunFolder, number: int, **values: Any) -> None:
     lines = folder.history.read_text(encoding="utf-8").splitlines()
-    lines[number - 1] = json.dumps(json.loads(lines[number - 1]) | values)
+    own = json.loads(lines[number - 1])
+    own["metrics"] |= {name: values.pop(name) for name in OF_EPOCHS if name in values}
+    lines[number - 1] = json.dumps(own | values)
     folder.history.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -259,7 +263,8 @@ def test_status_and_report_show_a_damaged_run_and_the_next_run_trains_it_again(
     assert "set aside, the run is trained again" in line
     assert folder.history.with_name("epochs.jsonl.unreadable").read_text() == damaged
     kept = [
-        [json.loads(line)["val_accuracy"] for line in text.splitlines()] for text in (whole, folder.history.read_text())
+        [json.loads(line)["metrics"]["val_accuracy"] for line in text.splitlines()]
+        for text in (whole, folder.history.read_text())
     ]
     assert kept[0] == kept[1]
     assert "6 finished" in ablate("status").stdout
@@ -483,7 +488,7 @@ def test_files_respect_the_umask(tmp_path: Path) -> None:
 
 def test_json_with_what_json_has_not_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    row = EpochRow(1, 10, 0.1, 0.5, 0.8, 0.5, 0.75, 1.5, 0.2, 1000.0, 50.0)
+    row = EpochRow(1, 10, 0.1, metrics(0.5, 0.8, 0.5, 0.75), 1.5, 0.2, 1000.0, 50.0)
     folder.append(row)
     folder.history.write_text(folder.history.read_text().replace("0.75", "NaN"))
     with pytest.raises(UserError, match=r"line 1 of .*epochs.jsonl cannot be read"):

@@ -14,7 +14,7 @@ from ablation.report import write_report
 from ablation.results.runs import load_results
 from ablation.storage.record import EpochRow
 from tests.predicted import finished_runs
-from tests.stored import BASELINE, Stored, StoredVariant, write_study
+from tests.stored import BASELINE, Stored, StoredVariant, with_metrics, write_study
 from tests.test_report import HOSTILE, Element, Page, section, sections
 
 ARM = StoredVariant("constant", {"schedule": {"name": "constant"}})
@@ -31,12 +31,14 @@ def with_courses(root: Path, courses: dict[tuple[str, int], list[float]], **colu
         rows = [row_at(row, n, value, columns) for n, value in enumerate(courses[run])]
         (folder.path / "epochs.jsonl").write_text("".join(json.dumps(row.to_json()) + "\n" for row in rows))
         best = int(np.argmax(courses[run])) + 1
-        folder.finish(replace(record, epochs=len(rows), best_epoch=best, selected_epoch=best))
+        best_metrics = rows[best - 1].metrics
+        folder.finish(replace(record, epochs=len(rows), best_epoch=best, selected_epoch=best, metrics=best_metrics))
     return stored
 
 
 def row_at(row: EpochRow, n: int, accuracy: float, columns: dict[str, list[float]]) -> EpochRow:
-    return replace(row, epoch=n + 1, step=100 * (n + 1), val_accuracy=accuracy, **{k: v[n] for k, v in columns.items()})
+    own = replace(row, epoch=n + 1, step=100 * (n + 1))
+    return with_metrics(own, val_accuracy=accuracy, **{k: v[n] for k, v in columns.items()})
 
 
 def learned(root: Path) -> Element:

@@ -27,6 +27,10 @@ def rows(results: Results, *columns: str) -> list[tuple[object, ...]]:
     return [tuple(row) for row in results.runs[[*columns]].itertuples(index=False)]
 
 
+def units(results: Results) -> dict[str, str]:
+    return {name: metric.unit for name, metric in results.metrics.items()}
+
+
 def faults(folder: Path, text: str, **options: Any) -> list[tuple[int, int, str, str | None]]:
     with pytest.raises(FileError) as caught:
         read(folder, text, **options)
@@ -55,7 +59,6 @@ def test_what_the_manifest_says_of_a_table(tmp_path: Path) -> None:
     assert (found.seeds, found.folders, found.overrides, found.smoke, found.source) == ((1, 2), {}, (), False, "")
     assert found.analysis == {
         "metric": "acc", "metric_stated": True, "direction": "higher", "margin": None, "alpha": 0.1,
-        "units": {"acc": "share", "rmse": "raw"},
     }  # fmt: skip
     assert read(tmp_path, text).manifest.name == "runs"
     assert read(tmp_path, text, metric="rmse").manifest.analysis["direction"] == "lower"
@@ -96,7 +99,7 @@ def test_the_unit_of_the_primary_metric(
     name: str, cells: tuple[str, str], unit: str, kept: tuple[float, float], tmp_path: Path
 ) -> None:
     results = read(tmp_path, f"variant,seed,{name}\nbase,0,{cells[0]}\nbase,1,{cells[1]}\n")
-    assert results.manifest.analysis["units"][name] == ("raw" if unit == "raw" else "share")
+    assert units(results)[name] == ("raw" if unit == "raw" else "share")
     assert tuple(results.runs[name]) == pytest.approx(kept)
 
 
@@ -110,7 +113,7 @@ def test_the_unit_of_the_primary_metric(
 def test_a_stated_unit_is_taken(unit: str, cells: tuple[str, str], kept: tuple[float, float], tmp_path: Path) -> None:
     results = read(tmp_path, f"variant,seed,acc\nbase,0,{cells[0]}\nbase,1,{cells[1]}\n", unit=unit)
     assert tuple(results.runs.acc) == pytest.approx(kept)
-    assert results.manifest.analysis["units"]["acc"] == ("raw" if unit == "raw" else "share")
+    assert units(results)["acc"] == ("raw" if unit == "raw" else "share")
 
 
 def test_values_that_do_not_fit_the_stated_unit(tmp_path: Path) -> None:
@@ -161,11 +164,11 @@ def test_per_cent_signs_of_some(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_the_unit_of_other_columns_is_the_one_that_fits(cells: tuple[str, str], unit: str, tmp_path: Path) -> None:
     results = read(tmp_path, f"variant,seed,loss,f1\nbase,0,1,{cells[0]}\nbase,1,1,{cells[1]}\n")
-    assert results.manifest.analysis["units"] == {"loss": "raw", "f1": unit}
+    assert units(results) == {"loss": "raw", "f1": unit}
     if unit == "share":
         divisor = 100 if float(cells[1] or 0) > 1 else 1
         assert results.runs.f1[0] == pytest.approx(float(cells[0]) / divisor)
-    assert read(tmp_path, "variant,seed,loss,psnr\nbase,0,1,0.5\n").manifest.analysis["units"]["psnr"] == "raw"
+    assert units(read(tmp_path, "variant,seed,loss,psnr\nbase,0,1,0.5\n"))["psnr"] == "raw"
 
 
 def test_the_keys_of_a_row(tmp_path: Path) -> None:
@@ -218,13 +221,13 @@ def test_the_primary_metric_is_the_first_column_of_numbers_that_is_one(tmp_path:
 
 def test_a_column_is_one_of_numbers_if_most_of_its_cells_are(tmp_path: Path) -> None:
     half = "variant,seed,loss,x\nbase,0,1,1\nbase,1,1,word\nbase,2,1,\n"
-    assert "x" not in read(tmp_path, half).manifest.analysis["units"]
+    assert "x" not in units(read(tmp_path, half))
     assert [own[:3] for own in faults(tmp_path, half, metric="x", direction="lower")] == [
         (3, 10, "x is 'word'; it must be a number, or empty where it is missing")
     ]
     most = half.replace("2,1,\n", "2,1,3\n")
     assert [own[:2] for own in faults(tmp_path, most)] == [(3, 10)]
-    assert read(tmp_path, "variant,seed,loss,x\nbase,0,1,\n").manifest.analysis["units"] == {"loss": "raw"}
+    assert units(read(tmp_path, "variant,seed,loss,x\nbase,0,1,\n")) == {"loss": "raw"}
 
 
 def test_numbers_out_of_bounds(tmp_path: Path) -> None:
@@ -269,7 +272,7 @@ def test_epochs_are_sorted_by_number_and_scaled_as_the_runs(tmp_path: Path) -> N
     assert "note" not in found
     assert set(EPOCH_COLUMNS) <= set(found)
     assert all(math.isnan(own) for own in found.train_loss)
-    assert results.manifest.analysis["units"] == {"acc": "share", "f1": "share", "val_loss": "raw"}
+    assert units(results) == {"acc": "share", "f1": "share", "val_loss": "raw"}
 
 
 def test_epochs_of_runs_that_are_not_in_the_table(tmp_path: Path) -> None:

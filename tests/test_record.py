@@ -10,16 +10,20 @@ from typing import Any
 import pytest
 
 from ablation.errors import UnreadableError
+from ablation.registry.metrics import OF_EPOCHS
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
+from tests.stored import metrics
 
 from .stored import write_study
 
-ROW = EpochRow(1, 10, 0.1, 0.5, 0.8, 0.5, 0.75, 1.5, 0.2, 1000.0, 50.0)
+ROW = EpochRow(1, 10, 0.1, metrics(0.5, 0.8, 0.5, 0.75), 1.5, 0.2, 1000.0, 50.0)
 
 
 def read(folder: Path, **values: Any) -> EpochRow:
-    folder.joinpath("epochs.jsonl").write_text(json.dumps(ROW.to_json() | values) + "\n")
+    own = {name: values.pop(name) for name in OF_EPOCHS if name in values}
+    content = ROW.to_json() | values | {"metrics": ROW.metrics | own}
+    folder.joinpath("epochs.jsonl").write_text(json.dumps(content) + "\n")
     return RunFolder(folder).epochs()[0]
 
 
@@ -37,18 +41,20 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value"), GOOD)
 def test_values_in_their_range(name: str, value: Any, tmp_path: Path) -> None:
-    assert getattr(read(tmp_path, **{name: value}), name) == value
+    row = read(tmp_path, **{name: value})
+    assert {**vars(row), **row.metrics}[name] == value
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_values_outside_of_their_range(name: str, value: Any, tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match=f"line 1 of .*epochs.jsonl cannot be read: {name}: "):
+    with pytest.raises(UnreadableError, match=f"line 1 of .*epochs.jsonl cannot be read: .*{name}"):
         read(tmp_path, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["lr", "train_loss", "val_loss", "images_per_second", "peak_memory_mb"])
 def test_null_is_not_a_number(name: str, tmp_path: Path) -> None:
-    assert math.isnan(getattr(read(tmp_path, **{name: None}), name))
+    row = read(tmp_path, **{name: None})
+    assert math.isnan({**vars(row), **row.metrics}[name])
 
 
 def test_the_stage_is_the_first_where_a_row_does_not_say_it(tmp_path: Path) -> None:
@@ -59,8 +65,9 @@ def test_the_stage_is_the_first_where_a_row_does_not_say_it(tmp_path: Path) -> N
 
 
 def test_what_is_not_finite_is_stored_as_null() -> None:
-    row = EpochRow(1, 10, 0.1, math.inf, 0.8, math.nan, 0.75, 1.5, 0.2, -math.inf, 50.0)
-    assert {name for name, value in row.to_json().items() if value is None} == {
+    row = EpochRow(1, 10, 0.1, metrics(math.inf, 0.8, math.nan, 0.75), 1.5, 0.2, -math.inf, 50.0)
+    values = row.to_json()
+    assert {name for name, value in (values | values["metrics"]).items() if value is None} == {
         "train_loss", "val_loss", "images_per_second",
     }  # fmt: skip
     assert row.to_json()["lr"] == 0.1

@@ -75,7 +75,7 @@ def test_a_row_has_the_values_of_the_record_and_of_the_selected_epoch(stored: St
     assert (row["resumed"], row["weights_sha256"], row["folder"]) == (0, record.weights_sha256, folder.path.name)
     assert (row["device"], row["threads"]) == ("cpu", 1)
     for name in ("val_accuracy", "val_loss", "train_accuracy", "train_loss"):
-        assert row[name] == getattr(selected, name)
+        assert row[name] == record.metrics[name] == selected.metrics[name]
     assert math.isnan(row["test_accuracy"])  # type: ignore[arg-type]
     assert math.isnan(row["test_loss"])  # type: ignore[arg-type]
 
@@ -109,8 +109,9 @@ def test_the_epochs_of_all_runs_are_in_one_table(stored: Stored) -> None:
     assert len(results.epochs) == 6 + 6 + 3 + 3 + 3
     own = results.epochs[(results.epochs.variant == "dropout=0.5") & (results.epochs.seed == 0)]
     history = folder_of(stored, "dropout=0.5").epochs()
-    for name in EpochRow.__dataclass_fields__:
-        assert own[name].tolist() == [getattr(row, name) for row in history]
+    rows = [{**vars(row), **row.metrics} for row in history]
+    for name in EPOCH_COLUMNS[2:]:
+        assert own[name].tolist() == [row[name] for row in rows]
     assert results.epochs.seed.dtype.kind == "i"
 
 

@@ -15,10 +15,11 @@ from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.storage.record import EpochRow
 from ablation.storage.store import Failure, RunFolder, Store, is_folder_name, read_json, share, write_record
 from ablation.versions import SCHEMA_VERSION
+from tests.stored import metrics
 
 
 def row(epoch: int, loss: float = 0.5) -> EpochRow:
-    return EpochRow(epoch, epoch * 10, 0.1, loss, 0.8, loss, 0.75, 1.5, 0.2, 1000.0, 50.0)
+    return EpochRow(epoch, epoch * 10, 0.1, metrics(loss, 0.8, loss, 0.75), 1.5, 0.2, 1000.0, 50.0)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -46,8 +47,8 @@ def test_epochs_come_back_as_they_were(tmp_path: Path) -> None:
 def test_a_diverged_epoch_is_stored_as_null_and_read_as_nan(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.append(row(1, math.inf))
-    assert json.loads((tmp_path / "epochs.jsonl").read_text())["train_loss"] is None
-    assert math.isnan(folder.epochs()[0].train_loss)
+    assert json.loads((tmp_path / "epochs.jsonl").read_text())["metrics"]["train_loss"] is None
+    assert math.isnan(folder.epochs()[0].metrics["train_loss"])
 
 
 def test_a_torn_last_line_is_dropped(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_json_is_written_in_plain_letters_and_one_value_a_line(tmp_path: Path) -
 def test_a_record_has_its_version_and_digest(tmp_path: Path) -> None:
     write_record(tmp_path / "x", {"a": 1})
     found = read_json(tmp_path / "x")
-    assert (found["schema_version"], found["a"], len(found["sha256"])) == (1, 1, 64)
+    assert (found["schema_version"], found["a"], len(found["sha256"])) == (SCHEMA_VERSION, 1, 64)
     (tmp_path / "x").write_text(json.dumps(found | {"a": 2}))
     with pytest.raises(UnreadableError, match="its SHA-256 does not match"):
         read_json(tmp_path / "x")

@@ -23,6 +23,7 @@ from ablation.storage.stored_run import (
     read_run,
     set_damage_aside,
 )
+from tests.stored import with_metrics
 
 from .stored import ARMS, BASELINE, Stored, write_study
 
@@ -61,12 +62,14 @@ def test_a_finished_run_has_its_record_epochs_and_selected_epoch(stored: Stored)
     run = run_of(stored)
     assert (run.state, run.record, run.failure, run.reason) == ("finished", record, None, "")
     assert list(run.epochs) == rows
-    assert run.selected == rows[(record.selected_epoch or 0) - 1]
+    assert record.metrics == rows[(record.selected_epoch or 0) - 1].metrics
 
 
 def test_a_diverged_run_has_no_selected_epoch(stored: Stored) -> None:
     run = run_of(stored, "dropout=0")
-    assert (run.state, run.selected, len(run.epochs)) == ("diverged", None, 3)
+    assert (run.state, len(run.epochs)) == ("diverged", 3)
+    assert run.record is not None
+    assert (run.record.selected_epoch, run.record.metrics) == (None, {})
 
 
 def test_epochs_are_parsed_only_where_they_are_asked_for_or_no_digest_vouches_for_them(stored: Stored) -> None:
@@ -85,7 +88,7 @@ def test_a_damaged_run_has_no_epochs_and_no_record(stored: Stored) -> None:
     folder, _ = parts(stored)
     folder.history.write_text("{}\n")
     run = run_of(stored)
-    assert (run.state, run.record, run.epochs, run.selected) == ("damaged", None, (), None)
+    assert (run.state, run.record, run.epochs) == ("damaged", None, ())
     assert run.reason == f"{folder.path}: epochs.jsonl has changed since the run ended: its SHA-256 does not match"
     assert set_damage_aside(run) == f"{run.reason}; set aside, the run is trained again"
     assert run_of(stored).state == "missing"
@@ -176,11 +179,11 @@ FAULTS: dict[str, tuple[Callable[[RunRecord, list[EpochRow]], tuple[RunRecord, l
     ),
     "equal steps": (lambda record, rows: (record, [replace(row, step=7) for row in rows]), ""),
     "a training loss": (
-        lambda record, rows: (record, [*rows[:-1], replace(rows[-1], train_loss=float("nan"))]),
+        lambda record, rows: (record, [*rows[:-1], with_metrics(rows[-1], train_loss=float("nan"))]),
         "it is recorded as finished, with a loss that is not finite in epochs [6]",
     ),
     "a validation loss": (
-        lambda record, rows: (record, [replace(rows[0], val_loss=float("inf")), *rows[1:]]),
+        lambda record, rows: (record, [with_metrics(rows[0], val_loss=float("inf")), *rows[1:]]),
         "it is recorded as finished, with a loss that is not finite in epochs [1]",
     ),
     "finite losses": (
@@ -206,7 +209,7 @@ def test_a_diverged_run_with_a_selected_epoch_is_inconsistent(stored: Stored) ->
     record, rows = record_of(stored, "dropout=0")
     assert inconsistency(record, rows) == ""
     assert "an epoch is selected" in inconsistency(replace(record, selected_epoch=1), rows)
-    early = [replace(rows[0], train_loss=float("nan")), *rows[1:]]
+    early = [with_metrics(rows[0], train_loss=float("nan")), *rows[1:]]
     assert "in epochs [1, 3]" in inconsistency(record, early)
 
 
@@ -214,8 +217,11 @@ def test_the_first_of_equal_epochs_is_the_best_and_the_last_one_can_be_the_rule(
     baseline = BASELINE | {"train": {"epochs": 3, "select": "last"}}
     stored = write_study(tmp_path, [], [0], baseline=baseline)
     record, rows = record_of(stored)
-    rows = [replace(row, val_accuracy=accuracy) for row, accuracy in zip(rows, (0.5, 0.8, 0.8), strict=True)]
+    rows = [with_metrics(row, val_accuracy=accuracy) for row, accuracy in zip(rows, (0.5, 0.8, 0.8), strict=True)]
+    record = replace(record, metrics=rows[2].metrics)
     assert inconsistency(replace(record, best_epoch=2, selected_epoch=3), rows) == ""
+    other = replace(record, best_epoch=2, selected_epoch=3, metrics=rows[0].metrics)
+    assert "its metrics are not those of epoch 3" in inconsistency(other, rows)
     assert "best validation accuracy is in epoch 2" in inconsistency(replace(record, best_epoch=3), rows)
     assert "the rule selects epoch 3" in inconsistency(replace(record, best_epoch=2, selected_epoch=2), rows)
 
@@ -267,3 +273,19 @@ def test_a_run_that_finishes_forgets_an_earlier_failure(stored: Stored) -> None:
     folder.finish(record_of(stored)[0])
     assert folder.failure() is None
     assert run_of(stored).state == "finished"
+
+
+def test_a_run_of_schema_1_is_read_with_the_metrics_of_its_selected_epoch(stored: Stored) -> None:
+    record, rows = record_of(stored)
+    folder = parts(stored)[0]
+    lines = [row.to_json() for row in rows]
+    folder.history.write_text("".join(json.dumps(own | own.pop("metrics")) + "\n" for own in lines))
+    rewrite(folder, files={}, schema_version=1, metrics=None)
+    values = json.loads((folder.path / "run.json").read_text())
+    del values["metrics"]
+    (folder.path / "run.json").write_text(json.dumps(sealed(values)))
+    run = run_of(stored)
+    assert (run.state, run.reason, list(run.epochs)) == ("finished", "", rows)
+    assert run.record == replace(record, files={})
+    folder.history.write_text("{}\n")
+    assert run_of(stored).state == "damaged"

@@ -181,11 +181,11 @@ def check_results(results: Results) -> None:
     names = [variant.name for variant in results.manifest.variants]
     assert names[0] == "base"
     assert list(zip(runs.variant, runs.seed, strict=True)) == [(n, s) for n in names for s in results.manifest.seeds]
-    metric, units = results.manifest.analysis["metric"], results.manifest.analysis["units"]
+    metric = results.manifest.analysis["metric"]
     assert set(runs.status) <= set(STATES)
     for status, value in zip(runs.status, runs[metric], strict=True):
         assert math.isfinite(value) if status == "finished" else status in STATES
-        assert not math.isfinite(value) or abs(value) <= (1 if units[metric] != "raw" else 1e100)
+        assert not math.isfinite(value) or abs(value) <= (1 if results.metrics[metric].share else 1e100)
     for name in names:
         clean(name).encode()
 

@@ -360,7 +360,7 @@ def test_the_command_reports_a_table_and_refuses_another(ablate: Ablate, tmp_pat
     ],
 )  # fmt: skip
 def test_the_name_of_a_metric_is_read_by_whole_words(name: str, direction: str | None, share: bool) -> None:
-    assert (metric_names.direction(name), metric_names.is_share(name)) == (direction, share)
+    assert (metric_names.guess(name).direction, metric_names.guess(name).share) == (direction, share)
 
 
 def test_the_example_of_the_documentation_runs_as_it_is(tmp_path: Path, ablate: Ablate) -> None:

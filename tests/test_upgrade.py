@@ -37,6 +37,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 def trained(history: Path, names: set[str] | None = None) -> list[dict[str, object]]:
     """What training decides of each epoch: all but times and memory."""
     rows = [json.loads(line) for line in history.read_text().splitlines()]
+    rows = [row | row.pop("metrics", {}) for row in rows]  # those of the earlier version are not in a mapping
     return [{name: row[name] for name in (names or set(row)) - TIMES} for row in rows]
 
 

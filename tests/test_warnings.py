@@ -25,6 +25,7 @@ from tests.stored import (
     amend,
     amend_epochs,
     explore,
+    with_metrics,
     write_predictions,
     write_study,
 )
@@ -116,7 +117,7 @@ def test_an_accuracy_at_the_ceiling(tmp_path: Path) -> None:
 
 def test_an_undertrained_variant(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact={"constant": [0.85, 0.86, 0.87]})
-    amend_epochs(stored, "constant", lambda row, of: replace(row, val_loss=1.0 - 0.1 * row.epoch))
+    amend_epochs(stored, "constant", lambda row, of: with_metrics(row, val_loss=1.0 - 0.1 * row.epoch))
     amend(stored, "constant", best_epoch=6, selected_epoch=6)
     found = the("undertrained", stored)
     assert found.message == (
@@ -127,7 +128,7 @@ def test_an_undertrained_variant(tmp_path: Path) -> None:
 
 def test_a_last_epoch_that_is_the_best_but_whose_loss_has_levelled_off_is_no_sign(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact={"constant": [0.85, 0.86, 0.87]})
-    amend_epochs(stored, "constant", lambda row, of: replace(row, val_loss=0.5 - 1e-4 * row.epoch))
+    amend_epochs(stored, "constant", lambda row, of: with_metrics(row, val_loss=0.5 - 1e-4 * row.epoch))
     amend(stored, "constant", best_epoch=6, selected_epoch=6)
     assert "undertrained" not in {own.code for own in warned(stored)}
 

@@ -1,7 +1,7 @@
 """Results -> Analysis: for each variant what changed, what was measured, and what can be claimed of its difference."""
 
 from ablation.analysis.changes import describe_change
-from ablation.analysis.compare import Predicted
+from ablation.analysis.classification.networks import Predicted
 from ablation.analysis.describe import describe
 from ablation.analysis.export import to_json
 from ablation.analysis.measure import Measure

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ablation.analysis.measure import Measure, unit_of
-from ablation.registry import metric_names
+from ablation.analysis.measure import Measure
+from ablation.registry.metrics import Metric, Part
 from ablation.results.runs import Results
 
 MOST_CHARTS = 6
@@ -72,15 +72,14 @@ def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
         return OWN
     epochs = results.epochs
     named = [str(name) for name in epochs.columns if name not in _NOT_DRAWN and _measured(epochs, str(name))]
-    groups: dict[tuple[str, ...], dict[metric_names.Part, str]] = {}
-    for name in named:
-        part, stem = metric_names.split_part(name)
-        groups.setdefault(stem, {}).setdefault(part, name)
+    groups: dict[tuple[str, ...], dict[Part, Metric]] = {}
+    for metric in map(results.metric, named):
+        groups.setdefault(metric.words, {}).setdefault(metric.part, metric)
     found = {stem: own for stem, own in groups.items() if stem not in _RATES}
-    rates = [name for stem, own in groups.items() if stem in _RATES for name in own.values()]
+    rates = [metric.name for stem, own in groups.items() if stem in _RATES for metric in own.values()]
     wanted = [stem for stem, own in found.items() if _worth_drawing(own, measure.column)] or list(found)
-    wanted.sort(key=lambda stem: measure.column not in found[stem].values())
-    charts = [_chart(n, stem, found[stem], results, measure) for n, stem in enumerate(wanted[:MOST_CHARTS], 1)]
+    wanted.sort(key=lambda stem: not _holds(found[stem], measure.column))
+    charts = [_chart(n, found[stem], measure) for n, stem in enumerate(wanted[:MOST_CHARTS], 1)]
     return (*charts, *(replace(RATE, line=name, ours=False) for name in rates[:1]))
 
 
@@ -88,26 +87,26 @@ def _measured(epochs: pd.DataFrame, name: str) -> bool:
     return bool(np.isfinite(epochs[name].to_numpy(dtype=float)).any())
 
 
-def _worth_drawing(own: Mapping[metric_names.Part, str], primary: str) -> bool:
-    name, *others = own.values()
-    return bool(others) or name == primary or metric_names.is_loss(name) or metric_names.is_share(name)
+def _holds(own: Mapping[Part, Metric], name: str) -> bool:
+    return any(metric.name == name for metric in own.values())
 
 
-def _chart(
-    number: int, stem: Sequence[str], own: Mapping[metric_names.Part, str], results: Results, measure: Measure
-) -> Chart:
+def _worth_drawing(own: Mapping[Part, Metric], primary: str) -> bool:
+    first, *others = own.values()
+    return bool(others) or first.name == primary or first.minimized or (first.share and first.direction == "higher")
+
+
+def _chart(number: int, own: Mapping[Part, Metric], measure: Measure) -> Chart:
     """The chart of columns that differ only in the part of the data; without another, training is drawn solid."""
-    order: Iterable[metric_names.Part] = ("val", "", "test", "train")
-    line = measure.column if measure.column in own.values() else next(own[part] for part in order if part in own)
-    plain = own.get("train") or (own.get("") if metric_names.split_part(line)[0] else None)
-    dashed = plain if plain != line else None
-    if line == measure.column:
-        kind: Literal["loss", "share", "other"] = "share" if measure.accuracy else "other"
-    else:
-        kind = "share" if unit_of(results, line) == "share" else "other"
-    if kind == "other" and metric_names.is_loss(line):
-        kind = "loss"
-    title = " ".join(stem)
+    order: Iterable[Part] = ("val", "", "test", "train")
+    line = next((metric for metric in own.values() if metric.name == measure.column), None)
+    primary = line is not None
+    line = line or next(own[part] for part in order if part in own)
+    plain = own.get("train") or (own.get("") if line.part else None)
+    dashed = plain.name if plain and plain != line else None
+    share = (measure.metric if primary else line).share
+    kind: Literal["loss", "share", "other"] = "share" if share else "loss" if line.minimized else "other"
+    title = " ".join(line.words)
     key = title if title in ("loss", "accuracy") else f"curve-{number}"
     axis = f"{title}, %" if kind == "share" else title
-    return Chart(key, title[:1].upper() + title[1:], axis, line, dashed, kind, line == measure.column)
+    return Chart(key, title[:1].upper() + title[1:], axis, line.name, dashed, kind, primary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,6 @@ from ablation.stats import Comparison
 Table = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
 Run = tuple[str, int]
 POWER = 0.8
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What a run predicted of its validation images: which ones they are, their labels, and the predicted classes."""
-
-    index: Table
-    label: Table
-    predicted: Table
-
-    def same_images(self, other: Predicted) -> bool:
-        return np.array_equal(self.index, other.index) and np.array_equal(self.label, other.label)
-
-    @property
-    def correct(self) -> Table:
-        return np.asarray(self.predicted == self.label)
 
 
 def table(variants: Sequence[str], seeds: Sequence[int], values: Mapping[Run, float]) -> Table:
@@ -99,19 +83,6 @@ def _claim(own: Effect, tested: stats.Effect, alpha: float, farthest: float) -> 
         screened=tested.screened,
         incomplete=tested.incomplete,
     )
-
-
-def with_networks(effects: Sequence[Effect], predictions: Mapping[Run, Predicted]) -> tuple[Effect, ...]:
-    """The effects of a study of one seed with McNemar's p, adjusted by Holm, where both predictions are there."""
-    p = []
-    for own in effects:
-        seeds = sorted(own.differences)
-        first = predictions.get((effects[0].variant, seeds[0])) if seeds else None
-        second = predictions.get((own.variant, seeds[0])) if seeds else None
-        known = first is not None and second is not None and first.same_images(second)
-        p.append(stats.mcnemar(first.correct, second.correct).p if known and first and second else math.nan)
-    adjusted = stats.holm(p).tolist()
-    return tuple(replace(own, networks_p=_known(q)) for own, q in zip(effects, adjusted, strict=True))
 
 
 def _known(value: float) -> float | None:

@@ -12,6 +12,7 @@ import ablation.stats as stats
 from ablation.analysis.compare import Run, Table, table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Interaction, Selection, Sweep, TrendTest
+from ablation.registry.metrics import SELECTION
 from ablation.results.runs import Results
 from ablation.stats import Comparison, Contrast
 from ablation.storage.manifest import Manifest, StoredVariant
@@ -117,8 +118,8 @@ def data_curve(
     sweep = next((own for own in sweeps if own.path == _FRACTION), None)
     levels = [level for level in sweep.levels if not effects[level[1]].failed] if sweep else []
     metric = table([variant for _, variant in levels], seeds, values)
-    error = 1 - metric if measure.accuracy else metric
-    if len(levels) < 4 or _complete(error) < 3 or (measure.higher != measure.accuracy):
+    error = 1 - metric if measure.share else metric
+    if len(levels) < 4 or _complete(error) < 3 or (measure.higher != measure.share):
         return None
     try:
         law = stats.fit_power_law([value for value, _ in levels], error, alpha)
@@ -159,7 +160,7 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
 
     Empty where the metric is not what epochs are chosen by; of several numbers of epochs, the commonest counts.
     """
-    if measure.column != "val_accuracy":
+    if measure.column != SELECTION:
         return np.zeros((0, 0))
     best = {
         variant.name for variant in results.manifest.variants if variant.recipe.get("train", {}).get("select") == "best"
@@ -174,7 +175,7 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
 
 
 def _curve(rows: pd.DataFrame) -> Table:
-    return rows.sort_values("epoch")["val_accuracy"].to_numpy(dtype=np.float64)
+    return rows.sort_values("epoch")[SELECTION].to_numpy(dtype=np.float64)
 
 
 def _or_none(value: float) -> float | None:

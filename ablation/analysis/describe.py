@@ -16,12 +16,14 @@ import ablation.analysis.warnings as warnings
 from ablation._util import formatting
 from ablation._util.formatting import option, plural
 from ablation.analysis.changes import describe_change, look_up
-from ablation.analysis.compare import Predicted, Run
+from ablation.analysis.classification.chance import at_chance
+from ablation.analysis.classification.networks import Predicted, Run, with_networks
 from ablation.analysis.heldout import test_set
-from ablation.analysis.measure import Measure, at_chance, measured, primary_measure, same_weights
-from ablation.analysis.types import Analysis, Effect, Facts, ProblemRun, SeedResult, Setup, Sweep
+from ablation.analysis.measure import Measure, measure_of, measured, primary_measure, same_weights
+from ablation.analysis.types import Analysis, Effect, Facts, ProblemRun, Secondary, SeedResult, Setup, Sweep
 from ablation.analysis.warnings.fairness import with_confounds
 from ablation.results.runs import Results
+from ablation.stats import Comparison
 from ablation.storage.manifest import Manifest, StoredVariant
 
 Row = Mapping[Any, Any]
@@ -52,16 +54,12 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
     known: Mapping[Run, Predicted] = {} if predictions is None else predictions
     measure, alpha, networks = primary_measure(results), float(options["alpha"]), len(results.manifest.seeds) == 1
     values = measured(results, measure)
-    measured_effects = _effects(results, measure, values)
-    compared = [own for own in measured_effects if not own.identical]
-    y = compare.table([own.variant for own in compared], manifest.seeds, values)
-    found = compare.compare(y, alpha)
-    effects = compare.with_claims(measured_effects, found, measure.farthest)
-    effects = compare.with_networks(effects, known) if networks else effects
+    effects, y, found = _with_claims(results, measure, values)
+    effects = with_networks(effects, known) if networks else effects
     effects = verdicts.with_verdicts(effects, measure, alpha, options["margin"], networks)
     effects = with_confounds(results, effects)
     by_name, sweeps, facts = {own.variant: own for own in effects}, _sweeps(manifest), _facts(results)
-    design = compare.design(found, len(manifest.seeds), len(compared) - 1, networks)
+    design = compare.design(found, len(manifest.seeds), len(y) - 1, networks)
     tested = (sweeps, by_name, manifest.seeds, values)
     return Analysis(
         measure=measure,
@@ -81,7 +79,27 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         setup=_setup(results),
         sweeps=sweeps,
         problem_runs=_problem_runs(results),
+        secondary=_secondary(results),
     )
+
+
+def _with_claims(
+    results: Results, measure: Measure, values: Mapping[Run, float]
+) -> tuple[tuple[Effect, ...], compare.Table, Comparison | None]:
+    """Every variant with what can be claimed of it, the table of values that were compared, and their comparison."""
+    effects = _effects(results, measure, values)
+    compared = [own.variant for own in effects if not own.identical]
+    y = compare.table(compared, results.manifest.seeds, values)
+    found = compare.compare(y, float(results.manifest.analysis["alpha"]))
+    return compare.with_claims(effects, found, measure.farthest), y, found
+
+
+def _secondary(results: Results) -> tuple[Secondary, ...]:
+    """The metrics of the study beside the primary one, as far as any run has a value."""
+    names = [name for name in results.manifest.metrics if name != results.manifest.analysis["metric"]]
+    measures = [measure_of(results.metric(name), results) for name in names]
+    found = ((measure, measured(results, measure)) for measure in measures)
+    return tuple(Secondary(own, _with_claims(results, own, values)[0]) for own, values in found if values)
 
 
 def _effects(results: Results, measure: Measure, values: Mapping[Run, float]) -> list[Effect]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ablation.analysis.types import Analysis, Effect
+from ablation.analysis.types import Analysis, Effect, Secondary
 
 SCHEMA_VERSION = 1
 
@@ -19,8 +19,8 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "study": study,
         "metric": measure.column,
-        "direction": measure.direction,
-        "unit": "share" if measure.accuracy else "raw",
+        "direction": measure.metric.direction,
+        "unit": measure.metric.unit,
         "baseline": analysis.baseline.variant,
         "method": analysis.method,
         "alpha": analysis.alpha,
@@ -40,8 +40,16 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
         "test_set": asdict(analysis.test) if analysis.test else None,
         "warnings": [asdict(own) for own in analysis.warnings],
     }
+    if analysis.secondary:
+        values["metrics"] = [_secondary(own) for own in analysis.secondary]
     plain: dict[str, Any] = _plain(values)
     return plain
+
+
+def _secondary(own: Secondary) -> dict[str, Any]:
+    head = {"metric": own.measure.column, "direction": own.measure.metric.direction, "unit": own.measure.metric.unit}
+    keys = ("variant", "n", "mean", "sd", "pairs", "difference", "low", "high", "p")
+    return head | {"effects": [{key: getattr(effect, key) for key in keys} for effect in own.effects]}
 
 
 def _group(own: Effect) -> dict[str, Any]:

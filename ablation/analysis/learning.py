@@ -13,7 +13,6 @@ import pandas as pd
 
 from ablation.analysis.charts import Chart, study_charts
 from ablation.analysis.measure import primary_measure, successful
-from ablation.registry.metric_names import is_share, split_part
 from ablation.results.runs import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
@@ -123,8 +122,12 @@ def columns_of(results: Results) -> tuple[Chart | None, Chart | None]:
     Neither may be of the training data alone.
     """
     measure = primary_measure(results)
-    charts = [chart for chart in study_charts(results, measure) if split_part(chart.line)[0] != "train"]
-    rising = (c for c in charts if c.kind == "share" and (measure.higher if c.dots else is_share(c.line)))
+    charts = [chart for chart in study_charts(results, measure) if results.metric(chart.line).part != "train"]
+    rising = (
+        c
+        for c in charts
+        if c.kind == "share" and (measure.higher if c.dots else results.metric(c.line).direction == "higher")
+    )
     return next(rising, None), next((chart for chart in charts if chart.kind == "loss"), None)
 
 

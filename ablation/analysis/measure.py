@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ablation._util.formatting import ABSENT, MINUS, accuracy_digits
-from ablation.registry import metric_names
+from ablation.analysis.classification.chance import at_chance
+from ablation.registry.metrics import Metric
 from ablation.results.runs import Results
 
-_PARTS = {"val": "validation", "train": "training"}
-AT_CHANCE = "at_chance"
 _MOST_DIGITS = 12
 _LARGE = 1e15
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric: its column in `results.runs`, its name in words, whether higher is better, and its decimals as shown.
+    """A metric as it is written: with so many decimals, shares in per cent and their differences in points."""
 
-    Accuracies and other shares (`accuracy`) are stored as fractions of 1 and shown in per cent, their differences in
-    percentage points; any other metric is shown as it is stored.
-    """
-
-    column: str
-    higher: bool
+    metric: Metric
     digits: int
-    accuracy: bool
 
     @property
-    def direction(self) -> str:
-        return "higher" if self.higher else "lower"
+    def column(self) -> str:
+        """Its column in `results.runs`."""
+        return self.metric.name
+
+    @property
+    def higher(self) -> bool:
+        return self.metric.direction == "higher"
 
     @property
     def sign(self) -> float:
@@ -40,35 +37,28 @@ class Measure:
         return 1.0 if self.higher else -1.0
 
     @property
+    def share(self) -> bool:
+        """Whether it is a share."""
+        return self.metric.share
+
+    @property
     def scale(self) -> float:
-        return 100.0 if self.accuracy else 1.0
+        return self.metric.scale
 
     @property
     def farthest(self) -> float:
         """The largest difference that two values of the metric can have, in the unit stored."""
-        return 1.0 if self.accuracy else math.inf
+        return 1.0 if self.metric.share else math.inf
 
     @property
     def name(self) -> str:
         """As `validation accuracy`."""
-        first, _, rest = self.column.partition("_")
-        return f"{_PARTS.get(first, first)} {rest.replace('_', ' ')}".strip()
-
-    @property
-    def heading(self) -> str:
-        """The head of its column in a table."""
-        own = self.name.removeprefix("validation ") if self.accuracy else self.name
-        shown = own if any(map(str.isupper, own)) else own[:1].upper() + own[1:]
-        return f"{shown}, %" if self.accuracy else shown
-
-    @property
-    def axis(self) -> str:
-        return f"{self.name}, %" if self.accuracy else self.name
+        return self.metric.label
 
     @property
     def unit(self) -> str:
         """What its differences are counted in, with a space before it: ` points`, or nothing."""
-        return " points" if self.accuracy else ""
+        return " points" if self.metric.share else ""
 
     def value(self, value: float | None) -> str:
         """A value, without its unit."""
@@ -106,29 +96,26 @@ def _fixed(number: float, digits: int) -> str:
 def primary_measure(results: Results) -> Measure:
     """What the study names, validation accuracy by default; evaluating the test set does not change it."""
     options = results.manifest.analysis
-    column = str(options["metric"])
-    plain = Measure(column, options["direction"] == "higher", 1, unit_of(results, column) == "share")
-    return replace(plain, digits=_digits(plain, results))
+    return measure_of(replace(results.metric(str(options["metric"])), direction=options["direction"]), results)
 
 
-def unit_of(results: Results, column: str) -> metric_names.Unit:
-    """What a metric is stored in: as the table that it comes from was read, else as its name says."""
-    units: Mapping[str, metric_names.Unit] = results.manifest.analysis.get("units", {})
-    return units.get(column) or metric_names.stored_unit(column)
+def measure_of(metric: Metric, results: Results) -> Measure:
+    """A metric with the decimals that the results can support."""
+    return Measure(metric, _digits(metric, results))
 
 
-def _digits(measure: Measure, results: Results) -> int:
+def _digits(metric: Metric, results: Results) -> int:
     """Decimals that the images, or for other metrics the spread over seeds, can support."""
     done = results.runs[results.runs["status"] == "finished"]
-    if measure.accuracy:
+    if metric.share:
         images = done["val_images"].dropna()
         return accuracy_digits(int(images.max()) if len(images) else None)
-    if measure.column not in done:
+    if metric.name not in done:
         return 3
-    spread = done.groupby("variant")[measure.column].std().median()
+    spread = done.groupby("variant")[metric.name].std().median()
     if spread > 0:
         return min(_MOST_DIGITS, max(0, 1 - math.floor(math.log10(spread))))
-    size = done[measure.column].abs().max()
+    size = done[metric.name].abs().max()
     return min(_MOST_DIGITS, max(3, 2 - math.floor(math.log10(size)))) if size > 0 else 3
 
 
@@ -146,34 +133,6 @@ def successful(results: Results) -> tuple[tuple[str, int], ...]:
     done = results.runs.loc[results.runs["status"] == "finished", ["variant", "seed"]].itertuples(index=False)
     lost = at_chance(results)
     return tuple(run for variant, seed in done if (run := (str(variant), int(seed))) not in lost)
-
-
-def at_chance(results: Results) -> frozenset[tuple[str, int]]:
-    """The finished runs whose validation accuracy is not above that of guessing: they count as diverged.
-
-    A table from elsewhere may say so in a column `at_chance`, as our own runs.csv does.
-    """
-    done = results.runs[results.runs["status"] == "finished"]
-    lost = set()
-    if AT_CHANCE in done:
-        lost = {
-            (str(v), int(s)) for v, s in done.loc[done[AT_CHANCE] == 1, ["variant", "seed"]].itertuples(index=False)
-        }
-    for row in done.to_dict("records") if results.records else ():
-        run = (str(row["variant"]), int(row["seed"]))
-        limit = chance_limit(row, len(results.records[run].classes) if run in results.records else 0)
-        if limit is not None and float(row["val_accuracy"]) <= limit:
-            lost.add(run)
-    return frozenset(lost)
-
-
-def chance_limit(row: Mapping[Any, Any], classes: int) -> float | None:
-    """The accuracy that guessing one of `classes` stays below in 99 of 100 validation sets of this size."""
-    images = row.get("val_images")
-    if classes < 2 or images is None or not images > 0:
-        return None
-    guess = 1.0 / classes
-    return guess + 2.326 * math.sqrt(guess * (1 - guess) / float(images))
 
 
 def same_weights(results: Results, variant: str, seeds: Sequence[int]) -> bool:

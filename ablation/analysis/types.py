@@ -317,6 +317,14 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Secondary:
+    """A metric beside the primary one: every variant with its mean and its difference, without a verdict."""
+
+    measure: Measure
+    effects: tuple[Effect, ...]
+
+
+@dataclass(frozen=True)
 class Analysis:
     """Everything that the report says, apart from the curves. The baseline is the first of `effects`."""
 
@@ -339,6 +347,7 @@ class Analysis:
     """Numbers of seeds under which the family could be judged: more than one where seeds were added later."""
     test: TestSet | None = None
     """None before the test set was evaluated."""
+    secondary: tuple[Secondary, ...] = ()
 
     @property
     def family_wise_bound(self) -> float:

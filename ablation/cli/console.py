@@ -21,6 +21,7 @@ from ablation._util.sanitize import clean
 from ablation.errors import UserError
 from ablation.execution.progress import LineProgress, Tone, duration, percent
 from ablation.planning.plan import Run
+from ablation.registry.metrics import SELECTION
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
@@ -143,7 +144,11 @@ class TerminalProgress(LineProgress):
                 active.epoch, active.share, active.speed = event.epoch, event.step / event.steps, event.speed
             case EpochDone(row=row) if active:
                 active.epoch, active.epochs, active.share = row.epoch, event.epochs, 0.0
-                active.loss, active.accuracy, active.speed = row.train_loss, row.val_accuracy, row.images_per_second
+                active.loss, active.accuracy, active.speed = (
+                    row.metrics["train_loss"],
+                    row.metrics[SELECTION],
+                    row.images_per_second,
+                )
             case Done() | Evaluated():
                 self._waiting.pop(run.key, None)
                 if active:

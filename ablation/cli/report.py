@@ -14,7 +14,8 @@ from ablation.errors import UserError
 
 if TYPE_CHECKING:
     from ablation.library import Results
-    from ablation.registry.metric_names import Direction, Unit
+    from ablation.registry.metric_names import Unit
+    from ablation.registry.metrics import Direction
 
 SUMMARY = "write the report of a study"
 

@@ -18,6 +18,7 @@ from ablation.data.fingerprint import cache_folder
 from ablation.execution.progress import duration, percent
 from ablation.execution.run import SMOKE, study_size
 from ablation.planning.plan import Plan, Run, data_sources, source_key
+from ablation.registry.metrics import SELECTION
 from ablation.storage.manifest import Manifest, make_manifest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import StoredRun, finished_runs, read_run
@@ -201,9 +202,9 @@ def _print_fault(console: Console, name: str, run: StoredRun) -> None:
 def _cell(run: StoredRun) -> Text:
     """The state of a run in a word, or the accuracy of its selected epoch."""
     if run.record:
-        epoch = run.selected
-        diverged = Text(f"diverged at {run.record.epochs}", style="magenta")
-        return Text(percent(epoch.val_accuracy), style="green") if epoch else diverged
+        if run.record.status == "diverged":
+            return Text(f"diverged at {run.record.epochs}", style="magenta")
+        return Text(percent(run.record.metrics[SELECTION]), style="green")
     if run.state == "interrupted":
         return Text(f"epoch {len(run.epochs)}", style="yellow")
     return Text(ABSENT, style="dim") if run.state == "missing" else Text(run.state, style="red")

@@ -14,8 +14,10 @@ add_arguments = add_study_file
 def main(arguments: argparse.Namespace, _command: str) -> int:
     """Print how large the study is, and which of its data are missing."""
     from ablation._util.formatting import plural
+    from ablation.registry.metrics import check_packages
 
     study = StudyFileOptions.of(arguments).load(need_data=False)
+    check_packages(study.metrics)
     variants, seeds = len(study.variants), len(study.seeds)
     size = f"{plural(variants, 'variant')} x {plural(seeds, 'seed')} = {plural(variants * seeds, 'run')}"
     print(f"{clean(str(arguments.study))}: valid; {size}{' (smoke run)' if study.smoke else ''}")

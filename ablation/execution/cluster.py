@@ -213,7 +213,7 @@ class RayPool:
             yield Noticed(task.run, notice)
         if stored.record:
             lock.release()
-            yield Done(task.run, stored.record, stored.selected)
+            yield Done(task.run, stored.record)
             return
         actor = idle.popleft()
         actor.task, actor.lock, actor.heard = task, lock, time.monotonic()

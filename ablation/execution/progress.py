@@ -13,7 +13,8 @@ from typing import Literal, Protocol
 from ablation._util.formatting import ABSENT
 from ablation._util.sanitize import clean
 from ablation.planning.plan import Run
-from ablation.storage.record import EpochRow
+from ablation.registry.metrics import SELECTION
+from ablation.storage.record import RunRecord
 from ablation.worker.protocol import (
     Busy,
     Done,
@@ -117,21 +118,21 @@ class LineProgress:
             self._printed = time.monotonic()
             row = event.row
             self.say(
-                f"{'':9}{event.run.label}: epoch {row.epoch}/{event.epochs}, loss {row.train_loss:.3f}, "
-                f"validation {percent(row.val_accuracy)}, {row.images_per_second:,.0f} images/s"
+                f"{'':9}{event.run.label}: epoch {row.epoch}/{event.epochs}, loss {row.metrics['train_loss']:.3f}, "
+                f"validation {percent(row.metrics[SELECTION])}, {row.images_per_second:,.0f} images/s"
             )
 
     def _end(self, event: Done) -> None:
         self.finished += 1
         count = f"{self.finished:>{len(str(self.total))}}/{self.total}  "
         took = duration(time.monotonic() - self._since.pop(event.run.key, time.monotonic()))
-        self.say(f"{event.run.label}: {_result(event.selected, event.record.epochs)}, {took}", "good", count)
+        self.say(f"{event.run.label}: {_result(event.record)}, {took}", "good", count)
 
 
-def _result(selected: EpochRow | None, epochs: int) -> str:
-    if selected is None:
-        return f"diverged in epoch {epochs}"
-    return f"validation {percent(selected.val_accuracy)} (epoch {selected.epoch} of {epochs})"
+def _result(record: RunRecord) -> str:
+    if record.status == "diverged":
+        return f"diverged in epoch {record.epochs}"
+    return f"validation {percent(record.metrics[SELECTION])} (epoch {record.selected_epoch} of {record.epochs})"
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,8 @@ from ablation._util.hashing import slug
 from ablation._util.sanitize import clean
 from ablation.data.fingerprint import DECODED
 from ablation.errors import StorageError, UnreadableError, UserError
-from ablation.execution.custom_code import announce_code
+from ablation.execution.custom_code import announce_code, code_of
+from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
 from ablation.execution.progress import Progress
 from ablation.execution.study import (
@@ -30,6 +31,7 @@ from ablation.execution.study import (
 from ablation.planning.fixes import fixes_of
 from ablation.planning.plan import Plan, Run
 from ablation.registry.catalog import suggestion
+from ablation.registry.metrics import check_packages
 from ablation.storage.manifest import Manifest, make_manifest, read_manifest
 from ablation.storage.store import Store, write_record
 from ablation.storage.stored_run import finished_runs
@@ -45,6 +47,8 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     Raises UserError where the study cannot be run as it is, and StorageError where results cannot be written. A run
     that fails is in the outcome.
     """
+    check_packages(study.metrics)
+    metric_codes(study)  # a module that is missing is an error before training
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
     _write_manifest(plan, store, options, progress)
@@ -62,7 +66,9 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     _announce_retraining(todo, store, progress)
     chosen = {run.key for run in runs}
     left_out = len(still_to_do([run for run in plan.runs if run.key not in chosen], store))
+    code_folder = store.study_file(slug(study.name)).parent
     if not todo:
+        compute_metrics(study, runs, store, code_folder, progress)
         return Outcome(given_up=gave_up, left_out=left_out)
     trained_on = {record.environment.device for record in finished.values()}
     with options.workers.open_pool(trained_on) as pool:
@@ -77,6 +83,8 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     if outcome.storage:
         hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
         raise StorageError(outcome.storage, hint)
+    if not outcome.stopped:
+        compute_metrics(study, runs, store, code_folder, progress)
     return replace(outcome, left_out=left_out, seconds=time.monotonic() - start)
 
 
@@ -100,7 +108,7 @@ def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Pro
     with writing(store.root):
         store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
     write_record(store.study_file(manifest.folder), manifest.to_json())
-    announce_code(plan, store.study_file(manifest.folder).parent, lambda text: progress.say(text, "warning"))
+    announce_code(code_of(plan), store.study_file(manifest.folder).parent, lambda text: progress.say(text, "warning"))
 
 
 def _refuse_other_study(before: Manifest, study: Study, store: Store) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablation import stats
 from ablation._util.formatting import plural
-from ablation.registry.metric_names import is_share
+from ablation.registry.metrics import known
 from ablation.study.schema import Study
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def precision(study: Study, so_far: pd.DataFrame | None = None) -> Precision:
 def _residual(study: Study, runs: pd.DataFrame) -> tuple[float | None, int]:
     """The residual SD of the runs that are finished, and its degrees of freedom."""
     metric = study.analysis.resolved()["metric"]
+    if metric not in runs:
+        return None, 0
     table = runs.pivot(index="variant", columns="seed", values=metric).astype(float)
     pool = stats.pooled_error(table.reindex([variant.name for variant in study.variants]).to_numpy())
     return (math.sqrt(pool.mse), pool.df) if pool.df and pool.mse > 0 else (None, 0)
@@ -87,6 +89,6 @@ def sentences(plan: Precision, metric: str) -> list[str]:
 
 def _in_words(value: float, metric: str) -> str:
     number = f"{100 * value:.2g}"
-    if not is_share(metric):
+    if not known(metric).share:
         return f"{value:.2g}"
     return f"{number} point" if number == "1" else f"{number} points"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
+from ablation.registry.metrics import EXTRAS, METRICS
 from ablation.registry.torchvision_names import PREFIX
 
 FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -74,6 +75,24 @@ def _fault(value: object) -> str | None:
 PartName = Annotated[
     str, AfterValidator(lambda name: well_formed(name, "component", "my_parts:Lion")), WithJsonSchema(SCHEMA)
 ]
+
+
+def _metric_name(name: str, allowed: Iterable[str]) -> str:
+    if is_custom(name):
+        return well_formed(name, "metric", "my_metrics:balanced_accuracy")
+    if name not in allowed:
+        expected = ", ".join(map(repr, allowed))
+        raise PydanticKnownError("literal_error", {"expected": expected})
+    return name
+
+
+def _names(allowed: Iterable[str]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "enum": [*allowed]}, SCHEMA]})
+
+
+ExtraMetric = Annotated[str, AfterValidator(lambda name: _metric_name(name, EXTRAS)), _names(EXTRAS)]
+"""A metric that is computed from stored predictions."""
+PrimaryMetric = Annotated[str, AfterValidator(lambda name: _metric_name(name, METRICS)), _names(METRICS)]
 DataName = Annotated[
     str, AfterValidator(lambda name: well_formed(name, "data set", "my_data:Spectrograms")), WithJsonSchema(SCHEMA)
 ]

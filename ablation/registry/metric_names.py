@@ -1,4 +1,4 @@
-"""What the name of a metric says: which way is better, whether it is a share, which part of the data it is of.
+"""What the name of a column in another tool's table says of its metric; metrics of our own are in `registry.metrics`.
 
 Nothing else in the package reads names. They are compared by whole words: `top1_err` is an error, and `acceleration`
 is no accuracy.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Direction = Literal["higher", "lower"]
+from ablation.registry.metrics import Direction, Metric, Part
+
 Unit = Literal["percent", "share", "raw"]
 """How values are written: as percentages from 0 to 100, as fractions of 1, or neither."""
-Part = Literal["train", "val", "test", ""]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -66,7 +66,14 @@ def _known(name: str) -> list[str]:
     return [_plain(word) for word in words(name)]
 
 
-def direction(name: str) -> Direction | None:
+def guess(name: str) -> Metric:
+    """The metric that a column seems to hold; without a direction where its name does not plainly say one."""
+    better, own, (part, stem) = _direction(name), set(_known(name)), _split_part(name)
+    share, loss = better == "higher" and bool(_SHARES & own), better == "lower" and bool(_LOSSES & own)
+    return Metric(name, better, "share" if share else "raw", part, minimized=loss, words=stem)
+
+
+def _direction(name: str) -> Direction | None:
     """Which way is better, where the name plainly says so; None where it does not, or says both."""
     own = _known(name)
     if own and own[-1] in ("loss", "losses"):
@@ -76,22 +83,7 @@ def direction(name: str) -> Direction | None:
     return "higher" if _HIGHER & set(own) else "lower"
 
 
-def is_share(name: str) -> bool:
-    """Whether a metric of this name lies between 0 and 1, like an accuracy."""
-    return direction(name) == "higher" and bool(_SHARES & set(_known(name)))
-
-
-def is_loss(name: str) -> bool:
-    """Whether a metric of this name is what training minimises."""
-    return direction(name) == "lower" and bool(_LOSSES & set(_known(name)))
-
-
-def stored_unit(name: str) -> Unit:
-    """The unit in which results of ours are stored: shares as fractions of 1."""
-    return "share" if is_share(name) else "raw"
-
-
-def split_part(name: str) -> tuple[Part, tuple[str, ...]]:
+def _split_part(name: str) -> tuple[Part, tuple[str, ...]]:
     """The part of the data that a name begins or ends with, "" for none, and its other words."""
     own = words(name)
     for place in (0, -1):

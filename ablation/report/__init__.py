@@ -18,8 +18,8 @@ import ablation.report.markdown as markdown
 from ablation._util.files import replace, replace_text, write_json
 from ablation._util.sanitize import clean
 from ablation.analysis import Predicted, describe, to_json
-from ablation.analysis.classes import class_rows
-from ablation.analysis.measure import AT_CHANCE, at_chance
+from ablation.analysis.classification.chance import AT_CHANCE, at_chance
+from ablation.analysis.classification.classes import class_rows
 from ablation.report.context import Context, Section, section
 from ablation.report.html import templates_dir
 from ablation.report.latex import results_table

@@ -147,10 +147,10 @@ def images(analysis: Analysis) -> str:
 def table(analysis: Analysis) -> str:
     """Caption of the table of variants."""
     measure = analysis.measure
-    unit = ", %" if measure.accuracy else ""
+    unit = ", %" if measure.share else ""
     spread = "one seed" if analysis.design.networks else "mean \u00b1 SD over seeds"
     text = f"{first_up(measure.name)}{images(analysis)}{unit}: {spread}."
-    points = " in points" if measure.accuracy else ""
+    points = " in points" if measure.share else ""
     if analysis.design.networks:
         text += f" Difference{points} under the same seed."
     elif any(effect.pairs for effect in analysis.variants):

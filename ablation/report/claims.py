@@ -135,7 +135,7 @@ def _bow(own: TrendTest, analysis: Analysis) -> str:
 
 def _curve(law: DataCurve, measure: Measure, alpha: float) -> str:
     """The power law in words; what sits on a bound of the fit is named."""
-    unit = " %" if measure.accuracy else ""
+    unit = " %" if measure.share else ""
     level = f"{100 * (1 - alpha):g} %"
 
     def amount(value: tuple[float, float, float]) -> str:
@@ -150,7 +150,7 @@ def _curve(law: DataCurve, measure: Measure, alpha: float) -> str:
     exponent = "is at its bound" if "b" in law.on_bound else f"= {law.b[0]:.2f} [{law.b[1]:.2f}, {law.b[2]:.2f}]"
     miss = f"The curve misses the mean error by up to {measure.size(law.miss)} (at {formatting.value(law.miss_at)})"
     double = f"{miss}. Twice the data would be expected to bring it to {amount(law.double)}; not extrapolated further"
-    of = "error" if measure.accuracy else measure.name
+    of = "error" if measure.share else measure.name
     return (
         f"Data fraction: {of} = a f^\u2212b + c, fitted to {len(law.fractions)} fractions and {law.n} seeds, with "
         f"{level} intervals: exponent b {exponent}, {floor}. {double}."

@@ -10,7 +10,7 @@ import numpy as np
 
 from ablation._util.formatting import accuracy_digits
 from ablation.analysis import Analysis
-from ablation.analysis.classes import ClassCounts, Labelled, count_classes
+from ablation.analysis.classification.classes import ClassCounts, Labelled, count_classes
 from ablation.analysis.measure import successful
 from ablation.report.blocks import Block
 from ablation.results.predictions import PARTS, Part, read_predictions

@@ -80,7 +80,7 @@ def _not_an_argument(row: str) -> str:
 def results_table(analysis: Analysis) -> str:
     """The table of variants: variant, change, metric, difference with interval, verdict, n."""
     table = variants_table(analysis)
-    table = table.only("Variant", "Change", analysis.measure.heading, "Difference", "Verdict", "n")
+    table = table.only("Variant", "Change", analysis.measure.metric.heading, "Difference", "Verdict", "n")
     return render_table(replace(table, caption=_caption(analysis)))
 
 

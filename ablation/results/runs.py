@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ablation.errors import UnreadableError
+from ablation.registry import metric_names
+from ablation.registry.metrics import METRICS, OF_EPOCHS, Metric, known
 from ablation.storage.manifest import Manifest
+from ablation.storage.metric_values import read_values
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Failure, Store
 from ablation.storage.stored_run import StoredRun, read_run
@@ -43,7 +48,11 @@ RUN_COLUMNS = (
     "folder",
 )
 Column = np.ndarray[tuple[Any, ...], np.dtype[Any]]
-EPOCH_COLUMNS = ("variant", "seed", *EpochRow.__dataclass_fields__)
+EPOCH_COLUMNS = (
+    "variant",
+    "seed",
+    *(own for name in EpochRow.__dataclass_fields__ for own in (OF_EPOCHS if name == "metrics" else (name,))),
+)
 _FROM_RECORD = (
     "status",
     "selected_epoch",
@@ -87,6 +96,12 @@ class Results:
     test_evaluations: tuple[Mapping[str, Any], ...] = ()
     tested: frozenset[str] = frozenset()
     notices: tuple[str, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
+    """Column -> what is known of the metric in it."""
+
+    def metric(self, column: str) -> Metric:
+        """The metric in a column; of one that is not known, what its name says."""
+        return self.metrics.get(column) or metric_names.guess(column)
 
     @property
     def complete(self) -> bool:
@@ -99,13 +114,15 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
+    metrics, notices = dict(METRICS), list[str]()
     for variant, seed, name, identity in manifest.runs():
         run = read_run(store.run(name), identity)
         if run.record:
             records[variant.name, seed] = run.record
         elif run.failure or run.reason:
             failures[variant.name, seed] = run.failure or Failure(run.reason, "", 0)
-        rows.append({"variant": variant.name, "seed": seed} | _run_row(run))
+        computed = _computed(run, manifest.metrics, metrics, notices)
+        rows.append({"variant": variant.name, "seed": seed, **_run_row(run), **computed})
         if run.epochs:
             epochs.append(_epoch_columns(variant.name, seed, run.epochs))
     log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
@@ -113,20 +130,38 @@ def load_results(store: Store, manifest: Manifest) -> Results:
         row |= _test_metrics(log.outcomes.get(str(row["folder"])))
     return Results(
         manifest,
-        pd.DataFrame(rows, columns=list(RUN_COLUMNS)),
+        pd.DataFrame(rows, columns=[*RUN_COLUMNS, *manifest.metrics]),
         _epoch_table(epochs),
         records,
         failures,
         log.evaluations,
         frozenset(log.outcomes),
-        log.notices,
+        (*log.notices, *notices),
+        metrics,
     )
+
+
+def _computed(
+    run: StoredRun, names: Sequence[str], metrics: dict[str, Metric], notices: list[str]
+) -> Mapping[str, float]:
+    """Metrics of a run that were computed from its predictions; what custom ones declare is added to `metrics`."""
+    if not names or run.record is None or run.record.status != "finished":
+        return {}
+    try:
+        found = read_values(run.folder, run.record)
+    except UnreadableError as error:
+        notices.append(error.message)
+        return {}
+    own = {name: found[name] for name in names if name in found}
+    metrics |= {name: known(name, value.direction, value.unit) for name, value in own.items()}
+    return {name: value.value for name, value in own.items()}
 
 
 def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:
     """The rows of one run as arrays, which take a tenth of the memory."""
     run = {"variant": np.full(len(history), variant, dtype=object), "seed": np.full(len(history), seed)}
-    return run | {name: np.array([getattr(row, name) for row in history]) for name in EpochRow.__dataclass_fields__}
+    values = [{**vars(row), **row.metrics} for row in history]
+    return run | {name: np.array([own.get(name, math.nan) for own in values]) for name in EPOCH_COLUMNS[2:]}
 
 
 def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
@@ -151,8 +186,4 @@ def _run_row(run: StoredRun) -> dict[str, object]:
         row["peak_memory_mb"] = max(epoch.peak_memory_mb for epoch in history)
         seconds = sum(epoch.seconds for epoch in history)
         row["images_per_second"] = sum(e.images_per_second * e.seconds for e in history) / seconds if seconds else None
-    selected = next((epoch for epoch in history if epoch.epoch == record.selected_epoch), None)
-    if selected:
-        metrics = ("val_accuracy", "val_loss", "train_accuracy", "train_loss")
-        row |= {key: getattr(selected, key) for key in metrics}
-    return row
+    return {**row, **record.metrics}

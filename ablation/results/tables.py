@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ import pandas as pd
 from ablation.errors import Problem, UserError
 from ablation.registry import metric_names
 from ablation.registry.catalog import suggestion
-from ablation.registry.metric_names import Direction, Unit
+from ablation.registry.metric_names import Unit
+from ablation.registry.metrics import Direction, Metric
 from ablation.results.csv_files import Numbers, TextTable, number_hint, numbers, read_table
 from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
 from ablation.storage.manifest import Manifest, StoredVariant
@@ -53,7 +54,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}(?:\.0*)?")
 class _Scale:
     """What a column of a metric is in, and what its numbers are divided by to be stored."""
 
-    unit: Unit
+    unit: Literal["share", "raw"]
     divisor: float = 1.0
 
 
@@ -98,10 +99,10 @@ def read_results(
         raise UserError(what, "give the variants the seeds of the baseline: only runs of the same seed are compared")
     frame = _runs_table(table, keys, columns, scales, chosen, (variants, seeds))
     history = _epochs_table(epochs, keys, (chosen, scales[chosen])) if epochs else (_no_epochs(), {})
-    units = {name: scale.unit for name, scale in (*history[1].items(), *scales.items())}
-    analysis = {"metric": chosen, "metric_stated": True, "direction": better, "units": units}
+    metrics = {name: _metric(name, scale) for name, scale in (*history[1].items(), *scales.items())}
+    analysis = {"metric": chosen, "metric_stated": True, "direction": better}
     manifest = _manifest(title or runs.stem, variants, seeds, analysis | {"margin": None, "alpha": alpha}, command)
-    return Results(manifest, frame, history[0], {}, {})
+    return Results(manifest, frame, history[0], {}, {}, metrics=metrics)
 
 
 def _refuse(table: TextTable, problems: Sequence[Problem]) -> None:
@@ -202,7 +203,7 @@ _NOT_FINITE_CELL = re.compile(r"nan|inf", re.IGNORECASE)
 
 
 def _direction_of(name: str, path: Path) -> Direction:
-    known = metric_names.direction(name)
+    known = metric_names.guess(name).direction
     if known is None:
         what = f"{path}: whether more or less of {name!r} is better is not clear from its name"
         raise UserError(what, "add --direction higher or --direction lower")
@@ -229,7 +230,7 @@ def _scale_of(table: TextTable, name: str, column: Numbers, unit: Unit | None, p
     if signed and unit == "share":
         raise UserError(f"{table.path}: the cells of {name!r} have per cent signs", "leave out --unit share")
     stated = unit or ("percent" if signed else None)
-    if stated is None and not metric_names.is_share(name):
+    if stated is None and not metric_names.guess(name).share:
         return _RAW
     values = [column.values[row] or 0.0 for row in plain]
     if stated is None:
@@ -266,9 +267,13 @@ def _agreed(
 def _lenient(name: str, values: Iterable[float | None]) -> _Scale:
     """The unit of a column that no claim rests on: one that is not clear stays as it is."""
     known = [value for value in values if value is not None and math.isfinite(value)]
-    if not metric_names.is_share(name) or not known or min(known) < 0 or max(known) > 100:
+    if not metric_names.guess(name).share or not known or min(known) < 0 or max(known) > 100:
         return _RAW
     return _PERCENT if max(known) > 1 else _SHARE
+
+
+def _metric(name: str, scale: _Scale) -> Metric:
+    return replace(metric_names.guess(name), unit=scale.unit)
 
 
 def _scaled(column: Numbers, scale: _Scale) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

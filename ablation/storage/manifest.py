@@ -114,6 +114,8 @@ class Manifest:
     """Seeds that were added after results of the study had been seen."""
     looks: Number = 1
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
+    metrics: tuple[str, ...] = ()
+    """Metrics that are computed from the predictions of finished runs."""
     file: str = ""
     """The path of the study file, relative to the results folder; empty where it was not recorded."""
     schema_version: int = SCHEMA_VERSION
@@ -225,6 +227,7 @@ def make_manifest(
         smoke=study.smoke,
         command=command,
         analysis=study.analysis.resolved(),
+        metrics=study.metrics,
         components={name: component.model_dump(mode="json") for name, component in study.components.items()},
         design=study.design,
         grids=study.grids,

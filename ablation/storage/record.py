@@ -9,14 +9,28 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from ablation.data.summary import DataSummary
+from ablation.registry.metrics import METRICS
 from ablation.storage.sealed import FileStamp, typed
 from ablation.versions import SCHEMA_VERSION, TRAINING_VERSION
 
 
 def _null_is_nan(value: Any, number: Callable[[Any], float]) -> float:
     return math.nan if value is None else number(value)
+
+
+def _possible(metrics: Mapping[str, float]) -> Mapping[str, float]:
+    for name, value in metrics.items():
+        known = METRICS.get(name)
+        if known and not known.possible(value):
+            raise PydanticCustomError("metric", "{name} cannot be {value}", {"name": name, "value": value})
+    return metrics
+
+
+def _with_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 
 def _time_stamp(text: str) -> str:
@@ -36,6 +50,8 @@ Seconds = Annotated[float, Field(ge=0)]
 Measured = Annotated[float, WrapValidator(_null_is_nan)]
 """Null stands for what JSON cannot hold: not a number, or infinite. It is read as NaN."""
 Loss = Annotated[float, Field(ge=0), WrapValidator(_null_is_nan)]
+Metrics = Annotated[Mapping[str, Measured], AfterValidator(_possible)]
+"""Name -> value; null stands for NaN."""
 TimeStamp = Annotated[str, AfterValidator(_time_stamp)]
 """ISO 8601 with an offset from UTC."""
 
@@ -44,17 +60,15 @@ TimeStamp = Annotated[str, AfterValidator(_time_stamp)]
 class EpochRow:
     """One line of epochs.jsonl: the state of a run after an epoch, or after `eval_every` steps of a budget in steps.
 
-    Losses are mean cross-entropies in nats (NaN once diverged), accuracies fractions of 1, times seconds, memory MiB.
-    Training loss and accuracy are running averages over the training batches, with augmentation and dropout on.
+    `metrics` are by name (`registry.metrics`): shares as fractions of 1, a loss NaN once it diverged; those of the
+    training data are running averages over the training batches, with augmentation and dropout on. Times are seconds,
+    memory MiB.
     """
 
     epoch: Number
     step: Count
     lr: Measured
-    train_loss: Loss
-    train_accuracy: Fraction
-    val_loss: Loss
-    val_accuracy: Fraction
+    metrics: Metrics
     seconds: Seconds
     eval_seconds: Seconds
     images_per_second: Measured
@@ -66,7 +80,7 @@ class EpochRow:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+        return {**_with_nulls(asdict(self)), "metrics": _with_nulls(self.metrics)}
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,8 @@ class RunRecord:
     epochs: Number
     selected_epoch: Number | None
     best_epoch: Number | None
+    metrics: Metrics
+    """Those of the selected epoch; none of a run that diverged."""
     weights_sha256: str | None
     started: TimeStamp
     finished: TimeStamp

@@ -96,6 +96,6 @@ def _problem(error: ValidationError, skip: int) -> str:
     place = ".".join(map(str, first["loc"][skip:]))
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
-    if first["type"] not in ("missing", "json_invalid"):
+    if first["type"] not in ("missing", "json_invalid", "metric"):
         message += f", not {reprlib.repr(first['input'])}"
     return f"{place}: {message}" if place else message

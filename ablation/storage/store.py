@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import replace as with_fields
 from pathlib import Path
@@ -12,40 +12,42 @@ from typing import Any
 from ablation._util.files import replace_text, set_aside, write_json, writing
 from ablation._util.strict_json import parse
 from ablation.errors import UnreadableError, UserError
+from ablation.storage import earlier
 from ablation.storage.record import Count, EpochRow, RunRecord
 from ablation.storage.sealed import RETRAIN, seal, stamp, typed, typed_lines, verify
 from ablation.versions import SCHEMA_VERSION
 
+READ_VERSIONS = (1, SCHEMA_VERSION)
 STAMPED = ("config.json", "epochs.jsonl", "predictions.npz", "best.pt", "last.pt")
 """The files of a finished run whose size and SHA-256 its record keeps."""
 
 
 def write_record(path: Path, values: Mapping[str, Any], *, durable: bool = False) -> None:
-    """`write_json` for an object that is read again: it gets the SHA-256 of its own content."""
+    """`write_json` for an object that is read again: it gets the SHA-256 of its own content, and a schema version."""
     write_json(path, seal({"schema_version": SCHEMA_VERSION, **values}), durable=durable)
 
 
-def read_json(path: Path, hint: str = RETRAIN) -> dict[str, Any]:
+def read_json(path: Path, hint: str = RETRAIN, versions: Sequence[int] = READ_VERSIONS) -> dict[str, Any]:
     """The object in a JSON file of ours.
 
     Raises UnreadableError where it is cut off, garbled, or not what was written, and UserError where its schema version
-    is not the one known here.
+    is none of `versions`.
     """
     value = parse(path.read_bytes(), str(path), hint)
-    check_version(value, str(path))  # first: another version may have other digests
+    check_version(value, str(path), versions)  # first: another version may have other digests
     verify(value, str(path), hint)
     return value
 
 
-def check_version(value: Mapping[str, Any], what: str) -> None:
-    """Raise UserError for an object of another schema version, and UnreadableError for one that has none."""
+def check_version(value: Mapping[str, Any], what: str, versions: Sequence[int]) -> None:
+    """Raise UserError for an object of a schema version not in `versions`, and UnreadableError for one without."""
     version = value.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool):
         raise UnreadableError(f"{what} cannot be read: it has no schema version", RETRAIN)
-    if version != SCHEMA_VERSION:
-        newer = version > SCHEMA_VERSION
+    if version not in versions:
+        newer = version > versions[-1]
         hint = "update ablation-lab to read it" if newer else "train again, or read it with the version that wrote it"
-        raise UserError(f"{what} has schema version {version!r}; this version reads {SCHEMA_VERSION}", hint)
+        raise UserError(f"{what} has schema version {version!r}; this version reads {versions[-1]}", hint)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ class RunFolder:
         return rows[0]
 
     def _rows(self, lines: list[bytes]) -> list[EpochRow]:
-        return typed_lines(EpochRow, lines, str(self.history))
+        return typed_lines(EpochRow, [earlier.epoch(line) for line in lines], str(self.history))
 
     def keep_epochs(self, count: int) -> None:
         """Forget the rows after epoch `count`: they will be trained again, to the same values."""
@@ -159,7 +161,9 @@ class RunFolder:
     def record(self) -> RunRecord | None:
         """The record of a finished run, or None. Raises UnreadableError where it cannot be trusted."""
         path = self.path / "run.json"
-        return RunRecord.from_json(read_json(path), str(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        return RunRecord.from_json(earlier.record(read_json(path), self.epoch), str(path))
 
     def start_over(self) -> None:
         """Set the record, the epochs, the predictions and the checkpoints aside."""

@@ -12,6 +12,7 @@ from ablation._util.files import set_aside
 from ablation._util.hashing import canonical_json
 from ablation.errors import UnreadableError
 from ablation.planning.plan import Run
+from ablation.registry.metrics import METRICS, SELECTION
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.sealed import stamp
 from ablation.storage.store import Failure, RunFolder, Store
@@ -55,12 +56,6 @@ class StoredRun:
             return ()
         return self.folder.epochs() if self.known_epochs is None else self.known_epochs
 
-    @property
-    def selected(self) -> EpochRow | None:
-        """The epoch that is reported of a finished run, without parsing the others."""
-        number = self.record.selected_epoch if self.record else None
-        return None if number is None else self.folder.epoch(number)
-
 
 def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True) -> StoredRun:
     """The run in a folder that a study says holds `identity`.
@@ -75,7 +70,7 @@ def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True)
         record = folder.record()
         if record is None:
             return _unfinished(folder)
-        fault = _wrong_identity(record, identity) or _changed_file(folder, record)
+        fault = _wrong_record(record, identity) or _changed_file(folder, record)
         if not fault and (every_epoch or not record.files):
             epochs = folder.epochs()
             fault = inconsistency(record, epochs)
@@ -94,13 +89,15 @@ def _unfinished(folder: RunFolder) -> StoredRun:
     return StoredRun(folder, state, failure=failure, known_epochs=epochs)
 
 
-def _wrong_identity(record: RunRecord, identity: Identity) -> str:
+def _wrong_record(record: RunRecord, identity: Identity) -> str:
     if record.key != identity.key:
         return f"its record is that of another run, {record.key}"
     if record.seed != identity.seed:
         return f"its record is of seed {record.seed}, and the study expects seed {identity.seed}"
     if canonical_json(record.recipe) != identity.recipe:
         return "the recipe in its record is not that of the study"
+    if record.status == "finished" and SELECTION not in record.metrics:
+        return f"its record lacks {SELECTION}"
     return ""
 
 
@@ -130,7 +127,9 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
         return f"its epochs are not 1 to {record.epochs}"
     if any(second.step < first.step for first, second in pairwise(rows)):
         return "the steps of its epochs decrease"
-    lost = [row.epoch for row in rows if not (math.isfinite(row.train_loss) and math.isfinite(row.val_loss))]
+    if any(SELECTION not in row.metrics for row in rows):
+        return f"its epochs lack {SELECTION}"
+    lost = [row.epoch for row in rows if not all(map(math.isfinite, row.metrics.values()))]
     if lost != ([record.epochs] if record.status == "diverged" else []):
         return f"it is recorded as {record.status}, with a loss that is not finite in epochs {lost or 'none'}"
     return _wrong_selection(record, rows)
@@ -139,13 +138,15 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
 def _wrong_selection(record: RunRecord, rows: Sequence[EpochRow]) -> str:
     if record.status == "diverged":
         return "" if record.selected_epoch is None else "it diverged, and yet an epoch is selected"
-    best = max(rows, key=lambda row: (row.val_accuracy, -row.epoch)).epoch
+    best = max(rows, key=lambda row: (row.metrics[SELECTION], -row.epoch)).epoch
     if record.best_epoch != best:
-        return f"its best epoch is recorded as {record.best_epoch}, and its best validation accuracy is in epoch {best}"
+        what = METRICS[SELECTION].label
+        return f"its best epoch is recorded as {record.best_epoch}, and its best {what} is in epoch {best}"
     chosen = record.epochs if record.recipe["train"]["select"] == "last" else best
     if record.selected_epoch != chosen:
         return f"epoch {record.selected_epoch} is recorded as selected, and the rule selects epoch {chosen}"
-    return ""
+    same = record.metrics == rows[chosen - 1].metrics
+    return "" if same else f"its metrics are not those of epoch {chosen}"
 
 
 def finished_runs(runs: Sequence[Run], store: Store) -> dict[str, RunRecord]:

@@ -27,7 +27,7 @@ from ablation.storage.manifest import Manifest
 from ablation.storage.record import Fraction, Loss, Number, RunRecord, TimeStamp
 from ablation.storage.sealed import FileStamp, seal, stamp, typed, verify
 from ablation.storage.store import RunFolder, Store, check_version, read_json, write_record
-from ablation.versions import SCHEMA_VERSION
+from ablation.versions import TEST_LOG_VERSION
 
 _RESTORE = (
     "restore the file from a copy; without one, move it away: then each run's test.json says when it was evaluated"
@@ -121,7 +121,7 @@ def _lines(store: Store, folder: str) -> tuple[list[bytes], bool]:
 def _evaluation(line: bytes, before: Sequence[bytes], what: str) -> dict[str, Any]:
     try:
         values = parse(line, what, _RESTORE)
-        check_version(values, what)
+        check_version(values, what, (TEST_LOG_VERSION,))
         verify(values, what, _RESTORE)
         typed(_Evaluation, values, what, _RESTORE)
     except UnreadableError as error:
@@ -140,7 +140,7 @@ def append_evaluation(store: Store, folder: str, *evaluations: Mapping[str, Any]
     """Add evaluations; the file is replaced as a whole, so that the others are kept whatever happens."""
     lines = _lines(store, folder)[0]
     for own in evaluations:
-        content = seal({"schema_version": SCHEMA_VERSION, **own, "previous": _link(lines)})
+        content = seal({"schema_version": TEST_LOG_VERSION, **own, "previous": _link(lines)})
         lines.append(json.dumps(content, ensure_ascii=False).encode())
     openings_file(store, folder).parent.mkdir(parents=True, exist_ok=True)
     text = b"".join(line + b"\n" for line in lines)
@@ -177,14 +177,17 @@ def write_outcome(folder: RunFolder, outcome: Outcome) -> None:
     path = folder.path / "test.npz"
     files = {path.name: asdict(stamp(path))} if path.exists() else {}
     loss = outcome.loss if math.isfinite(outcome.loss) else None
-    write_record(outcome_file(folder), {**asdict(outcome), "run": folder.path.name, "loss": loss, "files": files})
+    known = {"run": folder.path.name, "loss": loss, "files": files}
+    write_record(outcome_file(folder), {"schema_version": TEST_LOG_VERSION, **asdict(outcome), **known})
 
 
 def read_outcome(folder: RunFolder) -> Outcome | None:
     """What came of a run on the test part, or None. Raises UnreadableError where it cannot be trusted."""
     path = outcome_file(folder)
     hint = "ablate test --again evaluates the run again"
-    return typed(Outcome, read_json(path, hint), str(path), hint) if path.exists() else None
+    if not path.exists():
+        return None
+    return typed(Outcome, read_json(path, hint, (TEST_LOG_VERSION,)), str(path), hint)
 
 
 def read_log(store: Store, manifest: Manifest, records: Mapping[str, RunRecord | None]) -> TestSetLog:

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from ablation._util.sanitize import clean, read_file
 from ablation.errors import FileError, Problem, UserError
 from ablation.registry import catalog
+from ablation.registry.custom_names import is_custom
+from ablation.registry.metrics import EXTRAS
 from ablation.study import custom_code, strict_yaml, validation_errors, variants
 from ablation.study.expand import DesignVariants, GridVariants
 from ablation.study.schema import Recipe, Study, StudyFile, Train, Variant
@@ -75,11 +77,19 @@ def study_of(
         source=text,
         overrides=tuple(overrides),
         analysis=file.analysis,
+        metrics=_computed(file),
         components=file.components,
         design=file.design,
         grids=loader.grids,
     )
     return _smoke(study) if smoke else study
+
+
+def _computed(file: StudyFile) -> tuple[str, ...]:
+    """The metrics that are computed from stored predictions, each once."""
+    primary = file.analysis.metric
+    own = (primary,) if primary and (primary in EXTRAS or is_custom(primary)) else ()
+    return tuple(dict.fromkeys((*file.metrics, *own)))
 
 
 def _read(path: Path) -> str:

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
-from ablation.registry import metric_names
+from ablation.registry.custom_names import ExtraMetric, PrimaryMetric
 from ablation.registry.datasets import Data
+from ablation.registry.metrics import SELECTION, known
 from ablation.registry.optimizers import AnyOptimizer
 from ablation.registry.options import (
     Count,
@@ -48,9 +49,6 @@ def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
             "distinct", "seed {seed} is listed twice", {"seed": twice[0], "hint": "list each seed once"}
         )
     return values
-
-
-Metric = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss", "test_accuracy", "test_loss"]
 
 
 class Train(Section):
@@ -161,15 +159,22 @@ class AnalysisOptions(Section):
     metric's unit: 0.01 is one point of accuracy), and `alpha` is the family-wise error.
     """
 
-    metric: Metric | None = None
+    metric: PrimaryMetric | None = None
     direction: Literal["higher", "lower"] | None = None
     margin: Positive | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
 
+    @model_validator(mode="after")
+    def _known_direction(self) -> Self:
+        if self.metric and known(self.metric, self.direction).direction is None:
+            what = f"whether more or less of {self.metric} is better is not known"
+            raise PydanticCustomError("direction", "{what}", {"what": what, "hint": "add direction: higher, or lower"})
+        return self
+
     def resolved(self) -> dict[str, Any]:
-        """The options as plain values; a direction that is not given is that of the name of the metric."""
-        metric = self.metric or "val_accuracy"
-        direction = self.direction or metric_names.direction(metric)
+        """The options as plain values; a direction that is not given is that of the metric."""
+        metric = self.metric or SELECTION
+        direction = self.direction or known(metric).direction
         stated = self.metric is not None
         own = {"metric": metric, "metric_stated": stated, "direction": direction}
         return own | {"margin": self.margin, "alpha": self.alpha}
@@ -195,6 +200,7 @@ class StudyFile(Section):
     design: Designs = ()
     grid: Grids = Field(default_factory=dict)
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+    metrics: Annotated[tuple[ExtraMetric, ...], Strict(False)] = ()
     analysis: AnalysisOptions = AnalysisOptions()
 
 
@@ -232,6 +238,8 @@ class Study:
     """Command-line overrides of the file (`--set`, `--seeds`)."""
     smoke: bool = False
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
+    metrics: tuple[str, ...] = ()
+    """Those that are computed from the predictions of finished runs, the primary one among them where it is one."""
     components: Mapping[str, Component] = field(default_factory=dict)
     design: tuple[str, ...] = ()
     grids: Mapping[str, Mapping[str, Mapping[str, object]]] = field(default_factory=dict)

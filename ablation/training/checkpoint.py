@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ablation._util.files import replace, set_aside
-from ablation.versions import SCHEMA_VERSION
+from ablation.versions import CHECKPOINT_VERSION
 
 _MALFORMED = (
     RuntimeError,
@@ -37,7 +37,7 @@ T = TypeVar("T", Tensor, Any)
 def save(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint of tensors and plain values in the place of the old one. Raises StorageError."""
     buffer = BytesIO()  # torch reports a full disk in its own way, so it writes to memory
-    torch.save({"schema_version": SCHEMA_VERSION, **content}, buffer)
+    torch.save({"schema_version": CHECKPOINT_VERSION, **content}, buffer)
     replace(path, lambda file: file.write(buffer.getbuffer()))
 
 
@@ -56,7 +56,7 @@ def load(path: Path) -> dict[str, Any] | None:
                 raise ValueError(f"{damaged} is damaged")
         data.seek(0)
         content = torch.load(data, map_location="cpu", weights_only=True)
-        if content["schema_version"] != SCHEMA_VERSION:
+        if content["schema_version"] != CHECKPOINT_VERSION:
             raise ValueError(f"schema version {content['schema_version']}")
     except _MALFORMED:
         set_aside(path)

@@ -15,13 +15,14 @@ from ablation.training import precision as arithmetic
 @dataclass(frozen=True)
 class Evaluation:
     """Mean cross-entropy in nats, accuracy, and for each image the predicted class and the probabilities given to the
-    predicted and to the true class."""
+    predicted, to the true, and to every class (images, classes) in float16."""
 
     loss: float
     accuracy: float
     predicted: Tensor
     confidence: Tensor
     true_probability: Tensor
+    probabilities: Tensor
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def evaluate(
     autocast = arithmetic.autocast(precision, device)
     total = torch.zeros((), device=device, dtype=torch.float64)
     hits = torch.zeros((), device=device, dtype=torch.int64)
-    predicted, confidence, true_probability = [], [], []
+    predicted, confidence, true_probability, probabilities = [], [], [], []
     for images, labels in batches:
         with autocast:
             logits = model(images)
@@ -45,6 +46,7 @@ def evaluate(
         predicted.append(best.indices)
         confidence.append(best.values.exp())
         true_probability.append(of_truth.exp())
+        probabilities.append(log_probabilities.exp().half())
     classes = torch.cat(predicted).cpu()
     return Evaluation(
         loss=total.item() / len(classes),
@@ -52,4 +54,5 @@ def evaluate(
         predicted=classes.to(torch.int16),
         confidence=torch.cat(confidence).cpu(),
         true_probability=torch.cat(true_probability).cpu(),
+        probabilities=torch.cat(probabilities).cpu(),
     )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ablation._util.files import replace
 from ablation.data import sources
+from ablation.registry.metrics import OF_EPOCHS
 from ablation.rng import foreign_state, restore_foreign, seed_layers
 from ablation.storage.record import Environment, EpochRow, RunRecord
 from ablation.storage.store import RunFolder, share
@@ -31,6 +32,9 @@ from ablation.training.sizes import input_shape
 from ablation.training.targets import Mixup, Targets
 from ablation.training.task import Task
 from ablation.versions import __version__
+
+PREDICTIONS = ("predicted", "confidence", "true_probability", "probabilities")
+"""The arrays of an evaluation that are stored; an earlier version kept no probabilities of all classes."""
 
 
 def train(task: Task, hooks: Hooks) -> RunRecord | None:
@@ -188,10 +192,7 @@ class Training:
             epoch=number,
             step=self.budget.steps(number).stop,
             lr=rate,
-            train_loss=loss,
-            train_accuracy=accuracy,
-            val_loss=result.loss,
-            val_accuracy=result.accuracy,
+            metrics=dict(zip(OF_EPOCHS, (loss, accuracy, result.loss, result.accuracy), strict=True)),
             seconds=trained,
             eval_seconds=time.perf_counter() - start - trained,
             images_per_second=seen / trained,
@@ -304,6 +305,7 @@ class Training:
             "predicted": result.predicted,
             "confidence": result.confidence,
             "true_probability": result.true_probability,
+            "probabilities": result.probabilities,
         }
 
     def _finish(self) -> RunRecord:
@@ -326,7 +328,7 @@ class Training:
         saved = checkpoint.load(self.folder.last)
         if saved is None:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
-        for key in ("optimizer", "scaler", "start", "generators"):
+        for key in ("optimizer", "scaler", "start", "generators", "probabilities"):
             saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:
@@ -336,9 +338,7 @@ class Training:
         arrays = {
             "index": self.loader.split.val.numpy(),
             "label": self.labels.numpy(),
-            "predicted": chosen["predicted"].numpy(),
-            "confidence": chosen["confidence"].numpy(),
-            "true_probability": chosen["true_probability"].numpy(),
+            **{name: chosen[name].numpy() for name in PREDICTIONS if name in chosen},
         }
         replace(self.folder.predictions, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
@@ -364,6 +364,7 @@ class Training:
             epochs=self.progress.epoch,
             selected_epoch=selected,
             best_epoch=self.progress.best_epoch,
+            metrics={} if selected is None else self.folder.epoch(selected).metrics,
             weights_sha256=digest,
             started=self.progress.started,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -7,7 +7,7 @@ heartbeats, progress and notices.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from ablation.data.image_folder import Part
 from ablation.errors import UserError
 from ablation.planning.plan import Run
 from ablation.registry.datasets import BuiltIn, CustomData
+from ablation.storage.metric_values import MetricValue
 from ablation.study.custom_code import Code
 from ablation.training.task import Task
 from ablation.worker.channel import Channel
@@ -104,6 +105,15 @@ def weigh(channel: Channel, runs: Iterable[tuple[Run, Path]]) -> tuple[float, ..
     from ablation.training.costs import costs
 
     return costs(runs, channel.beat)
+
+
+def compute_metrics(
+    _: Channel, folder: Path, classes: int, names: Sequence[str], codes: Mapping[str, Code]
+) -> dict[str, MetricValue]:
+    """Metrics of a finished run by name, from its stored predictions (`worker.metrics.compute`)."""
+    from ablation.worker.metrics import compute
+
+    return compute(folder, classes, names, codes)
 
 
 def probe(channel: Channel, task: Task, least: float = 0.0, together: bool = False) -> Timing:

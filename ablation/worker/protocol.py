@@ -109,11 +109,10 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Done:
-    """A run is finished, or has diverged, which is a result too; `selected` is the epoch that is reported of it."""
+    """A run is finished, or has diverged, which is a result too."""
 
     run: Run
     record: RunRecord
-    selected: EpochRow | None
 
 
 FailureKind = Literal["error", "lost", "hung", "memory", "storage"]

@@ -146,7 +146,7 @@ def until_end(task: Task, report: Callable[[Event], None], hooks: Hooks) -> Endi
             return Stopped(run)
         stored = StoredRun(stored.folder, record.status, record)
     assert stored.record is not None
-    return Done(run, stored.record, stored.selected)
+    return Done(run, stored.record)
 
 
 def failure(run: Run, error: BaseException) -> Failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,20 @@ import pandas as pd
 from ablation.analysis.compare import Run
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Effect, SeedResult
+from ablation.registry.metric_names import guess
+from ablation.registry.metrics import METRICS
 from ablation.results.runs import EPOCH_COLUMNS, RUN_COLUMNS, Results
 from ablation.storage.manifest import Manifest, StoredVariant
 from ablation.storage.record import Environment, RunRecord
 
-ACCURACY = Measure("val_accuracy", higher=True, digits=1, accuracy=True)
-LOSS = Measure("val_loss", higher=False, digits=3, accuracy=False)
+
+def measure(column: str, higher: bool, digits: int, share: bool) -> Measure:
+    known = METRICS.get(column) or guess(column)
+    return Measure(replace(known, direction="higher" if higher else "lower", unit="share" if share else "raw"), digits)
+
+
+ACCURACY = measure("val_accuracy", higher=True, digits=1, share=True)
+LOSS = measure("val_loss", higher=False, digits=3, share=False)
 
 
 def effect(variant: str, differences: Mapping[int, float | None] | None = None, **fields: Any) -> Effect:
@@ -54,7 +63,7 @@ def record(**fields: Any) -> RunRecord:
         **{"data_fingerprint": "f" * 64, "classes": tuple("0123456789"), "train_images": 100, "val_images": 360},
         **{"parameters": 1000, "macs": 2000, "epochs": 6, "selected_epoch": 6, "best_epoch": 6, "resumed": 0},
         **{"started": "2026-03-01T09:00:00+00:00", "finished": "2026-03-01T10:00:00+00:00", "train_seconds": 10.0},
-        **{"weights_sha256": None, "environment": Environment(**environment)},
+        **{"metrics": {}, "weights_sha256": None, "environment": Environment(**environment)},
     }
     return RunRecord(**own | fields)
 

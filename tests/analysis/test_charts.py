@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,19 @@ import pytest
 
 from ablation.analysis.charts import MOST_CHARTS, OWN, Chart, study_charts
 from ablation.analysis.measure import Measure
+from ablation.registry.metric_names import guess
 from ablation.storage.manifest import StoredVariant
 from tests.analysis.made import ACCURACY, history, manifest, results, variant
+from tests.analysis.made import measure as measure_of
 
 ELSEWHERE = manifest([variant("b", "baseline")])
 
 
 def charts(*names: str, measure: Measure = ACCURACY, units: dict[str, str] | None = None) -> list[Chart]:
-    study = manifest([variant("b", "baseline")], analysis={"units": units or {}})
+    known = {name: replace(guess(name), unit=unit) for name, unit in (units or {}).items()}
+    study = manifest([variant("b", "baseline")])
     columns: dict[str, Any] = {name: [0.5, 0.6] for name in names}
-    return list(study_charts(results(study, [], [history("b", 0, **columns)]), measure))
+    return list(study_charts(results(study, [], [history("b", 0, **columns)], metrics=known), measure))
 
 
 def lines(*names: str, measure: Measure = ACCURACY) -> list[tuple[str, str | None]]:
@@ -41,9 +45,9 @@ def test_columns_of_one_quantity_share_a_chart_with_training_dashed() -> None:
 
 
 def test_the_primary_metric_comes_first_and_is_the_solid_line() -> None:
-    test = Measure("test_f1", True, 1, True)
+    test = measure_of("test_f1", True, 1, True)
     assert lines("val_loss", "val_f1", "test_f1", measure=test) == [("test_f1", None), ("val_loss", None)]
-    assert lines("val_f1", "train_f1", measure=Measure("train_f1", True, 1, True)) == [("train_f1", None)]
+    assert lines("val_f1", "train_f1", measure=measure_of("train_f1", True, 1, True)) == [("train_f1", None)]
     found = charts("val_loss", "val_f1", "test_f1", measure=test)
     assert [(own.dots, own.key) for own in found] == [(True, "curve-1"), (False, "loss")]
 
@@ -57,7 +61,7 @@ def test_what_was_never_measured_and_what_only_counts_is_not_drawn() -> None:
 def test_other_quantities_are_drawn_where_there_is_no_better() -> None:
     assert lines("depth", "grad") == [("depth", None), ("grad", None)]
     assert lines("depth", "train_grad", "val_grad") == [("val_grad", "train_grad")]
-    assert lines("depth", "grad", measure=Measure("grad", True, 1, False)) == [("grad", None)]
+    assert lines("depth", "grad", measure=measure_of("grad", True, 1, False)) == [("grad", None)]
     assert lines("depth", "val_iou") == [("val_iou", None)]
 
 
@@ -85,9 +89,9 @@ def test_at_most_six_quantities_are_drawn() -> None:
         ("val_iou", {"val_iou": "raw"}, ACCURACY, ("curve-1", "Iou", "iou", "other", 1.0)),
         ("score", {"score": "share"}, ACCURACY, ("curve-1", "Score", "score, %", "share", 100.0)),
         ("nll_loss", {}, ACCURACY, ("curve-1", "Nll loss", "nll loss", "loss", 1.0)),
-        ("val_loss", {}, Measure("val_loss", False, 3, False), ("loss", "Loss", "loss", "loss", 1.0)),
-        ("score", {}, Measure("score", True, 3, False), ("curve-1", "Score", "score", "other", 1.0)),
-        ("score", {}, Measure("score", True, 3, True), ("curve-1", "Score", "score, %", "share", 100.0)),
+        ("val_loss", {}, measure_of("val_loss", False, 3, False), ("loss", "Loss", "loss", "loss", 1.0)),
+        ("score", {}, measure_of("score", True, 3, False), ("curve-1", "Score", "score", "other", 1.0)),
+        ("score", {}, measure_of("score", True, 3, True), ("curve-1", "Score", "score, %", "share", 100.0)),
     ],
 )
 def test_a_chart_has_the_unit_of_its_column(

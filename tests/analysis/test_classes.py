@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablation.analysis.classes import Labelled, change, class_rows, count_classes, extremes, frequent_confusions
+from ablation.analysis.classification.classes import (
+    Labelled,
+    change,
+    class_rows,
+    count_classes,
+    extremes,
+    frequent_confusions,
+)
 
 
 def made(variant: str, seed: int, images: int = 60) -> Labelled:

@@ -9,7 +9,7 @@ import pytest
 
 import ablation.stats as stats
 from ablation.analysis import compare
-from ablation.analysis.compare import Predicted
+from ablation.analysis.classification.networks import Predicted, with_networks
 from tests.analysis.made import effect
 
 NAN = math.nan
@@ -116,14 +116,14 @@ def test_one_seed_compares_two_networks_by_mcnemar_and_the_family_by_holm() -> N
     first, second, third = [1] * 30 + [0] * 10, [1] * 20 + [0] * 20, [1] * 22 + [0] * 18
     known = {("b", 7): predicted(first), ("x", 7): predicted(second), ("y", 7): predicted(third)}
     effects = [effect("b"), effect("x", {7: 0.1}), effect("y", {7: 0.1}), effect("z", {7: 0.1}), effect("w")]
-    found = [own.networks_p for own in compare.with_networks(effects, known)]
+    found = [own.networks_p for own in with_networks(effects, known)]
     p = [stats.mcnemar_counts(10, 0).p, stats.mcnemar_counts(8, 0).p]
     assert found == [None, pytest.approx(2 * p[0]), pytest.approx(p[1]), None, None]
 
 
 def test_networks_that_saw_other_images_are_not_compared() -> None:
     known = {("b", 0): predicted([1, 1, 0]), ("x", 0): predicted([1, 0, 0], shift=1)}
-    assert [own.networks_p for own in compare.with_networks([effect("b"), effect("x", {0: 0.1})], known)] == [None] * 2
+    assert [own.networks_p for own in with_networks([effect("b"), effect("x", {0: 0.1})], known)] == [None] * 2
     other = Predicted(np.arange(3), np.ones(3), np.ones(3))
     assert not predicted([1, 1, 0]).same_images(other)
     assert predicted([1, 1, 0]).correct.tolist() == [True, True, False]

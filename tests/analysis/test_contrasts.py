@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from ablation.analysis.measure import Measure
 from ablation.analysis.types import DataCurve, Effect, Selection, Sweep, TrendTest, Verdict
 from ablation.results.runs import Results
 from ablation.storage.manifest import StoredVariant
-from tests.analysis.made import ACCURACY, LOSS, effect, history, manifest, results, run, values, variant
+from tests.analysis.made import ACCURACY, LOSS, effect, history, manifest, measure, results, run, values, variant
 
 NAN = math.nan
 STUDY = manifest(
@@ -164,7 +163,7 @@ def curve(
     rng = np.random.default_rng(1)
     names = [f"f{place}" for place in range(len(fractions))]
     error = 0.1 * np.array(fractions)[:, None] ** -0.5 + 0.05 + 0.002 * rng.normal(size=(len(fractions), seeds))
-    rows = values(dict(zip(names, 1 - error if measure.accuracy else error, strict=True)))
+    rows = values(dict(zip(names, 1 - error if measure.share else error, strict=True)))
     sweep = Sweep(path, "fraction", tuple(zip(fractions, names, strict=True)))
     effects = {name: effect(name, diverged=failed.get(name, 0)) for name in names}
     found = data_curve([Sweep("model.dropout", "dropout", ()), sweep], effects, range(seeds), rows, measure, 0.1)
@@ -195,8 +194,8 @@ def test_a_data_curve_needs_four_fractions_and_three_seeds_of_an_error() -> None
 
 
 def test_a_metric_that_is_no_error_has_no_data_curve() -> None:
-    assert curve(measure=replace(ACCURACY, higher=False))[0] is None
-    assert curve(measure=replace(LOSS, higher=True))[0] is None
+    assert curve(measure=measure("val_accuracy", False, 1, True))[0] is None
+    assert curve(measure=measure("val_loss", True, 3, False))[0] is None
 
 
 def test_errors_that_no_power_law_fits_have_no_data_curve() -> None:
@@ -251,7 +250,7 @@ def test_choosing_the_best_epoch_is_judged_on_the_runs_that_do() -> None:
     assert both.epochs == stats.best_of_epochs(CURVES).expected
     assert own.epochs == stats.best_of_epochs(CURVES[:3]).expected
     assert selection(chosen(), CURVES[:1], None, LOSS) == Selection(None, 0, None, 0)
-    down = selection(chosen(), CURVES[:1], None, replace(ACCURACY, higher=False))
+    down = selection(chosen(), CURVES[:1], None, measure("val_accuracy", False, 1, True))
     assert down.epochs == stats.best_of_epochs(-CURVES).expected
 
 

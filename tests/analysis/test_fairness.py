@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import ablation.stats as stats
-from ablation.analysis.measure import Measure
 from ablation.analysis.types import Confound
 from ablation.analysis.warnings.fairness import in_words, side_by_side, spread, undeclared, unequal, with_confounds
 from ablation.storage.manifest import StoredVariant
-from tests.analysis.made import ACCURACY, effect, history, manifest, record, results, run, variant
+from tests.analysis.made import ACCURACY, effect, history, manifest, measure, record, results, run, variant
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def test_the_spread_is_shown_beside_the_pooled_one_of_the_others() -> None:
     effects = [effect("b"), effect("same", identical=True), *(effect(name) for name in "xyz")]
     kept = replace(stats.compare(y), baseline_screened=False)
     kept = replace(kept, pool=replace(kept.pool, kept=(True,) * 4))
-    (found,) = spread(effects, y, kept, Measure("val_accuracy", True, 2, True))
+    (found,) = spread(effects, y, kept, measure("val_accuracy", True, 2, True))
     others = 100 * ((0.003**2 + 0.004**2) / 3) ** 0.5
     assert found.message == f"unequal spread: y has SD 8.00 points over 3 seeds, the others {others:.2f} points"
     assert found.variant == "y"

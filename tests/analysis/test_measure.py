@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from scipy import stats
 
+from ablation.analysis.classification.chance import at_chance, chance_limit
 from ablation.analysis.measure import (
     Measure,
-    at_chance,
-    chance_limit,
     measured,
     primary_measure,
     same_weights,
     successful,
 )
+from ablation.registry.metric_names import guess
+from ablation.registry.metrics import METRICS
 from ablation.results.runs import Results
-from tests.analysis.made import ACCURACY, LOSS, manifest, record, results, run, variant
+from tests.analysis.made import ACCURACY, LOSS, manifest, measure, record, results, run, variant
 
 
 @pytest.mark.parametrize(("classes", "images"), [(10, 360), (2, 50), (100, 10_000)])
@@ -45,14 +47,14 @@ def test_accuracies_are_written_in_per_cent_and_their_differences_in_points() ->
     assert ACCURACY.difference(-0.0123) == "\u22121.2"
     assert ACCURACY.size(-0.0123) == "1.2 points"
     assert ACCURACY.interval(-0.01, 0.02) == "[\u22121.0, +2.0]"
-    assert (ACCURACY.sign, ACCURACY.scale, ACCURACY.unit, ACCURACY.direction) == (1, 100, " points", "higher")
+    assert (ACCURACY.sign, ACCURACY.scale, ACCURACY.unit, ACCURACY.metric.direction) == (1, 100, " points", "higher")
 
 
 def test_other_metrics_are_written_as_they_are_stored() -> None:
     assert LOSS.value(0.12345) == "0.123"
     assert LOSS.difference(0.12345) == "+0.123"
     assert LOSS.size(-0.12345) == "0.123"
-    assert (LOSS.sign, LOSS.scale, LOSS.unit, LOSS.direction) == (-1, 1, "", "lower")
+    assert (LOSS.sign, LOSS.scale, LOSS.unit, LOSS.metric.direction) == (-1, 1, "", "lower")
     assert (LOSS.name, ACCURACY.name) == ("validation loss", "validation accuracy")
 
 
@@ -77,9 +79,11 @@ def test_an_interval_without_zero_shows_none_at_its_ends(low: float | None, high
     assert ACCURACY.interval(low, high) == text
 
 
-def named(metric: str, rows: list[Any], direction: str = "higher", **analysis: Any) -> Measure:
-    study = manifest([variant("b"), variant("x")], analysis={"metric": metric, "direction": direction, **analysis})
-    return primary_measure(results(study, rows))
+def named(metric: str, rows: list[Any], direction: str = "higher", **units: Any) -> Measure:
+    study = manifest([variant("b"), variant("x")], analysis={"metric": metric, "direction": direction})
+    return primary_measure(
+        results(study, rows, metrics={**METRICS, **{k: replace(guess(k), unit=own) for k, own in units.items()}})
+    )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,7 @@ def named(metric: str, rows: list[Any], direction: str = "higher", **analysis: A
 def test_an_accuracy_has_the_decimals_of_the_largest_validation_set(images: tuple[Any, Any], digits: int) -> None:
     rows = [run("b", 0, 0.9, val_images=images[0]), run("x", 0, 0.9, val_images=images[1])]
     lost = run("x", 1, 0.9, "diverged", val_images=10_000)
-    assert named("val_accuracy", [*rows, lost]) == Measure("val_accuracy", True, digits, True)
+    assert named("val_accuracy", [*rows, lost]) == measure("val_accuracy", True, digits, True)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_another_metric_shows_two_figures_of_its_median_spread(spreads: tuple[fl
     step = math.sqrt(2) * 1.0001
     rows = [run(str(n), seed, score=seed * step * sd) for n, sd in enumerate(spreads) for seed in (0, 1)]
     lost = [run("0", 2, status="diverged", score=1e9)]
-    assert named("score", [*rows, *lost], "lower") == Measure("score", False, digits, False)
+    assert named("score", [*rows, *lost], "lower") == measure("score", False, digits, False)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +122,15 @@ def test_a_metric_that_no_run_has_is_shown_with_three_decimals() -> None:
     rows = [run("b", 0)]
     assert named("score", rows).digits == 3
     study = manifest([variant("b")])
-    assert measured(results(study, rows), Measure("score", True, 3, False)) == {}
+    assert measured(results(study, rows), measure("score", True, 3, False)) == {}
 
 
 def test_the_unit_is_that_of_the_table_and_else_that_of_the_name() -> None:
     rows = [run("b", 0, acc=50.0)]
-    assert named("acc", rows).accuracy
-    assert not named("acc", rows, units={"acc": "raw"}).accuracy
-    assert named("score", rows, units={"score": "share"}).accuracy
-    assert not named("score", rows, units={"acc": "share"}).accuracy
+    assert named("acc", rows).share
+    assert not named("acc", rows, acc="raw").share
+    assert named("score", rows, score="share").share
+    assert not named("score", rows, acc="share").share
 
 
 def ours(*accuracies: float, classes: int = 10, images: int = 360, **columns: Any) -> Results:
@@ -183,8 +187,8 @@ def test_weights_are_the_same_where_each_seed_of_both_has_the_same_hash() -> Non
     ],
 )
 def test_a_metric_in_words(column: str, accuracy: bool, name: str, heading: str, axis: str) -> None:
-    own = Measure(column, True, 1, accuracy)
-    assert (own.name, own.heading, own.axis) == (name, heading, axis)
+    own = measure(column, True, 1, accuracy)
+    assert (own.name, own.metric.heading, own.metric.axis) == (name, heading, axis)
     assert own.farthest == (1.0 if accuracy else math.inf)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablation.analysis.compare import Predicted
+from ablation.analysis.classification.ceiling import ceilings
+from ablation.analysis.classification.networks import Predicted
 from ablation.analysis.types import SeedResult
-from ablation.analysis.warnings.runs import _rises, ceilings, states, undertrained, without_effect
+from ablation.analysis.warnings.runs import _rises, states, undertrained, without_effect
 from ablation.results.runs import Results
-from tests.analysis.made import ACCURACY, effect, history, manifest, record, results, run, variant
+from tests.analysis.made import effect, history, manifest, record, results, run, variant
 
 
 def accuracies(*found: float | None) -> tuple[SeedResult, ...]:
@@ -27,8 +28,8 @@ def test_the_ceiling_is_half_a_per_cent_of_error_or_fewer_than_five_errors(
     runs = pd.DataFrame({"variant": ["a"], "val_images": [images]})
     results = Results(manifest([variant("a", "baseline")]), runs, pd.DataFrame(), {}, {})
     own = effect("a", runs=accuracies(accuracy, None, accuracy))
-    assert bool(list(ceilings(results, [own], ACCURACY))) is warned
-    assert list(ceilings(results, [effect("a", runs=accuracies(None))], ACCURACY)) == []
+    assert bool(list(ceilings(results, [own]))) is warned
+    assert list(ceilings(results, [effect("a", runs=accuracies(None))])) == []
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_a_ceiling_is_said_with_the_errors_of_a_run() -> None:
     study = manifest([variant("a"), variant("b")])
     own = results(study, [run("a", 0, val_images=100), run("a", 1, val_images=200), run("b", 0, val_images=None)])
     effects = [effect("b", runs=accuracies(0.999)), effect("a", runs=accuracies(0.98, 0.981)), effect("c")]
-    assert [(found.variant, found.message) for found in ceilings(own, effects, ACCURACY)] == [
+    assert [(found.variant, found.message) for found in ceilings(own, effects)] == [
         ("a", "a reaches 98.0 % validation accuracy: 3.9 errors a run on average"),
     ]  # fmt: skip
 

@@ -53,7 +53,7 @@ def run(task: Task, stop_after: int | None = None) -> tuple[RunRecord | None, li
 
 def values(folder: Path) -> list[tuple[float, ...]]:
     rows = RunFolder(folder).epochs()
-    return [(r.epoch, r.step, r.lr, r.train_loss, r.train_accuracy, r.val_loss, r.val_accuracy) for r in rows]
+    return [(r.epoch, r.step, r.lr, *r.metrics.values()) for r in rows]
 
 
 def test_signs_of_life_come_from_training_and_from_evaluation(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
@@ -165,7 +165,7 @@ def test_best_is_the_earliest_epoch_of_the_highest_validation_accuracy(study, ta
     (task,) = tasks(study("train.epochs=8"))
     record, rows = run(task)
     assert record is not None
-    accuracies = [row.val_accuracy for row in rows]
+    accuracies = [row.metrics["val_accuracy"] for row in rows]
     assert record.best_epoch == record.selected_epoch == accuracies.index(max(accuracies)) + 1
     best = checkpoint.load(RunFolder(task.folder).best)
     assert best is not None
@@ -190,7 +190,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(study, tasks) -> Non
     assert record.status == "diverged"
     assert record.selected_epoch is None
     assert record.epochs == len(rows) == 1
-    assert math.isnan(RunFolder(task.folder).epochs()[0].train_loss)
+    assert math.isnan(RunFolder(task.folder).epochs()[0].metrics["train_loss"])
 
 
 def test_a_diverged_run_that_crashed_before_its_record_is_not_trained_on(study, tasks) -> None:  # type: ignore[no-untyped-def]
@@ -209,7 +209,7 @@ def test_a_run_stops_when_validation_has_not_got_better_for_as_long_as_its_patie
     assert record is not None
     assert record.status == "finished"
     assert record.epochs == len(rows) < 60
-    accuracies = [row.val_accuracy for row in rows]
+    accuracies = [row.metrics["val_accuracy"] for row in rows]
     assert record.best_epoch == accuracies.index(max(accuracies)) + 1 == len(rows) - 2
     assert len(RunFolder(task.folder).epochs()) == record.epochs
     (task.folder / "run.json").unlink()
@@ -237,7 +237,7 @@ def test_the_plateau_is_that_of_the_stored_validation_losses(study, tasks) -> No
     expected = []
     for row in rows[2:]:
         expected.append(optimizer.param_groups[0]["lr"])
-        plateau.step(row.val_loss)
+        plateau.step(row.metrics["val_loss"])
     assert [row.lr for row in rows[2:]] == pytest.approx(expected, rel=1e-12)
     assert len(set(expected)) > 2
 

@@ -103,7 +103,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(pieces: list[int], study, ta
     assert record is not None
     assert expected is not None
     assert record.weights_sha256 == expected.weights_sha256
-    assert [row.val_loss for row in RunFolder(parts.folder).epochs()] == [row.val_loss for row in rows]
+    assert [row.metrics for row in RunFolder(parts.folder).epochs()] == [row.metrics for row in rows]
     assert torch.equal(
         weights(RunFolder(parts.folder).last)["classifier.output.weight"],
         weights(RunFolder(whole.folder).last)["classifier.output.weight"],
@@ -117,7 +117,7 @@ def test_a_crash_after_the_best_checkpoint_was_replaced_changes_nothing(study, t
     expected, rows = run(whole)
     run(torn, stop_after=3)
     boundary = RunFolder(torn.folder).last.read_bytes()
-    accuracies = [row.val_accuracy for row in rows]
+    accuracies = [row.metrics["val_accuracy"] for row in rows]
     best_before = accuracies.index(max(accuracies[:3]))
     assert best_before < 2, "the case needs a best epoch that is not the last of its stage"
     assert accuracies[3] > max(accuracies[:3]), "the case needs a first epoch that becomes the best"
@@ -127,7 +127,7 @@ def test_a_crash_after_the_best_checkpoint_was_replaced_changes_nothing(study, t
     assert record is not None
     assert expected is not None
     assert record.weights_sha256 == expected.weights_sha256
-    assert [row.val_loss for row in RunFolder(torn.folder).epochs()] == [row.val_loss for row in rows]
+    assert [row.metrics for row in RunFolder(torn.folder).epochs()] == [row.metrics for row in rows]
 
 
 @pytest.mark.parametrize("start", ["best", "last"])
@@ -191,7 +191,7 @@ def test_the_best_epoch_is_that_of_all_stages(study, tasks) -> None:  # type: ig
     (task,) = tasks(study(staged("{epochs: 4, optimizer: {lr: 0.05}}", "{epochs: 2, optimizer: {lr: 3}, start: last}")))
     record, rows = run(task)
     assert record is not None
-    accuracies = [row.val_accuracy for row in rows]
+    accuracies = [row.metrics["val_accuracy"] for row in rows]
     assert record.best_epoch == accuracies.index(max(accuracies)) + 1
 
 

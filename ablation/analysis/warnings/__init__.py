@@ -8,7 +8,9 @@ from dataclasses import replace
 import ablation.analysis.warnings.conduct as conduct
 import ablation.analysis.warnings.fairness as fairness
 import ablation.analysis.warnings.runs as runs
-from ablation.analysis.compare import Predicted, Run, Table
+from ablation.analysis.classification.ceiling import ceilings
+from ablation.analysis.classification.networks import Predicted, Run
+from ablation.analysis.compare import Table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, Entry, entry
@@ -27,7 +29,7 @@ def find_warnings(
     predictions: Mapping[Run, Predicted],
 ) -> tuple[StudyWarning, ...]:
     """Everything that the results and the manifest show to be amiss, by kind in the order of the catalogue."""
-    every = [*_study(results, effects, measure, y, found), *_variants(results, effects, measure, predictions)]
+    every = [*_study(results, effects, measure, y, found), *_variants(results, effects, predictions)]
     if not results.manifest.baseline.recipe:
         every = [replace(own, hint=ELSEWHERE.get(own.code, own.hint)) for own in every]
     order = {code: place for place, code in enumerate(CATALOGUE)}
@@ -49,10 +51,10 @@ def _study(
 
 
 def _variants(
-    results: Results, effects: Sequence[Effect], measure: Measure, predictions: Mapping[Run, Predicted]
+    results: Results, effects: Sequence[Effect], predictions: Mapping[Run, Predicted]
 ) -> Iterator[StudyWarning]:
     yield from runs.states(effects, bool(results.manifest.baseline.recipe))
-    yield from runs.ceilings(results, effects, measure)
+    yield from ceilings(results, effects)
     yield from runs.undertrained(results, effects)
     yield from runs.without_effect(results, effects, predictions)
     yield from fairness.unequal(effects)

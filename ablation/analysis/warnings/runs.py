@@ -1,4 +1,4 @@
-"""Warnings about single variants: missing, diverged and idle runs, chance and ceiling, too short a training."""
+"""Warnings about single variants: missing, diverged and idle runs, chance, too short a training."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 
 from ablation._util.formatting import plural
-from ablation.analysis.compare import Predicted, Run
-from ablation.analysis.measure import Measure, same_weights
+from ablation.analysis.classification.networks import Predicted, Run
+from ablation.analysis.measure import same_weights
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
 from ablation.results.runs import Results
 
-CEILING = 0.995
-_FEW_ERRORS = 5
 _STILL_FALLING = 0.01
 
 
@@ -42,23 +40,6 @@ def _why(status: str, trained_here: bool) -> str:
     missing = "has not started" if trained_here else "has no value"
     states = {"missing": missing, "interrupted": "was interrupted", "damaged": "has damaged files"}
     return states.get(status, status)
-
-
-def ceilings(results: Results, effects: Sequence[Effect], measure: Measure) -> Iterator[StudyWarning]:
-    """Variants whose validation accuracy leaves nothing to gain."""
-    images = results.runs.groupby("variant")["val_images"].max()
-    for own in effects:
-        seen = [run.accuracy for run in own.runs if run.accuracy is not None]
-        if not seen:
-            continue
-        accuracy = sum(seen) / len(seen)
-        number = float(images.get(own.variant, np.nan))
-        if not number > 0:
-            continue  # the number of errors is unknown
-        errors = (1 - accuracy) * number
-        if accuracy >= CEILING or errors < _FEW_ERRORS:
-            reached = f"{own.variant} reaches {100 * accuracy:.1f} % validation accuracy"
-            yield warn("at_ceiling", own.variant, f"{reached}: {errors:.1f} errors a run on average")
 
 
 def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarning]:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
 from ablation.analysis.charts import LOSS, OWN, RATE, Chart
-from ablation.analysis.measure import at_chance
+from ablation.analysis.classification.chance import at_chance
 from ablation.results.runs import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]

@@ -30,7 +30,7 @@ def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, fl
     reach = sorted(_reach(e, measure) for e in effects if e.differences)
     if not reach:
         return -1.0, 1.0
-    least = 0.01 * measure.scale if measure.accuracy else 0.0
+    least = 0.01 * measure.scale if measure.share else 0.0
     typical = max(reach[(2 * (len(reach) - 1)) // 3], least / 4) or reach[-1]
     shown = [e for e in effects if _reach(e, measure) <= _FARTHEST * typical]
     values = [measure.scale * x for e in shown for x in _extent(e)] or [0.0]
@@ -76,7 +76,7 @@ def forest(
         _name(axes, y, effect)
         _row(axes, y, effect, measure, (low, high))
         _verdict(axes, y, effect)
-    unit = "percentage points" if measure.accuracy else measure.name
+    unit = "percentage points" if measure.share else measure.name
     _axis(axes, f"difference from the baseline, {unit}")
     return figure
 

@@ -37,7 +37,7 @@ _PRIMARY = "mean"
 
 def primary(measure: Measure) -> Metric:
     """The primary metric of a study, an accuracy in per cent."""
-    return Metric(_PRIMARY, measure.axis, measure.scale)
+    return Metric(_PRIMARY, measure.metric.axis, measure.scale)
 
 
 def _mean(effect: Effect, metric: Metric) -> float | None:
@@ -111,7 +111,7 @@ def _fitted(axes: Axes, analysis: Analysis) -> None:
         return
     x = np.geomspace(law.fractions[0], law.fractions[-1], 60)
     error = law.a[0] * x ** -law.b[0] + law.c[0]
-    y = measure.scale * (1 - error if measure.accuracy else error)
+    y = measure.scale * (1 - error if measure.share else error)
     axes.plot(x, y, color=style.MUTED, linewidth=1.1, linestyle=(0, (4, 2)), zorder=1.5)
 
 

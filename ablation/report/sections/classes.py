@@ -11,7 +11,7 @@ import numpy as np
 from ablation._util import formatting
 from ablation._util.formatting import ABSENT, count, percent, plural
 from ablation.analysis import Analysis
-from ablation.analysis.classes import Array, ClassCounts, change, extremes, frequent_confusions
+from ablation.analysis.classification.classes import Array, ClassCounts, change, extremes, frequent_confusions
 from ablation.report.blocks import Block, Cell, Column, Details, Heading, Row, Span, Table, join, name
 from ablation.report.context import Classes, Context, Section
 from ablation.results.predictions import Part

@@ -11,12 +11,12 @@ import ablation.report.interval_plot as interval_plot
 import ablation.report.intervals as intervals
 from ablation._util import formatting
 from ablation._util.formatting import accuracy_digits
-from ablation.analysis import Analysis, Effect
+from ablation.analysis import Analysis, Effect, Measure
 from ablation.report.blocks import Block, Cell, Column, Note, Paragraph, Row, Span, Table, Text, join, name
 from ablation.report.context import Context, Section
 from ablation.report.ranking import ranked
 
-_BASELINE = Span("baseline", css="sd")
+BASELINE = Span("baseline", css="sd")
 _COSTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "parameters": ("Parameters", formatting.count),
     "macs": ("MACs", formatting.count),
@@ -53,7 +53,7 @@ def variants_table(analysis: Analysis) -> Table:
     columns = (
         Column("Variant"),
         Column("Change", folded=True),
-        Column(analysis.measure.heading, number=True),
+        Column(analysis.measure.metric.heading, number=True),
         *((Column("Interval", plot=interval_plot.axis(on), zero=on.zero),) if on else ()),
         Column("Difference", number=True),
         Column("Verdict"),
@@ -66,9 +66,9 @@ def variants_table(analysis: Analysis) -> Table:
         cells = (
             Cell(name(effect.variant), tuple(_state(effect, analysis))),
             Cell(effect.change),
-            Cell(_mean(effect, analysis)),
+            Cell(mean(effect, analysis.measure)),
             *plot,
-            Cell(_BASELINE if first else _difference(effect, analysis)),
+            Cell(BASELINE if first else difference(effect, analysis.measure)),
             Cell("", css="verdict") if first else _verdict(effect),
             Cell(
                 (str(effect.n), Span(f"/{len(effect.runs)}", css="sd"))
@@ -114,18 +114,20 @@ def _state(effect: Effect, analysis: Analysis) -> Iterator[Note]:
         yield Note(join((Span(text, css="mark", target=f"warning-{code}") for code, text in marks), " "), "marks")
 
 
-def _mean(effect: Effect, analysis: Analysis) -> Text:
-    value = analysis.measure.value
+def mean(effect: Effect, measure: Measure) -> Text:
+    """A mean over seeds with its SD."""
+    value = measure.value
     return (
         value(effect.mean) if effect.sd is None else (value(effect.mean), Span(f" \u00b1 {value(effect.sd)}", css="sd"))
     )
 
 
-def _difference(effect: Effect, analysis: Analysis) -> Text:
-    parts: list[str | Span] = [analysis.measure.difference(effect.difference)]
+def difference(effect: Effect, measure: Measure) -> Text:
+    """A difference from the baseline with its interval."""
+    parts: list[str | Span] = [measure.difference(effect.difference)]
     if effect.pairs and effect.pairs < effect.n:
         parts.append(Span(f" ({effect.pairs})", css="sd"))
-    interval = analysis.measure.interval(effect.low, effect.high)
+    interval = measure.interval(effect.low, effect.high)
     return (*parts, " ", Span(interval, css="interval")) if interval else tuple(parts)
 
 
@@ -142,10 +144,10 @@ def _test_set(context: Context) -> Iterator[Block]:
     digits = accuracy_digits(found.images)
     rows = []
     for place, own in enumerate(found.rows):
-        mean: list[str | Span] = [formatting.percent(own.mean, digits)]
-        mean += [Span(f" \u00b1 {formatting.percent(own.sd, digits)}", css="sd")] if own.sd is not None else []
-        difference = formatting.points(own.difference, digits) if place else _BASELINE
-        cells = (Cell(name(own.variant)), Cell(tuple(mean)), Cell(difference), Cell(str(own.n)))
+        shown: list[str | Span] = [formatting.percent(own.mean, digits)]
+        shown += [Span(f" \u00b1 {formatting.percent(own.sd, digits)}", css="sd")] if own.sd is not None else []
+        change = formatting.points(own.difference, digits) if place else BASELINE
+        cells = (Cell(name(own.variant)), Cell(tuple(shown)), Cell(change), Cell(str(own.n)))
         rows.append(Row(cells, baseline=not place))
     heads = ("Test accuracy, %", "Difference", Span("n", "italic"))
     columns = (Column("Variant"), *(Column(head, number=True) for head in heads))

@@ -27,8 +27,9 @@ def _methods(context: Context) -> Iterator[Block]:
 def _one_seed(analysis: Analysis) -> str:
     if all(effect.networks_p is None for effect in analysis.variants):
         return (
-            f"The primary metric is {captions.metric(analysis)}; {analysis.measure.direction} is better. One seed: "
-            "what another seed would give is unknown, so nothing is tested and there is no verdict about a recipe."
+            f"The primary metric is {captions.metric(analysis)}; {analysis.measure.metric.direction} is better. "
+            "One seed: what another seed would give is unknown, so nothing is tested and there is no verdict about a "
+            "recipe."
         )
     return (
         f"One seed: each variant's network was compared with the baseline's network on the same validation images by "
@@ -42,7 +43,7 @@ def _comparison(analysis: Analysis) -> Iterator[str]:
     """The family of comparisons with the baseline."""
     design, measure = analysis.design, analysis.measure
     used = {effect.method for effect in analysis.variants}
-    yield f"The primary metric is {captions.metric(analysis)}; {measure.direction} is better."
+    yield f"The primary metric is {captions.metric(analysis)}; {measure.metric.direction} is better."
     yield (
         f"Every variant is paired with the baseline by seed, and all {plural(len(analysis.variants), 'variant')} "
         f"are one family: intervals are simultaneous at {100 * (1 - analysis.alpha):g} %, p-values adjusted for the "
