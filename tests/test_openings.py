@@ -366,16 +366,15 @@ def test_the_csv_has_the_test_columns(opened: Path) -> None:
 def test_the_report_gives_test_accuracies_a_section_and_keeps_its_metric(opened: Path) -> None:
     assert call(opened, "report", "tiny").returncode == 0
     text = (opened / "reports" / "tiny" / "report.md").read_text(encoding="utf-8")
-    assert "On validation accuracy, " in text.splitlines()[2]
-    assert "Difference in validation accuracy" in text
-    assert "on 40 validation images" in text
+    assert text.splitlines()[2] == "**Validation accuracy, difference from the baseline**"
+    assert "*Validation accuracy on 40 validation images, %" in text
     section = text[text.index("## Test set") : text.index("## Warnings")]
     runs = results(opened, "tiny").runs
     mean = runs[runs.variant == "baseline"].test_accuracy.mean()
     row = next(line for line in section.splitlines() if line.startswith("| **baseline**"))
     assert f"| {100 * mean:.1f} ±" in row
     assert "on 360 test images, evaluated once, on " in section
-    assert "The verdicts are based on validation accuracy, not on these differences." in section
+    assert "The verdicts are based on validation accuracy." in section
     found = json.loads((opened / "reports" / "tiny" / "analysis.json").read_text(encoding="utf-8"))
     assert found["metric"] == "val_accuracy"
     assert found["test_set"]["images"] == 360
@@ -386,9 +385,9 @@ def test_a_study_may_declare_that_its_verdicts_rest_on_the_test_set(opened: Path
     assert call(opened, "run", "tiny.yaml").returncode == 0
     assert call(opened, "report", "tiny").returncode == 0
     text = (opened / "reports" / "tiny" / "report.md").read_text(encoding="utf-8")
-    assert "On test accuracy, " in text.splitlines()[2]
-    assert "on 360 test images" in text
-    assert "Difference in test accuracy at the epoch with the highest validation accuracy" in text
+    assert text.splitlines()[2] == "**Test accuracy, difference from the baseline**"
+    assert "*Test accuracy on 360 test images, %" in text
+    assert "The primary metric is test accuracy at the epoch with the highest validation accuracy" in text
 
 
 def test_seeds_added_after_a_look_are_recorded_by_the_next_run(
