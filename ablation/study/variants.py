@@ -88,7 +88,9 @@ def label(path: str, value: object, recipe: Recipe) -> str:
     """A short name for one change: `dropout=0.3`, `norm=none`, `model=vgg11`, `schedule=step`."""
     section, _, option = path.partition(".")
     if option in ("", "name"):
-        return f"{section}={getattr(getattr(recipe, section), 'name', show(value))}"
+        chosen = str(getattr(getattr(recipe, section), "name", show(value)))
+        short = chosen.rpartition(":")[2] if section in _OWN_PARAMETERS else chosen  # `optimizer=Lion`, wherever it is
+        return f"{section}={short}"
     if path == "model.weights":
         return f"{option}={Path(str(value)).name}"
     return f"{option.removeprefix('options.')}={show(value)}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ablation.report.blocks import Block, Cell, Column, Row, Table, name
 from ablation.report.context import Context, Section
+from ablation.report.ranking import ranked
 from ablation.report.sections.effects import BASELINE, difference, mean
 
 
@@ -14,10 +15,11 @@ def _metrics(context: Context) -> Iterator[Block]:
     if not found:
         return
     rows = []
-    for place, first in enumerate(found[0].effects):
+    of = [{effect.variant: effect for effect in own.effects} for own in found]
+    for place, first in enumerate((context.analysis.baseline, *ranked(context.analysis))):
         cells = [Cell(name(first.variant))]
-        for own in found:
-            effect = own.effects[place]
+        for own, effects in zip(found, of, strict=True):
+            effect = effects[first.variant]
             cells.append(Cell(mean(effect, own.measure)))
             cells.append(Cell(difference(effect, own.measure) if place else BASELINE))
         rows.append(Row(tuple(cells), baseline=not place))
@@ -29,9 +31,8 @@ def _metrics(context: Context) -> Iterator[Block]:
 
 def _caption(level: str) -> str:
     return (
-        "Further metrics on the validation images, at the epoch that each run reports: mean \u00b1 SD over seeds, and "
-        f"the difference from the baseline with its {level} interval, simultaneous over the variants of one metric. "
-        "Verdicts are given for the primary metric only."
+        "Metrics on the validation images at the epoch reported: mean \u00b1 SD over seeds, and the difference from "
+        f"the baseline with its {level} interval, simultaneous over the variants of one metric. They carry no verdict."
     )
 
 
