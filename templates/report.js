@@ -11,7 +11,7 @@ const plain = (cell) => {
 };
 const number = (text) => {
   const found = text.replace(/\u2212/g, "-").match(/^[<+]?\s*(-?\d[\d,]*\.?\d*(?:e[+-]?\d+)?|-?\.\d+)/i);
-  return found ? parseFloat(found[1].replace(/,/g, "")) : NaN;
+  return parseFloat(found ? found[1].replace(/,/g, "") : "");
 };
 
 // Copy a table as CSV, Markdown or LaTeX.
