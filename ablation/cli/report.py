@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,6 +98,12 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     report = write_report(results, arguments.out / results.manifest.folder)
     for path in (report.html, report.markdown):
         print(clean(str(path)))
-    if arguments.open and not webbrowser.open(report.html.resolve().as_uri()):
+    if arguments.open and not _opened(report.html):
         raise UserError("no browser could be started", f"open {clean(str(report.html))} yourself")
     return 0
+
+
+def _opened(page: Path) -> bool:
+    import webbrowser
+
+    return webbrowser.open(page.resolve().as_uri())

@@ -15,8 +15,7 @@ from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import make_console
 from ablation.data.disk import Room
 from ablation.data.fingerprint import cache_folder
-from ablation.execution.progress import duration, percent
-from ablation.execution.run import SMOKE, study_size
+from ablation.execution.progress import SMOKE, duration, percent, study_size
 from ablation.planning.plan import Plan, Run, data_sources, source_key
 from ablation.registry.metrics import SELECTION
 from ablation.storage.manifest import Manifest, make_manifest

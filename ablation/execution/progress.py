@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from ablation._util.formatting import ABSENT
+from ablation._util.formatting import ABSENT, plural
 from ablation._util.sanitize import clean
 from ablation.planning.plan import Run
 from ablation.registry.metrics import SELECTION
@@ -33,6 +33,13 @@ Tone = Literal["plain", "title", "good", "warning", "error", "dim", "notice"]
 QUIET_SECONDS = 30.0
 """A run in progress prints a line at most this often."""
 PREPARING_SECONDS = 2.0
+
+SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
+
+
+def study_size(variants: int, seeds: int) -> str:
+    """`3 variants x 1 seed`."""
+    return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
 
 
 class Progress(Protocol):

@@ -17,7 +17,7 @@ from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.execution.custom_code import announce_code, code_of
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
-from ablation.execution.progress import Progress
+from ablation.execution.progress import SMOKE, Progress, study_size
 from ablation.execution.study import (
     MOST_ATTEMPTS,
     Outcome,
@@ -37,8 +37,6 @@ from ablation.storage.store import Store, write_record
 from ablation.storage.stored_run import finished_runs
 from ablation.study.load import load_study
 from ablation.study.schema import Study
-
-SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
 
 
 def run_study(study: Study, store: Store, options: RunOptions, progress: Progress) -> Outcome:
@@ -86,11 +84,6 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     if not outcome.stopped:
         compute_metrics(study, runs, store, code_folder, progress)
     return replace(outcome, left_out=left_out, seconds=time.monotonic() - start)
-
-
-def study_size(variants: int, seeds: int) -> str:
-    """`3 variants x 1 seed`."""
-    return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
 
 
 def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> None:
