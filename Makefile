@@ -14,8 +14,8 @@ demo: $(VENV)/installed  ## train the smoke study on the embedded digits and wri
 	$(BIN)/ablate run studies/smoke.yaml
 	$(BIN)/ablate report smoke
 
-test: $(VENV)/installed  ## run the tests (about 6 minutes on 2 cores)
-	@echo "== running the tests (about 6 minutes on 2 cores)"
+test: $(VENV)/installed  ## run the tests (about 9 minutes on 2 cores)
+	@echo "== running the tests (about 9 minutes on 2 cores)"
 	$(BIN)/python -m pytest -n 2
 
 slow: $(VENV)/installed  ## run the longer tests
