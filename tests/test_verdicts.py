@@ -302,6 +302,7 @@ def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path
     assert up["p"] <= 0.05 < up["paired_p"]
     page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "For up the paired t test disagrees with the verdict, which pools the error over all variants" in page
+    assert "All p-values: *Table 2*." in page
 
 
 def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_stated(tmp_path: Path) -> None:

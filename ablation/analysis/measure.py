@@ -80,11 +80,12 @@ class Measure:
         return f"{_fixed(size, digits)}{self.unit}"
 
     def interval(self, low: float | None, high: float | None) -> str:
-        """As `[−0.2, +1.4]`; one decimal more where an end would round to the zero that the interval does not hold."""
+        """As `[−0.2, +1.4]`; more decimals where an end would round to the zero that the interval does not hold."""
         if low is None or high is None:
             return ""
         nearest = min(abs(low), abs(high)) if low * high > 0 else math.inf
-        more = 1 if float(f"{nearest * self.scale:.{self.digits}f}") == 0 else 0
+        shown = (float(f"{nearest * self.scale:.{self.digits + more}f}") for more in range(4))
+        more = next((more for more, end in enumerate(shown) if end), 0)
         return f"[{self.difference(low, more)}, {self.difference(high, more)}]"
 
 

@@ -12,7 +12,7 @@ import ablation.report.intervals as intervals
 from ablation._util import formatting
 from ablation._util.formatting import accuracy_digits
 from ablation.analysis import Analysis, Effect, Measure
-from ablation.report.blocks import Block, Cell, Column, Note, Paragraph, Row, Span, Table, Text, join, name
+from ablation.report.blocks import Block, Cell, Column, Note, Paragraph, Row, Span, Table, Text, join, name, ref
 from ablation.report.context import Context, Section
 from ablation.report.ranking import ranked
 
@@ -40,7 +40,7 @@ def _effects(context: Context) -> Iterator[Block]:
         )
     yield variants_table(analysis)
     if disagree := captions.disagreeing(analysis):
-        yield Paragraph(disagree)
+        yield Paragraph((disagree, " All p-values: ", ref("table-tests"), "."))
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
 
