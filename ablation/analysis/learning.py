@@ -126,7 +126,8 @@ def columns_of(results: Results) -> tuple[Chart | None, Chart | None]:
     rising = (
         c
         for c in charts
-        if c.kind == "share" and (measure.higher if c.dots else results.metric(c.line).direction == "higher")
+        if c.kind == "share"
+        and (measure.higher if c.line == measure.column else results.metric(c.line).direction == "higher")
     )
     return next(rising, None), next((chart for chart in charts if chart.kind == "loss"), None)
 
