@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ablation.analysis import describe
-from ablation.report import Report, report_on, templates_dir, write_report
+from ablation.report import Report, captions, report_on, templates_dir, write_report
 from ablation.report.markdown import fenced
 from ablation.report.markdown import text as markdown
 from ablation.report.ranking import ranked
@@ -599,6 +599,37 @@ def test_figures_and_tables_are_numbered_in_their_order_and_captions_are_short(r
         assert own == [f"{kind} {n}." for n in range(1, len(own) + 1)]
         assert own
     assert max(len(caption.words.split()) for caption in captions) <= 42, "40 words and the number"
+
+
+def test_captions_of_studies_with_failures_or_another_metric_are_short_and_whole(tmp_path: Path) -> None:
+    fates = {("dropout=0", 0): "diverged", ("constant", 2): "missing"}
+    kinds: dict[str, dict[str, Any]] = {
+        "failures": {"seeds": range(4), "fates": fates},
+        "loss": {"analysis": {"metric": "val_loss", "direction": "lower"}},
+        "one seed": {"seeds": [0]},
+    }
+    for kind, options in kinds.items():
+        root = page(tmp_path / kind, **options)
+        shown = [e.words for e in root.walk() if e.tag == "figcaption" or e.attributes.get("class") == "caption"]
+        assert max(len(caption.split()) for caption in shown) <= 42, kind
+        assert not [caption for caption in shown if " ," in caption or "  " in caption], kind
+        assert "learning" in sections(root), kind
+
+
+def test_a_panel_of_a_difference_is_described_as_one(root: Element) -> None:
+    described = [svg.all("desc")[0].text for svg in section(root, "difference").all("svg")]
+    assert described
+    assert all(re.match(r"Difference, points of .* from the baseline: [+-]", text) for text in described)
+
+
+def test_only_a_pooled_verdict_is_said_to_pool_the_error(finished: tuple[Stored, Report]) -> None:
+    stored, _ = finished
+    analysis = describe(load_results(stored.store, stored.manifest))
+    base, first, *_ = analysis.effects
+    pooled = replace(first, method="blocked Dunnett", verdict="better", p=0.04, paired_p=0.06)
+    alone = replace(pooled, method="paired t, Bonferroni")
+    assert captions.disagreeing(replace(analysis, effects=(base, pooled))).startswith(f"For {first.variant} the paired")
+    assert captions.disagreeing(replace(analysis, effects=(base, alone))) == ""
 
 
 def test_the_appendix_comes_last_and_is_folded(root: Element) -> None:

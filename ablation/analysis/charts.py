@@ -34,6 +34,8 @@ class Chart:
     dashed: str | None = None
     kind: Literal["loss", "share", "rate", "difference", "other"] = "other"
     dots: bool = False
+    scale: float = 1.0
+    """What stored values are multiplied by to be drawn: 100 for shares and their differences."""
     ours: bool = False
     """Whether it is of a study that was run here, so that it is known how the values were measured."""
 
@@ -41,13 +43,9 @@ class Chart:
     def columns(self) -> tuple[str, ...]:
         return (self.line,) if self.dashed is None else (self.dashed, self.line)
 
-    @property
-    def scale(self) -> float:
-        return 100.0 if self.kind == "share" or self.axis.endswith("points") else 1.0
-
 
 LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss", ours=True)
-ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", dots=True, ours=True)
+ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", True, 100.0, True)
 RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate", ours=True)
 OWN = (ACCURACY, LOSS, RATE)
 
@@ -58,7 +56,7 @@ def difference_chart(charts: Sequence[Chart], measure: Measure) -> Chart | None:
     if own is None:
         return None
     axis = "difference, points" if own.kind == "share" else "difference"
-    return Chart("difference", "Difference from the baseline", axis, own.line, kind="difference")
+    return Chart("difference", "Difference from the baseline", axis, own.line, kind="difference", scale=own.scale)
 
 
 def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
@@ -109,4 +107,4 @@ def _chart(number: int, own: Mapping[Part, Metric], measure: Measure) -> Chart:
     title = " ".join(line.words)
     key = title if title in ("loss", "accuracy") else f"curve-{number}"
     axis = f"{title}, %" if kind == "share" else title
-    return Chart(key, title[:1].upper() + title[1:], axis, line.name, dashed, kind, primary)
+    return Chart(key, title[:1].upper() + title[1:], axis, line.name, dashed, kind, primary, 100.0 if share else 1.0)

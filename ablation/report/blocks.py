@@ -89,7 +89,7 @@ class Heading(Block):
 
 @dataclass(frozen=True)
 class Paragraph(Block):
-    """A paragraph; `css` is its class in HTML, "none" for one that stands in the place of what is missing."""
+    """A paragraph; `css` is its class in HTML, "none" for one in the place of what is missing."""
 
     kind: ClassVar[str] = "paragraph"
     text: Text
@@ -231,7 +231,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A column: numbers are set to the right, a `folded` one stands under the name of the row in HTML.
+    """A column: numbers are set to the right, a `folded` one is under the name of the row in HTML.
 
     `upright` turns the heading, for columns of two digits. A column of plots has its axis as `plot`, and the share of
     its width at which `zero` is.

@@ -156,23 +156,43 @@ def table(analysis: Analysis) -> str:
     elif any(effect.pairs for effect in analysis.variants):
         text += f" Difference{points}, paired by seed: dots are seeds, the bar is their mean"
         text += f", {_lines(analysis)}."
-    if any(effect.failed for effect in analysis.effects):
-        text += " Runs that diverged or ended at chance have no value."
     return text
 
 
+def beside_the_table(analysis: Analysis, plotted: Sequence[Effect], outside: int) -> str:
+    """What else a reader of the table of variants must know.
+
+    `plotted` are the variants whose interval is drawn, of which `outside` lie beyond the axis.
+    """
+    notes = []
+    if any(effect.failed for effect in analysis.effects):
+        notes.append("Runs that diverged or ended at chance have no value: means here and below are over the others.")
+    if any(effect.pairs < effect.n for effect in analysis.variants):
+        notes.append("A number in brackets counts the pairs of a difference, where they are fewer than n.")
+    if outside:
+        notes.append("An arrow marks a difference beyond the axis.")
+    if any(effect.verdict == "unstable" and effect.low is not None for effect in plotted):
+        notes.append("The interval of an unstable variant is dashed.")
+    if any(effect.pairs > figures.MOST_DOTS for effect in plotted):
+        notes.append(f"Of more than {figures.MOST_DOTS} seeds, {figures.MOST_DOTS} are drawn, evenly by rank.")
+    if len(plotted) < len(analysis.variants):
+        notes.append(f"Intervals are drawn of the {len(plotted)} variants with the largest differences.")
+    return " ".join(notes)
+
+
 def _lines(analysis: Analysis) -> str:
-    """What the lines of the interval plots are."""
-    caption = intervals.interval_caption(analysis).removesuffix(".")
+    """What the lines of the interval plots are; the methods name the variants with another one."""
+    caption = intervals.interval_caption(analysis).removesuffix(".").partition(";")[0]
     return f"lines are {caption}" if caption.startswith("simultaneous") else caption[:1].lower() + caption[1:]
 
 
 def disagreeing(analysis: Analysis) -> str:
-    """Which of two p-values on opposite sides of alpha the verdict rests on, and why they differ."""
+    """The variants with p-values on opposite sides of alpha, pooled and on their own variance, and why these differ."""
     alpha = analysis.alpha
+    pooled = [own for own in analysis.variants if own.method == "blocked Dunnett" and own.verdict != "unstable"]
     names = [
         own.variant
-        for own in analysis.variants
+        for own in pooled
         if own.p is not None and own.paired_p is not None and (own.p <= alpha) != (own.paired_p <= alpha)
     ]
     if not names:
@@ -219,16 +239,17 @@ def _failed(effect: Effect) -> str:
 
 def difference_curves(analysis: Analysis) -> str:
     """Caption of the curves of the difference."""
+    over = "" if analysis.design.networks else ": mean and range over seeds"
     return (
-        f"{first_up(analysis.measure.name)} of each variant minus that of the baseline under the same seed: mean and "
-        "range over seeds; the line at zero is the baseline."
+        f"{first_up(analysis.measure.name)} of each variant minus that of the baseline under the same seed{over}. "
+        "The line at zero is the baseline."
     )
 
 
 def loss(cut: bool) -> str:
     """Caption of the loss curves; `cut` where some values lie above the scale."""
     text = f"Mean cross-entropy of each variant (blue) and of the baseline (grey). {_MARKS}"
-    return text + (" Values above the scale are not drawn." if cut else "")
+    return text + (" Higher values are off the scale." if cut else "")
 
 
 def accuracy() -> str:
@@ -237,8 +258,8 @@ def accuracy() -> str:
 
 
 _MARKS = (
-    "Lines are means, bands the range over seeds. Red lines are single runs that diverged (cross), ended at chance or "
-    "are unfinished (dot)."
+    "Solid: validation, mean and range over seeds; dashed: training. Red: single runs that diverged (cross), ended at "
+    "chance or are unfinished (dot)."
 )
 
 
@@ -269,7 +290,8 @@ def sweep(analysis: Analysis) -> str:
 def held_out(found: TestSet, measure: Measure) -> str:
     """Caption of the table of the test set."""
     when = f"once, on {found.times[0][:10]}" if len(found.times) == 1 else f"{len(found.times)} times"
-    spread = "mean \u00b1 SD over seeds, difference paired by seed"
+    one = all(own.n <= 1 for own in found.rows)
+    spread = "one seed" if one else "mean \u00b1 SD over seeds, difference paired by seed"
     text = f"Test accuracy on {plural(found.images, 'test image')}, evaluated {when}, in %: {spread}."
     if measure.column == "test_accuracy":
         return text
@@ -281,8 +303,8 @@ def cost(analysis: Analysis) -> str:
     if not analysis.setup.recipe:
         return "Means over the finished seeds, as given in the tables."
     return (
-        f"Means over the finished seeds on {', '.join(analysis.facts.devices)}; epochs and images per second without "
-        "validation, peak memory of any epoch. Compare times only of runs trained side by side."
+        f"Means over the finished seeds on {', '.join(analysis.facts.devices)}. Seconds per epoch and images per "
+        "second are of training alone. Compare times only of runs trained side by side."
     )
 
 
@@ -294,6 +316,9 @@ def describe_curve(chart: figures.Chart, own: Curves, digits: int) -> str:
     names = {figures.LOSS: "Validation loss", figures.ACCURACY: "Validation accuracy", figures.RATE: "Learning rate"}
     name = names.get(chart, chart.line) + (" in per cent" if chart.kind == "share" else "")
     (start, first), (end, last) = known[0], known[-1]
+    if chart.kind == "difference":
+        what = f"{chart.axis} of {own.variant} from the baseline"
+        return f"{first_up(what)}: {first:+.3g} at {start:.0f}, {last:+.3g} at {end:.0f}."
     shape = f".{digits}f" if chart.kind == "share" else ".3g"
     return f"{name} of {own.variant}: {first:{shape}} at {start:.0f}, {last:{shape}} at {end:.0f}."
 

@@ -21,7 +21,7 @@ def forest(effects: Sequence[Effect], analysis: Analysis) -> tuple[Picture, ...]
     """The interval plots of these variants as files; none before any difference is known."""
     if not any(effect.pairs for effect in effects):
         return ()
-    measure, shown = analysis.measure, _largest(effects)
+    measure, shown = analysis.measure, largest(effects)
     limits = figures.forest_range(shown, measure)
     title = "Difference from the baseline"
     return tuple(
@@ -34,8 +34,8 @@ def forest(effects: Sequence[Effect], analysis: Analysis) -> tuple[Picture, ...]
     )
 
 
-def _largest(effects: Sequence[Effect]) -> Sequence[Effect]:
-    """In the order given; all of them where they are not too many."""
+def largest(effects: Sequence[Effect]) -> Sequence[Effect]:
+    """The variants whose intervals are drawn, in the order given: all of them where they are not too many."""
     if len(effects) <= MOST_ROWS:
         return effects
     kept = sorted(range(len(effects)), key=lambda i: -abs(effects[i].difference or 0.0))[:MOST_ROWS]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 import ablation.report.figures as figures
-from ablation._util.formatting import MINUS
 from ablation.analysis import Effect, Measure
 
 WIDTH = 240
@@ -46,10 +45,10 @@ class Scale:
     def ticks(self) -> tuple[tuple[float, str], ...]:
         """Pixel and text of each tick."""
         values = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-        return tuple((self._pixel(value), _tick(value)) for value in values if self.low <= value <= self.high)
+        return tuple((self._pixel(value), figures.signed(value)) for value in values if self.low <= value <= self.high)
 
 
-def scale(effects: tuple[Effect, ...], measure: Measure) -> Scale:
+def scale(effects: Sequence[Effect], measure: Measure) -> Scale:
     """The axis of these variants; a few that are far away do not set it and get an arrow."""
     return Scale(*figures.forest_range(effects, measure), measure)
 
@@ -89,8 +88,3 @@ def _marks(effect: Effect, on: Scale) -> Iterator[str]:
         yield f'<path class="beyond" d="M{WIDTH} {_MIDDLE:g}l-9-5v10z"/>'
     else:
         yield f'<path class="beyond" d="M0 {_MIDDLE:g}l9-5v10z"/>'
-
-
-def _tick(value: float) -> str:
-    text = f"{abs(value):.6g}"
-    return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ablation._util.formatting import ABSENT
-from ablation.analysis import Analysis, Effect
+from ablation.analysis import Analysis
 
 
 def interval_caption(analysis: Analysis) -> str:
@@ -20,12 +20,6 @@ def interval_caption(analysis: Analysis) -> str:
         return f"{level} ({used[0]}, family of {len(used)})"
     text = f"{level} (guarded blocked Dunnett, family of k = {design.k})"
     return text + (f"; {own} by paired t at a Bonferroni share" if own else "")
-
-
-def p_cell(effect: Effect) -> str:
-    """The adjusted p of a variant for the table."""
-    value = effect.p if effect.networks_p is None else effect.networks_p
-    return short_p(value)
 
 
 def short_p(value: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ablation._util.formatting import plural
 from ablation.analysis import Analysis, Effect
 from ablation.report.blocks import Summary, SummaryLine
 from ablation.report.ranking import ranked
@@ -29,7 +30,7 @@ def summary(analysis: Analysis) -> Summary | None:
     found = {verdict: [own for own in changes if own.verdict == verdict] for verdict in _LABELS}
     lines = [_line(verdict, own, analysis) for verdict, own in found.items() if own]
     if not (found["better"] or found["worse"]):
-        lines.insert(0, SummaryLine("Better or worse", "", (), f"none of {len(changes)} changes"))
+        lines.insert(0, SummaryLine("Better or worse", "", (), f"none shown ({plural(len(changes), 'change')})"))
     so_far = ", so far" if analysis.facts.open and analysis.setup.recipe else ""
     title = f"{analysis.measure.name[:1].upper()}{analysis.measure.name[1:]}, difference from the baseline{so_far}"
     return Summary(title, (*lines, *_control(analysis)))

@@ -12,8 +12,9 @@ from ablation.report.figures.curves import (
     loss_limits,
     rate_groups,
     study_curves,
+    unit_of_budget,
 )
-from ablation.report.figures.forest import MOST_DOTS, drawn_seeds, forest, forest_range, verdict_label
+from ablation.report.figures.forest import MOST_DOTS, drawn_seeds, forest, forest_range, signed, verdict_label
 from ablation.report.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
 
 __all__ = [
@@ -38,9 +39,11 @@ __all__ = [
     "loss_limits",
     "primary",
     "rate_groups",
+    "signed",
     "study_charts",
     "study_curves",
     "sweep_grid",
     "sweep_panel",
+    "unit_of_budget",
     "verdict_label",
 ]

@@ -63,14 +63,14 @@ class Curves:
 def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
     """The curves of every variant minus the baseline, epoch by epoch, over the seeds with a value in both.
 
-    The baseline is there without a point.
+    The baseline has none.
     """
     column = chart.line
     rows = _with_states(results, [column])
     rows = rows[rows[_STATE] == "finished"]
     base = rows.loc[rows["variant"] == results.manifest.baseline.name, ["seed", "epoch", "step", column]]
     joined = rows.merge(base, on=["seed", "epoch"], suffixes=("", _OF_BASELINE))
-    same = joined["step"] == joined[f"step{_OF_BASELINE}"] if _unit(results) == "step" else True
+    same = joined["step"] == joined[f"step{_OF_BASELINE}"] if unit_of_budget(results) == "step" else True
     joined = joined.assign(**{column: joined[column] - joined[f"{column}{_OF_BASELINE}"]})
     joined = joined[np.isfinite(joined[column]) & same]
     reached = joined.groupby(["variant", "epoch"])["seed"].transform("nunique")
@@ -81,21 +81,21 @@ def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
     found = {}
     for variant in results.manifest.variants[1:]:
         own = table.loc[[variant.name]] if variant.name in table.index else table.iloc[:0]
-        x = own["step"] if _unit(results) == "step" else own.index.get_level_values("epoch")
+        x = own["step"] if unit_of_budget(results) == "step" else own.index.get_level_values("epoch")
         mean, low, high = ({column: own[part].to_numpy(dtype=float)} for part in ("mean", "low", "high"))
         none = {column: np.zeros((0, 2))}
         found[variant.name] = Curves(variant.name, np.asarray(x, dtype=float), mean, low, high, (), none)
     return found
 
 
-def _unit(results: Results) -> str:
+def unit_of_budget(results: Results) -> str:
     """What a budget counts: `epoch` or `step`."""
     return "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
 
 
 def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, Curves]:
     """Aggregate the epochs of every variant; its keys are in the order of the study."""
-    unit = _unit(results)
+    unit = unit_of_budget(results)
     columns = list(dict.fromkeys(column for chart in charts for column in chart.columns))
     rows = _with_states(results, columns)
     done = rows[rows[_STATE] == "finished"]

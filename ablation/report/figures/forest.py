@@ -84,11 +84,12 @@ def forest(
 def _axis(axes: Axes, text: str) -> None:
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _tick(x)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: signed(x)))
     axes.set_xlabel(text)
 
 
-def _tick(value: float) -> str:
+def signed(value: float) -> str:
+    """A tick of an axis of differences."""
     text = f"{abs(value):.6g}"
     return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
 

@@ -49,7 +49,7 @@ def _differences(context: Context) -> Iterator[Block]:
         caption += " Values beyond the axis are not drawn." if limits and limits.cut else ""
         caption += captions.left_out(len(shown) + 1, len(seen) + 1) if len(shown) < len(seen) else ""
         panels = [(own.variant, "", own) for own in shown]
-        yield _Panels(seen[0], _unit(context), context.digits).figure(chart, caption, panels, limits)
+        yield _Panels(seen[0], figures.unit_of_budget(results), context.digits).figure(chart, caption, panels, limits)
 
 
 def _curves(context: Context) -> Iterator[Block]:
@@ -60,7 +60,7 @@ def _curves(context: Context) -> Iterator[Block]:
     charts = figures.study_charts(results, analysis.measure)
     every = figures.study_curves(results, charts)
     order = [every[own.variant] for own in (analysis.baseline, *ranked(analysis))]
-    draw = _Panels(every[analysis.baseline.variant], _unit(context), context.digits)
+    draw = _Panels(every[analysis.baseline.variant], figures.unit_of_budget(results), context.digits)
     for chart in charts:
         seen = [own for own in order if own.shows(chart)]
         if not seen:
@@ -78,11 +78,6 @@ def _curves(context: Context) -> Iterator[Block]:
         if panels:
             yield Heading(chart.title)
             yield draw.figure(chart, caption, panels, limits)
-
-
-def _unit(context: Context) -> str:
-    train = context.study.baseline.recipe.get("train", {})
-    return "step" if train.get("steps") is not None else "epoch"
 
 
 def _caption(chart: Chart, shown: Sequence[Curves], cut: bool) -> str:

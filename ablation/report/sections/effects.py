@@ -39,17 +39,27 @@ def _effects(context: Context) -> Iterator[Block]:
             "none",
         )
     yield variants_table(analysis)
+    if notes := _notes(analysis):
+        yield Paragraph(notes)
     if disagree := captions.disagreeing(analysis):
         yield Paragraph((disagree, " All p-values: ", ref("table-tests"), "."))
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
 
 
+def _notes(analysis: Analysis) -> str:
+    effects = figure_blocks.largest(ranked(analysis))
+    on = interval_plot.scale(effects, analysis.measure)
+    outside = sum(own.difference is not None and not on.holds(own.difference) for own in effects)
+    return captions.beside_the_table(analysis, effects, outside)
+
+
 def variants_table(analysis: Analysis) -> Table:
     """The table of variants in the order of their effects, each with the plot of its interval."""
     effects = ranked(analysis)
-    shown = effects if len(effects) <= figure_blocks.MOST_ROWS else ()
-    on = interval_plot.scale(effects, analysis.measure) if any(own.pairs for own in shown) else None
+    shown = figure_blocks.largest(effects)
+    plotted = {own.variant for own in shown if own.pairs}
+    on = interval_plot.scale(shown, analysis.measure) if plotted else None
     columns = (
         Column("Variant"),
         Column("Change", folded=True),
@@ -62,7 +72,8 @@ def variants_table(analysis: Analysis) -> Table:
 
     def row(effect: Effect) -> Row:
         first = effect is analysis.baseline
-        plot = () if on is None else (Cell("", plot=interval_plot.row(effect, on) if effect.pairs else None),)
+        drawn = interval_plot.row(effect, on) if on and effect.variant in plotted else None
+        plot = (Cell("", plot=drawn),) if on else ()
         cells = (
             Cell(name(effect.variant), tuple(_state(effect, analysis))),
             Cell(effect.change),
@@ -86,9 +97,9 @@ def variants_table(analysis: Analysis) -> Table:
 def _tests(context: Context) -> Iterator[Block]:
     """The p-values of every variant: that of the verdict, and those of the checks; none where nothing was tested."""
     tests: dict[str, tuple[str, Callable[[Effect], float | None]]] = {
-        "McNemar p": ("p of the exact McNemar test, Holm-adjusted", lambda own: own.networks_p),
-        "p": ("p of the verdict, adjusted for the family", lambda own: own.p),
-        "paired t": ("paired t on the variant's own variance, Holm-adjusted", lambda own: own.paired_p),
+        "McNemar": ("exact test of two networks, Holm-adjusted", lambda own: own.networks_p),
+        "p": ("that of the verdict, adjusted for the family", lambda own: own.p),
+        "paired t": ("on the variant's own variance, Holm-adjusted", lambda own: own.paired_p),
         "sign flips": ("max-T test over the signs of the seeds", lambda own: own.sign_flip_p),
     }
     effects = ranked(context.analysis)
@@ -100,8 +111,8 @@ def _tests(context: Context) -> Iterator[Block]:
         Row((Cell(name(own.variant)), *(Cell(intervals.short_p(value(own))) for _, value in known.values())))
         for own in effects
     )
-    caption = "; ".join(about for about, _ in known.values())
-    yield Table("Table of tests", columns, rows, f"{captions.first_up(caption)}.", key="tests", css="small")
+    caption = "p-values. " + "; ".join(f"{key}: {about}" for key, (about, _) in known.items()) + "."
+    yield Table("Table of tests", columns, rows, caption, key="tests", css="small")
 
 
 def _state(effect: Effect, analysis: Analysis) -> Iterator[Note]:

@@ -85,7 +85,7 @@ def _speed(found: Learning, digits: int) -> Iterator[_Column]:
         yield _Column(f"{unit}s to {goal}\u00a0%", tuple(_reached(own, found.unit) for own in found.lessons), about)
     each = "epoch" if found.unit == "epoch" else "evaluation"
     head = f"{each.capitalize()}-to-{each} change of {loss}"
-    about = f"{each.capitalize()}-to-{each} change: mean absolute, second half of a run."
+    about = f"{each.capitalize()}-to-{each} change: mean absolute change over the second half of a run."
     yield _Column(head, tuple(_cell(_loss(own.fluctuation)) for own in found.lessons), about)
 
 
