@@ -133,7 +133,7 @@ class Worker:
 
     @property
     def hangs(self) -> bool:
-        """Whether it has been silent for too long on its run."""
+        """Whether its run has sent no heartbeat for too long."""
         return self.task is not None and time.monotonic() - self.heard > (self.patience or math.inf)
 
     def send(self, message: object) -> None:

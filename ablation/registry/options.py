@@ -121,7 +121,7 @@ def summary(kind: type) -> str:
 def one_of(kinds: Sequence[type[BaseModel]], custom: type[BaseModel], kind: str) -> Any:
     """The type of a field that holds one of `kinds` or custom code, by its name alone or as a mapping with options.
 
-    Names of installed plug-ins of this kind stand for their `module:attribute`.
+    Names of installed plug-ins of this kind are short for their `module:attribute`.
     """
     tags = {**by_name(*kinds), CUSTOM: custom}
     choice: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in tags.items()))

@@ -159,7 +159,7 @@ class OneCycle(Schedule):
     final_div_factor: Factor = 1e4
 
     def after_warmup(self, at: Moment) -> float:
-        """As torch's `OneCycleLR` with cosine annealing: the top lies at step `pct_start * total_steps - 1`."""
+        """As torch's `OneCycleLR` with cosine annealing: the peak is at step `pct_start * total_steps - 1`."""
         first = at.base / self.div_factor
         top, end = self.pct_start * at.total_steps - 1, at.total_steps - 1
         if at.step < top:

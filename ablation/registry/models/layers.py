@@ -119,7 +119,7 @@ class BasicBlock(nn.Module):
     """Two convolutions beside a shortcut: (N, inputs, H, W) -> (N, outputs, H / stride, W / stride), rounded up.
 
     The block of He et al. (2016), figure 5 left, with option B: a 1x1 convolution on the shortcut where the shape
-    changes. `norm_position` moves the first normalisation only: the second and the shortcut's stand before the sum,
+    changes. `norm_position` moves the first normalisation only: the second and the shortcut's are before the sum,
     with no activation of their own.
     """
 

@@ -1,6 +1,6 @@
 """The residual networks: ResNet-18 and ResNet-34, and the small ResNet-9.
 
-Instance normalisation needs more than one pixel a channel wherever it stands, also in the last stage, which is 8
+Instance normalisation needs more than one pixel a channel wherever it is used, also in the last stage, which is 8
 (ResNet-9, small stem) or 32 (large stem) times smaller than the input. Padded strides round up, pools round down: hence
 a smallest side of 9 and 33, but 16.
 """
