@@ -39,10 +39,11 @@ def _effects(context: Context) -> Iterator[Block]:
             "none",
         )
     yield variants_table(analysis)
-    if notes := _notes(analysis):
+    notes, disagree = _notes(analysis), captions.disagreeing(analysis)
+    if disagree:
+        yield Paragraph((f"{notes} {disagree}".strip(), " All p-values: ", ref("table-tests"), "."))
+    elif notes:
         yield Paragraph(notes)
-    if disagree := captions.disagreeing(analysis):
-        yield Paragraph((disagree, " All p-values: ", ref("table-tests"), "."))
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
 
