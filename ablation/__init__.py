@@ -1,4 +1,4 @@
-"""Ablation studies of image classifiers: one study file, paired seeds, verdicts that the data support.
+"""Ablation studies of any training code: one study file, paired seeds, verdicts that the data support.
 
 The library behind the command `ablate`. Nothing is loaded before it is used::
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from ablation.library import read_results as read_results
     from ablation.library import run_study as run_study
     from ablation.library import write_report as write_report
-    from ablation.planning.plan import Run as Run
     from ablation.registry.decorators import augmentation as augmentation
     from ablation.registry.decorators import optimizer as optimizer
     from ablation.registry.decorators import schedule as schedule
     from ablation.registry.metrics import metric as metric
     from ablation.registry.schedules import Schedule as Schedule
     from ablation.report.context import section as section
+    from ablation.tasks.function import Run as Run
 
 _MODULES = {
     "UserError": "errors",
-    "Run": "planning.plan",
+    "Run": "tasks.function",
     "Schedule": "registry.schedules",
     "metric": "registry.metrics",
     "section": "report.context",

@@ -18,17 +18,17 @@ import torch
 from torch import nn
 
 from ablation.data import sources
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.registry.augmentations import Crop, Flip
 from ablation.registry.datasets import Synthetic
 from ablation.registry.optimizers import Sgd
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
+from ablation.tasks.hooks import Hooks
 from ablation.training import device
 from ablation.training.loop import Training
 from ablation.training.precision import autocast
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 from benchmarks.rows import Part, row
 
 CIFAR, DIGITS = (3, 32, 32), (1, 8, 8)
@@ -85,7 +85,7 @@ def ready(case: Case, precision: str, epochs: int) -> Iterator[tuple[Training, C
     with tempfile.TemporaryDirectory() as folder:
         prepared = sources.prepare(data, "benchmark", Path(folder), lambda *_: None)
         run = Run("benchmark", 0, 0, recipe, "benchmark", "benchmark", "benchmark")
-        training = Training(Task(run, Path(folder) / "run", prepared, "cpu", 1))
+        training = Training(Job(run, Path(folder) / "run", prepared, "cpu", 1))
         yield training, _bare(training, case)
 
 

@@ -15,10 +15,10 @@ from unittest.mock import patch
 
 import torch
 
+from ablation.planning.job import Job
 from ablation.registry.models.layers import Network
 from ablation.storage.store import RunFolder
 from ablation.training import augment, data, device, loop, placement, targets
-from ablation.training.task import Task
 from ablation.worker.warmup import warm_up
 from benchmarks.rows import Part, Row, row
 from benchmarks.work import DIGITS, LENET, Work, shortened
@@ -101,10 +101,10 @@ def phases(work: Work) -> Counter[str]:
     clock = Clock()
     with tempfile.TemporaryDirectory() as name:
         folder, _ = work.prepare(Path(name) / "images")
-        task = Task(work.plan().runs[0], Path(name) / "run", folder, "cpu", 1)
+        job = Job(work.plan().runs[0], Path(name) / "run", folder, "cpu", 1)
         with _watched(clock):
             start = time.perf_counter()
-            loop.train(task, loop.Hooks(lambda *_: None, lambda *_: None, lambda: False))
+            loop.train(job, loop.Hooks(lambda *_: None, lambda *_: None, lambda: False))
             total = time.perf_counter() - start
     clock.seconds[REST] = total - clock.seconds.total()
     return clock.seconds

@@ -15,14 +15,14 @@ import ablation
 from ablation.data import sources
 from ablation.errors import FileError, UserError
 from ablation.execution.study import plan_study
+from ablation.planning.job import Job
 from ablation.registry.options import Custom
 from ablation.storage.record import RunRecord
 from ablation.study.load import load_study
+from ablation.tasks.hooks import Hooks
 from ablation.training import components, device, finetune
 from ablation.training.data import Loader
 from ablation.training.loop import Training, train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 from tests.conftest import Ablate
 
 CODE = """\
@@ -111,24 +111,24 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tasks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Task]]:
-    """The runs of the study with `overrides`, as tasks under the folder `runs`."""
+def jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Job]]:
+    """The runs of the study with `overrides`, as jobs under the folder `runs`."""
     monkeypatch.chdir(folder)
     device.set_up_process(1)
 
-    def make(*overrides: str, runs: str = "runs", study: str = STUDY) -> list[Task]:
+    def make(*overrides: str, runs: str = "runs", study: str = STUDY) -> list[Job]:
         (folder / "own.yaml").write_text(study, encoding="utf-8")
         planned = plan_study(load_study(folder / "own.yaml", overrides=overrides)).runs
         data = [sources.prepare(run.recipe.data, "d", folder / "data", lambda *_: None) for run in planned]
-        return [Task(run, folder / runs / run.folder, own, "cpu", 1) for run, own in zip(planned, data, strict=True)]
+        return [Job(run, folder / runs / run.folder, own, "cpu", 1) for run, own in zip(planned, data, strict=True)]
 
     return make
 
 
-def run_to_end(task: Task, stop_after: int | None = None) -> RunRecord | None:
+def run_to_end(job: Job, stop_after: int | None = None) -> RunRecord | None:
     seen: list[int] = []
     stop = Hooks(lambda row, _: seen.append(row.epoch), lambda *_: None, lambda: len(seen) == stop_after)
-    return train(task, stop)
+    return train(job, stop)
 
 
 def records(folder: Path) -> dict[str, Any]:
@@ -164,11 +164,11 @@ def test_a_custom_optimizer_schedule_and_augmentation_are_trained_tested_and_rep
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
-def test_lion_learns_and_follows_the_custom_schedule(tasks: Callable[..., list[Task]]) -> None:
-    (task,) = tasks("train={epochs: 12, batch_size: 16}", "data.limit=1000")
-    record = run_to_end(task)
+def test_lion_learns_and_follows_the_custom_schedule(jobs: Callable[..., list[Job]]) -> None:
+    (job,) = jobs("train={epochs: 12, batch_size: 16}", "data.limit=1000")
+    record = run_to_end(job)
     assert record is not None
-    rows = [json.loads(line) for line in (task.folder / "epochs.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (job.folder / "epochs.jsonl").read_text("utf-8").splitlines()]
     assert max(row["metrics"]["val_accuracy"] for row in rows) > 0.85
     steps = rows[-1]["step"]
     assert [row["lr"] for row in rows] == pytest.approx(
@@ -186,9 +186,9 @@ def test_lion_learns_and_follows_the_custom_schedule(tasks: Callable[..., list[T
     ],
 )
 def test_an_interrupted_run_of_custom_code_ends_with_the_same_bits(
-    overrides: tuple[str, ...], tasks: Callable[..., list[Task]]
+    overrides: tuple[str, ...], jobs: Callable[..., list[Job]]
 ) -> None:
-    (whole,), (parts,), (again,) = (tasks(*overrides, runs=own) for own in ("a", "b", "c"))
+    (whole,), (parts,), (again,) = (jobs(*overrides, runs=own) for own in ("a", "b", "c"))
     expected, repeated = run_to_end(whole), run_to_end(again)
     for _ in range(2):
         assert run_to_end(parts, stop_after=1) is None
@@ -200,7 +200,7 @@ def test_an_interrupted_run_of_custom_code_ends_with_the_same_bits(
     assert record.weights_sha256 == expected.weights_sha256 == repeated.weights_sha256
 
 
-def test_stages_have_custom_optimizers_and_schedules_of_their_own(tasks: Callable[..., list[Task]]) -> None:
+def test_stages_have_custom_optimizers_and_schedules_of_their_own(jobs: Callable[..., list[Job]]) -> None:
     stages = """\
   train:
     stages:
@@ -208,41 +208,41 @@ def test_stages_have_custom_optimizers_and_schedules_of_their_own(tasks: Callabl
       - {epochs: 2, optimizer: sgd, schedule: {name: "my_parts:sqrt_decay", power: 1, warmup_epochs: 1}}
 """
     stages = stages.replace("optimizer: sgd", 'optimizer: {name: "my_parts:without_bias"}')
-    (task,) = tasks(study=STUDY.replace("  train: {epochs: 3, batch_size: 32}\n", stages))
-    first, second = task.run.recipe.stages(4)
+    (job,) = jobs(study=STUDY.replace("  train: {epochs: 3, batch_size: 32}\n", stages))
+    first, second = job.run.recipe.stages(4)
     assert (first.optimizer.name, first.optimizer.lr, first.optimizer.options) == (  # type: ignore[attr-defined]
         "my_parts:Lion",
         0.002,
         {"beta1": 0.9, "beta2": 0.9},
     )
     assert (second.optimizer.lr, second.schedule.warmup) == (0.002, 1)
-    assert run_to_end(task) is not None
-    training = Training(task)
+    assert run_to_end(job) is not None
+    training = Training(job)
     training._enter(second)
     assert [group["lr_multiplier"] for group in training.optimizer.param_groups] == pytest.approx([1, 0.1])
 
 
-def test_the_head_of_a_custom_optimizer_has_a_rate_of_its_own(tasks: Callable[..., list[Task]]) -> None:
-    (task,) = tasks("optimizer.head_lr_multiplier=10")
-    groups = Training(task).optimizer.param_groups
+def test_the_head_of_a_custom_optimizer_has_a_rate_of_its_own(jobs: Callable[..., list[Job]]) -> None:
+    (job,) = jobs("optimizer.head_lr_multiplier=10")
+    groups = Training(job).optimizer.param_groups
     assert [group["lr_multiplier"] for group in groups] == [1, 10]
 
 
-def test_a_normalised_augmentation_gets_floats_and_another_one_bytes(tasks: Callable[..., list[Task]]) -> None:
-    (task,) = tasks('data.augment=[{name: "my_parts:solarize"}, {name: "my_parts:dropped", share: 0.9}]')
-    data = components.bound_data(task.run.recipe.data, task.run.codes)
+def test_a_normalised_augmentation_gets_floats_and_another_one_bytes(jobs: Callable[..., list[Job]]) -> None:
+    (job,) = jobs('data.augment=[{name: "my_parts:solarize"}, {name: "my_parts:dropped", share: 0.9}]')
+    data = components.bound_data(job.run.recipe.data, job.run.codes)
     assert [part.normalised for part in data.augment] == [False, True]
-    training = Training(task)
+    training = Training(job)
     assert isinstance(training.loader, Loader)
     images, _ = next(iter(training.loader.train(training.budget, 1)))
     assert images.dtype == torch.float32
     assert 0.8 < (images == 0).float().mean() < 1
 
 
-def test_the_weight_decay_of_a_custom_optimizer_is_that_of_the_study(tasks: Callable[..., list[Task]]) -> None:
+def test_the_weight_decay_of_a_custom_optimizer_is_that_of_the_study(jobs: Callable[..., list[Job]]) -> None:
     for overrides, expected in (("", 0), ("weight_decay: 0.3, ", 0.3)):
-        (task,) = tasks(f'optimizer={{name: "torch.optim:AdamW", {overrides}lr: 0.1}}')
-        assert Training(task).optimizer.param_groups[0]["weight_decay"] == expected
+        (job,) = jobs(f'optimizer={{name: "torch.optim:AdamW", {overrides}lr: 0.1}}')
+        assert Training(job).optimizer.param_groups[0]["weight_decay"] == expected
 
 
 def test_the_key_of_a_run_follows_the_code_and_the_options(folder: Path) -> None:

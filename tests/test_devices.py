@@ -15,10 +15,10 @@ from ablation.execution import devices
 from ablation.execution.devices import choose_devices, default_sharing, list_places, more_pays
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study, prepare_part
+from ablation.planning.job import Job
 from ablation.storage.store import Store
 from ablation.study.load import load_study
 from ablation.training import device
-from ablation.training.task import Task
 from ablation.worker.calls import Timing
 from ablation.worker.protocol import Ending, Failed, Started, Stopped
 from ablation.worker.worker import ending_of
@@ -193,15 +193,15 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
     runs = plan_study(load_study(tmp_path / "tiny.yaml")).runs
     with LocalPool("cuda:0,2", None, 1) as pool:
         data = prepare_part(pool, runs[0], store.data.resolve())
-        tasks = [Task(run, store.run(run.folder).path.resolve(), data, "cpu", 1) for run in runs]
+        jobs = [Job(run, store.run(run.folder).path.resolve(), data, "cpu", 1) for run in runs]
         assert pool.places == ["cuda:0", "cuda:2"]
-        pool.autotune_workers(tasks[0], len(tasks))
+        pool.autotune_workers(jobs[0], len(jobs))
         assert pool.places == ["cuda:0", "cuda:2"] * 2
         assert {place: worker.device for place, worker in pool._workers.items()}.items() <= dict(
             enumerate(pool.places)
         ).items()
-        for task in tasks:
-            pool.submit(task)
+        for job in jobs:
+            pool.submit(job)
         used = {event.device for event in pool.events() if isinstance(event, Started)}
     assert used == {"cuda:0", "cuda:2"}
     found = {path.name: store.run(path.name).record() for path in (store.root / "runs").iterdir()}

@@ -138,14 +138,14 @@ IN_MEMORY = """
 import json, sys, threading, time
 from pathlib import Path
 from ablation.study.load import load_study
-from ablation.worker.protocol import Evaluate, Task
+from ablation.worker.protocol import Evaluate, Job
 from ablation.data.arrays import read_arrays
 from ablation.data.duplicates import overlap
 from ablation.execution.study import plan_study
 from ablation.data import sources
 from ablation.training import device
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
+from ablation.tasks.hooks import Hooks
 from ablation.worker.testing import evaluate_run
 from ablation.worker.warmup import warm_up
 
@@ -181,10 +181,10 @@ step[0] = "reading"
 (data / "verified.json").unlink()
 sources.load(data)
 step[0] = "training"
-task = Task(run, folder / run.folder, data, "cpu", 1)
-assert train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
+job = Job(run, folder / run.folder, data, "cpu", 1)
+assert train(job, Hooks(lambda *_: None, lambda *_: None, lambda: False))
 step[0] = "testing"
-evaluate_run(Evaluate(run, task.folder, test, "cpu", 1), lambda: None)
+evaluate_run(Evaluate(run, job.folder, test, "cpu", 1), lambda: None)
 step[0] = "end"
 start = peak.pop("start")
 print(json.dumps({"size": size, **{name: value - start for name, value in peak.items()}}))

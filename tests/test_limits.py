@@ -21,9 +21,9 @@ from PIL import Image
 from ablation.errors import UserError
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study, prepare_part
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.study.load import load_study
-from ablation.training.task import Task
 from ablation.worker import calls
 from ablation.worker.calls import Call
 from ablation.worker.channel import Channel
@@ -156,13 +156,13 @@ def pool() -> Iterator[LocalPool]:
 
 def requests(run: Run, data: Path) -> dict[str, Callable[[Channel], object]]:
     """Everything that a worker is asked outside a run, by what it does then."""
-    task = Task(run, data.parent / "run", data, "cpu", 1)
+    job = Job(run, data.parent / "run", data, "cpu", 1)
     return {
         "the data set digits was prepared": partial(calls.prepare, run=run, cache=data.parent),
         "the devices were checked": partial(calls.try_devices, precision="float32", compile="none", devices=["cpu"]),
         "the network lenet5 was built": partial(calls.try_weights, run=run, data=data),
         "the runs were ordered by their size": partial(calls.weigh, runs=[(run, data)]),
-        "baseline · seed 0 was tried": partial(calls.probe, task=task),
+        "baseline · seed 0 was tried": partial(calls.probe, job=job),
     }
 
 

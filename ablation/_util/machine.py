@@ -95,6 +95,11 @@ def nvidia_gpus() -> list[tuple[str, str]]:
     return [(model.strip(), driver.strip()) for model, _, driver in rows]
 
 
+def has_nvidia_driver() -> bool:
+    """Whether this machine seems to have an NVIDIA GPU: its driver is loaded, or there is no telling."""
+    return not sys.platform.startswith("linux") or Path("/proc/driver/nvidia").exists()
+
+
 def _cgroup_folders(controller: str) -> Iterator[Path]:
     """The folders of this process's cgroups that may limit `controller`, its own and those above it.
 

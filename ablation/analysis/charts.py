@@ -66,7 +66,7 @@ def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
     data, and the learning rate; the first columns where there is none of these. Columns without a finite value are left
     out.
     """
-    if results.manifest.baseline.recipe:
+    if results.manifest.of_images:
         return OWN
     epochs = results.epochs
     named = [str(name) for name in epochs.columns if name not in _NOT_DRAWN and _measured(epochs, str(name))]

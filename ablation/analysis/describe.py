@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -263,23 +263,32 @@ def _is_number(level: object) -> bool:
 def _setup(results: Results) -> Setup:
     manifest = results.manifest
     recipe = manifest.baseline.recipe
-    like = next((r for r in results.records.values() if r.recipe["data"] == recipe.get("data")), None)
+    like = next((r for r in results.records.values() if r.recipe.get("data") == recipe.get("data")), None)
     records = list(results.records.values())
     environments = Counter(record.environment for record in records)
     return Setup(
-        recipe=tuple((f"{part}.{key}", formatting.value(v)) for part, own in recipe.items() for key, v in own.items()),
-        budget=_budget(recipe.get("train", {})),
+        recipe=tuple((path, formatting.value(value)) for path, value in _options(manifest)),
+        budget=_budget(manifest.baseline.train),
         select=_select(manifest.variants),
         image=like.image if like else None,
         classes=like.classes if like else (),
         train_images=like.train_images if like else None,
         val_images=like.val_images if like else None,
-        fingerprints=tuple(dict.fromkeys(record.data_fingerprint for record in records)),
+        fingerprints=tuple(dict.fromkeys(record.data_fingerprint for record in records if record.data_fingerprint)),
         environments=tuple(sorted(environments.items(), key=lambda item: (-item[1], repr(item[0])))),
         started=min((record.started for record in records), default=None),
         finished=max((record.finished for record in records), default=None),
         data_summary=like.data_summary if like else None,
     )
+
+
+def _options(manifest: Manifest) -> Iterator[tuple[str, Any]]:
+    """The options of the baseline by their paths: two levels deep for an image classifier, to the end for other code."""
+    if manifest.task:
+        yield from manifest.baseline.options.items()
+        return
+    for part, own in manifest.baseline.recipe.items():
+        yield from ((f"{part}.{key}", value) for key, value in own.items())
 
 
 def _budget(train: Mapping[str, Any]) -> str:
@@ -291,5 +300,5 @@ def _budget(train: Mapping[str, Any]) -> str:
 
 def _select(variants: Sequence[StoredVariant]) -> str:
     """best or last: which epoch each run reports; mixed where the variants differ in it, empty where unknown."""
-    choices = {str(variant.recipe["train"]["select"]) for variant in variants if "train" in variant.recipe}
+    choices = {str(variant.train["select"]) for variant in variants if variant.train}
     return "" if not choices else choices.pop() if len(choices) == 1 else "mixed"

@@ -102,7 +102,7 @@ def learning(results: Results) -> Learning | None:
     if not found:
         return None
     manifest = results.manifest
-    unit = "step" if manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
+    unit = "step" if manifest.baseline.train.get("steps") is not None else "epoch"
     own = found.get(manifest.baseline.name)
     base = own or next(iter(found.values()))
     longest = max(base, key=lambda course: len(course.epoch))

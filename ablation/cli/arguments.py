@@ -46,6 +46,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def in_process(text: str) -> bool:
+    """0 for no workers at all; more of them have an option of their own."""
+    if text.strip() != "0":
+        raise argparse.ArgumentTypeError(f"{text!r}: write 0 to train in this process; --per-device N sets a number")
+    return True
+
+
 def workers(text: str) -> int | None:
     """A number of workers, or None for `auto`."""
     try:

@@ -24,7 +24,9 @@ from ablation.planning.plan import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest
+from ablation.storage.record import EpochRow
 from ablation.storage.store import Store
+from ablation.study.tasks import TaskRecipe
 from ablation.worker.protocol import Done, Ending, EpochDone, Evaluated, Event, Started, Stepped
 
 _STYLES: dict[Tone, str] = {
@@ -91,7 +93,7 @@ class _Active:
     share: float = 0.0
     speed: float = 0.0
     loss: float = math.nan
-    accuracy: float = math.nan
+    accuracy: str = ABSENT
 
 
 @dataclass
@@ -144,11 +146,8 @@ class TerminalProgress(LineProgress):
                 active.epoch, active.share, active.speed = event.epoch, event.step / event.steps, event.speed
             case EpochDone(row=row) if active:
                 active.epoch, active.epochs, active.share = row.epoch, event.epochs, 0.0
-                active.loss, active.accuracy, active.speed = (
-                    row.metrics["train_loss"],
-                    row.metrics[SELECTION],
-                    row.images_per_second,
-                )
+                active.loss = next((row.metrics[name] for name in _LOSSES if name in row.metrics), math.nan)
+                active.accuracy, active.speed = _shown(run, row), row.images_per_second
             case Done() | Evaluated():
                 self._waiting.pop(run.key, None)
                 if active:
@@ -181,10 +180,10 @@ class TerminalProgress(LineProgress):
             table.add_row(
                 Text(active.run.label, overflow="ellipsis", no_wrap=True),
                 ProgressBar(total=1.0, completed=min(1.0, steps / active.epochs) if active.epochs else 0.0, width=24),
-                f"{active.epoch}/{active.epochs}" if active.epochs else ABSENT,
+                f"{active.epoch}/{active.epochs}" if active.epochs else str(active.epoch or ABSENT),
                 ABSENT if math.isnan(active.loss) else f"{active.loss:.3f}",
-                percent(active.accuracy),
-                f"{active.speed:,.0f}" if active.speed else ABSENT,
+                active.accuracy,
+                f"{active.speed:,.0f}" if active.speed and math.isfinite(active.speed) else ABSENT,
             )
         left = self.time_left()
         head = Table.grid(padding=(0, 2))
@@ -199,8 +198,21 @@ class TerminalProgress(LineProgress):
         return Group("", head, table)
 
 
+_LOSSES = ("train_loss", "loss", "train/loss")
+
+
+def _shown(run: Run, row: EpochRow) -> str:
+    """The value of the primary metric, as the live table shows it."""
+    if not isinstance(run.recipe, TaskRecipe):
+        return percent(row.metrics[SELECTION])
+    value = row.metrics.get(run.recipe.primary)
+    return ABSENT if value is None else f"{value:.4g}"
+
+
 def _planned_epochs(run: Run) -> int:
     """The epochs that a run will have, 0 where only its worker knows: with a budget in steps, or steps held equal."""
-    recipe = run.recipe
+    if run.task:
+        return 0
+    recipe = run.image_recipe
     held = recipe.train.hold == "steps" and recipe.data.fraction < 1
     return 0 if held else recipe.train.epochs or 0

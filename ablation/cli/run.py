@@ -6,7 +6,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ablation.cli.arguments import StudyFileOptions, add_results, add_study_file, add_workers
+from ablation.cli.arguments import StudyFileOptions, add_results, add_study_file, add_workers, in_process
 
 SUMMARY = "train the runs of a study that are not finished yet"
 
@@ -21,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
     parser.add_argument(
         "--new-data", action="store_true", help="train on images that have changed since the study started"
+    )
+    parser.add_argument(
+        "--workers",
+        type=in_process,
+        default=False,
+        metavar="0",
+        help="0: train in this process, one run after another, for breakpoints in a function or command",
     )
     parser.add_argument("--retry", choices=["failed"], help="retry the runs that have failed too often")
     cluster = parser.add_argument_group("on a cluster")
@@ -41,7 +48,9 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     from ablation.storage.store import Store
 
     each = arguments
-    workers = WorkerOptions(each.device, each.per_device, each.threads, each.hang_after, each.backend, each.address)
+    workers = WorkerOptions(
+        each.device, each.per_device, each.threads, each.hang_after, each.backend, each.address, each.workers
+    )
     options = RunOptions(workers, tuple(each.only), each.new_data, each.retry is not None, command)
     progress = TerminalProgress()
     outcome = run_study(StudyFileOptions.of(each).load(), Store(each.results), options, progress)

@@ -19,6 +19,7 @@ from ablation.execution.progress import SMOKE, duration, percent, study_size
 from ablation.planning.plan import Plan, Run, data_sources, source_key
 from ablation.registry.metrics import SELECTION
 from ablation.storage.manifest import Manifest, make_manifest
+from ablation.storage.record import RunRecord
 from ablation.storage.store import Store
 from ablation.storage.stored_run import StoredRun, finished_runs, read_run
 from ablation.study.networks import Init
@@ -38,8 +39,8 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
 
     Without a plan, since data of the study are missing, nothing is known of its runs, nor of sizes that depend on them.
     """
-    table = _table(("variant", "left"), ("change", "left"), ("parameters", "right"), ("MACs", "right"),
-                   ("budget", "right"), ("finished", "right"))  # fmt: skip
+    sized = (("parameters", "right"), ("MACs", "right"), ("budget", "right")) if study.task is None else ()
+    table = _table(("variant", "left"), ("change", "left"), *sized, ("finished", "right"))
     runs: dict[str, list[Run]] = {}
     for run in plan.runs if plan else ():
         runs.setdefault(run.variant, []).append(run)
@@ -50,10 +51,8 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
         own = runs.get(variant.name, [])
         done = sum(run.key in finished for run in own)
         total += done
-        size = sizes.of(variant.recipe)
-        parameters, macs = (f"{size[0]:,}", _short(size[1])) if size else (ABSENT, ABSENT)
-        row = (parameters, macs, _budget(variant), f"{done}/{len(own)}" if plan else ABSENT)
-        table.add_row(Text(variant.name), Text(_change(variant)), *row)
+        row = _size_cells(variant, sizes) if study.task is None else ()
+        table.add_row(Text(variant.name), Text(_change(variant)), *row, f"{done}/{len(own)}" if plan else ABSENT)
     console = make_console()
     _print_heading(console, study.name, study.title, smoke=study.smoke)
     console.print(table)
@@ -66,6 +65,13 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
     shared = f" ({number - distinct} of them shared)" if distinct < number else ""
     console.print(f"{size_of_study}{shared}, {total} finished")
     _print_precision(plan, store, console, begun=total > 0)
+
+
+def _size_cells(variant: Variant, sizes: _Sizes) -> tuple[str, str, str]:
+    """Parameters, MACs and budget of an image classifier."""
+    size = sizes.of(variant.image_recipe)
+    parameters, macs = (f"{size[0]:,}", _short(size[1])) if size else (ABSENT, ABSENT)
+    return parameters, macs, _budget(variant)
 
 
 def _print_heading(console: Console, name: str, title: str, *, smoke: bool) -> None:
@@ -88,7 +94,7 @@ def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool)
 def print_preparation(plan: Plan, store: Store) -> None:
     """How much disk image folders will need that are not decoded yet. Raises UserError where there is too little."""
     console = make_console()
-    prints = {source_key(run.recipe.data): run.data_fingerprint for run in plan.runs}
+    prints = {source_key(run.image_recipe.data): run.data_fingerprint for run in plan.runs if not run.task}
     for key, data in data_sources(plan.study).items():
         prepared = store.data / cache_folder(data.name, prints[key], "train")
         if not prepared.exists() and (shape := data.shape_on_disk()):
@@ -150,7 +156,7 @@ def _change(variant: Variant) -> str:
 
 
 def _budget(variant: Variant) -> str:
-    train = variant.recipe.train
+    train = variant.image_recipe.train
     return plural(train.epochs, "epoch") if train.epochs else plural(train.steps or 0, "step")
 
 
@@ -173,7 +179,7 @@ def print_status(manifest: Manifest, store: Store) -> None:
     cells: dict[str, list[Text]] = {}
     for variant, seed, folder, identity in manifest.runs():
         run = read_run(store.run(folder), identity, every_epoch=False)
-        cells.setdefault(variant.name, []).append(_cell(run))
+        cells.setdefault(variant.name, []).append(_cell(run, str(manifest.analysis["metric"])))
         state = "not started" if run.state == "missing" else run.state
         counts[state] = counts.get(state, 0) + 1
         if run.failure or run.reason:
@@ -198,12 +204,20 @@ def _print_fault(console: Console, name: str, run: StoredRun) -> None:
         console.print(Text(details, style="dim"), end="\n" if details else "")
 
 
-def _cell(run: StoredRun) -> Text:
+def _value(record: RunRecord, metric: str) -> str:
+    """The accuracy of the selected epoch; of other code the primary metric as it was reported."""
+    if not record.task:
+        return percent(record.metrics[SELECTION])
+    value = record.metrics.get(metric)
+    return f"no {metric}" if value is None else f"{value:.4g}"
+
+
+def _cell(run: StoredRun, metric: str) -> Text:
     """The state of a run in a word, or the accuracy of its selected epoch."""
     if run.record:
         if run.record.status == "diverged":
             return Text(f"diverged at {run.record.epochs}", style="magenta")
-        return Text(percent(run.record.metrics[SELECTION]), style="green")
+        return Text(_value(run.record, metric), style="green")
     if run.state == "interrupted":
         return Text(f"epoch {len(run.epochs)}", style="yellow")
     return Text(ABSENT, style="dim") if run.state == "missing" else Text(run.state, style="red")

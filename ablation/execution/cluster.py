@@ -23,12 +23,12 @@ from ablation.errors import UserError
 from ablation.execution.devices import available_cores, check_threads
 from ablation.execution.local import LocalPool
 from ablation.execution.ray_cluster import connect, count_slots, start_actor
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.planning.weights import weights_file
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, read_run, set_damage_aside
 from ablation.storage.sync import contents, write
-from ablation.training.task import Task
 from ablation.versions import __version__
 from ablation.worker.calls import Call, Value
 from ablation.worker.protocol import Busy, Done, Ending, Event, Failed, Noticed, Preparing, RemoteEvent, WeightsFile
@@ -57,7 +57,7 @@ class _Actor:
     handle: Any
     answer: Any
     ready: bool = False
-    task: Task | None = None
+    job: Job | None = None
     lock: FileLock | None = None
     heard: float = field(default_factory=time.monotonic)
 
@@ -76,7 +76,7 @@ class RayPool:
         self.threads = threads
         self._hang_after = hang_after
         self._folder = None if address else str(Path.cwd())
-        self._queue: deque[Task] = deque()
+        self._queue: deque[Job] = deque()
         self._busy_until: dict[str, float] = {}
         self._actors: list[_Actor] = []
         self._deaths = 0
@@ -134,12 +134,12 @@ class RayPool:
         assert self._local is not None
         return self._local.call(request, progress)
 
-    def autotune_workers(self, longest: Task, runs: int) -> None:
+    def autotune_workers(self, longest: Job, runs: int) -> None:
         """How many actors share a GPU is said by `--per-device`; nothing is probed on a cluster."""
 
-    def submit(self, task: Task) -> None:
+    def submit(self, job: Job) -> None:
         """Queue a run; its device is replaced by that of the actor that takes it."""
-        self._queue.append(task)
+        self._queue.append(job)
 
     def stop(self) -> None:
         """Start no further run, and end those under way after their epoch. Safe to call from a signal handler."""
@@ -152,7 +152,7 @@ class RayPool:
             if self._stopping:
                 self._queue.clear()
             yield from self._assign()
-            if not self._queue and not any(actor.task for actor in self._actors):
+            if not self._queue and not any(actor.job for actor in self._actors):
                 return
             self._start_actors()
             for actor in self._answered():
@@ -175,7 +175,7 @@ class RayPool:
         if now - self._looked > LOOK_SECONDS:
             self._looked = now
             self.places = [self._device] * self._slots()
-        runs = len(self._queue) + sum(actor.task is not None for actor in self._actors)
+        runs = len(self._queue) + sum(actor.job is not None for actor in self._actors)
         while len(self._actors) < min(runs, len(self.places)):
             handle = start_actor(self._ray, self._wanted, self.threads, self._folder)
             self._actors.append(_Actor(handle, handle.call.remote("version")))
@@ -187,39 +187,39 @@ class RayPool:
 
     def _assign(self) -> Iterator[Event]:
         """Give queued runs to idle actors."""
-        idle = deque(actor for actor in self._actors if actor.ready and actor.task is None)
+        idle = deque(actor for actor in self._actors if actor.ready and actor.job is None)
         now = time.monotonic()
-        for task in list(self._queue):
+        for job in list(self._queue):
             if not idle:
                 return
-            if self._busy_until.get(task.run.key, 0.0) <= now:
-                self._queue.remove(task)
-                yield from self._begin(idle, task)
+            if self._busy_until.get(job.run.key, 0.0) <= now:
+                self._queue.remove(job)
+                yield from self._begin(idle, job)
 
-    def _begin(self, idle: deque[_Actor], task: Task) -> Iterator[Event]:
+    def _begin(self, idle: deque[_Actor], job: Job) -> Iterator[Event]:
         """Lock a run here, where its folder is, and give it to an actor; its end where it has come to one elsewhere."""
-        folder = RunFolder(task.folder)
+        folder = RunFolder(job.folder)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.path / "lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            self._busy_until[task.run.key] = time.monotonic() + BUSY_SECONDS
-            yield Busy(task.run)
+            self._busy_until[job.run.key] = time.monotonic() + BUSY_SECONDS
+            yield Busy(job.run)
             return
-        stored = read_run(folder, Identity.of(task.run))
+        stored = read_run(folder, Identity.of(job.run))
         if notice := set_damage_aside(stored):
-            yield Noticed(task.run, notice)
+            yield Noticed(job.run, notice)
         if stored.record:
             lock.release()
-            yield Done(task.run, stored.record)
+            yield Done(job.run, stored.record)
             return
         actor = idle.popleft()
-        actor.task, actor.lock, actor.heard = task, lock, time.monotonic()
-        assert isinstance(task.data, Path)
-        sent = replace(task, device=self._device)
-        data, weights = self._share(task.data), self._share_weights(task.run)
+        actor.job, actor.lock, actor.heard = job, lock, time.monotonic()
+        assert isinstance(job.data, Path)
+        sent = replace(job, device=self._device)
+        data, weights = self._share(job.data), self._share_weights(job.run)
         actor.answer = actor.handle.call.remote("begin", sent, data, weights, contents(folder))
 
     def _share(self, data: Path) -> Any:
@@ -232,11 +232,11 @@ class RayPool:
         """The reference of the weights that a run starts from, None where there are none."""
         if not run.weights:
             return None
-        path = weights_file(run.recipe.model, run.weights)
+        path = weights_file(run.image_recipe.model, run.weights)
         if path not in self._shared:
             import numpy as np
 
-            name = f"{run.weights}.pt" if run.recipe.model.checkpoint else path.name
+            name = f"{run.weights}.pt" if run.image_recipe.model.checkpoint else path.name
             self._shared[path] = self._ray.put(WeightsFile(name, np.fromfile(path, np.uint8)))
         return self._shared[path]
 
@@ -271,7 +271,7 @@ class RayPool:
             yield self._keep(actor, event)
         if any(event.broken for event in answer):
             self._drop(actor)
-        elif actor.task:
+        elif actor.job:
             actor.answer = actor.handle.call.remote("poll", self._stopping)
 
     def _greet(self, actor: _Actor, version: str) -> None:
@@ -281,8 +281,8 @@ class RayPool:
         actor.ready, actor.answer, self._deaths = True, None, 0
 
     def _keep(self, actor: _Actor, remote: RemoteEvent) -> Event:
-        assert actor.task is not None
-        write(RunFolder(actor.task.folder), remote.files)
+        assert actor.job is not None
+        write(RunFolder(actor.job.folder), remote.files)
         if isinstance(remote.event, Ending):
             self._free(actor)
         return remote.event
@@ -290,7 +290,7 @@ class RayPool:
     def _free(self, actor: _Actor) -> None:
         if actor.lock:
             actor.lock.release()
-        actor.task = actor.lock = actor.answer = None
+        actor.job = actor.lock = actor.answer = None
 
     def _drop(self, actor: _Actor) -> None:
         self._free(actor)
@@ -300,21 +300,21 @@ class RayPool:
 
     def _hanging(self) -> list[_Actor]:
         now = time.monotonic()
-        return [actor for actor in self._actors if actor.task and now - actor.heard > self._hang_after]
+        return [actor for actor in self._actors if actor.job and now - actor.heard > self._hang_after]
 
     def _end_hanging(self, actor: _Actor) -> Iterator[Event]:
-        task = actor.task
-        assert task is not None
+        job = actor.job
+        assert job is not None
         self._drop(actor)
         what = f"its worker reported no progress for {duration(self._hang_after)} and was ended (--hang-after)"
-        yield Failed(task.run, what, "", "hung")
+        yield Failed(job.run, what, "", "hung")
 
     def _lost(self, actor: _Actor, error: Exception) -> Iterator[Event]:
         """An actor is gone, with its node or alone: its run goes on elsewhere from what came back."""
-        task = actor.task
+        job = actor.job
         self._drop(actor)
-        if task:
-            yield Failed(task.run, f"its worker on the cluster was lost ({type(error).__name__})", "", "lost")
+        if job:
+            yield Failed(job.run, f"its worker on the cluster was lost ({type(error).__name__})", "", "lost")
         elif not actor.ready:
             self._deaths += 1
             if self._deaths == MOST_DEATHS:

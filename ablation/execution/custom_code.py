@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ablation._util.files import replace
+from ablation.execution.progress import Progress
 from ablation.planning.plan import Plan, code_sources
 from ablation.study.custom_code import Code
+from ablation.study.tasks import CommandTask
 
 
 def code_of(plan: Plan) -> dict[str, Code]:
@@ -41,6 +43,15 @@ def announce_code(
             content, copy = Path(part.file).read_bytes(), folder / f"{part.module}.py"
             replace(copy, lambda file, content=content: file.write(content))  # type: ignore[misc]
         replace(note, lambda file, text=code.identity: file.write(text.encode()))  # type: ignore[misc]
+
+
+def announce_command(task: CommandTask, folder: Path, progress: Progress) -> None:
+    """Say which command the study will run, unless the same one was announced before."""
+    note = folder / "command.txt"
+    if note.exists() and note.read_text(encoding="utf-8") == task.command:
+        return
+    progress.say(f"the command of this study runs with your rights: {task.command}", "warning")
+    replace(note, lambda file: file.write(task.command.encode()))
 
 
 def _announcement(code: Code, name: str, what: str) -> str:

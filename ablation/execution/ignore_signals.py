@@ -1,19 +1,11 @@
-"""Imported by the fork server only: it loads what workers need, once, and does not heed signals to the group.
+"""Imported by the fork server only: it does not heed signals to the group.
 
 A terminal that hangs up, or a batch system that ends a job, signals every process of the group. The workers inherit
 that they do not heed it: they finish their epoch when the command says so, and leave when it is gone.
 """
 
 import signal
-import traceback
 
 for _name in ("SIGINT", "SIGTERM", "SIGHUP"):
     if hasattr(signal, _name):
         signal.signal(getattr(signal, _name), signal.SIG_IGN)
-
-failure = ""
-"""The traceback, where torch cannot be imported; each worker reports it, since the server cannot."""
-try:
-    import ablation.worker.worker  # noqa: F401
-except BaseException:  # with too little memory for its libraries, anything may be raised here
-    failure = traceback.format_exc()

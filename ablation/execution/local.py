@@ -6,12 +6,13 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
 from ablation._util.formatting import duration
+from ablation._util.machine import Accelerator, has_nvidia_driver
 from ablation.errors import UserError
 from ablation.execution.devices import (
     check_threads,
@@ -23,8 +24,8 @@ from ablation.execution.devices import (
     of_one_model,
 )
 from ablation.execution.processes import Worker, memory_hint, worker_context
+from ablation.planning.job import Job
 from ablation.study.custom_code import Code
-from ablation.training.task import Task
 from ablation.worker import calls
 from ablation.worker.calls import Call, Returned, Timing, Value
 from ablation.worker.protocol import Ending, Event, Failed, FailureKind, Go, Preparing, Stop, Warm
@@ -37,13 +38,20 @@ PATIENCE = 0.2
 """Seconds after which the pool looks up from its pipes."""
 
 
+@dataclass(frozen=True)
+class TaskCode:
+    """What the code of a function or a command needs of its workers: whether it imports torch."""
+
+    torch: bool
+
+
 class LocalPool:
     """Workers on this machine, one at each of `places`. A context manager: leaving it ends them.
 
     `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `autotune_workers`
     finds. One that reports nothing for `hang_after` seconds of a request or a run is ended. `unusable` says which
     devices of the machine are left out, and why; `auto` takes GPUs of one model only, that which runs were `trained_on`
-    where it can.
+    where it can. `code` says what other code than the built-in image classifier needs.
     """
 
     def __init__(
@@ -53,23 +61,25 @@ class LocalPool:
         threads: int,
         hang_after: float = math.inf,
         trained_on: Collection[str] = (),
+        code: TaskCode | None = None,
     ) -> None:
         check_threads(threads)
-        self._context = worker_context()
+        self._code = code
+        self._context = worker_context(torch=code is None or code.torch)
         self.threads = threads
         self._hang_after = None if math.isinf(hang_after) else hang_after
-        self._queue: deque[Task] = deque()
+        self._queue: deque[Job] = deque()
         self._stopping = False
         self._workers = {0: self._start("cpu")}
         try:
-            accelerators, self.unusable = self.call(Call(calls.accelerators, "it started"))
+            accelerators, self.unusable = self._accelerators()
             self._devices = choose_devices(device, [each.device for each in accelerators], self.unusable)
             if device == "auto":
                 self._devices, others = of_one_model(self._devices, accelerators, trained_on)
                 self.unusable += (others,) if others else ()
             models = {each.device: each.model for each in accelerators}
             self.models = tuple(dict.fromkeys(models.get(each, each) for each in self._devices))
-            self._open = per_device is None and self._devices != ["cpu"]
+            self._open = per_device is None and self._devices != ["cpu"] and code is None
             self.places = list_places(self._devices, per_device or default_sharing(self._devices, threads))
         except BaseException:
             self.close()
@@ -77,7 +87,13 @@ class LocalPool:
         self._workers[0].device = self.places[0]
 
     def _start(self, device: str) -> Worker:
-        return Worker.start(self._context, device, self.threads, self._hang_after)
+        return Worker.start(self._context, device, self.threads, self._hang_after, images=self._code is None)
+
+    def _accelerators(self) -> tuple[tuple[Accelerator, ...], tuple[str, ...]]:
+        """The accelerators that can be used; torch is not imported to find that there are none for other code."""
+        if self._code and not self._code.torch and not has_nvidia_driver():
+            return (), ()
+        return self.call(Call(calls.accelerators, "it started"))
 
     def __enter__(self) -> LocalPool:
         return self
@@ -109,7 +125,7 @@ class LocalPool:
         value: Value = answer.value
         return value
 
-    def autotune_workers(self, longest: Task, runs: int) -> None:
+    def autotune_workers(self, longest: Job, runs: int) -> None:
         """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... workers.
 
         Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.
@@ -127,9 +143,9 @@ class LocalPool:
             if place >= len(self.places) or self._workers[place].device != self.places[place]:
                 self._workers.pop(place).end()
 
-    def submit(self, task: Task) -> None:
-        """Queue a run; the device that its task names is replaced by that of the worker that takes it."""
-        self._queue.append(task)
+    def submit(self, job: Job) -> None:
+        """Queue a run; the device that its job names is replaced by that of the worker that takes it."""
+        self._queue.append(job)
 
     def stop(self) -> None:
         """Start no further run, and end those under way after their epoch. Safe to call from a signal handler."""
@@ -144,7 +160,7 @@ class LocalPool:
                 self._queue.clear()
                 self._tell_to_stop()
             self._assign()
-            busy = {worker.pipe: place for place, worker in self._workers.items() if worker.task}
+            busy = {worker.pipe: place for place, worker in self._workers.items() if worker.job}
             if not busy:
                 return
             for pipe in wait(list(busy), PATIENCE):
@@ -174,16 +190,16 @@ class LocalPool:
         what = f"{MOST_DEATHS} worker processes died ({cause}) while {request.doing}"
         raise UserError(what, _remedy(cause, request.code))
 
-    def _probe_together(self, task: Task, count: int) -> list[Timing | None]:
+    def _probe_together(self, job: Job, count: int) -> list[Timing | None]:
         """What each of `count` workers says of the run when all try it on the first device; None of one that failed."""
         device = self._devices[0]
-        trial = partial(calls.probe, task=replace(task, device=device), least=PROBE_SECONDS, together=True)
+        trial = partial(calls.probe, job=replace(job, device=device), least=PROBE_SECONDS, together=True)
         for place in range(count):
             if place not in self._workers or self._workers[place].device != device:
                 if place in self._workers:
                     self._workers[place].end()
                 self._workers[place] = self._start(device)
-            self._workers[place].send(Call(trial, f"{task.run.label} was tried"))
+            self._workers[place].send(Call(trial, f"{job.run.label} was tried"))
         workers = [self._workers[place] for place in range(count)]
         answers = [_answer_or_none(worker) for worker in workers]
         for worker, answer in zip(workers, answers, strict=True):
@@ -211,23 +227,23 @@ class LocalPool:
         for place, device in enumerate(self.places):
             if self._stopping or not self._queue:
                 return
-            if place in self._workers and self._workers[place].task:
+            if place in self._workers and self._workers[place].job:
                 continue
-            task = next((task for task in self._queue if not task.alone), None)
-            if task is None:
-                if any(worker.task and worker.device == device for worker in self._workers.values()):
+            job = next((job for job in self._queue if not job.alone), None)
+            if job is None:
+                if any(worker.job and worker.device == device for worker in self._workers.values()):
                     continue
-                task = self._queue[0]
+                job = self._queue[0]
                 self._leave_alone(place, device)
-            self._queue.remove(task)
-            self._give(place, replace(task, device=device))
+            self._queue.remove(job)
+            self._give(place, replace(job, device=device))
 
-    def _give(self, place: int, task: Task) -> None:
+    def _give(self, place: int, job: Job) -> None:
         if place not in self._workers:
             self._workers[place] = self._start(self.places[place])
         worker = self._workers[place]
-        worker.task, worker.heard = task, time.monotonic()
-        worker.send(task)
+        worker.job, worker.heard = job, time.monotonic()
+        worker.send(job)
 
     def _leave_alone(self, place: int, device: str) -> None:
         """End the idle workers of a device, which keep memory, but for that of `place`."""
@@ -244,7 +260,7 @@ class LocalPool:
         except (EOFError, OSError):
             return self._replace(place, "lost")
         if isinstance(message, Ending):
-            worker.task = None
+            worker.job = None
             if worker.broken:
                 self._renew(place)
         event: Event | None = message  # type: ignore[assignment]
@@ -252,16 +268,16 @@ class LocalPool:
 
     def _replace(self, place: int, kind: FailureKind, message: str = "") -> Failed:
         """A fresh worker in the place of a dead or hanging one, whose run has failed."""
-        task = self._workers[place].task
-        assert task is not None
+        job = self._workers[place].job
+        assert job is not None
         cause = self._renew(place)
         if kind == "hung":
             message = f"the worker reported no progress for {duration(self._hang_after)} and was ended (--hang-after)"
-        return Failed(task.run, message or f"the worker process died ({cause})", "", kind)
+        return Failed(job.run, message or f"the worker process died ({cause})", "", kind)
 
     def _tell_to_stop(self) -> None:
         for worker in self._workers.values():
-            if worker.task:
+            if worker.job:
                 worker.send(Stop())
 
 

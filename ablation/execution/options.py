@@ -10,7 +10,8 @@ from ablation.errors import UserError
 
 if TYPE_CHECKING:
     from ablation.execution.cluster import RayPool
-    from ablation.execution.local import LocalPool
+    from ablation.execution.in_process import InProcess
+    from ablation.execution.local import LocalPool, TaskCode
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,20 @@ class WorkerOptions:
     hang_after: float = 30 * 60.0
     backend: Literal["local", "ray"] = "local"
     address: str | None = None
+    in_process: bool = False
+    """Train in this very process, one run after another, as a debugger needs it."""
 
-    def open_pool(self, trained_on: Collection[str] = ()) -> LocalPool | RayPool:
-        """The workers; `trained_on` are the models of the devices of finished runs. Raises UserError."""
+    def open_pool(
+        self, trained_on: Collection[str] = (), code: TaskCode | None = None
+    ) -> LocalPool | RayPool | InProcess:
+        """The workers; `trained_on` are the models of the devices of finished runs. Raises UserError.
+
+        `code` says what a function or a command needs; None for image classifiers.
+        """
+        if self.in_process:
+            from ablation.execution.in_process import InProcess
+
+            return InProcess(self.device, self.threads)
         if self.backend == "ray":
             from ablation.execution.cluster import RayPool
 
@@ -37,7 +49,7 @@ class WorkerOptions:
             raise UserError("--address names a Ray cluster", "add --backend ray")
         from ablation.execution.local import LocalPool
 
-        return LocalPool(self.device, self.per_device, self.threads, self.hang_after, trained_on)
+        return LocalPool(self.device, self.per_device, self.threads, self.hang_after, trained_on, code)
 
 
 @dataclass(frozen=True)

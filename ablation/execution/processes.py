@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import ablation.safe_path as safe_path
 from ablation.errors import UserError
-from ablation.training.task import Task
+from ablation.planning.job import Job
 from ablation.worker.entry import serve
 from ablation.worker.protocol import Alive, Broken, CannotStart, Preparing
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SHORT_FOLDERS = ("/tmp", "/var/tmp")
 LONGEST_FOLDER = 70
 """Bytes of a folder in which multiprocessing can still make a Unix socket (its address has 104 or 108 in all)."""
+THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+"""Environment variables by which libraries are told how many threads they may use; they read them when they load."""
 END_SECONDS = 5.0
 """In which a process that was killed must be gone; only the kernel, or a driver, can hold it for longer."""
 START_SECONDS = 60.0
@@ -36,23 +38,30 @@ MOST_STARTS = 2
 """Of one worker: the server that starts it may be killed too."""
 
 
-def worker_context() -> ForkServerContext | SpawnContext:
-    """Where workers come from: a fork server, which makes a new one cheap, or fresh processes where it cannot fork."""
+def worker_context(*, torch: bool = True) -> ForkServerContext | SpawnContext:
+    """Where workers come from: a fork server, which makes a new one cheap, or fresh processes where it cannot fork.
+
+    The server imports `torch` once for all of them, unless their runs do without. A process has one server: the first.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["ablation.execution.ignore_signals"])
+    preload = "ablation.execution.preload_torch" if torch else "ablation.execution.preload_worker"
+    context.set_forkserver_preload(["ablation.execution.ignore_signals", preload])
     return context
 
 
 @contextmanager
-def safe_start() -> Iterator[None]:
+def safe_start(threads: int | None = None) -> Iterator[None]:
     """Within it, processes start that import nothing from the working folder, nor the script of the process here.
 
+    The libraries of linear algebra that they load use so many `threads`, where that is given.
     That holds for Python's own helpers too: the fork server and the resource tracker. Sockets are made in a folder
     whose name is short enough for them. Raises UserError where there is none.
     """
     wanted = safe_path.environment()
+    if threads is not None:
+        wanted |= dict.fromkeys(THREAD_LIMITS, str(threads))
     before = {name: os.environ.get(name) for name in wanted}
     main, path, folder = sys.modules["__main__"], sys.path, tempfile.tempdir
     sys.path = safe_path.clean(path)
@@ -100,21 +109,27 @@ class Worker:
     pipe: Connection
     device: str
     hang_after: float | None = None
-    task: Task | None = None
+    job: Job | None = None
     heard: float = field(default_factory=time.monotonic)
     ready: bool = False
     broken: bool = False
 
     @classmethod
     def start(
-        cls, context: ForkServerContext | SpawnContext, device: str, threads: int, hang_after: float | None = None
+        cls,
+        context: ForkServerContext | SpawnContext,
+        device: str,
+        threads: int,
+        hang_after: float | None = None,
+        *,
+        images: bool = True,
     ) -> Worker:
-        """A new worker. Raises UserError where the system, or the server that forks workers, cannot start one."""
+        """A new worker, for image classifiers or for other code. Raises UserError where the system, or the server that forks workers, cannot start one."""
         for attempt in range(1, MOST_STARTS + 1):
             ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(theirs, threads), daemon=True)
+            process = context.Process(target=serve, args=(theirs, threads, images), daemon=images)
             try:
-                with safe_start():
+                with safe_start(None if images else threads):
                     process.start()
                 return cls(process, ours, device, hang_after)
             except (EOFError, OSError) as error:
@@ -134,7 +149,7 @@ class Worker:
     @property
     def hangs(self) -> bool:
         """Whether its run has sent no heartbeat for too long."""
-        return self.task is not None and time.monotonic() - self.heard > (self.patience or math.inf)
+        return self.job is not None and time.monotonic() - self.heard > (self.patience or math.inf)
 
     def send(self, message: object) -> None:
         """Ask it something; a worker that has died is found when its answer is read."""

@@ -15,6 +15,7 @@ from ablation._util.sanitize import clean
 from ablation.planning.plan import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.record import RunRecord
+from ablation.study.tasks import TaskRecipe
 from ablation.worker.protocol import (
     Busy,
     Done,
@@ -30,6 +31,8 @@ from ablation.worker.protocol import (
 
 Tone = Literal["plain", "title", "good", "warning", "error", "dim", "notice"]
 """A notice is not part of the result: it goes to standard error."""
+MOST_SHOWN = 4
+"""Metrics of a logged row in one line."""
 QUIET_SECONDS = 30.0
 """A run in progress prints a line at most this often."""
 PREPARING_SECONDS = 2.0
@@ -123,22 +126,34 @@ class LineProgress:
     def _epoch_done(self, event: EpochDone) -> None:
         if time.monotonic() - self._printed > QUIET_SECONDS:
             self._printed = time.monotonic()
-            row = event.row
-            self.say(
-                f"{'':9}{event.run.label}: epoch {row.epoch}/{event.epochs}, loss {row.metrics['train_loss']:.3f}, "
-                f"validation {percent(row.metrics[SELECTION])}, {row.images_per_second:,.0f} images/s"
-            )
+            self.say(f"{'':9}{event.run.label}: {_row(event)}")
 
     def _end(self, event: Done) -> None:
         self.finished += 1
         count = f"{self.finished:>{len(str(self.total))}}/{self.total}  "
         took = duration(time.monotonic() - self._since.pop(event.run.key, time.monotonic()))
-        self.say(f"{event.run.label}: {_result(event.record)}, {took}", "good", count)
+        self.say(f"{event.run.label}: {_result(event.run, event.record)}, {took}", "good", count)
 
 
-def _result(record: RunRecord) -> str:
+def _row(event: EpochDone) -> str:
+    """An epoch in words; the first metrics of a row that other code has logged."""
+    row = event.row
+    of = f"/{event.epochs}" if event.epochs else ""
+    if event.run.task:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(row.metrics.items())[:MOST_SHOWN])
+        return f"row {row.epoch}{of}, {shown}"
+    return (
+        f"epoch {row.epoch}{of}, loss {row.metrics['train_loss']:.3f}, "
+        f"validation {percent(row.metrics[SELECTION])}, {row.images_per_second:,.0f} images/s"
+    )
+
+
+def _result(run: Run, record: RunRecord) -> str:
     if record.status == "diverged":
-        return f"diverged in epoch {record.epochs}"
+        return f"diverged in epoch {record.epochs}" if record.epochs else "diverged"
+    if isinstance(run.recipe, TaskRecipe):
+        name = run.recipe.primary
+        return f"{name} {record.metrics[name]:.4g}" if name in record.metrics else f"no {name}"
     return f"validation {percent(record.metrics[SELECTION])} (epoch {record.selected_epoch} of {record.epochs})"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from ablation._util.hashing import slug
 from ablation._util.sanitize import clean
 from ablation.data.fingerprint import DECODED
 from ablation.errors import StorageError, UnreadableError, UserError
-from ablation.execution.custom_code import announce_code, code_of
+from ablation.execution.custom_code import announce_code, announce_command, code_of
+from ablation.execution.local import TaskCode
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
 from ablation.execution.progress import SMOKE, Progress, study_size
@@ -35,8 +36,10 @@ from ablation.registry.metrics import check_packages
 from ablation.storage.manifest import Manifest, make_manifest, read_manifest
 from ablation.storage.store import Store, write_record
 from ablation.storage.stored_run import finished_runs
+from ablation.study.custom_code import imports_module
 from ablation.study.load import load_study
 from ablation.study.schema import Study
+from ablation.study.tasks import CommandTask, TaskRecipe
 
 
 def run_study(study: Study, store: Store, options: RunOptions, progress: Progress) -> Outcome:
@@ -65,11 +68,14 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     chosen = {run.key for run in runs}
     left_out = len(still_to_do([run for run in plan.runs if run.key not in chosen], store))
     code_folder = store.study_file(slug(study.name)).parent
+    if study.task:
+        check_reported(study, runs, store)
     if not todo:
         compute_metrics(study, runs, store, code_folder, progress)
         return Outcome(given_up=gave_up, left_out=left_out)
     trained_on = {record.environment.device for record in finished.values()}
-    with options.workers.open_pool(trained_on) as pool:
+    code = TaskCode(uses_torch(plan)) if study.task else None
+    with options.workers.open_pool(trained_on, code) as pool:
         for reason in pool.unusable:
             progress.say(f"not used: {reason}", "warning")
         if trained_on.isdisjoint(pool.models) and trained_on and pool.models:
@@ -81,9 +87,29 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     if outcome.storage:
         hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
         raise StorageError(outcome.storage, hint)
-    if not outcome.stopped:
+    if study.task:
+        check_reported(study, runs, store)
+    elif not outcome.stopped:
         compute_metrics(study, runs, store, code_folder, progress)
     return replace(outcome, left_out=left_out, seconds=time.monotonic() - start)
+
+
+def uses_torch(plan: Plan) -> bool:
+    """Whether the code of a function imports torch, as far as its import statements say so."""
+    return any(imports_module(code, "torch") for run in plan.runs[:1] for code in run.codes.values())
+
+
+def check_reported(study: Study, runs: Sequence[Run], store: Store) -> None:
+    """Raise UserError where finished runs have not reported the primary metric. They are kept: the study is wrong."""
+    recipe = study.baseline.recipe
+    assert isinstance(recipe, TaskRecipe)
+    records = [record for record in finished_runs(runs, store).values() if record.status == "finished"]
+    lacking = [record for record in records if recipe.primary not in record.metrics]
+    if lacking:
+        known = list(dict.fromkeys(name for record in lacking for name in record.metrics))
+        what = f"{plural(len(lacking), 'finished run')} reported no {recipe.primary!r}"
+        hint = f"{suggestion(recipe.primary, known)}; correct metrics in {study.file}: nothing is trained again"
+        raise UserError(f"{what}; reported were: {', '.join(known)}", hint)
 
 
 def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> None:
@@ -101,6 +127,8 @@ def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Pro
     with writing(store.root):
         store.study_file(manifest.folder).parent.mkdir(parents=True, exist_ok=True)
     write_record(store.study_file(manifest.folder), manifest.to_json())
+    if isinstance(study.task, CommandTask):
+        announce_command(study.task, store.study_file(manifest.folder).parent, progress)
     announce_code(code_of(plan), store.study_file(manifest.folder).parent, lambda text: progress.say(text, "warning"))
 
 
@@ -138,7 +166,7 @@ def _announce_retraining(runs: list[Run], store: Store, progress: Progress) -> N
     again = [run for run in runs if any(store.run(folder).finished for folder in run.earlier)]
     if again:
         what = "1 run is" if len(again) == 1 else f"{len(again)} runs are"
-        why = dict.fromkeys(fix.what for run in again for fix in fixes_of(run.recipe))
+        why = dict.fromkeys(fix.what for run in again for fix in fixes_of(run.image_recipe))
         progress.say(f"{what} trained again: {'; '.join(why)}, so their weights change", "warning")
 
 

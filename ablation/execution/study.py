@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +20,7 @@ from ablation.data.arrays import remove_unfinished
 from ablation.errors import UserError
 from ablation.execution.progress import Progress
 from ablation.execution.scheduling import order_runs
+from ablation.planning.job import Job
 from ablation.planning.plan import (
     Plan,
     Run,
@@ -33,7 +36,7 @@ from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs
 from ablation.study.custom_code import custom_parts, find
 from ablation.study.schema import Study
-from ablation.training.task import Task
+from ablation.study.tasks import CommandTask, FunctionTask
 from ablation.worker import calls
 from ablation.worker.calls import Call, Value
 from ablation.worker.protocol import Busy, Done, Event, Failed, Preparing, Stopped
@@ -47,7 +50,7 @@ _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Executor(Protocol):
-    """Where runs are trained: it takes tasks, and reports what happens to them.
+    """Where runs are trained: it takes jobs, and reports what happens to them.
 
     `places` has an entry for each worker that it can have: the name of its device; each has so many `threads`.
     `autotune_workers` may change how many there are, once the longest run is known. Before the first `events`, `call`
@@ -61,8 +64,8 @@ class Executor(Protocol):
     @property
     def local_devices(self) -> Sequence[str]: ...
     def call(self, request: Call[Value], progress: Callable[[Preparing], None] = ...) -> Value: ...
-    def autotune_workers(self, longest: Task, runs: int) -> None: ...
-    def submit(self, task: Task) -> None: ...
+    def autotune_workers(self, longest: Job, runs: int) -> None: ...
+    def submit(self, job: Job) -> None: ...
     def events(self) -> Iterator[Event]: ...
     def stop(self) -> None: ...
 
@@ -115,7 +118,7 @@ def given_up(runs: Sequence[Run], store: Store) -> list[Run]:
 
 def check_devices(runs: Sequence[Run], executor: Executor) -> None:
     """Raise UserError that names the variant where the devices cannot do what its runs ask of them."""
-    asked = {(run.recipe.train.precision, run.recipe.train.compile): run for run in reversed(runs)}
+    asked = {(run.image_recipe.train.precision, run.image_recipe.train.compile): run for run in reversed(runs)}
     for (precision, compile), run in asked.items():
         try:
             try_devices = partial(
@@ -129,24 +132,40 @@ def check_devices(runs: Sequence[Run], executor: Executor) -> None:
 def prepare_data(
     runs: Sequence[Run], store: Store, executor: Executor, progress: Callable[[Preparing], None]
 ) -> dict[str, Path]:
-    """The folder with the arrays of each data source that the runs use, by `source_key`.
+    """The folder with the arrays of the data set of each run, by its key; none where other code trains the runs.
 
     The weights that runs start from are loaded once, on trial, and custom code is run once. Raises UserError where the
     devices cannot train a run, data or weights cannot be had, weights do not fit, or custom code fails.
     """
+    if runs[0].task:
+        check_task(runs[0], executor, progress)
+        return {}
     check_devices(runs, executor)
-    sources = {source_key(run.recipe.data): run for run in runs}
+    sources = {source_key(run.image_recipe.data): run for run in runs}
     cache = store.data.resolve()
     folders = {key: prepare_part(executor, run, cache, progress) for key, run in sources.items()}
     variants = {run.variant: run for run in reversed(runs) if run.weights or run.codes}
     starts = {
-        (run.recipe.model, canonical_json(_custom(run)), source_key(run.recipe.data)): run for run in variants.values()
+        (run.image_recipe.model, canonical_json(_custom(run)), source_key(run.image_recipe.data)): run
+        for run in variants.values()
     }
     for (_, _, source), run in starts.items():
         try_weights = partial(calls.try_weights, run=run, data=folders[source])
-        doing = f"the network {run.recipe.model.name} was built"
+        doing = f"the network {run.image_recipe.model.name} was built"
         executor.call(Call(try_weights, doing, tuple(run.codes.values())), progress)
-    return folders
+    return {run.key: folders[source_key(run.image_recipe.data)] for run in runs}
+
+
+def check_task(run: Run, executor: Executor, progress: Callable[[Preparing], None]) -> None:
+    """Raise UserError where the function of a run cannot be imported, or its command cannot be started."""
+    if isinstance(run.task, FunctionTask):
+        code = run.codes[run.task.function]
+        request = partial(calls.try_function, name=run.task.function, code=code)
+        executor.call(Call(request, f"{run.task.function} was imported", (code,)), progress)
+    elif isinstance(run.task, CommandTask):
+        word = shlex.split(run.task.command)[0]
+        if shutil.which(word) is None and not Path(word).is_file():
+            raise UserError(f"the command cannot be started: there is no program {word!r}", "is it installed?")
 
 
 def _custom(run: Run) -> list[dict[str, Any]]:
@@ -168,7 +187,7 @@ def prepare_part(
     request = partial(calls.prepare, run=run, cache=cache, classes=classes)
     code = (run.data_code,) if run.data_code else ()
     try:
-        return executor.call(Call(request, f"the data set {run.recipe.data.name} was prepared", code), progress)
+        return executor.call(Call(request, f"the data set {run.image_recipe.data.name} was prepared", code), progress)
     except BaseException:  # what a worker that was ended has half-written may fill a disk
         remove_unfinished(cache)
         raise
@@ -176,7 +195,7 @@ def prepare_part(
 
 def train_runs(
     runs: Sequence[Run],
-    data: dict[str, Path],
+    data: Mapping[str, Path],
     store: Store,
     executor: Executor,
     progress: Progress,
@@ -184,17 +203,15 @@ def train_runs(
     """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately."""
     outcome = Outcome()
     attempts: dict[str, int] = {}
-    folders = {run.key: data[source_key(run.recipe.data)] for run in runs}
-    weigh = partial(calls.weigh, runs=[(run, folders[run.key]) for run in runs])
-    weighed = executor.call(Call(weigh, "the runs were ordered by their size"))
-    costs = {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
-    tasks = {
-        run.key: Task(run, store.run(run.folder).path.resolve(), folders[run.key], "cpu", executor.threads)
+    costs = _costs(runs, data, executor)
+    jobs = {
+        run.key: Job(run, store.run(run.folder).path.resolve(), data.get(run.key), "cpu", executor.threads)
         for run in runs
     }
-    executor.autotune_workers(tasks[max(costs, key=lambda key: costs[key])], len(runs))
+    if data:
+        executor.autotune_workers(jobs[max(costs, key=lambda key: costs[key])], len(runs))
     for run in order_runs(runs, costs, len(executor.places)):
-        executor.submit(tasks[run.key])
+        executor.submit(jobs[run.key])
     with _stop_on_signal(executor, outcome, progress):
         for event in executor.events():
             progress.event(event)
@@ -207,17 +224,26 @@ def train_runs(
                 case Failed(run):
                     attempts[run.key] = attempts.get(run.key, 0) + 1
                     if attempts[run.key] < MOST_TRIES[event.kind]:
-                        executor.submit(replace(tasks[run.key], alone=event.kind == "memory"))
+                        executor.submit(replace(jobs[run.key], alone=event.kind == "memory"))
                     else:
                         outcome.failed.append((run, event.message))
                         store.run(run.folder).fail(event.message, event.details)
                 case Busy(run):
-                    executor.submit(tasks[run.key])
+                    executor.submit(jobs[run.key])
                 case Stopped():
                     outcome.stopped = True
                 case _:
                     pass
     return outcome
+
+
+def _costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
+    """How long each run will take relative to the others; runs of other code count the same."""
+    if not data:
+        return {run.key: 1.0 for run in runs}
+    weigh = partial(calls.weigh, runs=[(run, data[run.key]) for run in runs])
+    weighed = executor.call(Call(weigh, "the runs were ordered by their size"))
+    return {run.key: cost for run, cost in zip(runs, weighed, strict=True)}
 
 
 @contextmanager

@@ -116,10 +116,10 @@ def _evaluate_study(store: Store, manifest: Manifest, options: EvaluationOptions
     with LocalPool(workers.device, workers.per_device, workers.threads, workers.hang_after) as pool:
         check_devices([candidate.run for candidate in candidates.values()], pool)
         parts = _prepare(candidates, store, pool, progress)
-        tasks = [_task(store, candidate, parts, workers.threads) for candidate in candidates.values()]
-        with progress.training(manifest.name, [task.run for task in tasks], 0, len(pool.places)):
-            found, failed = _evaluate(tasks, pool, progress)
-    done = [Tested(candidates[own.run.folder], parts[source_key(own.run.recipe.data)], own) for own in found]
+        jobs = [_task(store, candidate, parts, workers.threads) for candidate in candidates.values()]
+        with progress.training(manifest.name, [job.run for job in jobs], 0, len(pool.places)):
+            found, failed = _evaluate(jobs, pool, progress)
+    done = [Tested(candidates[own.run.folder], parts[source_key(own.run.image_recipe.data)], own) for own in found]
     if recorded := bool(done) and (options.partial or not failed):
         _write(store, manifest, log, done, options.command)
     return TestResults(_accuracies(manifest, done) if recorded else {}, failed, recorded)
@@ -191,7 +191,7 @@ def _refuse_changed_images(manifest: Manifest, log: TestSetLog, candidates: dict
     """Raise UserError where runs were evaluated on other test images than those that are there now."""
     known: dict[str, str] = {}
     for name, candidate in candidates.items():
-        data = candidate.run.recipe.data
+        data = candidate.run.image_recipe.data
         if name in log.fingerprints:
             now = known.setdefault(source_key(data), fingerprint(data, candidate.run.codes, "test"))
             if now not in log.fingerprints[name]:
@@ -206,7 +206,7 @@ def _refuse_other_decoding(manifest: Manifest, candidates: dict[str, Candidate])
     """Raise UserError where the images that runs were trained on would be decoded differently today."""
     known: dict[str, str] = {}
     for candidate in candidates.values():
-        data = candidate.run.recipe.data
+        data = candidate.run.image_recipe.data
         if data.compared and not candidate.record.data_fingerprint.endswith(DECODED):
             now = known.setdefault(source_key(data), fingerprint(data, candidate.run.codes))
             if now == candidate.record.data_fingerprint + DECODED:
@@ -238,7 +238,7 @@ def _prepare(
     """The test part of every data source of the runs, by `source_key`. Raises UserError where one cannot be had."""
     parts: dict[str, TestPart] = {}
     for candidate in candidates.values():
-        data, classes = candidate.run.recipe.data, candidate.record.classes
+        data, classes = candidate.run.image_recipe.data, candidate.record.classes
         key = source_key(data)
         if key not in parts:
             mark = fingerprint(data, candidate.run.codes, "test")
@@ -252,7 +252,7 @@ def _prepare(
 
 def _compared(store: Store, run: Run, test: Path, progress: Progress) -> dict[str, Any] | None:
     """Which test images are training images too; the user is warned of them."""
-    train = store.data / cache_folder(run.recipe.data.name, run.data_fingerprint, "train")
+    train = store.data / cache_folder(run.image_recipe.data.name, run.data_fingerprint, "train")
     try:
         found = compare_folders(train, test)
     except DamagedError:  # `ablate run` says so, and decodes them again
@@ -267,20 +267,20 @@ def _compared(store: Store, run: Run, test: Path, progress: Progress) -> dict[st
 def _task(store: Store, candidate: Candidate, parts: dict[str, TestPart], threads: int) -> Evaluate:
     run = candidate.run
     return Evaluate(
-        run, store.run(run.folder).path.resolve(), parts[source_key(run.recipe.data)].folder, "cpu", threads
+        run, store.run(run.folder).path.resolve(), parts[source_key(run.image_recipe.data)].folder, "cpu", threads
     )
 
 
 def _evaluate(
-    tasks: list[Evaluate], pool: LocalPool, progress: Progress
+    jobs: list[Evaluate], pool: LocalPool, progress: Progress
 ) -> tuple[list[Evaluated], list[tuple[Run, str]]]:
     """(what came of the runs, those that failed with what they said). Nothing is written."""
-    by_folder = {task.run.folder: task for task in tasks}
+    by_folder = {job.run.folder: job for job in jobs}
     found: list[Evaluated] = []
     failed: list[tuple[Run, str]] = []
     attempts = dict.fromkeys(by_folder, 1)
-    for task in tasks:
-        pool.submit(task)
+    for job in jobs:
+        pool.submit(job)
     for event in pool.events():
         progress.event(event)
         match event:
@@ -298,7 +298,7 @@ def _evaluate(
 
 def _write(store: Store, manifest: Manifest, log: TestSetLog, done: list[Tested], command: str) -> None:
     """The record first, then what came of it: there is never a figure on disk whose evaluation is not on record."""
-    used = {source_key(own.candidate.run.recipe.data): own.part for own in done}.values()
+    used = {source_key(own.candidate.run.image_recipe.data): own.part for own in done}.values()
     names, prints = sorted(own.candidate.run.folder for own in done), " + ".join(part.fingerprint for part in used)
     evaluation = make_evaluation(names, prints, sum(part.images for part in used), command)
     shared = [part.overlap for part in used if part.overlap and (part.overlap["copies"] or part.overlap["near"])]

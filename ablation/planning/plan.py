@@ -12,9 +12,11 @@ from ablation._util.hashing import canonical_json, slug
 from ablation._util.sanitize import one_line
 from ablation.planning.fixes import fixes_of
 from ablation.registry.datasets import Data
-from ablation.study.custom_code import Code, custom_names, custom_parts
+from ablation.study.code_files import code_digest
+from ablation.study.custom_code import Code, custom_names, custom_parts, packages
 from ablation.study.networks import Model
-from ablation.study.schema import Recipe, Study, Variant
+from ablation.study.schema import AnyRecipe, Recipe, Study, Variant
+from ablation.study.tasks import AnyTask, FunctionTask, TaskRecipe
 from ablation.versions import TRAINING_VERSION
 
 
@@ -27,8 +29,9 @@ class Run:
     """The seed of the study that this run belongs to: runs of one block are compared with each other."""
     seed: int
     """The seed that it is trained under: that of its block, but for a control."""
-    recipe: Recipe
+    recipe: AnyRecipe
     data_fingerprint: str
+    """The content of the data set that it is trained on; empty where other code trains it."""
     key: str
     folder: str
     weights: str = ""
@@ -39,14 +42,25 @@ class Run:
     """The folders that it had before corrections that change its weights (`fixes`), the oldest first."""
 
     @property
+    def image_recipe(self) -> Recipe:
+        """Its recipe, where the built-in image classifier trains it."""
+        assert isinstance(self.recipe, Recipe)
+        return self.recipe
+
+    @property
+    def task(self) -> AnyTask | None:
+        """The function or command that trains it; None for the built-in image classifier."""
+        return self.recipe.task if isinstance(self.recipe, TaskRecipe) else None
+
+    @property
     def model_code(self) -> Code | None:
         """The code of its model, where that is a custom one."""
-        return self.codes.get(self.recipe.model.name)
+        return self.codes.get(self.image_recipe.model.name)
 
     @property
     def data_code(self) -> Code | None:
         """The code of its data set, where that is a custom one."""
-        return self.codes.get(self.recipe.data.name)
+        return self.codes.get(self.image_recipe.data.name)
 
     @property
     def label(self) -> str:
@@ -75,7 +89,12 @@ def fingerprint(data: Data, codes: Mapping[str, Code], part: Literal["train", "t
 
 def data_sources(study: Study) -> dict[str, Data]:
     """Every distinct data source of the study, by `source_key`."""
-    return {source_key(variant.recipe.data): variant.recipe.data for variant in reversed(study.variants)}
+    return {source_key(recipe.data): recipe.data for recipe in _recipes(study)}
+
+
+def _recipes(study: Study) -> list[Recipe]:
+    """The recipes of a study of image classifiers, that of the baseline last; none of other code."""
+    return [variant.recipe for variant in reversed(study.variants) if isinstance(variant.recipe, Recipe)]
 
 
 def weights_key(model: Model) -> str:
@@ -85,12 +104,14 @@ def weights_key(model: Model) -> str:
 
 def weights_sources(study: Study) -> dict[str, Model]:
     """A model for each of the weights that the study starts from, by `weights_key`."""
-    models = {weights_key(variant.recipe.model): variant.recipe.model for variant in reversed(study.variants)}
+    models = {weights_key(recipe.model): recipe.model for recipe in _recipes(study)}
     return {key: model for key, model in models.items() if key}
 
 
 def code_sources(study: Study) -> list[str]:
-    """The names of the custom components, in the order of the study."""
+    """The names of the custom components, in the order of the study; that of the function that it consists of."""
+    if study.task:
+        return [study.task.function] if isinstance(study.task, FunctionTask) else []
     return list(dict.fromkeys(name for variant in study.variants for name in custom_names(variant.recipe.canonical())))
 
 
@@ -106,17 +127,26 @@ def make_plan(
     `code` that of its `code_sources`.
     """
     known = {"": "", **weights}
-    prepared = [
-        _prepare(
-            variant,
-            fingerprints[source_key(variant.recipe.data)],
-            known[weights_key(variant.recipe.model)],
-            code,
-        )
-        for variant in study.variants
-    ]
+    prepared = []
+    trained = _trained(study.baseline.recipe, code)
+    for variant in study.variants:
+        if isinstance(variant.recipe, TaskRecipe):
+            configuration = f"{trained}|{canonical_json(variant.recipe.canonical())}"
+            prepared.append((variant, "", "", dict(code), variant.recipe.task.label, configuration))
+        else:
+            data, model = variant.recipe.data, variant.recipe.model
+            prepared.append(_prepare(variant, fingerprints[source_key(data)], known[weights_key(model)], code))
     runs = [_run(*parts, block) for block in study.seeds for parts in prepared]
     return Plan(study, tuple(runs))
+
+
+def _trained(recipe: AnyRecipe, code: Mapping[str, Code]) -> str:
+    """What of a function or a command decides what its runs train, its code included; empty for image classifiers."""
+    if isinstance(recipe, Recipe):
+        return ""
+    own = [own.identity for own in code.values()]
+    beside = [package for named in code.values() for package in packages(named)]
+    return canonical_json({**recipe.trained(), "code": [*own, code_digest(recipe.task, beside)]})
 
 
 def _prepare(
@@ -126,13 +156,14 @@ def _prepare(
 
     Weights and code are part of that by their content, wherever they are.
     """
-    sections = variant.recipe.canonical()
+    recipe = variant.image_recipe
+    sections = recipe.canonical()
     if weights:
         sections["model"]["weights"] = weights
     codes = {name: code[name] for name in custom_names(sections)}
     for _, part in list(custom_parts(sections)):
         part["code"] = codes[part["name"]].identity
-    name = f"{slug(variant.recipe.model.name)}-{slug(variant.recipe.data.name)}"
+    name = f"{slug(recipe.model.name)}-{slug(recipe.data.name)}"
     return variant, fingerprint, weights, codes, name, canonical_json(sections)
 
 
@@ -141,7 +172,7 @@ def _run(
 ) -> Run:
     seed = block + variant.seed_offset
     parts = (configuration, str(seed), fingerprint, str(TRAINING_VERSION))
-    markers = [fix.marker for fix in fixes_of(variant.recipe)]
+    markers = [fix.marker for fix in fixes_of(variant.recipe)] if isinstance(variant.recipe, Recipe) else []
     keys = [_key(*parts, *markers[:count]) for count in range(len(markers) + 1)]
     *earlier, folder = (f"{name}-s{seed}-{key}" for key in keys)
     own = (variant.name, block, seed, variant.recipe, fingerprint)

@@ -51,6 +51,8 @@ def _base(analysis: Analysis, manifest: Manifest) -> str:
     recipe = manifest.baseline.recipe
     if not recipe:
         return ""
+    if manifest.task:
+        return f" ({manifest.task[manifest.task['kind']]})"
     return f" ({recipe['model']['name']} on {recipe['data']['name']}, {analysis.setup.budget})"
 
 
@@ -302,6 +304,11 @@ def cost(analysis: Analysis) -> str:
     """Caption of the table of time and memory."""
     if not analysis.setup.recipe:
         return "Means over the finished seeds, as given in the tables."
+    if not analysis.setup.image:
+        return (
+            f"Means over the finished seeds on {', '.join(analysis.facts.devices)}. Compare times only of runs trained "
+            "side by side."
+        )
     return (
         f"Means over the finished seeds on {', '.join(analysis.facts.devices)}. Seconds per epoch and images per "
         "second are of training alone. Compare times only of runs trained side by side."

@@ -50,6 +50,11 @@ def all_clear(analysis: Analysis) -> str:
             "Checked for missing and diverged runs and unequal spread: none found. Nothing else is known about these "
             "runs."
         )
+    if not analysis.setup.image:
+        return (
+            "Checked for missing and diverged runs, unequal time, unequal spread over seeds, changes of code and "
+            "machines, and variants and seeds added later: none found."
+        )
     return (
         "None of the checks found anything: budget, size and time of every variant, missing and diverged runs, chance "
         "and ceiling, training that was too short, changes without effect, spread over seeds, code and machines, data, "

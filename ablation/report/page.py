@@ -140,7 +140,7 @@ def _facts(context: Context) -> Iterator[Text]:
     yield captions.summary(analysis, context.study)
     if facts.added_seeds:
         yield Span(f"{plural(len(facts.added_seeds), 'seed')} added later", css="alert")
-    if facts.done and analysis.setup.recipe:
+    if facts.done and context.study.of_images:
         yield _test_set(analysis)
     if analysis.warnings:
         yield Span(plural(len(analysis.warnings), "warning"), css="alert", target="warnings")

@@ -19,6 +19,7 @@ from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Failure, Store
 from ablation.storage.stored_run import StoredRun, read_run
 from ablation.storage.test_set_log import Outcome, read_log
+from ablation.study.tasks import MetricOptions
 
 RUN_COLUMNS = (
     "variant",
@@ -114,23 +115,23 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
-    metrics, notices = dict(METRICS), list[str]()
+    metrics, notices = dict(METRICS) | {name: own.metric(name) for name, own in manifest.declared.items()}, list[str]()
     for variant, seed, name, identity in manifest.runs():
         run = read_run(store.run(name), identity)
         if run.record:
             records[variant.name, seed] = run.record
         elif run.failure or run.reason:
             failures[variant.name, seed] = run.failure or Failure(run.reason, "", 0)
-        computed = _computed(run, manifest.metrics, metrics, notices)
-        rows.append({"variant": variant.name, "seed": seed, **_run_row(run), **computed})
+        computed = {} if manifest.task else _computed(run, manifest.metrics, metrics, notices)
+        rows.append({"variant": variant.name, "seed": seed, **_run_row(run, manifest.declared), **computed})
         if run.epochs:
-            epochs.append(_epoch_columns(variant.name, seed, run.epochs))
+            epochs.append(_epoch_columns(variant.name, seed, run.epochs, manifest.declared))
     log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
     for row in rows:
         row |= _test_metrics(log.outcomes.get(str(row["folder"])))
     return Results(
         manifest,
-        pd.DataFrame(rows, columns=[*RUN_COLUMNS, *manifest.metrics]),
+        pd.DataFrame(rows, columns=list(dict.fromkeys((*RUN_COLUMNS, *manifest.metrics)))),
         _epoch_table(epochs),
         records,
         failures,
@@ -157,33 +158,45 @@ def _computed(
     return {name: value.value for name, value in own.items()}
 
 
-def _epoch_columns(variant: str, seed: int, history: Sequence[EpochRow]) -> dict[str, Column]:
+def _epoch_columns(
+    variant: str, seed: int, history: Sequence[EpochRow], declared: Mapping[str, MetricOptions]
+) -> dict[str, Column]:
     """The rows of one run as arrays, which take a tenth of the memory."""
     run = {"variant": np.full(len(history), variant, dtype=object), "seed": np.full(len(history), seed)}
-    values = [{**vars(row), **row.metrics} for row in history]
-    return run | {name: np.array([own.get(name, math.nan) for own in values]) for name in EPOCH_COLUMNS[2:]}
+    values = [{**vars(row), **_read(row.metrics, declared)} for row in history]
+    logged = dict.fromkeys(name for row in history for name in row.metrics)
+    names = dict.fromkeys((*EPOCH_COLUMNS[2:], *logged))
+    return run | {name: np.array([own.get(name, math.nan) for own in values]) for name in names}
+
+
+def _read(metrics: Mapping[str, float], declared: Mapping[str, MetricOptions]) -> Mapping[str, float]:
+    """Metrics as they are analysed: those that were logged in per cent as fractions of 1."""
+    return {name: declared[name].read(value) if name in declared else value for name, value in metrics.items()}
 
 
 def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
     empty = np.zeros(0, dtype=object)
-    return pd.DataFrame(
-        {name: np.concatenate([run[name] for run in runs]) if runs else empty for name in EPOCH_COLUMNS}
-    )
+    if not runs:
+        return pd.DataFrame(dict.fromkeys(EPOCH_COLUMNS, empty))
+    names = dict.fromkeys(name for run in runs for name in run)
+    missing = {name: [run.get(name, np.full(len(run["epoch"]), math.nan)) for run in runs] for name in names}
+    return pd.DataFrame({name: np.concatenate(columns) for name, columns in missing.items()})
 
 
 def _test_metrics(outcome: Outcome | None) -> dict[str, object]:
     return {"test_accuracy": outcome.accuracy, "test_loss": outcome.loss} if outcome else {}
 
 
-def _run_row(run: StoredRun) -> dict[str, object]:
+def _run_row(run: StoredRun, declared: Mapping[str, MetricOptions]) -> dict[str, object]:
     record, history = run.record, run.epochs
     row: dict[str, object] = {"folder": run.folder.path.name, "epochs": len(history), "status": run.state}
     if record is None:
         return row
-    row |= {key: getattr(record, key) for key in _FROM_RECORD}
+    known = {key: getattr(record, key) for key in _FROM_RECORD}
+    row |= {key: value for key, value in known.items() if value is not None} if record.task else known
     row |= {"device": record.environment.device, "threads": record.environment.threads}
     if history:
         row["peak_memory_mb"] = max(epoch.peak_memory_mb for epoch in history)
         seconds = sum(epoch.seconds for epoch in history)
         row["images_per_second"] = sum(e.images_per_second * e.seconds for e in history) / seconds if seconds else None
-    return {**row, **record.metrics}
+    return {**row, **_read(record.metrics, declared)}

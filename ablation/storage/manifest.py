@@ -17,6 +17,7 @@ from ablation.storage.sealed import typed
 from ablation.storage.store import Store, is_folder_name, read_json
 from ablation.storage.stored_run import Identity
 from ablation.study.schema import Variant
+from ablation.study.tasks import MetricOptions, TaskRecipe, leaves
 from ablation.versions import SCHEMA_VERSION
 
 REWRITE = "run the study again: the damaged file is set aside and written again"
@@ -31,13 +32,24 @@ class StoredVariant:
     name: str
     kind: str
     changes: Mapping[str, Any]
-    recipe: Mapping[str, Mapping[str, Any]]
+    recipe: Mapping[str, Any]
     exploratory: bool = False
     """Whether it was added after results of the study had been seen."""
     components: Mapping[str, bool] = field(default_factory=dict)
     """Which components of the study are on in it; empty for an variant that no design has."""
     seed_offset: int | None = None
     """Added to each seed of the study to get the seed that is trained under; None in a file that does not say it."""
+
+    @property
+    def train(self) -> Mapping[str, Any]:
+        """The `train` section of the recipe of an image classifier; empty for any other code."""
+        own = self.recipe.get("train")
+        return own if isinstance(own, Mapping) and "data" in self.recipe and "model" in self.recipe else {}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Every option of the recipe by its dotted path."""
+        return dict(leaves(self.recipe))
 
     def trained_seed(self, seed: int) -> int:
         """The seed that its run of a seed of the study is trained under."""
@@ -116,9 +128,18 @@ class Manifest:
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
     metrics: tuple[str, ...] = ()
     """Metrics that are computed from the predictions of finished runs."""
+    task: Mapping[str, Any] = field(default_factory=dict)
+    """What trains its runs (`Task.trained`); empty for the built-in image classifier."""
+    declared: Mapping[str, MetricOptions] = field(default_factory=dict)
+    """The metrics that a function or a command reports."""
     file: str = ""
     """The path of the study file, relative to the results folder; empty where it was not recorded."""
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def of_images(self) -> bool:
+        """Whether its runs were trained by the built-in image classifier."""
+        return bool(self.baseline.recipe) and not self.task
 
     @property
     def folder(self) -> str:
@@ -133,7 +154,8 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. On disk the variants are called `arms`, as in every version so far."""
-        return {"arms" if key == "variants" else key: value for key, value in asdict(self).items()}
+        plain = {**asdict(self), "declared": {name: own.model_dump() for name, own in self.declared.items()}}
+        return {"arms" if key == "variants" else key: value for key, value in plain.items()}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], what: str = "the study.json") -> Self:
@@ -141,7 +163,7 @@ class Manifest:
         named = {"variants" if key == "arms" else key: value for key, value in values.items()}
         manifest = typed(cls, named, what, REWRITE)
         typed(_Settings, manifest.analysis, f"analysis in {what}", REWRITE)
-        for variant in manifest.variants:
+        for variant in manifest.variants if not manifest.task else ():
             train = typed(_Recipe, variant.recipe, f"the recipe of {variant.name!r} in {what}", REWRITE).train
             if (train.epochs is None) == (train.steps is None):
                 raise UnreadableError(
@@ -227,11 +249,13 @@ def make_manifest(
         smoke=study.smoke,
         command=command,
         analysis=study.analysis.resolved(),
-        metrics=study.metrics,
+        metrics=study.metrics or tuple(study.declared),
+        task=recipe.trained() if isinstance(recipe := study.baseline.recipe, TaskRecipe) else {},
+        declared=study.declared,
         components={name: component.model_dump(mode="json") for name, component in study.components.items()},
         design=study.design,
         grids=study.grids,
-        fingerprints={source_key(run.recipe.data): run.data_fingerprint for run in plan.runs},
+        fingerprints={source_key(run.image_recipe.data): run.data_fingerprint for run in plan.runs if not run.task},
         added_seeds=before + new,
         looks=(seen.looks if seen else 1) + bool(new),
         file=file,

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, Field, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from ablation.data.summary import DataSummary
+from ablation.errors import UnreadableError
 from ablation.registry.metrics import METRICS
-from ablation.storage.sealed import FileStamp, typed
+from ablation.storage.sealed import RETRAIN, FileStamp, typed
 from ablation.versions import SCHEMA_VERSION, TRAINING_VERSION
 
 
@@ -85,7 +86,7 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where a run was trained."""
+    """Where a run was trained; `torch` is empty where the run did not use it."""
 
     ablation: str
     python: str
@@ -104,20 +105,24 @@ class Environment:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """run.json: one finished run. `diverged` is a result: the loss became NaN or infinite in its last epoch."""
+    """run.json: one finished run. `diverged` is a result: the loss became NaN or infinite in its last epoch.
+
+    What only an image classifier has is None or empty in the run of a function or a command; there `metrics` are as the
+    code reported them.
+    """
 
     status: Literal["finished", "diverged"]
     key: str
-    recipe: Mapping[str, Mapping[str, Any]]
+    recipe: Mapping[str, Any]
     seed: Annotated[int, Field(ge=0)]
     data_fingerprint: str
-    image: tuple[Number, Number, Number]
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    train_images: Number
-    val_images: Number
-    parameters: Count
-    macs: Count
-    epochs: Number
+    image: tuple[Number, Number, Number] | None
+    classes: tuple[str, ...]
+    train_images: Number | None
+    val_images: Number | None
+    parameters: Count | None
+    macs: Count | None
+    epochs: Count
     selected_epoch: Number | None
     best_epoch: Number | None
     metrics: Metrics
@@ -139,6 +144,8 @@ class RunRecord:
     train_per_class: tuple[int, ...] = ()
     val_per_class: tuple[int, ...] = ()
     """Images of each class, in the order of `classes`; empty in a record from before they were kept."""
+    task: Mapping[str, Any] = field(default_factory=dict)
+    """What trained it (`Task.trained`); empty for the built-in image classifier."""
     files: Mapping[str, FileStamp] = field(default_factory=dict)
     """Name -> what each file of the folder was when the run ended; empty in a record from before they were kept."""
     schema_version: int = SCHEMA_VERSION
@@ -150,4 +157,7 @@ class RunRecord:
     @classmethod
     def from_json(cls, values: Mapping[str, Any], what: str = "run.json") -> Self:
         """The inverse of `to_json`. Raises UnreadableError for wrong types, and for values outside of their range."""
-        return typed(cls, values, what)
+        record = typed(cls, values, what)
+        if not record.task and (record.image is None or not record.classes or not record.epochs):
+            raise UnreadableError(f"{what} cannot be read: it has no images, classes or epochs", RETRAIN)
+        return record

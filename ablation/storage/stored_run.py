@@ -96,7 +96,7 @@ def _wrong_record(record: RunRecord, identity: Identity) -> str:
         return f"its record is of seed {record.seed}, and the study expects seed {identity.seed}"
     if canonical_json(record.recipe) != identity.recipe:
         return "the recipe in its record is not that of the study"
-    if record.status == "finished" and SELECTION not in record.metrics:
+    if record.status == "finished" and not record.task and SELECTION not in record.metrics:
         return f"its record lacks {SELECTION}"
     return ""
 
@@ -125,6 +125,8 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
     """What of a record and its epochs cannot be true together; empty where all can."""
     if [row.epoch for row in rows] != list(range(1, record.epochs + 1)):
         return f"its epochs are not 1 to {record.epochs}"
+    if record.task:
+        return "" if record.metrics or record.status == "diverged" else "its record has no metrics"
     if any(second.step < first.step for first, second in pairwise(rows)):
         return "the steps of its epochs decrease"
     if any(SELECTION not in row.metrics for row in rows):

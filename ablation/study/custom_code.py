@@ -93,6 +93,20 @@ def _beside(file: Path) -> list[Path]:
     return sorted(found)
 
 
+def packages(code: Code) -> list[Path]:
+    """The folders beside the code that it imports packages from."""
+    folder = Path(code.file).parent
+    names = sorted({name for own in (code, *code.helpers) for name in _imports(Path(own.file))})
+    found = [folder / name for name in names if (folder / name).is_dir() and not _is_elsewhere(name)]
+    return [path for path in found if any(path.rglob("*.py"))] if not code.release else []
+
+
+def imports_module(code: Code, name: str) -> bool:
+    """Whether the code, or a module or package beside it that it imports, names a module in an import statement."""
+    beside = [file for package in packages(code) for file in package.rglob("*.py")]
+    return any(name in _imports(file) for file in (Path(code.file), *(Path(o.file) for o in code.helpers), *beside))
+
+
 def _imports(file: Path) -> set[str]:
     """The outermost names of the modules that a file imports by statements; none where it is no Python."""
     try:

@@ -11,7 +11,8 @@ from typing import Any, Protocol, get_args
 from ablation.registry import catalog
 from ablation.study import designs, variants
 from ablation.study.designs import MOST_FACTORIAL, MOST_POINTS, Component, DesignName
-from ablation.study.schema import Recipe, StudyFile, Variant, changed
+from ablation.study.kinds import AnyFile, Kind
+from ablation.study.schema import AnyRecipe, Variant, changed
 from ablation.study.strict_yaml import Loc
 from ablation.study.variants import VariantTable
 
@@ -19,14 +20,16 @@ from ablation.study.variants import VariantTable
 class Checker(Protocol):
     """What notes the faults of a study file, and makes recipes of changes."""
 
+    @property
+    def kind(self) -> Kind: ...
     def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None: ...
-    def check_recipe(self, recipe: Recipe, loc: Loc) -> None: ...
+    def check_recipe(self, recipe: AnyRecipe, loc: Loc) -> None: ...
     def resolve(
-        self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
-    ) -> Recipe | None: ...
+        self, baseline: AnyRecipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
+    ) -> AnyRecipe | None: ...
 
 
-def same_training(first: Recipe, second: Recipe) -> bool:
+def same_training(first: AnyRecipe, second: AnyRecipe) -> bool:
     """Whether two recipes train the same, however they are written."""
     return first.canonical() == second.canonical()
 
@@ -57,7 +60,7 @@ class Switches:
 class DesignVariants:
     """Adds the variants of the designs of a file to those that it declares one by one."""
 
-    def __init__(self, file: StudyFile, checker: Checker) -> None:
+    def __init__(self, file: AnyFile, checker: Checker) -> None:
         self.file = file
         self.checker = checker
         self.needs = designs.closure(file.components)
@@ -241,7 +244,7 @@ class DesignVariants:
 class GridVariants:
     """Adds the points of the grids of a file to the variants that it declares otherwise."""
 
-    def __init__(self, file: StudyFile, checker: Checker) -> None:
+    def __init__(self, file: AnyFile, checker: Checker) -> None:
         self.file = file
         self.checker = checker
 
@@ -278,12 +281,12 @@ class GridVariants:
             points[variant.name] = values
         return points
 
-    def _variant(self, grid: str, values: dict[str, Any], recipe: Recipe, table: VariantTable) -> Variant:
+    def _variant(self, grid: str, values: dict[str, Any], recipe: AnyRecipe, table: VariantTable) -> Variant:
         """The variant of a point, appended to `table`."""
         self.checker.check_recipe(recipe, ("grid", grid))
         before, after = self.file.baseline.model_dump(), recipe.model_dump()
         moved = {path: value for path, value in values.items() if _part(before, path) != _part(after, path)}
-        name = _name(values, (variants.label(path, value, recipe) for path, value in values.items()), table)
+        name = _name(values, (self.checker.kind.label(path, value, recipe) for path, value in values.items()), table)
         if name in table.names:
             self.checker.problem(
                 ("grid", grid), f"the name {name!r} is already used", "rename the other variant", key=True
@@ -307,7 +310,7 @@ def _name(values: Mapping[str, Any], labels: Iterable[str], table: VariantTable)
     return long if short in table.names else short
 
 
-def _written_alike(first: Recipe, second: Recipe) -> bool:
+def _written_alike(first: AnyRecipe, second: AnyRecipe) -> bool:
     return not changed(first, second)
 
 

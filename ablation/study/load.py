@@ -12,17 +12,17 @@ from pydantic import ValidationError
 from ablation._util.sanitize import clean, read_file
 from ablation.errors import FileError, Problem, UserError
 from ablation.registry import catalog
-from ablation.registry.custom_names import is_custom
-from ablation.registry.metrics import EXTRAS
-from ablation.study import custom_code, strict_yaml, validation_errors, variants
+from ablation.study import strict_yaml, validation_errors, variants
 from ablation.study.expand import DesignVariants, GridVariants
-from ablation.study.schema import Recipe, Study, StudyFile, Train, Variant
+from ablation.study.kinds import AnyFile, Kind, RecipeFault, computed_metrics, kind_of, task_of
+from ablation.study.schema import AnyRecipe, Study, Variant
 from ablation.study.strict_yaml import Document, Loc
+from ablation.study.task_file import TaskStudyFile
 from ablation.study.variants import VariantTable
 
 CONTROL_OFFSET = 1_000_000
 """From the seeds of a study to those of its A/A control."""
-SMOKE_IMAGES, SMOKE_EPOCHS, SMOKE_SEEDS, SMOKE_BATCH = 40, 1, 2, 16
+SMOKE_SEEDS = 2
 MOST_RUNS = 100_000
 MOST_FILES_LISTED = 10
 
@@ -59,11 +59,12 @@ def study_of(
     if not isinstance(document.value, dict):
         document.add((), "a study file is a mapping of keys to values", "start with baseline:")
         document.check()
-    raw, overridden = _override(document.value, overrides)
+    kind = kind_of(document.value)
+    raw, overridden = _override(document.value, overrides, kind)
     if seeds is not None:
         raw, overridden["seeds"] = {**raw, "seeds": list(seeds)}, "--seeds"
         overrides = [*overrides, f"seeds={list(seeds)}"]
-    loader = _Loader(document, raw, overridden, need_data=need_data)
+    loader = _Loader(document, raw, overridden, kind, need_data=need_data)
     file = loader.file()
     found = loader.expand(file)
     study = Study(
@@ -77,19 +78,14 @@ def study_of(
         source=text,
         overrides=tuple(overrides),
         analysis=file.analysis,
-        metrics=_computed(file),
+        metrics=computed_metrics(file),
+        task=task_of(file),
+        declared=file.metrics if isinstance(file, TaskStudyFile) else {},
         components=file.components,
         design=file.design,
         grids=loader.grids,
     )
-    return _smoke(study) if smoke else study
-
-
-def _computed(file: StudyFile) -> tuple[str, ...]:
-    """The metrics that are computed from stored predictions, each once."""
-    primary = file.analysis.metric
-    own = (primary,) if primary and (primary in EXTRAS or is_custom(primary)) else ()
-    return tuple(dict.fromkeys((*file.metrics, *own)))
+    return _smoke(study, kind) if smoke else study
 
 
 def _read(path: Path) -> str:
@@ -114,43 +110,34 @@ def _nearby(path: Path) -> str:
     return f"study files nearby: {', '.join(names)}" if files else "no study file is in that folder or in studies/"
 
 
-def _override(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def _override(raw: dict[str, Any], overrides: Sequence[str], kind: Kind) -> tuple[dict[str, Any], dict[str, str]]:
     """`raw` with the overrides of the command line, and which paths these are (path -> what was typed)."""
     overridden: dict[str, str] = {}
     for setting in overrides:
         key, equals, text = setting.partition("=")
         key = key.strip().removeprefix("baseline.")
-        top = [name for name in StudyFile.model_fields if name != "baseline"]
-        known = [*top, *validation_errors.known_paths()]
-        if not equals or not (
-            key in top or validation_errors.is_known_path(key, custom=validation_errors.names_code(raw))
-        ):
-            hint = _path_hint(key, known) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
+        top = kind.keys
+        if not equals or not (key in top or kind.is_path(key)):
+            hint = kind.path_hint(key) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
             raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
         value = strict_yaml.parse_scalar(text)
         if key in top:
             raw = {**raw, key: value}
         else:
             baseline = raw.get("baseline")
-            raw = {**raw, "baseline": variants.with_change(baseline if isinstance(baseline, dict) else {}, key, value)}
+            raw = {**raw, "baseline": kind.with_change(baseline if isinstance(baseline, dict) else {}, key, value)}
         overridden[key if key in top else f"baseline.{key}"] = f"--set {setting}"
     return raw, overridden
-
-
-def _path_hint(key: str, known: Sequence[str]) -> str:
-    """What an unknown path was probably meant to be."""
-    meant = validation_errors.meant_paths(key)
-    hint = f"write {' or '.join(meant)}" if meant else catalog.suggestion(key, known)
-    if len(hint) <= 200:
-        return hint
-    return f"name an option of the baseline, for example {catalog.nearest(key, known) or 'model.dropout'}"
 
 
 class _Loader:
     """Checks one document step by step, collecting errors; a step starts only when what it needs is valid."""
 
-    def __init__(self, document: Document, raw: dict[str, Any], overridden: dict[str, str], *, need_data: bool) -> None:
+    def __init__(
+        self, document: Document, raw: dict[str, Any], overridden: dict[str, str], kind: Kind, *, need_data: bool
+    ) -> None:
         self.document = document
+        self.kind = kind
         self.raw = raw
         self.overridden = overridden
         self.need_data = need_data
@@ -172,51 +159,40 @@ class _Loader:
         elif message not in self.missing:
             self.missing.append(message)
 
-    def file(self) -> StudyFile:
+    def file(self) -> AnyFile:
         """The file as its schema reads it."""
         self._known_variables()
         try:
-            file = StudyFile.model_validate(self.raw)
+            file = self.kind.file(self.raw)
         except ValidationError as error:
-            for loc, key, message, hint in validation_errors.faults(error, self.raw):
+            for loc, key, message, hint in self.kind.faults(error, self.raw):
                 self.problem(loc, message, hint, key=key)
             self.document.check()
             raise UserError(f"{self.document.path}: {error}") from error
         self.check_recipe(file.baseline, ("baseline",))
-        for path, message, hint in variants.without_effect(file.baseline):
-            self.problem(("baseline", *path.split(".")), message, hint)
+        for fault in self.kind.file_faults(file, Path(self.document.path).parent):
+            self._note(fault, fault.place)
         self.document.check()
         return file
 
+    def _note(self, fault: RecipeFault, place: Loc) -> None:
+        if fault.absent:
+            self.absent(place, fault.message, fault.hint or "")
+        else:
+            self.problem(place, fault.message, fault.hint)
+
     def _known_variables(self) -> None:
-        named = [(loc, str(loc[-1])) for loc in _declared_variables(self.raw)]
-        known, custom = validation_errors.known_paths(), validation_errors.names_code(self.raw)
-        for loc, key in named:
-            if not validation_errors.is_known_path(key, custom=custom):
-                self.problem(loc, f"unknown variable {key!r}", _path_hint(key, known), key=True)
+        for loc in _declared_variables(self.raw):
+            key = str(loc[-1])
+            if not self.kind.is_path(key):
+                self.problem(loc, f"unknown variable {key!r}", self.kind.path_hint(key), key=True)
 
-    def check_recipe(self, recipe: Recipe, loc: Loc) -> None:
+    def check_recipe(self, recipe: AnyRecipe, loc: Loc) -> None:
         """Note what a schema cannot see of a recipe."""
-        for path, message, hint in variants.contradictions(recipe):
-            place = (*loc, *path.split(".")) if loc == ("baseline",) else loc
-            self.problem(place, message, hint)
-        for inside, part in custom_code.custom_parts(recipe.canonical()):
-            try:
-                custom_code.find(part["name"], Path(self.document.path).parent)
-            except UserError as error:
-                self.problem((*loc, *inside, "name") if loc == ("baseline",) else loc, error.message, error.hint)
-        weights = recipe.model.checkpoint
-        if weights and not Path(weights).is_file():
-            place = (*loc, "model", "weights") if loc == ("baseline",) else loc
-            hint = "name a best.pt or last.pt; a path is relative to where you start `ablate`"
-            self.absent(place, f"no checkpoint at {weights!r}", hint)
-        place = (*loc, "data", "path") if loc == ("baseline",) else loc
-        if missing := recipe.data.missing():
-            self.absent(place, *missing)
-        elif invalid := recipe.data.invalid():
-            self.problem(place, *invalid)
+        for fault in self.kind.recipe_faults(recipe, Path(self.document.path).parent):
+            self._note(fault, (*loc, *fault.place) if loc == ("baseline",) else loc)
 
-    def expand(self, file: StudyFile) -> list[Variant]:
+    def expand(self, file: AnyFile) -> list[Variant]:
         """The baseline and every declared variant. Raises FileError with the errors of all of them."""
         table = VariantTable(Variant("baseline", {}, file.baseline, "baseline", ("baseline",)))
         for path, values in file.vary.items():
@@ -241,7 +217,7 @@ class _Loader:
         self.document.check()
         return [*table, *(_control(name, file.baseline, index) for index, name in enumerate(file.controls))]
 
-    def _check_size(self, variants: int, file: StudyFile) -> None:
+    def _check_size(self, variants: int, file: AnyFile) -> None:
         """Note more runs than any study can have, and a control that would repeat runs of the study."""
         runs = variants * len(file.seeds)
         if runs > MOST_RUNS:
@@ -256,7 +232,7 @@ class _Loader:
     def _add(
         self,
         table: VariantTable,
-        baseline: Recipe,
+        baseline: AnyRecipe,
         changes: dict[str, Any],
         loc: Loc,
         kind: Literal["vary", "combine"],
@@ -269,7 +245,7 @@ class _Loader:
         self.check_recipe(recipe, loc)
         if name is None:
             path, value = next(iter(changes.items()))
-            name = variants.label(path, value, recipe)
+            name = self.kind.label(path, value, recipe)
             name = variants.long_label(path, value) if name in table.names else name
         if name in table.names:
             self.problem(loc, f"the name {name!r} is already used", "choose another name", key=True)
@@ -277,17 +253,17 @@ class _Loader:
             table.put(Variant(name, changes, recipe, kind, loc))
 
     def resolve(
-        self, baseline: Recipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
-    ) -> Recipe | None:
+        self, baseline: AnyRecipe, changes: dict[str, Any], loc: Loc, places: Mapping[str, Loc] | None = None
+    ) -> AnyRecipe | None:
         """The baseline with `changes`, or None, with errors noted where `places` says that an option is."""
         places = places or {path: (*loc, path) if loc[0] == "combine" else loc for path in changes}
         sections: dict[str, Any] = baseline.model_dump()
         for path, value in changes.items():
-            sections = variants.with_change(sections, path, value)
+            sections = self.kind.with_change(sections, path, value)
         try:
-            return Recipe.model_validate(sections)
+            return self.kind.recipe(baseline, sections)
         except ValidationError as error:
-            for place, key, message, hint in validation_errors.faults(error, sections):
+            for place, key, message, hint in self.kind.faults(error, sections):
                 paths = [".".join(map(str, place[:length])) for length in (3, 2, 1)]
                 own = next((places[path] for path in paths if path in places), loc)
                 inner = list(own)
@@ -295,7 +271,9 @@ class _Loader:
                 self.problem(tuple(inner), message, hint, key=key and tuple(inner) != loc)
             return None
 
-    def _sound(self, table: VariantTable, baseline: Recipe, recipe: Recipe, changes: dict[str, Any], loc: Loc) -> bool:
+    def _sound(
+        self, table: VariantTable, baseline: AnyRecipe, recipe: AnyRecipe, changes: dict[str, Any], loc: Loc
+    ) -> bool:
         """Whether the variant differs from all others, and from the baseline only in what it declares."""
         same = table.twin(recipe)
         if same:
@@ -307,7 +285,7 @@ class _Loader:
             self.problem(loc, f"this variant {twin}", "remove it, or give another value")
             return False
         if len(changes) == 1:
-            extra = variants.extra_variables(baseline, recipe, next(iter(changes)))
+            extra = self.kind.extra_variables(baseline, recipe, next(iter(changes)))
             if extra:
                 hint = "change one variable, or declare the change under combine"
                 self.problem(loc, f"this changes {len(extra)} variables: {', '.join(extra)}", hint)
@@ -333,22 +311,12 @@ def _declared_variables(raw: Mapping[str, Any]) -> Iterator[Loc]:
             yield from keys(*map(str, place), side)
 
 
-def _control(name: str, baseline: Recipe, index: int) -> Variant:
+def _control(name: str, baseline: AnyRecipe, index: int) -> Variant:
     """The baseline again, under seeds that nothing else uses: what differs from it is noise."""
     return Variant(f"{name} control", {}, baseline, "control", ("controls", index), CONTROL_OFFSET)
 
 
-def _smoke(study: Study) -> Study:
-    """The study cut to a tiny subset: few images, one epoch, two seeds; with a separate name."""
-    table = tuple(replace(variant, recipe=_smoke_recipe(variant.recipe)) for variant in study.variants)
+def _smoke(study: Study, kind: Kind) -> Study:
+    """The study cut to a tiny subset, with two seeds and a name of its own."""
+    table = tuple(replace(variant, recipe=kind.smoke(variant.recipe)) for variant in study.variants)
     return replace(study, name=f"{study.name}-smoke", variants=table, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
-
-
-def _smoke_recipe(recipe: Recipe) -> Recipe:
-    train = recipe.train.model_dump() | {"epochs": SMOKE_EPOCHS, "steps": None, "eval_every": None}
-    train["batch_size"] = min(recipe.train.batch_size, SMOKE_BATCH)
-    if recipe.train.stages:
-        train["stages"] = [stage.model_copy(update={"epochs": SMOKE_EPOCHS}) for stage in recipe.train.stages]
-        train["epochs"] = SMOKE_EPOCHS * len(recipe.train.stages)
-    data = recipe.data.model_copy(update={"limit": min(recipe.data.limit or SMOKE_IMAGES, SMOKE_IMAGES)})
-    return recipe.model_copy(update={"data": data, "train": Train.model_validate(train)})

@@ -31,6 +31,7 @@ from ablation.study.designs import Component, Components, Designs, Grids
 from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
 from ablation.study.stages import ResolvedStage, Stage, check_stages, resolve_stages
+from ablation.study.tasks import AnyTask, MetricOptions, TaskRecipe
 
 Path = tuple[str | int, ...]
 MOST_SEEDS = 100_000
@@ -180,13 +181,12 @@ class AnalysisOptions(Section):
         return own | {"margin": self.margin, "alpha": self.alpha}
 
 
-class StudyFile(Section):
-    """The whole study file, as written."""
+class CommonStudyFile(Section):
+    """What every study file may say, whatever trains its runs."""
 
     study: Annotated[str, Field(min_length=1, max_length=200)] = ""
     title: str = ""
     question: str = ""
-    baseline: Recipe
     seeds: Annotated[
         tuple[Annotated[int, Field(ge=0, le=10**15)], ...],
         Strict(False),
@@ -200,10 +200,17 @@ class StudyFile(Section):
     design: Designs = ()
     grid: Grids = Field(default_factory=dict)
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+
+
+class StudyFile(CommonStudyFile):
+    """The whole study file of an image classifier, as written."""
+
+    baseline: Recipe
     metrics: Annotated[tuple[ExtraMetric, ...], Strict(False)] = ()
     analysis: AnalysisOptions = AnalysisOptions()
 
 
+AnyRecipe = Recipe | TaskRecipe
 VariantKind = Literal["baseline", "vary", "combine", "leave_one_out", "add_one_in", "factorial", "grid", "control"]
 
 
@@ -213,7 +220,7 @@ class Variant:
 
     name: str
     changes: Mapping[str, object]
-    recipe: Recipe
+    recipe: AnyRecipe
     kind: VariantKind = "vary"
     where: Path = ()
     """Where the study file declares it."""
@@ -221,6 +228,12 @@ class Variant:
     """Added to each seed of the study to get the seed that is trained under; not 0 only for a control."""
     components: Mapping[str, bool] = field(default_factory=dict)
     """Which components of the study are on in it; empty for a variant that no design has."""
+
+    @property
+    def image_recipe(self) -> Recipe:
+        """Its recipe, in a study of image classifiers."""
+        assert isinstance(self.recipe, Recipe)
+        return self.recipe
 
 
 @dataclass(frozen=True)
@@ -248,13 +261,17 @@ class Study:
     """The path of the study file; the code that it names is next to it."""
     missing: tuple[str, ...] = ()
     """The data and weights that are not on this machine, each in words."""
+    task: AnyTask | None = None
+    """The function or command that trains its runs; None for the built-in image classifier."""
+    declared: Mapping[str, MetricOptions] = field(default_factory=dict)
+    """The metrics that a function or a command reports, the first of them the primary one unless it is stated."""
 
     @property
     def baseline(self) -> Variant:
         return self.variants[0]
 
 
-def changed(first: Recipe, second: Recipe) -> list[str]:
+def changed(first: AnyRecipe, second: AnyRecipe) -> list[str]:
     """Paths of the options in which two recipes differ, as declared (a model's own defaults are not filled in)."""
     a, b = first.flat(), second.flat()
     return [path for path in {**a, **b} if a.get(path) != b.get(path)]

@@ -16,6 +16,8 @@ from ablation.study.designs import Component
 from ablation.study.networks import Init, Model, used_options
 from ablation.study.schema import Path
 from ablation.study.stages import Stage
+from ablation.study.task_file import TaskAnalysis, TaskStudyFile
+from ablation.study.tasks import CommandTask, FunctionTask, MetricOptions
 
 _KINDS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     "data": {**datasets.KINDS, CUSTOM: datasets.CustomData},
@@ -138,6 +140,51 @@ def faults(error: ValidationError, raw: Any) -> list[tuple[Path, bool, str, str 
     """Each error as (place in `raw`, whether its key is meant rather than its value, message, hint)."""
     found = [_fault(dict(item), raw) for item in error.errors(include_url=False)]
     return list(dict.fromkeys(found))
+
+
+def task_faults(error: ValidationError, raw: Any) -> list[tuple[Path, bool, str, str | None]]:
+    """`faults` for the study file of a function or a command."""
+    return list(dict.fromkeys(_task_fault(dict(item), raw) for item in error.errors(include_url=False)))
+
+
+def _task_fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]:
+    kind, path = item["type"], real_path([*item["loc"], *item.get("ctx", {}).get("place", ())], raw)
+    if kind == "extra_forbidden":
+        known = _task_keys(path[:-1])
+        return (
+            path,
+            True,
+            f"unknown key {path[-1]!r}{_inside(path[:-1], raw)}",
+            catalog.suggestion(str(path[-1]), known),
+        )
+    if kind == "missing":
+        key = str(item["loc"][-1])
+        return path, bool(path), f"{dotted(path) or 'the study'} has no {key!r}", _TASK_EXAMPLES.get(key)
+    return _fault(item, raw)
+
+
+_TASK_EXAMPLES = {
+    "baseline": "for example baseline: {lr: 0.1, dropout: 0.2}",
+    "metrics": "for example metrics: {val_accuracy: {direction: higher, unit: share}}",
+    "direction": "for example direction: higher",
+    "seeds": "for example seeds: 5",
+    "seed": "the name by which the command takes the seed, for example seed: --seed",
+}
+
+
+def _task_keys(path: Path) -> tuple[str, ...]:
+    """The keys that are allowed at a place of the study file of a function or a command."""
+    match path:
+        case ():
+            return tuple(field.alias or name for name, field in TaskStudyFile.model_fields.items())
+        case ("task",):
+            return tuple(f.alias or n for own in (FunctionTask, CommandTask) for n, f in own.model_fields.items())
+        case ("metrics", _):
+            return tuple(MetricOptions.model_fields)
+        case ("analysis",):
+            return tuple(TaskAnalysis.model_fields)
+        case _:
+            return tuple(Component.model_fields)
 
 
 def real_path(loc: Sequence[Any], raw: Any) -> Path:

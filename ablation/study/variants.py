@@ -12,7 +12,7 @@ from ablation.registry.augmentations import Cutout
 from ablation.registry.datasets import Data
 from ablation.registry.options import named
 from ablation.study.networks import Model, init_parts
-from ablation.study.schema import Recipe, Variant, changed
+from ablation.study.schema import AnyRecipe, Recipe, Variant, changed
 from ablation.study.validation_errors import option_names
 
 _OWN_PARAMETERS = ("optimizer", "schedule")
@@ -39,7 +39,7 @@ class VariantTable:
         self.names.add(variant.name)
         self._by_training[canonical_json(variant.recipe.canonical())] = variant
 
-    def twin(self, recipe: Recipe) -> Variant | None:
+    def twin(self, recipe: AnyRecipe) -> Variant | None:
         """The variant that trains what `recipe` does, if there is one."""
         return self._by_training.get(canonical_json(recipe.canonical()))
 

@@ -29,14 +29,21 @@ def for_training(
     architecture that an earlier run has left compiled, with the weights and buffers of `classifier`, if there is one.
     A custom model may hold more than these, and is compiled for each run.
     """
-    kind = run.recipe.train.compile
+    kind = run.image_recipe.train.compile
     if kind == "none":
         return classifier, classifier.network
     if run.model_code:
         return classifier, device.compiled(classifier.network, kind)
     place = str(next(classifier.network.parameters()).device)
     key = json.dumps(
-        [kind, run.recipe.train.precision, place, input_shape(run.recipe, image), classes, build_options(run.recipe)]
+        [
+            kind,
+            run.image_recipe.train.precision,
+            place,
+            input_shape(run.image_recipe, image),
+            classes,
+            build_options(run.image_recipe),
+        ]
     )
     if key in _kept:
         earlier = _kept[key][0].network

@@ -27,7 +27,7 @@ def costs(runs: Iterable[tuple[Run, Path]], beat: Callable[[], None] = lambda: N
     """
     found = []
     for run, data in runs:
-        found.append(_cost(run.recipe, data))
+        found.append(_cost(run.image_recipe, data))
         beat()
     longest = max((cost for cost in found if cost is not None), default=1.0)
     return tuple(longest if cost is None else cost for cost in found)

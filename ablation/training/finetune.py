@@ -56,17 +56,17 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
     if run.codes:
         seed_foreign(derive(run.seed, "custom"))
     torch.manual_seed(derive(run.seed, "init"))  # for layers that only torchvision or the user has a rule for
-    classifier = build_network(run.recipe, image, len(classes), run.model_code)
+    classifier = build_network(run.image_recipe, image, len(classes), run.model_code)
     if not run.model_code:  # custom models initialise themselves
         _initialise(classifier, run)
     if weights:
         fit(classifier, weights, classes, _source(run))
-    channels, side = network_input(run.recipe, image)
+    channels, side = network_input(run.image_recipe, image)
     return Start(classifier, Input(channels, side, weights.statistics if weights else None))
 
 
 def _initialise(classifier: Classifier, run: Run) -> None:
-    network, head, init = classifier.network, classifier.head_layer, run.recipe.model.init
+    network, head, init = classifier.network, classifier.head_layer, run.image_recipe.model.init
     if isinstance(network, Network) or knows(network):
         initialise(network, run.seed, init, head)
     else:
@@ -77,22 +77,22 @@ def try_weights(run: Run, images: ImageSet) -> None:
     """Raise UserError where `run` cannot start from the weights that it names, or its custom code fails on trial."""
     channels, height, width = images.images.shape[1:]
     classifier = start(run, (int(channels), int(height), int(width)), images.classes).classifier
-    for stage in run.recipe.stages(1):
+    for stage in run.image_recipe.stages(1):
         freeze(classifier, stage.freeze)
         groups = parameter_groups(classifier, stage.optimizer.head_lr_multiplier)
         components.try_optimizer(stage.optimizer, run.codes, groups)
         components.try_schedule(stage.schedule, run.codes)
-    components.try_augmentations(run.recipe.data, run.codes, images.images[:2])
+    components.try_augmentations(run.image_recipe.data, run.codes, images.images[:2])
 
 
 def _source(run: Run) -> str:
-    model = run.recipe.model
+    model = run.image_recipe.model
     return model.checkpoint or str(hub_folder() / TORCHVISION[model.name].file)
 
 
 def read_weights(run: Run) -> Weights | None:
     """The weights that `run` starts from, None for none. Raises UserError where they cannot be had or read."""
-    model = run.recipe.model
+    model = run.image_recipe.model
     if model.weights == "none":
         return None
     if model.checkpoint is None:
@@ -117,7 +117,7 @@ def _read_checkpoint(path: Path, run: Run) -> Weights:
         classes, statistics = content.get("classes"), content.get("statistics")
         return Weights(content["model"], tuple(classes) if classes else None, tuple(statistics) if statistics else None)
     if isinstance(content, Mapping) and content and all(isinstance(value, Tensor) for value in content.values()):
-        return _bare(content, run.recipe.model.name)
+        return _bare(content, run.image_recipe.model.name)
     hint = "name the best.pt or last.pt of a run, or a file that holds a state_dict"
     raise UserError(f"{path} holds no weights by name", hint)
 

@@ -16,65 +16,64 @@ from torch import Tensor, nn
 
 from ablation._util.files import replace
 from ablation.data import sources
+from ablation.planning.job import Job
 from ablation.registry.metrics import OF_EPOCHS
 from ablation.rng import foreign_state, restore_foreign, seed_layers
 from ablation.storage.record import Environment, EpochRow, RunRecord
 from ablation.storage.store import RunFolder, share
 from ablation.study.stages import ResolvedStage
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, compiling, components, determinism, device, finetune, precision
 from ablation.training.budget import make_budget
 from ablation.training.checks import FEW, self_checks
 from ablation.training.data import Loader
 from ablation.training.evaluation import Evaluation, evaluate
 from ablation.training.models.counting import count_macs, count_parameters
-from ablation.training.progress import Hooks, Progress, integrity_error, ticking
+from ablation.training.progress import Progress, integrity_error, ticking
 from ablation.training.sizes import input_shape
 from ablation.training.targets import Mixup, Targets
-from ablation.training.task import Task
 from ablation.versions import __version__
 
 PREDICTIONS = ("predicted", "confidence", "true_probability", "probabilities")
 """The arrays of an evaluation that are stored; an earlier version kept no probabilities of all classes."""
 
 
-def train(task: Task, hooks: Hooks) -> RunRecord | None:
+def train(job: Job, hooks: Hooks) -> RunRecord | None:
     """Train a run to its end, from its last checkpoint where there is one; None when asked to stop before.
 
     The result depends on nothing but the run, the kind of device and the number of threads: it is the same, to the bit,
     however often the run was interrupted.
     """
-    training = Training(task)
+    training = Training(job)
     return training.until_end(hooks)
 
 
 class Training:
     """One run in memory."""
 
-    def __init__(self, task: Task) -> None:
-        recipe = task.run.recipe
-        self.task = task
+    def __init__(self, job: Job) -> None:
+        recipe = job.run.image_recipe
+        self.job = job
         self.recipe = recipe
-        self.folder = RunFolder(task.folder)
-        self.device = device.open_device(task.device)
+        self.folder = RunFolder(job.folder)
+        self.device = device.open_device(job.device)
         precision.check_training(recipe.train.precision, recipe.train.compile, self.device)
         precision.set_float32_arithmetic(recipe.train.precision)
         self.autocast = precision.autocast(recipe.train.precision, self.device)
         self.memory = device.MemoryMeter(self.device)
-        images = sources.load(task.data)
+        images = sources.load(job.prepared)
         self.classes = images.classes
         channels, height, width = images.images.shape[1:]
         self.image = (int(channels), int(height), int(width))
-        start = finetune.start(task.run, self.image, self.classes)
+        start = finetune.start(job.run, self.image, self.classes)
         device.place(start.classifier.network, self.device)
-        self.classifier, self.forward = compiling.for_training(
-            start.classifier, task.run, self.image, len(self.classes)
-        )
+        self.classifier, self.forward = compiling.for_training(start.classifier, job.run, self.image, len(self.classes))
         self.model = self.classifier.network
         given = start.input
         del start  # a network that was not needed, where a compiled one is kept
         self.memory.leave_out_others(self.model)
-        data = components.bound_data(recipe.data, task.run.codes)
-        self.loader = Loader(images, data, recipe.train, task.run.seed, self.device, given)
+        data = components.bound_data(recipe.data, job.run.codes)
+        self.loader = Loader(images, data, recipe.train, job.run.seed, self.device, given)
         self.labels = images.labels[self.loader.split.val]
         self.data_summary = images.summary
         self.per_class = [
@@ -95,7 +94,7 @@ class Training:
         self.trained = finetune.trained_parameters(self.classifier)
         groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
         fused = device.has_fused_optimizers(self.device)
-        codes = self.task.run.codes
+        codes = self.job.run.codes
         self.optimizer = components.bound(stage.optimizer, codes).build(groups, fused=fused)
         self.schedule = components.bound(stage.schedule, codes)
         self.scaler = precision.loss_scaler(self.recipe.train.precision, self.device)
@@ -112,7 +111,7 @@ class Training:
         self._enter(stage)
 
     def until_end(self, hooks: Hooks) -> RunRecord | None:
-        self.folder.open({"recipe": self.recipe.canonical(), "seed": self.task.run.seed, "key": self.task.run.key})
+        self.folder.open({"recipe": self.recipe.canonical(), "seed": self.job.run.seed, "key": self.job.run.key})
         self._resume(hooks)
         while not self._over():
             if hooks.should_stop():
@@ -144,7 +143,7 @@ class Training:
         """Go on from the last checkpoint; where it, or what belongs to it, cannot be trusted, start again."""
         begun, saved = self.folder.last.exists(), checkpoint.load(self.folder.last)
         if saved:
-            fault = integrity_error(saved, self.folder, self.task.run.key)
+            fault = integrity_error(saved, self.folder, self.job.run.key)
         else:
             fault = "its checkpoint cannot be read" if begun else ""
         if fault:
@@ -166,8 +165,8 @@ class Training:
 
     def _note_setting(self, hooks: Hooks) -> None:
         """Keep what this process trains with; where epochs were trained with something else, the run says so."""
-        threads, settings = self.task.threads, self.progress.settings
-        name = device.describe(self.task.device)[0]
+        threads, settings = self.job.threads, self.progress.settings
+        name = device.describe(self.job.device)[0]
         setting = f"{name}, {threads} thread{'s' * (threads > 1)}, PyTorch {torch.__version__}"
         if setting not in settings:
             settings.append(setting)
@@ -219,12 +218,12 @@ class Training:
     def train_pass(self, number: int, hooks: Hooks) -> tuple[float, float, int, float]:
         """(mean loss, accuracy, images seen, last learning rate). The device is waited for only at the end."""
         finetune.train_mode(self.classifier, self.stage.freeze)
-        seed_layers(self.task.run.seed, "layers", number)
+        seed_layers(self.job.run.seed, "layers", number)
         steps = self.budget.steps(number)
         total = torch.zeros((), device=self.device, dtype=torch.float64)
         correct = torch.zeros((), device=self.device, dtype=torch.float64)
         self.skipped = torch.zeros((), device=self.device)
-        mixup = Mixup(self.recipe.train.mixup, self.task.run.seed, number, self.device)
+        mixup = Mixup(self.recipe.train.mixup, self.job.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
 
         def report(step: int) -> None:
@@ -277,7 +276,7 @@ class Training:
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
         state |= self._start_of_next_stage()
-        if self.task.run.codes:
+        if self.job.run.codes:
             state["generators"] = foreign_state()
         checkpoint.save(self.folder.last, state)
 
@@ -297,7 +296,7 @@ class Training:
 
     def _with_predictions(self, weights: dict[str, Tensor], result: Evaluation) -> dict[str, object]:
         return {
-            "key": self.task.run.key,
+            "key": self.job.run.key,
             "model": weights,
             "classes": list(self.classes),
             "statistics": list(self.loader.statistics),
@@ -347,13 +346,13 @@ class Training:
         return finetune.count_trainable(self.classifier, all(stage.freeze == "features" for stage in self.stages))
 
     def _record(self, selected: int | None, digest: str | None) -> RunRecord:
-        name, processor = device.describe(self.task.device)
+        name, processor = device.describe(self.job.device)
         return RunRecord(
             status="diverged" if self.progress.diverged else "finished",
-            key=self.task.run.key,
+            key=self.job.run.key,
             recipe=self.recipe.canonical(),
-            seed=self.task.run.seed,
-            data_fingerprint=self.task.run.data_fingerprint,
+            seed=self.job.run.seed,
+            data_fingerprint=self.job.run.data_fingerprint,
             image=self.image,
             classes=self.classes,
             train_images=len(self.loader.split.train),
@@ -377,7 +376,7 @@ class Training:
                 platform=platform.platform(),
                 processor=processor,
                 device=name,
-                threads=self.task.threads,
+                threads=self.job.threads,
                 **device.recorded(self.device),
                 streamed=self.loader.placed.streamed,
             ),

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from ablation.errors import UnreadableError
-from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder
 from ablation.training import checkpoint
 
@@ -17,20 +16,6 @@ TICK = 0.25
 """Seconds between two heartbeats inside an epoch."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the loop reports and asks: an epoch or steps done, whether to stop, what is worth a notice.
-
-    `on_step` gets the epoch, the steps done, those of the epoch, and the images a second; while the epoch is evaluated
-    it is called too, with all steps done.
-    """
-
-    on_epoch: Callable[[EpochRow, int], None]
-    on_step: Callable[[int, int, int, float], None]
-    should_stop: Callable[[], bool]
-    on_notice: Callable[[str], None] = lambda _: None
 
 
 def ticking(batches: Iterable[T], report: Callable[[int], None]) -> Iterator[T]:

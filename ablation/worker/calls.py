@@ -15,11 +15,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from ablation._util.machine import Accelerator
 from ablation.data.image_folder import Part
 from ablation.errors import UserError
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.registry.datasets import BuiltIn, CustomData
 from ablation.storage.metric_values import MetricValue
 from ablation.study.custom_code import Code
-from ablation.training.task import Task
 from ablation.worker.channel import Channel
 
 Value = TypeVar("Value")
@@ -65,7 +65,7 @@ def prepare(channel: Channel, run: Run, cache: Path, classes: tuple[str, ...] = 
     from ablation.data import sources
     from ablation.worker.custom_data import CustomSource
 
-    data, mark = run.recipe.data, run.data_fingerprint
+    data, mark = run.image_recipe.data, run.data_fingerprint
     source: sources.Readable
     if isinstance(data, BuiltIn):
         source = data
@@ -87,8 +87,20 @@ def try_weights(channel: Channel, run: Run, data: Path) -> None:
     from ablation.planning.weights import hub_folder
     from ablation.training import finetune
 
-    with channel.watching(hub_folder() if run.weights and not run.recipe.model.checkpoint else None):
+    with channel.watching(hub_folder() if run.weights and not run.image_recipe.model.checkpoint else None):
         finetune.try_weights(run, sources.load(data))
+
+
+def try_function(_: Channel, name: str, code: Code) -> None:
+    """Raise UserError where a function cannot be imported, or is none."""
+    from ablation.study.import_code import explained, load_attribute
+    from ablation.tasks.function import CALLED_WITH, find_packages
+
+    find_packages(Path(code.file).parent)
+    with explained(code, name, CALLED_WITH):
+        found = load_attribute(code, name)
+    if not callable(found):
+        raise UserError(f"{name} is {type(found).__name__}, and no function", "define it with def main(options, run):")
 
 
 def try_devices(_: Channel, precision: str, compile: str, devices: Iterable[str]) -> None:
@@ -116,7 +128,7 @@ def compute_metrics(
     return compute(folder, classes, names, codes)
 
 
-def probe(channel: Channel, task: Task, least: float = 0.0, together: bool = False) -> Timing:
+def probe(channel: Channel, job: Job, least: float = 0.0, together: bool = False) -> Timing:
     """How long a run would take on its device, from a few steps, or from all that `least` seconds allow.
 
     Workers that measure `together` wait for each other after their first steps. Nothing of it is kept. Raises UserError
@@ -126,8 +138,8 @@ def probe(channel: Channel, task: Task, least: float = 0.0, together: bool = Fal
     from ablation.worker import probe
 
     try:
-        seconds = probe.probe(task, least, channel.beat, channel.wait_for_others if together else lambda: None)
-        return Timing(seconds, device.memory_taken(device.open_device(task.device)))
+        seconds = probe.probe(job, least, channel.beat, channel.wait_for_others if together else lambda: None)
+        return Timing(seconds, device.memory_taken(device.open_device(job.device)))
     except (Exception, SystemExit) as error:
-        what = f"{task.run.label} fails at its first steps:\n{traceback.format_exc()}"
+        what = f"{job.run.label} fails at its first steps:\n{traceback.format_exc()}"
         raise UserError(what, "fix or remove the variant") from error

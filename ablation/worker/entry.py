@@ -11,16 +11,16 @@ from typing import Any
 from ablation.worker.protocol import CannotStart
 
 
-def serve(pipe: Connection, threads: int) -> None:
+def serve(pipe: Connection, threads: int, images: bool) -> None:
     """Run a worker at the other end of `pipe`; where torch cannot be loaded or used, its last word says why."""
-    server = sys.modules.get("ablation.execution.ignore_signals")
+    server = sys.modules.get("ablation.execution.preload_torch")
     if failure := getattr(server, "failure", ""):  # a second import of half a library would fail in another way
         pipe.send(CannotStart(failure))
         return
     try:
         from ablation.worker import worker
 
-        worker.set_up(threads)
+        worker.set_up(threads, images=images)
     except Exception:
         pipe.send(CannotStart(traceback.format_exc()))
         return

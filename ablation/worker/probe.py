@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ablation.data import sources
+from ablation.planning.job import Job
 from ablation.storage.record import EpochRow
 from ablation.study.schema import Recipe
+from ablation.tasks.hooks import Hooks
 from ablation.training.budget import make_budget
 from ablation.training.data import split
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 STEPS = 4
 """Of a row; the first row warms up."""
@@ -25,19 +25,19 @@ MOST_ROWS = 10_000
 
 
 def probe(
-    task: Task, least: float = 0.0, beat: Callable[[], None] = lambda: None, warm: Callable[[], None] = lambda: None
+    job: Job, least: float = 0.0, beat: Callable[[], None] = lambda: None, warm: Callable[[], None] = lambda: None
 ) -> float:
-    """Estimated seconds of a run, validation included and checkpoints left out, on the device of the task.
+    """Estimated seconds of a run, validation included and checkpoints left out, on the device of the job.
 
     The steps have the run's own network and batch size; stages and frozen parts are ignored. The first row warms up:
     `warm` is called after it, and what follows is measured, for `least` seconds. `beat` is called at each sign of
     progress. Nothing is kept.
     """
-    recipe, labels = task.run.recipe, sources.load(task.data).labels
-    parts = split(labels, recipe.data, task.run.seed)
+    recipe, labels = job.run.image_recipe, sources.load(job.prepared).labels
+    parts = split(labels, recipe.data, job.run.seed)
     budget = make_budget(recipe.train, len(parts.train), parts.available)
     short = _shortened(recipe, len(parts.train))
-    validated = len(split(labels, short.data, task.run.seed).val)
+    validated = len(split(labels, short.data, job.run.seed).val)
     rows: list[EpochRow] = []
     end = math.inf
 
@@ -55,7 +55,7 @@ def probe(
         should_stop=lambda: len(rows) > 1 and time.monotonic() > end,
     )
     with tempfile.TemporaryDirectory() as folder:
-        train(replace(task, run=replace(task.run, recipe=short), folder=Path(folder) / "run"), hooks)
+        train(replace(job, run=replace(job.run, recipe=short), folder=Path(folder) / "run"), hooks)
     step = statistics.mean(row.seconds for row in rows[1:]) / STEPS
     image = statistics.mean(row.eval_seconds for row in rows[1:]) / validated
     return budget.total * step + budget.rows * len(parts.val) * image

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
-from ablation.training.task import Task
 
 # What a worker is asked.
 
 
 @dataclass(frozen=True)
-class Evaluate(Task):
+class Evaluate(Job):
     """A finished run to evaluate on the test part, which is prepared in the folder `data`."""
 
 

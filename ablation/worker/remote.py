@@ -15,12 +15,12 @@ from pathlib import Path
 
 from ablation._util import files
 from ablation.data.arrays import Arrays
+from ablation.planning.job import Job
 from ablation.planning.weights import hub_folder
 from ablation.storage.store import RunFolder
 from ablation.storage.sync import Mirror, write
+from ablation.tasks.hooks import Hooks
 from ablation.training import device
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 from ablation.versions import __version__
 from ablation.worker.protocol import Ending, EpochDone, Event, Noticed, RemoteEvent, Stepped, WeightsFile
 from ablation.worker.warmup import warm_up
@@ -48,12 +48,12 @@ class Trainer:
         return __version__
 
     def begin(
-        self, task: Task, data: Arrays, weights: WeightsFile | None, files: Mapping[str, bytes]
+        self, job: Job, data: Arrays, weights: WeightsFile | None, files: Mapping[str, bytes]
     ) -> list[RemoteEvent]:
         """Train a run, from the files of its folder where there are any."""
         self._stopping.clear()
-        task = replace(task, folder=self._home / task.run.folder, data=data)
-        self._training = self._thread.submit(self._train, task, weights, files)
+        job = replace(job, folder=self._home / job.run.folder, data=data)
+        self._training = self._thread.submit(self._train, job, weights, files)
         return []
 
     def poll(self, stop: bool) -> list[RemoteEvent]:
@@ -73,8 +73,8 @@ class Trainer:
         """Remove what was written on this machine."""
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def _train(self, task: Task, weights: WeightsFile | None, files: Mapping[str, bytes]) -> None:
-        folder = RunFolder(task.folder)
+    def _train(self, job: Job, weights: WeightsFile | None, files: Mapping[str, bytes]) -> None:
+        folder = RunFolder(job.folder)
         mirror = Mirror(folder)
 
         def report(event: Event) -> None:
@@ -82,7 +82,7 @@ class Trainer:
 
         def on_step(epoch: int, step: int, steps: int, speed: float) -> None:
             with suppress(queue.Full):  # the next one says more
-                self._events.put_nowait(RemoteEvent(Stepped(task.run, epoch, step, steps, speed), {}))
+                self._events.put_nowait(RemoteEvent(Stepped(job.run, epoch, step, steps, speed), {}))
 
         def work() -> Ending:
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -91,14 +91,14 @@ class Trainer:
             if weights:
                 _keep(weights)
             hooks = Hooks(
-                on_epoch=lambda row, epochs: report(EpochDone(task.run, row, epochs)),
+                on_epoch=lambda row, epochs: report(EpochDone(job.run, row, epochs)),
                 on_step=on_step,
                 should_stop=self._stopping.is_set,
-                on_notice=lambda message: report(Noticed(task.run, message)),
+                on_notice=lambda message: report(Noticed(job.run, message)),
             )
-            return until_end(task, report, hooks)
+            return until_end(job, report, hooks)
 
-        ending, reason = ending_of(task.run, work)
+        ending, reason = ending_of(job.run, work)
         self._events.put(RemoteEvent(ending, mirror.changes(), broken=bool(reason)))
         shutil.rmtree(folder.path, ignore_errors=True)
 

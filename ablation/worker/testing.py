@@ -23,19 +23,19 @@ from ablation.training.sizes import build_network, network_input
 from ablation.worker.protocol import Evaluate, Evaluated
 
 
-def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
+def evaluate_run(job: Evaluate, beat: Callable[[], None]) -> Evaluated:
     """Evaluate one run on the test part; its folder stays as it is. `beat` is called now and then.
 
     Raises UnreadableError or RuntimeError where the checkpoint is not the one of the run's record.
     """
-    folder, test = RunFolder(task.folder), sources.load(task.data)
-    stored = read_run(folder, Identity.of(task.run), every_epoch=False)
+    folder, test = RunFolder(job.folder), sources.load(job.prepared)
+    stored = read_run(folder, Identity.of(job.run), every_epoch=False)
     if stored.record is None:
         raise RuntimeError(stored.reason or f"{folder.path} is not finished")
-    where = device.open_device(task.device)
-    precision.check_training(task.run.recipe.train.precision, "none", where)
-    precision.set_float32_arithmetic(task.run.recipe.train.precision)
-    result = evaluate_on(test, stored, task.run, where, beat)
+    where = device.open_device(job.device)
+    precision.check_training(job.run.image_recipe.train.precision, "none", where)
+    precision.set_float32_arithmetic(job.run.image_recipe.train.precision)
+    result = evaluate_on(test, stored, job.run, where, beat)
     arrays = {
         "index": torch.arange(len(test.labels)).numpy(),
         "label": test.labels.numpy(),
@@ -43,7 +43,7 @@ def evaluate_run(task: Evaluate, beat: Callable[[], None]) -> Evaluated:
         "confidence": result.confidence.numpy(),
         "true_probability": result.true_probability.numpy(),
     }
-    return Evaluated(task.run, result.loss, result.accuracy, arrays)
+    return Evaluated(job.run, result.loss, result.accuracy, arrays)
 
 
 def evaluate_on(
@@ -54,8 +54,9 @@ def evaluate_on(
     They are normalised as the run normalised its own: its checkpoint keeps the mean and standard deviation of the
     images that it was trained on.
     """
-    record, recipe = stored.record, run.recipe
+    record, recipe = stored.record, run.image_recipe
     assert record is not None
+    assert record.image is not None
     saved = _selected(stored.folder, record, recipe)
     network = build_network(recipe, record.image, len(record.classes), run.model_code).network
     network.load_state_dict(saved["model"])

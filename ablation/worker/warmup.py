@@ -7,14 +7,14 @@ import tempfile
 from pathlib import Path
 
 from ablation.data import sources
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.registry.datasets import Synthetic
 from ablation.registry.optimizers import Sgd
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
+from ablation.tasks.hooks import Hooks
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 _DATA = Synthetic(name="synthetic", shape=(1, 8, 8), classes=2, samples=40)
 _RECIPE = Recipe(
@@ -29,8 +29,8 @@ def warm_up(threads: int, device: str = "cpu") -> None:
     """Train a tiny network on a few random images, in a folder that is gone afterwards."""
     run = Run("warm-up", 0, 0, _RECIPE, "none", "none", "none")
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(run, Path(folder) / "run", sources.arrays_of(_DATA), device, threads)
-        train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
+        job = Job(run, Path(folder) / "run", sources.arrays_of(_DATA), device, threads)
+        train(job, Hooks(lambda *_: None, lambda *_: None, lambda: False))
 
 
 @functools.cache

@@ -1,30 +1,33 @@
-"""A worker process: it prepares data and trains runs, one after another, as the parent asks over a pipe."""
+"""A worker process: it prepares data and trains runs, one after another, as the parent asks over a pipe.
+
+Nothing here imports torch: `images` does, where a worker trains image classifiers.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any
 
-import torch
-import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; here it is loaded once, before workers fork)
 from filelock import FileLock, Timeout
 
 from ablation._util.files import writing
 from ablation.errors import StorageError, UserError
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
-from ablation.storage.record import EpochRow
+from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside
-from ablation.training import device
-from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
+from ablation.study.tasks import FunctionTask
+from ablation.tasks import command, function
+from ablation.tasks.hooks import Hooks
 from ablation.worker.calls import Call, Returned
 from ablation.worker.channel import Channel
 from ablation.worker.protocol import (
@@ -44,19 +47,36 @@ from ablation.worker.protocol import (
     Stop,
     Stopped,
 )
-from ablation.worker.testing import evaluate_run
-from ablation.worker.warmup import warm_up, warm_up_once
 
 LOCK_PATIENCE = 2.0
 """Seconds to wait for a run that another process holds; one that was killed lets go within a moment."""
 
 
-def set_up(threads: int) -> None:
-    """Make this process a worker, and load what torch loads at its first step."""
+def set_up(threads: int, *, images: bool) -> None:
+    """Make this process a worker; one that trains `images` loads what torch loads at its first step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    device.set_up_process(threads)
-    warm_up(threads)
+    if images:
+        from ablation.worker import images as classifiers
+
+        classifiers.set_up(threads)
+    elif torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
+
+
+def _device() -> ModuleType | None:
+    """What knows of the devices of torch; None in a process that has not imported torch."""
+    if "torch" not in sys.modules:
+        return None
+    from ablation.training import device
+
+    return device
+
+
+def _fault(error: BaseException) -> str:
+    """Why this process can do no more on its device; empty where it can."""
+    known = _device()
+    return str(known.fault(error)) if known else ""
 
 
 def serve(pipe: Connection) -> None:
@@ -78,8 +98,10 @@ def _answer(request: object, channel: Channel) -> object:
         case Call():
             return _call(request, channel)
         case Evaluate():
+            from ablation.worker.testing import evaluate_run
+
             return _end(request.run, lambda: evaluate_run(request, channel.beat), channel)
-        case Task():
+        case Job():
             return _end(request.run, lambda: _train(request, channel), channel)
         case _:
             return None
@@ -89,6 +111,7 @@ def _leave_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    command.end_all()
     os._exit(1)
 
 
@@ -96,20 +119,20 @@ def _call(request: Call[Any], channel: Channel) -> Returned:
     try:
         return Returned(request.function(channel))
     except (Exception, SystemExit) as error:
-        if reason := device.fault(error):
+        if reason := _fault(error):
             channel.send(Broken(reason))
         return Returned(error=error if isinstance(error, UserError) else traceback.format_exc())
 
 
-def _train(task: Task, channel: Channel) -> Ending:
+def _train(job: Job, channel: Channel) -> Ending:
     """Train one run under its lock, so that two commands never train it at the same time."""
-    with writing(task.folder):
-        task.folder.mkdir(parents=True, exist_ok=True)
+    with writing(job.folder):
+        job.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(task.folder / "lock", timeout=LOCK_PATIENCE):
-            return until_end(task, channel.send, _hooks(task, channel))
+        with FileLock(job.folder / "lock", timeout=LOCK_PATIENCE):
+            return until_end(job, channel.send, _hooks(job, channel))
     except Timeout:
-        return Busy(task.run)
+        return Busy(job.run)
 
 
 def _end(run: Run, work: Callable[[], Ending], channel: Channel) -> Ending:
@@ -125,23 +148,23 @@ def ending_of(run: Run, work: Callable[[], Ending]) -> tuple[Ending, str]:
     try:
         ending = work()
     except (Exception, SystemExit) as error:
-        ending, reason = failure(run, error), device.fault(error)
+        ending, reason = failure(run, error), _fault(error)
     try:
-        device.release_cached_memory()
+        if known := _device():
+            known.release_cached_memory()
     except RuntimeError as error:  # the run has ended as it has; what comes next would fail
-        reason = reason or device.fault(error) or str(error)
+        reason = reason or _fault(error) or str(error)
     return ending, reason
 
 
-def until_end(task: Task, report: Callable[[Event], None], hooks: Hooks) -> Ending:
+def until_end(job: Job, report: Callable[[Event], None], hooks: Hooks) -> Ending:
     """Train a run that is not finished yet, and say how it ended."""
-    run, stored = task.run, read_run(RunFolder(task.folder), Identity.of(task.run))
+    run, stored = job.run, read_run(RunFolder(job.folder), Identity.of(job.run))
     if stored.record is None:
         if notice := set_damage_aside(stored):
             hooks.on_notice(notice)
-        report(Started(run, task.device))
-        warm_up_once(task.device, task.threads)
-        record = train(task, hooks)
+        report(Started(run, job.device))
+        record = _trainer(run)(job, hooks)
         if record is None:
             return Stopped(run)
         stored = StoredRun(stored.folder, record.status, record)
@@ -149,24 +172,40 @@ def until_end(task: Task, report: Callable[[Event], None], hooks: Hooks) -> Endi
     return Done(run, stored.record)
 
 
+def _trainer(run: Run) -> Callable[[Job, Hooks], RunRecord | None]:
+    """What trains a run to its end, and returns None where it was asked to stop before."""
+    if run.task is None:
+        from ablation.worker import images
+
+        return images.train
+    return function.train if isinstance(run.task, FunctionTask) else command.train
+
+
 def failure(run: Run, error: BaseException) -> Failed:
     """What an error under way says about a run."""
     if isinstance(error, StorageError):
         return Failed(run, error.message, "", "storage")
-    kind: FailureKind = "memory" if device.is_out_of_memory(error) else "error"
+    kind: FailureKind = "memory" if _is_out_of_memory(error) else "error"
     of_user = "; ".join(str(error).splitlines()) if isinstance(error, UserError) else ""
     message = of_user or f"{type(error).__name__}: {error}"
     return Failed(run, message, "".join(traceback.format_exception(error)), kind)
 
 
-def _hooks(task: Task, channel: Channel) -> Hooks:
+def _is_out_of_memory(error: BaseException) -> bool:
+    known, cause = _device(), error.__cause__
+    if isinstance(error, MemoryError) or isinstance(cause, MemoryError):
+        return True
+    return known is not None and any(known.is_out_of_memory(each) for each in (error, cause) if each)
+
+
+def _hooks(job: Job, channel: Channel) -> Hooks:
     stopping = False
 
     def on_epoch(row: EpochRow, epochs: int) -> None:
-        channel.send(EpochDone(task.run, row, epochs))
+        channel.send(EpochDone(job.run, row, epochs))
 
     def on_step(epoch: int, step: int, steps: int, speed: float) -> None:
-        channel.send(Stepped(task.run, epoch, step, steps, speed))
+        channel.send(Stepped(job.run, epoch, step, steps, speed))
 
     def should_stop() -> bool:
         nonlocal stopping
@@ -175,6 +214,6 @@ def _hooks(task: Task, channel: Channel) -> Hooks:
         return stopping
 
     def on_notice(message: str) -> None:
-        channel.send(Noticed(task.run, message))
+        channel.send(Noticed(job.run, message))
 
-    return Hooks(on_epoch, on_step, should_stop, on_notice)
+    return Hooks(on_epoch, on_step, should_stop, on_notice, channel.beat)

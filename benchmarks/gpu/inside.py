@@ -17,18 +17,18 @@ import torch
 from torch.nn import functional
 
 from ablation.data import sources
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.registry.augmentations import Crop, Flip
 from ablation.registry.datasets import Synthetic
 from ablation.registry.optimizers import AdamW
 from ablation.study.networks import Model
 from ablation.study.schema import Recipe, Train
+from ablation.tasks.hooks import Hooks
 from ablation.training import device
 from ablation.training.loop import Training
 from ablation.training.precision import autocast, set_float32_arithmetic
-from ablation.training.progress import Hooks
 from ablation.training.targets import Mixup
-from ablation.training.task import Task
 
 HOOKS = Hooks(lambda *_: None, lambda *_: None, lambda: False)
 RECIPE = Recipe(
@@ -46,7 +46,7 @@ def ready(name: str) -> Iterator[Training]:
     """A run on a device whose first epoch is trained already."""
     run = Run("check", 0, 0, RECIPE, "check", "check", "check")
     with tempfile.TemporaryDirectory() as folder:
-        training = Training(Task(run, Path(folder) / "run", sources.arrays_of(RECIPE.data), name, 1))
+        training = Training(Job(run, Path(folder) / "run", sources.arrays_of(RECIPE.data), name, 1))
         training.train_pass(1, HOOKS)
         yield training
 

@@ -11,9 +11,9 @@ import torch
 from ablation.data import sources
 from ablation.execution.devices import choose_devices
 from ablation.execution.study import plan_study
+from ablation.planning.job import Job
 from ablation.study.schema import Study
 from ablation.training import device
-from ablation.training.task import Task
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,14 +28,14 @@ def place() -> torch.device:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path, place: torch.device) -> Callable[..., list[Task]]:
-    """The runs of a study as tasks, with their data prepared."""
+def jobs(tmp_path: Path, place: torch.device) -> Callable[..., list[Job]]:
+    """The runs of a study as jobs, with their data prepared."""
 
-    def make(study: Study, folder: str = "runs") -> list[Task]:
+    def make(study: Study, folder: str = "runs") -> list[Job]:
         made = []
         for run in plan_study(study).runs:
             data = sources.prepare(run.recipe.data, run.data_fingerprint, tmp_path / "data", lambda *_: None)
-            made.append(Task(run, tmp_path / folder / run.folder, data, str(place), 1))
+            made.append(Job(run, tmp_path / folder / run.folder, data, str(place), 1))
         return made
 
     return make

@@ -11,26 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from ablation.data.sources import ImageSet
+from ablation.planning.job import Job
 from ablation.storage.record import RunRecord
 from ablation.study.load import load_study
+from ablation.tasks.hooks import Hooks
 from ablation.training import data
 from ablation.training.data import Loader, Split
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 from .test_loop import STUDY
 
 
 @pytest.fixture
-def checked(tmp_path: Path, tasks: Callable[..., list[Task]]) -> Callable[[], dict[str, str]]:
+def checked(tmp_path: Path, jobs: Callable[..., list[Job]]) -> Callable[[], dict[str, str]]:
     """Trains one small run and returns what it noticed about itself."""
 
     def run() -> dict[str, str]:
         path = tmp_path / "study.yaml"
         path.write_text(STUDY)
-        (task,) = tasks(load_study(path, overrides=["train.epochs=2"]))
-        record = train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False))
+        (job,) = jobs(load_study(path, overrides=["train.epochs=2"]))
+        record = train(job, Hooks(lambda *_: None, lambda *_: None, lambda: False))
         assert isinstance(record, RunRecord)
         return dict(record.checks)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from ablation.planning.job import Job
 from ablation.study.load import load_study
 from ablation.training import costs, sizes
-from ablation.training.task import Task
 
 STUDY = """\
 study: lengths
@@ -27,13 +27,13 @@ vary:
 
 
 @pytest.fixture
-def weighed(tmp_path: Path, tasks: Callable[..., list[Task]]) -> Callable[[], dict[str, float]]:
+def weighed(tmp_path: Path, jobs: Callable[..., list[Job]]) -> Callable[[], dict[str, float]]:
     def weigh() -> dict[str, float]:
         path = tmp_path / "study.yaml"
         path.write_text(STUDY)
-        made = tasks(load_study(path))
-        found = costs.costs([(task.run, task.data) for task in made])
-        return {task.run.variant: cost for task, cost in zip(made, found, strict=True)}
+        made = jobs(load_study(path))
+        found = costs.costs([(job.run, job.data) for job in made])
+        return {job.run.variant: cost for job, cost in zip(made, found, strict=True)}
 
     return weigh
 

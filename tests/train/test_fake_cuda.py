@@ -22,14 +22,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ablation import rng
 from ablation.data import sources
+from ablation.planning.job import Job
 from ablation.study.load import load_study
 from ablation.study.schema import Study
+from ablation.tasks.hooks import Hooks
 from ablation.training import data, device
 from ablation.training.data import Loader
 from ablation.training.loop import Training
 from ablation.training.models.pretrained import AveragePool
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 CUDA = torch.device("cuda:0")
 
@@ -121,10 +121,10 @@ def to_fake_cuda(network: nn.Module, fake: FakeTensorMode) -> None:
                 module._buffers[name] = fake.from_tensor(buffer).to(CUDA)
 
 
-def on_fake_cuda(task: Task, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> Training:
+def on_fake_cuda(job: Job, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> Training:
     """A run whose network, data and optimizer are on a GPU that is not there; gradients come from nowhere."""
-    training = Training(task)
-    images, recipe = replace(sources.load(task.data), digest=""), training.recipe  # not kept for the next test
+    training = Training(job)
+    images, recipe = replace(sources.load(job.data), digest=""), training.recipe  # not kept for the next test
     parts = training.loader.split  # which images are where is decided on the host, by values
     monkeypatch.setattr(data, "split", lambda *_: parts)
     monkeypatch.setattr(device, "free_memory", lambda _: math.inf)
@@ -141,7 +141,7 @@ def on_fake_cuda(task: Task, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPat
     with fake:
         given = training.loader.view._input
         training.device = CUDA
-        training.loader = Loader(images, recipe.data, recipe.train, task.run.seed, CUDA, given)
+        training.loader = Loader(images, recipe.data, recipe.train, job.run.seed, CUDA, given)
         to_fake_cuda(network, fake)
         training._enter(training.stages[0])
     return training
@@ -164,16 +164,16 @@ def trace(training: Training, fake: FakeTensorMode) -> int:
 
 @pytest.mark.usefixtures("_generators_of_the_cpu")
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_training_pass_mixes_no_devices_and_never_waits_for_the_gpu(recipe: str, study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_training_pass_mixes_no_devices_and_never_waits_for_the_gpu(recipe: str, study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    training = on_fake_cuda(tasks(study(*RECIPES[recipe]))[0], fake, monkeypatch)
+    training = on_fake_cuda(jobs(study(*RECIPES[recipe]))[0], fake, monkeypatch)
     assert trace(training, fake) == 3
 
 
 @pytest.mark.usefixtures("_generators_of_the_cpu")
-def test_validation_batches_are_on_the_gpu_and_made_without_waiting_for_it(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_validation_batches_are_on_the_gpu_and_made_without_waiting_for_it(study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    training = on_fake_cuda(tasks(study())[0], fake, monkeypatch)
+    training = on_fake_cuda(jobs(study())[0], fake, monkeypatch)
     training.model.eval()
     with fake, HostCopies(), torch.no_grad():
         found = [(training.model(images).device, labels.device) for images, labels in training.loader.val()]
@@ -197,10 +197,10 @@ MISTAKES: dict[str, tuple[Callable[[Tensor], Tensor], type[Exception]]] = {
 
 @pytest.mark.usefixtures("_generators_of_the_cpu")
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_the_trace_finds_what_it_looks_for(mistake: str, study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_trace_finds_what_it_looks_for(mistake: str, study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     change, error = MISTAKES[mistake]
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    training = on_fake_cuda(tasks(study())[0], fake, monkeypatch)
+    training = on_fake_cuda(jobs(study())[0], fake, monkeypatch)
     network = training.forward
     training.forward = lambda images: change(network(images))
     with fake, HostCopies(), pytest.raises(error) as raised:

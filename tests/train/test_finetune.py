@@ -14,18 +14,18 @@ from torch import nn
 from ablation.data import sources
 from ablation.errors import UserError
 from ablation.execution.study import plan_study
+from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
 from ablation.study.schema import Study
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, finetune
 from ablation.training.data import Input
 from ablation.training.finetune import Weights, fit
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
 from ablation.training.sizes import Classifier
-from ablation.training.task import Task
 
 BASE = """\
 baseline:
@@ -51,25 +51,25 @@ def study(tmp_path: Path) -> MakeStudy:
     return make
 
 
-def run(task: Task, stop_after: int | None = None) -> tuple[RunRecord | None, list[EpochRow]]:
+def run(job: Job, stop_after: int | None = None) -> tuple[RunRecord | None, list[EpochRow]]:
     seen: list[EpochRow] = []
     stop = lambda: stop_after is not None and len(seen) >= stop_after  # noqa: E731
-    return train(task, Hooks(lambda row, _: seen.append(row), lambda *_: None, stop)), seen
+    return train(job, Hooks(lambda row, _: seen.append(row), lambda *_: None, stop)), seen
 
 
-def last(task: Task) -> dict[str, Any]:
-    saved = checkpoint.load(RunFolder(task.folder).last)
+def last(job: Job) -> dict[str, Any]:
+    saved = checkpoint.load(RunFolder(job.folder).last)
     assert saved is not None
     return saved
 
 
 @pytest.fixture
-def trained(study: MakeStudy, tasks: Callable[..., list[Task]], tmp_path: Path) -> Path:
+def trained(study: MakeStudy, jobs: Callable[..., list[Job]], tmp_path: Path) -> Path:
     """A checkpoint of one of our own runs, on four classes."""
-    (task,) = tasks(study(), "first")
-    run(task)
+    (job,) = jobs(study(), "first")
+    run(job)
     kept = tmp_path / "best.pt"
-    shutil.copy(RunFolder(task.folder).best, kept)
+    shutil.copy(RunFolder(job.folder).best, kept)
     return kept
 
 
@@ -116,23 +116,23 @@ def test_other_classes_of_the_same_number_get_a_new_head(study: MakeStudy, train
     assert torch.equal(classifier.network.state_dict()["features.conv1.weight"], weights.state["features.conv1.weight"])
 
 
-def test_pixels_are_normalised_as_they_were_for_the_checkpoint(study: MakeStudy, trained: Path, tasks) -> None:  # type: ignore[no-untyped-def]
+def test_pixels_are_normalised_as_they_were_for_the_checkpoint(study: MakeStudy, trained: Path, jobs) -> None:  # type: ignore[no-untyped-def]
     _, given = started(study(f"model.weights={trained}", classes=6))
     saved = torch.load(trained, weights_only=True)["statistics"]
     assert given.statistics is not None
     assert torch.equal(given.statistics[0], saved[0])
     assert torch.equal(given.statistics[1], saved[1])
-    (task,) = tasks(study(f"model.weights={trained}", classes=6, epochs=1))
-    run(task)
-    assert torch.equal(last(task)["statistics"][0], saved[0])
+    (job,) = jobs(study(f"model.weights={trained}", classes=6, epochs=1))
+    run(job)
+    assert torch.equal(last(job)["statistics"][0], saved[0])
 
 
 def test_frozen_features_keep_every_bit_and_their_batchnorm_its_statistics(
-    study: MakeStudy, trained: Path, tasks: Callable[..., list[Task]]
+    study: MakeStudy, trained: Path, jobs: Callable[..., list[Job]]
 ) -> None:
-    (task,) = tasks(study(f"model.weights={trained}", "model.freeze=features", classes=6))
-    record, _ = run(task)
-    after, saved = last(task)["model"], state_of(trained)
+    (job,) = jobs(study(f"model.weights={trained}", "model.freeze=features", classes=6))
+    record, _ = run(job)
+    after, saved = last(job)["model"], state_of(trained)
     features = [name for name in saved if name.startswith("features.")]
     assert any(name.endswith("running_mean") for name in features)
     assert all(torch.equal(after[name], saved[name]) for name in features)
@@ -145,11 +145,11 @@ def test_frozen_features_keep_every_bit_and_their_batchnorm_its_statistics(
 
 
 def test_what_is_not_frozen_trains_with_its_batchnorm(
-    study: MakeStudy, trained: Path, tasks: Callable[..., list[Task]]
+    study: MakeStudy, trained: Path, jobs: Callable[..., list[Job]]
 ) -> None:
-    (task,) = tasks(study(f"model.weights={trained}", classes=6))
-    record, _ = run(task)
-    after, saved = last(task)["model"], state_of(trained)
+    (job,) = jobs(study(f"model.weights={trained}", classes=6))
+    record, _ = run(job)
+    after, saved = last(job)["model"], state_of(trained)
     assert not torch.equal(after["features.conv1.weight"], saved["features.conv1.weight"])
     assert not torch.equal(after["features.norm1.running_mean"], saved["features.norm1.running_mean"])
     assert record is not None
@@ -158,10 +158,10 @@ def test_what_is_not_frozen_trains_with_its_batchnorm(
 
 @pytest.mark.parametrize("freeze", ["none", "features"])
 def test_an_interrupted_fine_tuning_ends_with_the_same_bits(
-    freeze: str, study: MakeStudy, trained: Path, tasks: Callable[..., list[Task]]
+    freeze: str, study: MakeStudy, trained: Path, jobs: Callable[..., list[Job]]
 ) -> None:
     options = (f"model.weights={trained}", f"model.freeze={freeze}", "optimizer.head_lr_multiplier=10")
-    (whole,), (parts,) = (tasks(study(*options, classes=6, epochs=3), folder) for folder in "ab")
+    (whole,), (parts,) = (jobs(study(*options, classes=6, epochs=3), folder) for folder in "ab")
     expected, _ = run(whole)
     run(parts, stop_after=1)
     run(parts, stop_after=1)
@@ -291,14 +291,14 @@ def test_the_command_finds_weights_that_do_not_fit_before_it_trains(ablate, trai
 # What the network is given
 
 
-def test_images_are_resized_after_normalisation(study: MakeStudy, tasks: Callable[..., list[Task]]) -> None:
+def test_images_are_resized_after_normalisation(study: MakeStudy, jobs: Callable[..., list[Job]]) -> None:
     from ablation.training.data import Loader
 
-    (task,) = tasks(study("model.input_size=20"))
-    images, recipe = sources.load(task.data), task.run.recipe
+    (job,) = jobs(study("model.input_size=20"))
+    images, recipe = sources.load(job.data), job.run.recipe
     cpu = torch.device("cpu")
     plain = Loader(images, recipe.data, recipe.train, 0, cpu)
-    large = Loader(images, recipe.data, recipe.train, 0, cpu, finetune.start(task.run, IMAGE, images.classes).input)
+    large = Loader(images, recipe.data, recipe.train, 0, cpu, finetune.start(job.run, IMAGE, images.classes).input)
     small, _ = next(iter(plain.val()))
     resized, _ = next(iter(large.val()))
     expected = nn.functional.interpolate(small, (20, 20), mode="bilinear", antialias=True)
@@ -306,11 +306,11 @@ def test_images_are_resized_after_normalisation(study: MakeStudy, tasks: Callabl
     assert torch.allclose(resized, expected[: len(resized)], atol=1e-6)
 
 
-def test_the_size_of_the_input_is_that_of_the_macs(study: MakeStudy, tasks: Callable[..., list[Task]]) -> None:
+def test_the_size_of_the_input_is_that_of_the_macs(study: MakeStudy, jobs: Callable[..., list[Job]]) -> None:
     macs = []
     for size in (8, 16):
-        (task,) = tasks(study(f"model.input_size={size}", epochs=1), str(size))
-        record, _ = run(task)
+        (job,) = jobs(study(f"model.input_size={size}", epochs=1), str(size))
+        record, _ = run(job)
         assert record is not None
         assert record.image == IMAGE
         macs.append(record.macs)

@@ -13,13 +13,13 @@ from torch import nn
 
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study, prepare_part
+from ablation.planning.job import Job
 from ablation.registry.optimizers import Adam, AdamW
 from ablation.study.load import load_study
 from ablation.study.schema import Study
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, device
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 from ablation.worker import warmup
 from ablation.worker.probe import STEPS
 from ablation.worker.protocol import Done
@@ -111,12 +111,12 @@ def test_a_gpu_is_nearly_full_above_four_fifths(free: int, said: str, monkeypatc
 
 
 def test_a_run_on_a_nearly_full_gpu_says_so_once_and_keeps_it(
-    study: Callable[..., Study], tasks: Callable[..., list[Task]], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study], jobs: Callable[..., list[Job]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "nearly_full", lambda _: "the memory of its GPU was 85% full")
     notices: list[str] = []
-    (task,) = tasks(study())
-    record = train(task, Hooks(lambda *_: None, lambda *_: None, lambda: False, notices.append))
+    (job,) = jobs(study())
+    record = train(job, Hooks(lambda *_: None, lambda *_: None, lambda: False, notices.append))
     assert record
     assert record.checks["memory_nearly_full"] == "the memory of its GPU was 85% full"
     assert len(notices) == 1
@@ -127,7 +127,7 @@ def test_a_run_on_a_nearly_full_gpu_says_so_once_and_keeps_it(
 
 
 def test_a_worker_warms_up_at_its_first_run_on_a_gpu_and_at_no_other(
-    study: Callable[..., Study], tasks: Callable[..., list[Task]], monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Study], jobs: Callable[..., list[Job]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ABLATION_DEVICES", "cuda:0=cpu,cuda:1=cpu")
     warmed: list[str] = []
@@ -141,8 +141,8 @@ def test_a_worker_warms_up_at_its_first_run_on_a_gpu_and_at_no_other(
     warmup.warm_up_once.cache_clear()
     hooks = Hooks(lambda *_: None, lambda *_: None, lambda: False)
     for number, name in enumerate(["cpu", "cuda:0", "cuda:0", "cuda:1"]):
-        (task,) = tasks(study(), f"runs {number}")
-        on = Task(task.run, task.folder, task.data, name, 1)
+        (job,) = jobs(study(), f"runs {number}")
+        on = Job(job.run, job.folder, job.data, name, 1)
         assert isinstance(until_end(on, lambda _: None, hooks), Done)
     assert warmed == ["cuda:0", "cuda:1"]
 
@@ -181,7 +181,7 @@ def test_workers_that_try_a_run_together_measure_once_all_are_warm(
     run = plan_study(study('{name: "mine:Net"}')).runs[0]
     with LocalPool("cuda", None, 1, hang_after=60) as pool:
         data = prepare_part(pool, run, tmp_path / "data")
-        found = pool._probe_together(Task(run, tmp_path / "run", data, "cuda:0", 1), 2)
+        found = pool._probe_together(Job(run, tmp_path / "run", data, "cuda:0", 1), 2)
     assert all(answer and answer.seconds for answer in found)
     steps = (tmp_path / "steps").read_text().split()
     first, second = dict.fromkeys(steps)

@@ -23,14 +23,14 @@ import pytest
 
 from ablation.data import sources
 from ablation.execution.study import plan_study
+from ablation.planning.job import Job
 from ablation.results.runs import TIMINGS
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, loop, progress
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 EPOCHS = 5
 OFTEN = 12
@@ -97,11 +97,11 @@ def name(cell: Cell) -> str:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, place: Any) -> Callable[[Cell], Task]:
+def made(tmp_path_factory: pytest.TempPathFactory, place: Any) -> Callable[[Cell], Job]:
     """The run of a cell, on images that are prepared once for all."""
     folder = tmp_path_factory.mktemp("interruptions")
 
-    def make(cell: Cell) -> Task:
+    def make(cell: Cell) -> Job:
         says = {axis: AXES[axis][value] for axis, value in cell.items()}
         budget = f"epochs: {OFTEN}" if cell["patience"] else says["stages"]
         options = [says[axis] for axis in ("clipping", "mixup", "smoothing", "patience") if says[axis]]
@@ -116,12 +116,12 @@ def made(tmp_path_factory: pytest.TempPathFactory, place: Any) -> Callable[[Cell
         )
         (run,) = plan_study(load_study(folder / "study.yaml")).runs
         data = sources.prepare(run.recipe.data, run.data_fingerprint, folder / "data", lambda *_: None)
-        return Task(run, folder / "unused", data, str(place), 1)
+        return Job(run, folder / "unused", data, str(place), 1)
 
     return make
 
 
-def trained(task: Task, stop_after: int | None = None, keep: Path | None = None) -> RunRecord | None:
+def trained(job: Job, stop_after: int | None = None, keep: Path | None = None) -> RunRecord | None:
     """Train a run on to its end, or stop it after so many epochs; `keep` gets a copy of its folder after each epoch."""
     done = 0
 
@@ -129,14 +129,14 @@ def trained(task: Task, stop_after: int | None = None, keep: Path | None = None)
         nonlocal done
         done += 1
         if keep:
-            shutil.copytree(task.folder, keep / str(row.epoch))
+            shutil.copytree(job.folder, keep / str(row.epoch))
 
-    return train(task, Hooks(on_epoch, lambda *_: None, lambda: done == stop_after))
+    return train(job, Hooks(on_epoch, lambda *_: None, lambda: done == stop_after))
 
 
-def results(task: Task) -> dict[str, Any]:
+def results(job: Job) -> dict[str, Any]:
     """All that a run leaves, without what tells of time and of interruptions."""
-    folder = RunFolder(task.folder)
+    folder = RunFolder(job.folder)
     record = folder.record()
     assert record is not None
     timings = {*TIMINGS, "started", "finished", "files"}  # the digests of files cover the timings in them
@@ -151,10 +151,10 @@ def results(task: Task) -> dict[str, Any]:
     return found
 
 
-def stopped_after_each_epoch(task: Task) -> int:
+def stopped_after_each_epoch(job: Job) -> int:
     """Train a run with a stop after every epoch; the number of stops."""
     for stops in range(OFTEN + 1):
-        if trained(task, stop_after=1) is not None:
+        if trained(job, stop_after=1) is not None:
             return stops
     raise AssertionError("the run does not end")
 
@@ -167,8 +167,8 @@ def has_its_effect(cell: Cell, found: dict[str, Any]) -> bool:
     return bool(found["epochs"] == EPOCHS and len(set(rates)) > 1)
 
 
-def check(task: Task, cell: Cell, folder: Path, *, each: bool) -> None:
-    whole, parts = replace(task, folder=folder / "whole"), replace(task, folder=folder / "parts")
+def check(job: Job, cell: Cell, folder: Path, *, each: bool) -> None:
+    whole, parts = replace(job, folder=folder / "whole"), replace(job, folder=folder / "parts")
     copies = folder / "copies"
     trained(whole, keep=copies if each else None)
     expected = results(whole)
@@ -176,7 +176,7 @@ def check(task: Task, cell: Cell, folder: Path, *, each: bool) -> None:
     assert stopped_after_each_epoch(parts) == expected["epochs"] - 1
     assert results(parts) == expected
     for copy in sorted(copies.iterdir()) if each else []:
-        rest = replace(task, folder=copy)
+        rest = replace(job, folder=copy)
         trained(rest)
         assert results(rest) == expected, f"interrupted after epoch {copy.name}"
 
@@ -186,7 +186,7 @@ PAIRWISE = pairwise()
 
 @pytest.mark.parametrize("cell", PAIRWISE, ids=name)
 def test_a_run_ends_with_the_same_bits_however_it_is_interrupted(
-    cell: Cell, made: Callable[[Cell], Task], tmp_path: Path
+    cell: Cell, made: Callable[[Cell], Job], tmp_path: Path
 ) -> None:
     check(made(cell), cell, tmp_path, each=False)
 
@@ -194,7 +194,7 @@ def test_a_run_ends_with_the_same_bits_however_it_is_interrupted(
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", AXES["stages"])
 def test_every_combination_ends_with_the_same_bits_however_it_is_interrupted(
-    stages: str, made: Callable[[Cell], Task], tmp_path: Path
+    stages: str, made: Callable[[Cell], Job], tmp_path: Path
 ) -> None:
     chosen = [cell for cell in cells() if cell["stages"] == stages]
     assert len(chosen) == (64 if stages == "one stage" else 32)
@@ -214,7 +214,7 @@ MOMENTS: dict[str, Moment] = {
 KILLED = ["whole, frozen (best), clipped", "whole, frozen, whole (last), clipped, mixup", "one stage, patience"]
 
 
-def train_until_killed(task: Task, moment: Moment) -> None:
+def train_until_killed(job: Job, moment: Moment) -> None:
     """Train on in this process, which ends itself, as `kill -9` does, when the moment has come."""
     seen: Counter[str] = Counter()
 
@@ -231,12 +231,12 @@ def train_until_killed(task: Task, moment: Moment) -> None:
         happens("validation" if step == steps else "step")
 
     original, checkpoint.save, progress.TICK = checkpoint.save, save, 0
-    train(task, Hooks(lambda *_: happens("end"), on_step, lambda: False))
+    train(job, Hooks(lambda *_: happens("end"), on_step, lambda: False))
 
 
-def killed(task: Task, moment: Moment) -> bool:
+def killed(job: Job, moment: Moment) -> bool:
     """Train on in a process of its own; whether it was killed before the end of the run."""
-    process = multiprocessing.get_context("fork").Process(target=train_until_killed, args=(task, moment))
+    process = multiprocessing.get_context("fork").Process(target=train_until_killed, args=(job, moment))
     process.start()
     process.join(300)
     assert process.exitcode in (0, -signal.SIGKILL)
@@ -246,7 +246,7 @@ def killed(task: Task, moment: Moment) -> bool:
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("wanted", [KILLED[0], *(pytest.param(each, marks=pytest.mark.slow) for each in KILLED[1:])])
 def test_a_run_whose_process_is_killed_in_every_epoch_ends_with_the_same_bits(
-    wanted: str, moment: str, made: Callable[[Cell], Task], place: Any, tmp_path: Path
+    wanted: str, moment: str, made: Callable[[Cell], Job], place: Any, tmp_path: Path
 ) -> None:
     if place.type != "cpu":
         pytest.skip("a process that has used an accelerator cannot fork")
@@ -294,23 +294,23 @@ def test_a_network_of_the_users_own_may_draw_from_python_and_numpy(place: Any, t
     )
     (run,) = plan_study(load_study(tmp_path / "study.yaml")).runs
     data = sources.prepare(run.recipe.data, run.data_fingerprint, tmp_path / "data", lambda *_: None)
-    whole, parts = (Task(run, tmp_path / folder, data, str(place), 1) for folder in ("whole", "parts"))
+    whole, parts = (Job(run, tmp_path / folder, data, str(place), 1) for folder in ("whole", "parts"))
     trained(whole)
     assert stopped_after_each_epoch(parts) == 3
     assert results(parts) == results(whole)
 
 
 def test_the_counters_of_a_resumed_adam_are_where_those_of_a_new_one_are(
-    made: Callable[[Cell], Task], place: Any, tmp_path: Path
+    made: Callable[[Cell], Job], place: Any, tmp_path: Path
 ) -> None:
     """On an accelerator, counters that were moved there would be waited for at every step."""
     if place.type == "cpu":
         pytest.skip("there is no accelerator to which they could be moved")
     cell = next(cell for cell in cells() if cell["optimizer"] == "adam")
-    task = replace(made(cell), folder=tmp_path / "run")
+    job = replace(made(cell), folder=tmp_path / "run")
     found = []
     for _ in range(2):
-        training, done = loop.Training(task), []
+        training, done = loop.Training(job), []
         training.until_end(Hooks(lambda *row, done=done: done.append(row), lambda *_: None, lambda done=done: done))
         states = training.optimizer.state.values()
         found.append([{key: str(value.device) for key, value in state.items()} for state in states])

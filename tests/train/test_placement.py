@@ -16,16 +16,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ablation.data import sources
 from ablation.data.sources import ImageSet
+from ablation.planning.job import Job
 from ablation.registry.datasets import Data, Digits, Synthetic
 from ablation.study.load import load_study
 from ablation.study.schema import Train
+from ablation.tasks.hooks import Hooks
 from ablation.training import device, placement
 from ablation.training.budget import make_budget
 from ablation.training.data import Loader
 from ablation.training.loop import train
 from ablation.training.placement import Resident, Streamed, place
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 CPU = torch.device("cpu")
 STUDY = """\
@@ -61,7 +61,7 @@ def test_images_on_the_host_give_the_weights_of_images_on_the_device(
     mixup: float,
     fraction: float,
     tmp_path: Path,
-    tasks: Callable[..., list[Task]],
+    jobs: Callable[..., list[Job]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     noise = "{name: noise, sd: 0.2}"
@@ -73,8 +73,8 @@ def test_images_on_the_host_give_the_weights_of_images_on_the_device(
     for free in (10**9, 0):
         monkeypatch.setenv("ABLATION_FREE_BYTES", str(free))
         placement.release()
-        (task,) = tasks(study, f"runs{free}")
-        record = train(task, HOOKS)
+        (job,) = jobs(study, f"runs{free}")
+        record = train(job, HOOKS)
         assert record is not None
         found[record.environment.streamed] = record.weights_sha256
     assert found.keys() == {False, True}

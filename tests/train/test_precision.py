@@ -13,15 +13,15 @@ from torch import nn
 
 from ablation.errors import UserError
 from ablation.execution.study import plan_study
+from ablation.planning.job import Job
 from ablation.planning.plan import Plan
 from ablation.storage.record import Environment, EpochRow
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
 from ablation.study.schema import Study
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, device, precision
 from ablation.training.loop import Training, train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 from tests.conftest import TINY, Ablate
 
 CUDA = torch.device("cuda:0")
@@ -108,9 +108,9 @@ def test_only_tf32_computes_products_in_tf32(name: str, allowed: bool) -> None:
     assert torch.backends.cuda.matmul.allow_tf32 == allowed
 
 
-def test_a_run_says_what_float32_is_whatever_the_run_before_it_said(study, tasks) -> None:  # type: ignore[no-untyped-def]
+def test_a_run_says_what_float32_is_whatever_the_run_before_it_said(study, jobs) -> None:  # type: ignore[no-untyped-def]
     precision.set_float32_arithmetic("tf32")
-    Training(tasks(study())[0])
+    Training(jobs(study())[0])
     assert not torch.backends.cudnn.allow_tf32
     assert torch.get_float32_matmul_precision() == "highest"
 
@@ -138,23 +138,23 @@ def _fp16_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "check_training", lambda *_: None)
 
 
-def run(task: Task, stop_after: int | None = None) -> Any:
+def run(job: Job, stop_after: int | None = None) -> Any:
     seen: list[EpochRow] = []
     stop = Hooks(lambda row, _: seen.append(row), lambda *_: None, lambda: len(seen) == stop_after)
-    return train(task, stop)
+    return train(job, stop)
 
 
 @pytest.mark.usefixtures("_fp16_on_the_cpu")
 @pytest.mark.parametrize(
     "recipe", [[], ["train.clip_norm=1", "optimizer={name: adamw, lr: 0.003}"]], ids=["sgd", "adamw"]
 )
-def test_an_interrupted_fp16_run_ends_with_the_same_bits(recipe: list[str], study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_an_interrupted_fp16_run_ends_with_the_same_bits(recipe: list[str], study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """The scale changes within the run: it is halved in the first steps, and doubled soon after."""
     made = {"init_scale": 2.0**24, "growth_interval": 3}
     scaler = torch.amp.GradScaler
     monkeypatch.setattr(torch.amp, "GradScaler", lambda kind, enabled: scaler(kind, enabled=enabled, **made))
     chosen = study("train.precision=fp16", *recipe)
-    whole, parts = tasks(chosen, "a")[0], tasks(chosen, "b")[0]
+    whole, parts = jobs(chosen, "a")[0], jobs(chosen, "b")[0]
     expected = run(whole)
     for _ in range(3):
         assert run(parts, stop_after=1) is None
@@ -163,7 +163,7 @@ def test_an_interrupted_fp16_run_ends_with_the_same_bits(recipe: list[str], stud
         assert saved["scaler"]["scale"] != made["init_scale"]
     record = run(parts)
     assert record.weights_sha256 == expected.weights_sha256
-    rows, others = (RunFolder(task.folder).epochs() for task in (whole, parts))
+    rows, others = (RunFolder(job.folder).epochs() for job in (whole, parts))
     assert [row.skipped_steps for row in rows] == [row.skipped_steps for row in others]
     assert rows[0].skipped_steps > 0
     assert sum(row.skipped_steps for row in rows) < sum(row.step for row in rows)
@@ -173,26 +173,26 @@ def test_an_interrupted_fp16_run_ends_with_the_same_bits(recipe: list[str], stud
 
 
 @pytest.mark.usefixtures("_fp16_on_the_cpu")
-def test_a_step_with_infinite_gradients_is_counted_and_changes_no_weight(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_step_with_infinite_gradients_is_counted_and_changes_no_weight(study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     scaler = torch.amp.GradScaler
     monkeypatch.setattr(
         torch.amp, "GradScaler", lambda kind, enabled: scaler(kind, enabled=enabled, init_scale=2.0**120)
     )
-    (task,) = tasks(study("train.precision=fp16", "train.epochs=1", "train.clip_norm=1"))[:1]
-    training = Training(task)
+    (job,) = jobs(study("train.precision=fp16", "train.epochs=1", "train.clip_norm=1"))[:1]
+    training = Training(job)
     before = {name: value.clone() for name, value in training.model.named_parameters()}
     training.train_pass(1, Hooks(lambda *_: None, lambda *_: None, lambda: False))
     assert int(training.skipped) == len(training.budget.steps(1))
     assert all(torch.equal(before[name], value) for name, value in training.model.named_parameters())
 
 
-def test_other_precisions_have_no_scaler_in_their_checkpoints_and_skip_nothing(study, tasks) -> None:  # type: ignore[no-untyped-def]
-    task = tasks(study())[0]
-    run(task, stop_after=1)
-    saved = checkpoint.load(RunFolder(task.folder).last)
+def test_other_precisions_have_no_scaler_in_their_checkpoints_and_skip_nothing(study, jobs) -> None:  # type: ignore[no-untyped-def]
+    job = jobs(study())[0]
+    run(job, stop_after=1)
+    saved = checkpoint.load(RunFolder(job.folder).last)
     assert saved is not None
     assert "scaler" not in saved
-    assert [row.skipped_steps for row in RunFolder(task.folder).epochs()] == [0]
+    assert [row.skipped_steps for row in RunFolder(job.folder).epochs()] == [0]
 
 
 # Keys and records

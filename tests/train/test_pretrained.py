@@ -15,6 +15,7 @@ from torch import nn
 
 from ablation.errors import UserError
 from ablation.execution.study import plan_study
+from ablation.planning.job import Job
 from ablation.planning.weights import hub_folder, weights_digest
 from ablation.registry import catalog, torchvision_names
 from ablation.storage.record import RunRecord
@@ -22,13 +23,12 @@ from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
 from ablation.study.networks import Model
 from ablation.study.schema import Study
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, finetune
 from ablation.training.loop import train
 from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.models.pretrained import AveragePool, MetaParameters, renamed, torchvision_network
-from ablation.training.progress import Hooks
 from ablation.training.sizes import model_size
-from ablation.training.task import Task
 from tests.test_imports import loaded
 
 SMALL = "shufflenet_v2_x0_5"
@@ -83,10 +83,10 @@ def weights_file(folder: Path) -> Path:
     return path
 
 
-def run(task: Task, epochs: int | None = None) -> RunRecord | None:
+def run(job: Job, epochs: int | None = None) -> RunRecord | None:
     done: list[object] = []
     stop = lambda: epochs is not None and len(done) >= epochs  # noqa: E731
-    return train(task, Hooks(lambda row, _: done.append(row), lambda *_: None, stop))
+    return train(job, Hooks(lambda row, _: done.append(row), lambda *_: None, stop))
 
 
 def begun(study: Study) -> finetune.Start:
@@ -271,11 +271,11 @@ def test_the_file_in_the_hub_folder_is_loaded_but_for_the_head(study: Callable[.
 
 
 def test_frozen_pretrained_features_keep_every_bit(
-    study: Callable[..., Study], hub: Path, tasks: Callable[..., list[Task]]
+    study: Callable[..., Study], hub: Path, jobs: Callable[..., list[Job]]
 ) -> None:
     saved = torch.load(weights_file(hub), weights_only=True)
     made = study("weights: DEFAULT, freeze: features")
-    (whole,), (parts,) = tasks(made, "a"), tasks(made, "b")
+    (whole,), (parts,) = jobs(made, "a"), jobs(made, "b")
     record = run(whole)
     run(parts, epochs=1)
     again = run(parts)
@@ -290,11 +290,11 @@ def test_frozen_pretrained_features_keep_every_bit(
 
 
 def test_our_checkpoint_of_a_torchvision_network_starts_another(
-    study: Callable[..., Study], tasks: Callable[..., list[Task]], tmp_path: Path
+    study: Callable[..., Study], jobs: Callable[..., list[Job]], tmp_path: Path
 ) -> None:
-    (task,) = tasks(study())
-    run(task)
-    shutil.copy(RunFolder(task.folder).last, tmp_path / "last.pt")
+    (job,) = jobs(study())
+    run(job)
+    shutil.copy(RunFolder(job.folder).last, tmp_path / "last.pt")
     saved = torch.load(tmp_path / "last.pt", weights_only=True)["model"]
     network = begun(study(f"weights: {tmp_path}/last.pt")).classifier.network
     assert all(torch.equal(value, saved[key]) for key, value in network.state_dict().items())
@@ -350,11 +350,11 @@ def test_the_command_says_where_to_put_weights_before_it_trains(ablate, hub: Pat
     assert not list((tmp_path / "results" / "runs").glob("*"))
 
 
-def test_grey_images_are_given_in_three_channels(tasks: Callable[..., list[Task]], tmp_path: Path) -> None:
+def test_grey_images_are_given_in_three_channels(jobs: Callable[..., list[Job]], tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY.replace("MODEL", "weights: none"))
-    (task,) = tasks(load_study(path, overrides=["train.epochs=1", "data={name: digits, limit: 60}"]))
-    record = run(task)
+    (job,) = jobs(load_study(path, overrides=["train.epochs=1", "data={name: digits, limit: 60}"]))
+    record = run(job)
     assert record is not None
     assert record.image == (1, 8, 8)
     assert record.status == "finished"

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from ablation.errors import UserError
+from ablation.planning.job import Job
 from ablation.registry.optimizers import Adam, Sgd
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
 from ablation.study.schema import Study
+from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint
 from ablation.training.loop import train
-from ablation.training.progress import Hooks
-from ablation.training.task import Task
 
 HEAD = """\
 baseline:
@@ -53,10 +53,10 @@ def staged(*stages: str, more: str = "") -> str:
     return f"  train:\n    batch_size: 32\n{more}    stages:\n{listed}seeds: [0]\n"
 
 
-def run(task: Task, stop_after: int | None = None) -> tuple[RunRecord | None, list[EpochRow]]:
+def run(job: Job, stop_after: int | None = None) -> tuple[RunRecord | None, list[EpochRow]]:
     seen: list[EpochRow] = []
     stop = lambda: stop_after is not None and len(seen) >= stop_after  # noqa: E731
-    return train(task, Hooks(lambda row, _: seen.append(row), lambda *_: None, stop)), seen
+    return train(job, Hooks(lambda row, _: seen.append(row), lambda *_: None, stop)), seen
 
 
 def weights(path: Path) -> dict[str, Any]:
@@ -65,20 +65,20 @@ def weights(path: Path) -> dict[str, Any]:
     return dict(saved["model"])
 
 
-def test_epochs_are_numbered_through_and_each_row_says_its_stage(study, tasks) -> None:  # type: ignore[no-untyped-def]
-    (task,) = tasks(study())
-    record, rows = run(task)
+def test_epochs_are_numbered_through_and_each_row_says_its_stage(study, jobs) -> None:  # type: ignore[no-untyped-def]
+    (job,) = jobs(study())
+    record, rows = run(job)
     assert record is not None
     assert [row.epoch for row in rows] == [1, 2, 3, 4, 5, 6, 7]
     assert [row.stage for row in rows] == [1, 1, 2, 2, 2, 3, 3]
-    assert [row.stage for row in RunFolder(task.folder).epochs()] == [1, 1, 2, 2, 2, 3, 3]
+    assert [row.stage for row in RunFolder(job.folder).epochs()] == [1, 1, 2, 2, 2, 3, 3]
     assert record.epochs == 7
     assert record.recipe["train"]["epochs"] == 7
 
 
-def test_each_stage_has_a_learning_rate_and_a_schedule_of_its_own(study, tasks) -> None:  # type: ignore[no-untyped-def]
-    (task,) = tasks(study())
-    rates = [row.lr for row in run(task)[1]]
+def test_each_stage_has_a_learning_rate_and_a_schedule_of_its_own(study, jobs) -> None:  # type: ignore[no-untyped-def]
+    (job,) = jobs(study())
+    rates = [row.lr for row in run(job)[1]]
     steps = 4
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer := torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.02), 3 * steps
@@ -94,8 +94,8 @@ def test_each_stage_has_a_learning_rate_and_a_schedule_of_its_own(study, tasks) 
 
 
 @pytest.mark.parametrize("pieces", [[1] * 6, [2, 3], [3, 2], [5]], ids=str)
-def test_an_interrupted_run_ends_with_the_same_bits(pieces: list[int], study, tasks) -> None:  # type: ignore[no-untyped-def]
-    (whole,), (parts,) = tasks(study(), "a"), tasks(study(), "b")
+def test_an_interrupted_run_ends_with_the_same_bits(pieces: list[int], study, jobs) -> None:  # type: ignore[no-untyped-def]
+    (whole,), (parts,) = jobs(study(), "a"), jobs(study(), "b")
     expected, rows = run(whole)
     for piece in pieces:
         assert run(parts, stop_after=piece)[0] is None
@@ -110,10 +110,10 @@ def test_an_interrupted_run_ends_with_the_same_bits(pieces: list[int], study, ta
     )
 
 
-def test_a_crash_after_the_best_checkpoint_was_replaced_changes_nothing(study, tasks) -> None:  # type: ignore[no-untyped-def]
+def test_a_crash_after_the_best_checkpoint_was_replaced_changes_nothing(study, jobs) -> None:  # type: ignore[no-untyped-def]
     """The first epoch of a stage replaces best.pt before it counts; the stage must still begin from the old one."""
     ruin = staged("{epochs: 3, optimizer: {lr: 0.3}}", "{epochs: 2, optimizer: {lr: 0.02}}")
-    (whole,), (torn,) = tasks(study(ruin), "a"), tasks(study(ruin), "b")
+    (whole,), (torn,) = jobs(study(ruin), "a"), jobs(study(ruin), "b")
     expected, rows = run(whole)
     run(torn, stop_after=3)
     boundary = RunFolder(torn.folder).last.read_bytes()
@@ -131,27 +131,27 @@ def test_a_crash_after_the_best_checkpoint_was_replaced_changes_nothing(study, t
 
 
 @pytest.mark.parametrize("start", ["best", "last"])
-def test_a_stage_starts_from_the_best_or_the_last_weights(start: str, study, tasks) -> None:  # type: ignore[no-untyped-def]
+def test_a_stage_starts_from_the_best_or_the_last_weights(start: str, study, jobs) -> None:  # type: ignore[no-untyped-def]
     still = f"{{epochs: 1, optimizer: {{lr: 1.0e-9, momentum: 0}}, start: {start}}}"
-    (task,) = tasks(study(staged("{epochs: 4, optimizer: {lr: 0.3}}", still)))
-    run(task, stop_after=4)
-    folder = RunFolder(task.folder)
+    (job,) = jobs(study(staged("{epochs: 4, optimizer: {lr: 0.3}}", still)))
+    run(job, stop_after=4)
+    folder = RunFolder(job.folder)
     best, last = weights(folder.best), weights(folder.last)
     name = "classifier.output.weight"
     assert not torch.allclose(best[name], last[name], atol=1e-4), "the case needs a best epoch before the last"
-    run(task)
+    run(job)
     assert torch.allclose(weights(folder.last)[name], (best if start == "best" else last)[name], atol=1e-6)
 
 
-def test_what_a_stage_freezes_stays_as_it_is(study, tasks) -> None:  # type: ignore[no-untyped-def]
-    (task,) = tasks(study(staged("{epochs: 2, freeze: features}", "{epochs: 1, freeze: none}")))
+def test_what_a_stage_freezes_stays_as_it_is(study, jobs) -> None:  # type: ignore[no-untyped-def]
+    (job,) = jobs(study(staged("{epochs: 2, freeze: features}", "{epochs: 1, freeze: none}")))
     features = "features.conv1.weight"
-    run(task, stop_after=1)
-    after_one = weights(RunFolder(task.folder).last)
-    run(task, stop_after=1)
-    after_two = weights(RunFolder(task.folder).last)
-    record, _ = run(task)
-    after_three = weights(RunFolder(task.folder).last)
+    run(job, stop_after=1)
+    after_one = weights(RunFolder(job.folder).last)
+    run(job, stop_after=1)
+    after_two = weights(RunFolder(job.folder).last)
+    record, _ = run(job)
+    after_three = weights(RunFolder(job.folder).last)
     assert torch.equal(after_one[features], after_two[features])
     assert not torch.equal(after_one["classifier.output.weight"], after_two["classifier.output.weight"])
     assert not torch.equal(after_two[features], after_three[features])
@@ -169,27 +169,27 @@ def noting(build: Any, built: list[str]) -> Any:
     return noted
 
 
-def test_the_optimiser_begins_anew(study, tasks, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_optimiser_begins_anew(study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     built: list[str] = []
     for kind in (Sgd, Adam):
         monkeypatch.setattr(kind, "build", noting(kind.build, built))
-    (task,) = tasks(study())
-    run(task)
+    (job,) = jobs(study())
+    run(job)
     assert built == ["sgd", "sgd", "adam"]
 
 
-def test_one_stage_is_the_same_training_as_none(study, tasks) -> None:  # type: ignore[no-untyped-def]
-    (plain,) = tasks(study("  train: {epochs: 3, batch_size: 32}\nseeds: [0]\n"), "a")
-    (single,) = tasks(study(staged("{epochs: 3}")), "b")
+def test_one_stage_is_the_same_training_as_none(study, jobs) -> None:  # type: ignore[no-untyped-def]
+    (plain,) = jobs(study("  train: {epochs: 3, batch_size: 32}\nseeds: [0]\n"), "a")
+    (single,) = jobs(study(staged("{epochs: 3}")), "b")
     first, second = run(plain)[0], run(single)[0]
     assert first is not None
     assert second is not None
     assert first.weights_sha256 == second.weights_sha256
 
 
-def test_the_best_epoch_is_that_of_all_stages(study, tasks) -> None:  # type: ignore[no-untyped-def]
-    (task,) = tasks(study(staged("{epochs: 4, optimizer: {lr: 0.05}}", "{epochs: 2, optimizer: {lr: 3}, start: last}")))
-    record, rows = run(task)
+def test_the_best_epoch_is_that_of_all_stages(study, jobs) -> None:  # type: ignore[no-untyped-def]
+    (job,) = jobs(study(staged("{epochs: 4, optimizer: {lr: 0.05}}", "{epochs: 2, optimizer: {lr: 3}, start: last}")))
+    record, rows = run(job)
     assert record is not None
     accuracies = [row.metrics["val_accuracy"] for row in rows]
     assert record.best_epoch == accuracies.index(max(accuracies)) + 1

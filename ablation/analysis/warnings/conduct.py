@@ -79,7 +79,7 @@ def _split_pairs(results: Results, fields: Sequence[str]) -> str:
 def data(results: Results) -> Iterator[StudyWarning]:
     """One data set with several fingerprints."""
     found: dict[str, set[str]] = {}
-    for record in results.records.values():
+    for record in results.records.values() if results.manifest.of_images else ():
         own = {key: value for key, value in record.recipe["data"].items() if key not in _MODIFIES_DATA}
         found.setdefault(formatting.value(own), set()).add(record.data_fingerprint)
     for source, fingerprints in sorted(found.items()):

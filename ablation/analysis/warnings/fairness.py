@@ -75,7 +75,7 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
     last = rows.groupby(["variant", "seed"]).agg(epochs=("epoch", "max"), steps=("step", "max"))
     table = done.set_index(["variant", "seed"]).join(last, how="left").sort_index()
-    batches = {variant.name: variant.recipe.get("train", {}).get("batch_size") for variant in results.manifest.variants}
+    batches = {variant.name: variant.train.get("batch_size") for variant in results.manifest.variants}
     found: dict[str, dict[str, list[float]]] = {}
     parts = {str(name): part for name, part in table.groupby(level="variant", sort=False)}
     for variant in results.manifest.variants:
@@ -96,7 +96,7 @@ def _floats(column: pd.Series[float]) -> list[float]:
 
 def _images_seen(own: pd.DataFrame, batch: object, variant: StoredVariant) -> list[float]:
     """Training images times epochs, or steps times the size of a batch where the budget is in steps."""
-    if variant.recipe.get("train", {}).get("steps") is not None and isinstance(batch, int):
+    if variant.train.get("steps") is not None and isinstance(batch, int):
         return [steps * batch for steps in _floats(own["steps"])]
     return _floats(own["train_images"] * own["epochs"])
 
@@ -189,12 +189,9 @@ def undeclared(manifest: Manifest) -> Iterator[StudyWarning]:
     base = manifest.baseline
     for variant in manifest.variants[1:]:
         declared = {path.partition(".")[0] for path in variant.changes}
-        differing = sorted(
-            f"{part}.{key}"
-            for part in {*variant.recipe, *base.recipe} - declared
-            for key in {*variant.recipe.get(part, {}), *base.recipe.get(part, {})}
-            if variant.recipe.get(part, {}).get(key) != base.recipe.get(part, {}).get(key)
-        )
+        own, other = ({path: v for path, v in v.options.items() if path.partition(".")[0] not in declared}
+                      for v in (variant, base))  # fmt: skip
+        differing = sorted(path for path in {*own, *other} if own.get(path) != other.get(path))
         if differing:
             message = f"{variant.name} also differs from the baseline in {', '.join(differing)}"
             yield warn("undeclared_change", variant.name, message)

@@ -90,7 +90,7 @@ def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
 
 def unit_of_budget(results: Results) -> str:
     """What a budget counts: `epoch` or `step`."""
-    return "step" if results.manifest.baseline.recipe.get("train", {}).get("steps") is not None else "epoch"
+    return "step" if results.manifest.baseline.train.get("steps") is not None else "epoch"
 
 
 def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, Curves]:

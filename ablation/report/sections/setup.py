@@ -30,7 +30,11 @@ def _setup(context: Context) -> Iterator[Block]:
     analysis, baseline = context.analysis, context.study.baseline.recipe
     if not context.recipe:
         return
-    parts = [("Data", tuple(_data(analysis.setup, baseline))), ("Training", tuple(_training(analysis, context.study)))]
+    if context.study.of_images:
+        data, training = tuple(_data(analysis.setup, baseline)), tuple(_training(analysis, context.study))
+        parts = [("Data", data), ("Training", training)]
+    else:
+        parts = [("Training", tuple(_task(analysis, context)))]
     if analysis.setup.environments:
         parts.append(("Hardware and software", tuple(_environments(analysis))))
     yield Columns(tuple((title, (Pairs(rows),)) for title, rows in parts))
@@ -79,6 +83,23 @@ def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str
     yield "Seeds", captions.seeds(analysis.facts.seeds)
 
 
+def _task(analysis: Analysis, context: Context) -> Iterator[tuple[str, str]]:
+    """What trained the runs of a function or a command."""
+    task = context.study.task
+    yield str(task["kind"]).capitalize(), str(task[task["kind"]])
+    sources = {
+        record.checks["metrics_from"] for record in context.results.records.values() if "metrics_from" in record.checks
+    }
+    if sources:
+        yield "Metrics read from", ", ".join(sorted(sources))
+    yield "Primary metric", analysis.measure.name
+    yield (
+        "Result of a run",
+        "its best row by the primary metric" if "by" in task else "what it returned, or its last value",
+    )
+    yield "Seeds", captions.seeds(analysis.facts.seeds)
+
+
 def _environments(analysis: Analysis) -> Iterator[tuple[str, str]]:
     found = analysis.setup.environments
     for environment, runs in found:
@@ -87,7 +108,8 @@ def _environments(analysis: Analysis) -> Iterator[tuple[str, str]]:
         yield "Software", _software(environment)
     if analysis.setup.started and analysis.setup.finished:
         yield "Trained", f"{_when(analysis.setup.started)} to {_when(analysis.setup.finished)} UTC"
-    yield "Data fingerprint", ", ".join(print_[:16] for print_ in analysis.setup.fingerprints)
+    if analysis.setup.fingerprints:
+        yield "Data fingerprint", ", ".join(print_[:16] for print_ in analysis.setup.fingerprints)
 
 
 def _when(stamp: str) -> str:
@@ -104,7 +126,8 @@ def _hardware(environment: Environment) -> str:
 
 
 def _software(environment: Environment) -> str:
-    versions = f"ablation-lab {environment.ablation}, Python {environment.python}, PyTorch {environment.torch}"
+    versions = f"ablation-lab {environment.ablation}, Python {environment.python}"
+    versions += f", PyTorch {environment.torch}" if environment.torch else ""
     cuda = (("cuDNN", environment.cudnn), ("NVIDIA driver", environment.driver))
     return ", ".join([versions, *(f"{name} {version}" for name, version in cuda if version), environment.platform])
 
@@ -113,11 +136,13 @@ def _recipe(context: Context) -> Iterator[Block]:
     """The options of the baseline by section, the name of each part first."""
     parts: dict[str, list[tuple[str, str]]] = {}
     for path, value in context.analysis.setup.recipe:
-        part, _, key = path.partition(".")
+        part, _, key = path.partition(".") if context.study.of_images else ("options", "", path)
         parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
     if parts:
         yield Paragraph(
-            "Every option of the baseline, the defaults filled in; each variant differs from it only by its change."
+            "Every option of the baseline"
+            + ", the defaults filled in" * context.study.of_images
+            + "; each variant differs from it only by its change."
         )
         yield Columns(tuple((part, (Pairs(tuple(rows), options=True),)) for part, rows in parts.items()), "recipe")
 

@@ -1,0 +1,31 @@
+"""What a trainer is given: a run, where it goes, and what it may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablation.data.arrays import Arrays
+from ablation.planning.plan import Run
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to train: where its folder is, its prepared data or their folder, and on what to train it.
+
+    A run that other code trains has no `data`.
+    """
+
+    run: Run
+    folder: Path
+    data: Path | Arrays | None
+    device: str
+    threads: int
+    alone: bool = False
+    """Whether nothing else may run on its device meanwhile."""
+
+    @property
+    def prepared(self) -> Path | Arrays:
+        """The data of a run that has some."""
+        assert self.data is not None
+        return self.data

@@ -1,0 +1,231 @@
+"""Readers of the metrics that training code writes for itself, one for each format.
+
+Each takes a path and returns `Series`: metric -> its (step, value) points in the order of steps. Raises UserError for
+a file that cannot be read, with the line or the byte. A metric that became NaN or infinite keeps that value. What is
+cut off at the end of a file, as of a run that was killed, is left out; anything else that is damaged is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablation._util.sanitize import read_file
+from ablation.errors import FileError, Problem, UserError
+from ablation.results.foreign.event_files import Point, Series, event_files, read_events
+
+__all__ = [
+    "MetricFile", "Point", "Series", "find_metrics", "json_lines", "lightning_csv", "printed", "tensorboard",
+    "trainer_state",
+]  # fmt: skip
+
+_MOST_BYTES = 2**30
+_INDEX = ("step", "global_step", "_step", "iteration", "epoch")
+"""Keys that say where a row is, the finest first. The first of them that a row has is its step; others are metrics."""
+NOT_FINITE = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf, "inf": math.inf, "-inf": -math.inf}
+"""How numbers that JSON does not have are written as text."""
+
+
+def json_lines(path: Path) -> Series:
+    """One JSON object a line: its numbers are metrics, `step` or else `epoch` is the step, or the number of the row.
+
+    Objects inside are flattened: `{"val": {"loss": 1}}` has the metric `val.loss`. Text, lists, true, false and null
+    are no metrics. The format is that of jsonlines.org; NaN and Infinity are read as Python writes them.
+    """
+    rows = []
+    lines = _text(path).split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if number == len(lines):
+                break
+            column = error.colno if isinstance(error, json.JSONDecodeError) else 1
+            raise _at(path, lines, number, column, f"this is not JSON: {error}", "write one object a line") from None
+        if not isinstance(row, dict):
+            raise _at(path, lines, number, 1, "this is not a JSON object", 'write {"step": 1, "loss": 0.5}')
+        rows.append(dict(flat(row)))
+    return series_of(rows)
+
+
+def trainer_state(path: Path) -> Series:
+    """`trainer_state.json` of the Hugging Face `Trainer`: `log_history` is a list of objects with `step` and `epoch`.
+
+    Source: `TrainerState` in transformers/trainer_callback.py. `path` is the file or a folder of checkpoints; of
+    several, the one with the last step counts, as each holds the whole history.
+    """
+    files = sorted(path.glob("**/trainer_state.json")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"no trainer_state.json in {path}", "name the output_dir of the Trainer")
+    states = [_trainer_rows(file) for file in files]
+    return series_of(max(states, key=lambda rows: max((row.get("step") or 0 for row in rows), default=0)))
+
+
+def _trainer_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        history = json.loads(_text(path))["log_history"]
+        return [dict(flat(row)) for row in history]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        what = "it has no log_history" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path} is no state of a Trainer: {what}", "write it again by Trainer.save_state()") from None
+
+
+def lightning_csv(path: Path) -> Series:
+    """`metrics.csv` of Lightning's CSVLogger: a column for each metric, `step` and `epoch`; empty where not logged.
+
+    Source: lightning/fabric/loggers/csv_logs.py. Any CSV file with a header and rows of numbers is read in the same way.
+    """
+    text = _text(path)
+    lines = text.split("\n")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    rows: list[dict[str, Any]] = []
+    try:
+        header = next(reader, [])
+        if not any(header):
+            raise UserError(f"{path} is empty", "the first row names the columns")
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                if reader.line_num >= len(lines):
+                    break
+                what = f"{len(cells)} cells in this row, {len(header)} in the header"
+                raise _at(path, lines, reader.line_num, 1, what, "write a cell for each column")
+            rows.append({name: _cell(cell) for name, cell in zip(header, cells, strict=True)})
+    except csv.Error as error:
+        raise _at(path, lines, reader.line_num, 1, f"this is not CSV: {error}", None) from None
+    return series_of(rows)
+
+
+def _cell(cell: str) -> object:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def tensorboard(path: Path) -> Series:
+    """The scalars in a TensorBoard event file, or in those of one folder; see `event_files` for the format."""
+    if path.is_dir() and not event_files(path):
+        raise UserError(f"no event files in {path}", "name the log_dir of the SummaryWriter")
+    return read_events(path).series
+
+
+_PART = r"(?:train(?:ing)?|val(?:id(?:ation)?)?|test|dev|eval) "
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|nan|inf(?:inity)?)"
+_PAIR = re.compile(rf"(?<![\w./-])((?:{_PART})?[A-Za-z_][\w./@-]*)\s?[:=]\s*({_NUMBER})(?![\w.:-])", re.IGNORECASE)
+_STEP = re.compile(r"\b(?:global_?step|step|iter(?:ation)?)\W{1,3}([0-9]+)", re.IGNORECASE)
+_EPOCH = re.compile(r"\bepoch\W{1,3}([0-9]+)", re.IGNORECASE)
+
+
+def printed(text: str) -> Series:
+    """`key: value` and `key=value` in the lines of standard output, anywhere in a line.
+
+    A key is one word, or two where the first is a part of the data: `Val accuracy: 0.9` is `Val_accuracy`. The step is
+    the one that the line or the last one before it names (`step 100`, `Epoch 3/10`), else each metric counts for
+    itself, from 1. `key: value` lines are Guild AI's convention for scalars in the output.
+    """
+    found: Series = {}
+    index: int | None = None
+    for line in re.split(r"[\r\n]+", text):
+        named = _STEP.search(line) or _EPOCH.search(line)
+        index = int(named[1]) if named else index
+        for key, value in _PAIR.findall(line):
+            if key.lower() in _INDEX:
+                continue
+            points = found.setdefault(key.replace(" ", "_"), [])
+            points.append(Point(index if index is not None else len(points) + 1, float(value)))
+    return {name: _ordered(points) for name, points in found.items()}
+
+
+@dataclass(frozen=True)
+class MetricFile:
+    """The metrics of a run, and where they were found."""
+
+    kind: str
+    """`json lines`, `trainer_state.json`, `metrics.csv` or `TensorBoard`."""
+    path: Path
+    series: Series
+
+
+def find_metrics(folder: Path) -> MetricFile | None:
+    """The metric file in the folder of a run or below it: the first kind that is there, in the order of `MetricFile`.
+
+    None where there is none. Of several files of the first kind, the last written one counts.
+    """
+    for kind, pattern, read in KINDS:
+        files = [path for path in folder.glob(pattern) if path.is_file()]
+        if kind == "TensorBoard":
+            files = list(dict.fromkeys(path.parent for path in files))
+        if files:
+            latest = max(files, key=lambda path: (path.stat().st_mtime, str(path)))
+            return MetricFile(kind, latest, read(latest))
+    return None
+
+
+KINDS: tuple[tuple[str, str, Callable[[Path], Series]], ...] = (
+    ("json lines", "**/*.jsonl", json_lines),
+    ("trainer_state.json", "**/trainer_state.json", trainer_state),
+    ("metrics.csv", "**/metrics.csv", lightning_csv),
+    ("TensorBoard", "**/events.out.tfevents.*", tensorboard),
+)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested objects, each with the names on its way joined by points."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def number(value: object) -> float | None:
+    """A logged value as a number; None where it is none. True and false are none."""
+    if isinstance(value, str):
+        return NOT_FINITE.get(value.strip().lower())
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def series_of(rows: Iterable[Mapping[str, Any]]) -> Series:
+    """Rows of named values -> series. A row without a step gets its number, from 1."""
+    found: Series = {}
+    for place, row in enumerate(rows, start=1):
+        key = next((name for name in _INDEX if _whole(row.get(name)) is not None), None)
+        step = place if key is None else _whole(row[key])
+        assert step is not None
+        for name, value in row.items():
+            own = number(value) if name != key else None
+            if own is not None:
+                found.setdefault(name, []).append(Point(step, own))
+    return {name: _ordered(points) for name, points in found.items()}
+
+
+def _whole(value: object) -> int | None:
+    own = number(value)
+    return int(own) if own is not None and math.isfinite(own) and own == int(own) else None
+
+
+def _ordered(points: list[Point]) -> list[Point]:
+    """By step; of several values of one step, the last one that was logged."""
+    return [Point(step, value) for step, value in sorted(dict(points).items())]
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_file(path, _MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start})", "is it the right file?") from None
+
+
+def _at(path: Path, lines: list[str], line: int, column: int, message: str, hint: str | None) -> FileError:
+    return FileError(str(path), [Problem(line, column, message, hint)], lines)

@@ -1,0 +1,75 @@
+"""The study file of a function or a command, and what can be said of it before any of its code runs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from ablation.registry.options import Section
+from ablation.study.schema import AnalysisOptions, CommonStudyFile
+from ablation.study.tasks import ChosenTask, Hyperparameters, MetricTable, TaskRecipe, paths
+
+
+class TaskAnalysis(Section):
+    """How a study of other code speaks: `metric` is one that it declares, the first by default."""
+
+    metric: str | None = None
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+
+
+class TaskStudyFile(CommonStudyFile):
+    """The whole study file of a function or a command, as written."""
+
+    task: ChosenTask
+    hyperparameters: Hyperparameters = Field(alias="baseline")
+    metrics: MetricTable
+    own_analysis: TaskAnalysis = Field(TaskAnalysis(), alias="analysis")
+
+    @property
+    def baseline(self) -> TaskRecipe:
+        """The recipe of the baseline."""
+        return TaskRecipe(self.task, self.hyperparameters, self.metrics, self.primary)
+
+    @property
+    def primary(self) -> str:
+        """The primary metric."""
+        return self.own_analysis.metric or next(iter(self.metrics))
+
+    @cached_property
+    def known_paths(self) -> tuple[str, ...]:
+        """Every path that can be varied."""
+        return tuple(paths(self.hyperparameters))
+
+    @property
+    def analysis(self) -> AnalysisOptions:
+        """The analysis with its primary metric and the direction of that filled in."""
+        own, name = self.own_analysis, self.primary
+        return AnalysisOptions.model_construct(
+            metric=name, direction=self.metrics[name].direction, margin=own.margin, alpha=own.alpha
+        )
+
+    @model_validator(mode="after")
+    def _known_names(self) -> TaskStudyFile:
+        metric = self.own_analysis.metric
+        if metric is not None and metric not in self.metrics:
+            hint = f"metrics has {', '.join(self.metrics)}"
+            context = {"metric": metric, "hint": hint, "place": ("analysis", "metric")}
+            raise PydanticCustomError("metric", "there is no metric {metric}", context)
+        for key in self.task.smoke:
+            if key not in self.known_paths:
+                context = {
+                    "key": key,
+                    "hint": "smoke overrides options of the baseline",
+                    "place": ("task", "smoke", key),
+                }
+                raise PydanticCustomError("smoke", "the baseline has no option {key}", context)
+        return self
+
+
+def fields() -> dict[str, Any]:
+    """The keys of the file -> their fields."""
+    return {field.alias or name: field for name, field in TaskStudyFile.model_fields.items()}

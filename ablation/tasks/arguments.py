@@ -1,0 +1,97 @@
+"""Hyperparameters as the arguments, or the environment, of a command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablation.study.tasks import CommandTask, leaves
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command as it is started: its words, and what its environment has besides."""
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def invocation(task: CommandTask, values: Mapping[str, Any], seed: int, folder: Path, device: str) -> Invocation:
+    """The command of a run.
+
+    `folder` is the run's own: `params.json` and `metrics.jsonl` are in it, and `{dir}` stands for it in the command.
+    Hyperparameters and seed are always in the environment as well, as docs/commands.md says.
+    """
+    everything = {**values, task.seed.lstrip("-"): seed} if task.pass_ == "json" else values
+    parameters = folder / "params.json"
+    arguments: list[str] = []
+    match task.pass_:
+        case "argparse":
+            arguments = [*_argparse(leaves(values), task.booleans), task.seed, str(seed)]
+        case "hydra":
+            arguments = [*(f"{path}={_hydra(value)}" for path, value in leaves(values)), f"{task.seed}={seed}"]
+        case "json":
+            arguments = [str(parameters)]
+    own = {"{dir}": [str(folder)], "{seed}": [str(seed)], "{args}": arguments}
+    words = [word for part in shlex.split(task.command) for word in own.get(part, [_filled(part, own)])]
+    environment = {
+        "ABLATE_RUN_DIR": str(folder),
+        "ABLATE_SEED": str(seed),
+        "ABLATE_PARAMS": str(parameters),
+        "ABLATE_METRICS": str(folder / "metrics.jsonl"),
+        "ABLATE_DEVICE": device,
+    }
+    if device.startswith("cuda:"):
+        environment["CUDA_VISIBLE_DEVICES"] = device.partition(":")[2]
+    if task.pass_ == "env":
+        environment |= {path.replace(".", "_"): _plain(value) for path, value in leaves(values)}
+        environment[task.seed] = str(seed)
+    parameters.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    return Invocation(tuple(words), environment)
+
+
+def _filled(word: str, own: Mapping[str, Sequence[str]]) -> str:
+    """A word with `{dir}` and `{seed}` inside, as in `--output={dir}/model`."""
+    return word.replace("{dir}", own["{dir}"][0]).replace("{seed}", own["{seed}"][0])
+
+
+def _argparse(values: Iterator[tuple[str, Any]], booleans: str) -> Iterator[str]:
+    """`--k v` for each value: none for null, several words for a list."""
+    for path, value in values:
+        name = f"--{path}"
+        if value is None:
+            continue
+        if isinstance(value, bool) and booleans != "value":
+            if value:
+                yield name
+            elif booleans == "negatable":
+                yield f"--no-{path}"
+        elif isinstance(value, list | tuple):
+            yield from (name, *map(_plain, value))
+        elif isinstance(value, str) and value.startswith("-"):
+            yield f"{name}={value}"  # argparse would take it for an option
+        else:
+            yield from (name, _plain(value))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value) if isinstance(value, list | tuple | Mapping) else "" if value is None else str(value)
+
+
+def _hydra(value: Any) -> str:
+    """A value in Hydra's override grammar; text is quoted where it is no plain word."""
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_hydra, value))}]"
+    if isinstance(value, Mapping):
+        return "{}"
+    if isinstance(value, str) and not (value and all(c.isalnum() or c in "_-./" for c in value)):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return _plain(value)

@@ -1,0 +1,198 @@
+"""A run that a command trains: its process, its output, and where its metrics are found."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ablation._util.files import writing
+from ablation.errors import UserError
+from ablation.planning.job import Job
+from ablation.storage.record import RunRecord
+from ablation.study.tasks import CommandTask
+from ablation.tasks.arguments import Invocation, invocation
+from ablation.tasks.hooks import Hooks
+from ablation.tasks.metric_sources import Found, find_metrics
+from ablation.tasks.recording import Recorder, environment_of
+
+LOOK_SECONDS = 0.05
+"""Between two looks at the process; at its metrics and output the trainer looks ten times less often."""
+STOP_SECONDS = 10.0
+"""That a command has to end after it was asked to."""
+TAIL_LINES = 20
+"""Of the output, shown where a command fails."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_PR_SET_PDEATHSIG = 1
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+def train(job: Job, hooks: Hooks) -> RunRecord | None:
+    """Run the command of a run to its end; None when asked to stop before.
+
+    Raises UserError with the end of its output where it fails, and where it reports no metrics.
+    """
+    task = job.run.task
+    assert isinstance(task, CommandTask)
+    recorder = Recorder(job, hooks)
+    folder = job.folder / "files"
+    interrupted = folder.exists()
+    if interrupted and not task.resume:
+        with writing(folder):
+            shutil.rmtree(folder)
+    recorder.start_over()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        started = invocation(task, recorder.recipe.values, job.run.seed, folder, job.device)
+    if interrupted and task.resume:
+        recorder.resumed = 1
+        started.environment["ABLATE_RESUME"] = str(folder)  # type: ignore[index]
+    follower = _Follower(recorder, folder)
+    process = start(started, job.folder / "log.txt", job.threads)
+    _running.add(process)
+    try:
+        if not _wait(process, hooks, follower):
+            return None
+    finally:
+        end(process)
+        _running.discard(process)
+    if process.returncode:
+        raise UserError(
+            _failure(process.returncode, started, job.folder / "log.txt"), "fix it and run the same command again"
+        )
+    found = find_metrics(folder, job.folder / "log.txt", recorder.recipe.primary)
+    _record_rows(recorder, follower, found)
+    recorder.checks["metrics_from"] = found.source
+    return recorder.finish(None, environment_of(job))
+
+
+def start(invocation: Invocation, log: Path, threads: int) -> subprocess.Popen[bytes]:
+    """Start a command in a process group of its own, its output in `log`. Raises UserError where it is not there."""
+    beside = str(Path(sys.executable).parent)
+    environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), **invocation.environment}
+    environment |= {"PATH": beside + os.pathsep + os.environ.get("PATH", ""), "PYTHONUNBUFFERED": "1"}
+    environment.pop("PYTHONSAFEPATH", None)  # set for processes of ours
+    if original := os.environ.get("ABLATION_PYTHONPATH"):
+        environment["PYTHONPATH"] = original
+    with writing(log), log.open("wb") as output:
+        try:
+            return subprocess.Popen(
+                invocation.words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            )
+        except (FileNotFoundError, PermissionError) as error:
+            hint = "is it installed, and is the path relative to where you start `ablate`?"
+            raise UserError(f"the command cannot be started: {invocation.words[0]}: {error.strerror}", hint) from None
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the worker dies, however it dies; and let it heed signals again."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Make sure that a command and all that it has started are gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def end_all() -> None:
+    """End the commands of this process, which is about to leave."""
+    for process in list(_running):
+        end(process)
+
+
+def _wait(process: subprocess.Popen[bytes], hooks: Hooks, follower: _Follower) -> bool:
+    """Whether the command has come to its end; False where it was asked to stop, and has."""
+    asked, looks = 0.0, 0
+    while True:
+        try:
+            process.wait(LOOK_SECONDS)
+            follower.look()
+            return not asked
+        except subprocess.TimeoutExpired:
+            looks += 1
+        if looks % 10 == 0:
+            follower.look()
+        if not asked and hooks.should_stop():
+            asked = time.monotonic()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+        if asked and time.monotonic() - asked > STOP_SECONDS:
+            end(process)
+
+
+class _Follower:
+    """Watches what a command writes: rows of metrics.jsonl are recorded as they come, output shows that it goes on."""
+
+    def __init__(self, recorder: Recorder, folder: Path) -> None:
+        self.recorder, self.folder = recorder, folder
+        self._read, self._size, self._last = 0, -1, time.perf_counter()
+        self.rows = 0
+
+    def look(self) -> None:
+        """Take what is new."""
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(self._read)
+                whole, _, _ = file.read().rpartition(b"\n")
+            self._read += len(whole) + bool(whole)
+            for line in whole.splitlines():
+                self._row(line)
+        log = self.recorder.job.folder / "log.txt"
+        size = log.stat().st_size if log.exists() else 0
+        if size != self._size:
+            self._size = size
+            self.recorder.hooks.on_beat()
+
+    def _row(self, line: bytes) -> None:
+        values = json.loads(line) if line.strip() else {}
+        if not isinstance(values, dict):
+            raise UserError(
+                f"a line of metrics.jsonl is no object: {line.decode(errors='replace')[:80]}", "write JSON objects"
+            )
+        step, numbers = _split(values)
+        if numbers:
+            self.rows += 1
+            self.recorder.log(numbers, step)
+
+
+def _split(values: Mapping[str, Any]) -> tuple[int | None, dict[str, float]]:
+    """The step of a row of metrics, and its numbers."""
+    numbers = {k: v for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    step = next((numbers.pop(name) for name in ("step", "epoch") if name in numbers), None)
+    numbers.pop("epoch", None)
+    return (None if step is None else int(step)), numbers
+
+
+def _record_rows(recorder: Recorder, follower: _Follower, found: Found) -> None:
+    """The rows of a source that is read at the end only."""
+    for step, metrics in found.rows if not follower.rows else ():
+        recorder.log(metrics, step, seconds=0.0)
+
+
+def _failure(code: int, started: Invocation, log: Path) -> str:
+    what = f"signal {-code}" if code < 0 else f"exit code {code}"
+    with log.open("rb") as file:
+        tail = b"".join(deque(file, TAIL_LINES)).decode(errors="replace").rstrip()
+    return f"the command ended with {what}: {' '.join(started.words)}\n{tail}"

@@ -1,0 +1,169 @@
+"""The record of a run that other code trains: its rows as they are logged, and what it came to."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ablation._util.machine import processor
+from ablation.errors import UserError
+from ablation.planning.job import Job
+from ablation.storage.record import Environment, EpochRow, RunRecord
+from ablation.storage.store import RunFolder
+from ablation.study.tasks import TaskRecipe
+from ablation.tasks.hooks import Hooks
+from ablation.versions import __version__
+
+
+class Recorder:
+    """Keeps the rows of one run, and writes its record at the end."""
+
+    def __init__(self, job: Job, hooks: Hooks) -> None:
+        recipe = job.run.recipe
+        assert isinstance(recipe, TaskRecipe)
+        self.recipe, self.job, self.hooks = recipe, job, hooks
+        self.folder = RunFolder(job.folder)
+        self.folder.open(
+            {"recipe": recipe.canonical(), "task": recipe.trained(), "seed": job.run.seed, "key": job.run.key}
+        )
+        self.rows: list[EpochRow] = []
+        self.planned = 0
+        """The rows that the run will have, 0 where it does not say."""
+        self.resumed = 0
+        self.started = _now()
+        self.checks: dict[str, str] = {}
+        self._last = time.perf_counter()
+
+    def keep(self, rows: int, resumed: int, started: str) -> None:
+        """Go on after the first `rows` rows of an interrupted run."""
+        self.folder.keep_epochs(rows)
+        self.rows, self.resumed, self.started = self.folder.epochs(), resumed, started
+        self._last = time.perf_counter()
+
+    def start_over(self) -> None:
+        """Forget the rows of an interrupted run that saved no state."""
+        if self.folder.history.exists():
+            self.folder.keep_epochs(0)
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None, seconds: float | None = None) -> None:
+        """Add a row. Raises UserError for a value that is no number, StorageError where it cannot be written."""
+        now = time.perf_counter()
+        row = EpochRow(
+            epoch=len(self.rows) + 1,
+            step=len(self.rows) + 1 if step is None else int(step),
+            lr=math.nan,
+            metrics=plain(metrics),
+            seconds=max(0.0, now - self._last if seconds is None else seconds),
+            eval_seconds=0.0,
+            images_per_second=math.nan,
+            peak_memory_mb=math.nan,
+        )
+        self._last = now
+        self.folder.append(row)
+        self.rows.append(row)
+        self.hooks.on_epoch(row, self.planned)
+
+    def finish(self, result: Mapping[str, Any] | None, environment: Environment) -> RunRecord:
+        """Write the record: of what the run returned, else of its last or best row.
+
+        It has the last value of every metric, as it was reported. A run whose primary metric is not finite has diverged. Raises UserError
+        where it reported nothing.
+        """
+        selected, metrics = self._result(result)
+        primary = metrics.get(self.recipe.primary)
+        diverged = primary is not None and not math.isfinite(primary)
+        record = RunRecord(
+            status="diverged" if diverged else "finished",
+            key=self.job.run.key,
+            recipe=self.recipe.canonical(),
+            seed=self.job.run.seed,
+            data_fingerprint="",
+            image=None,
+            classes=(),
+            train_images=None,
+            val_images=None,
+            parameters=None,
+            macs=None,
+            epochs=len(self.rows),
+            selected_epoch=None if diverged else selected,
+            best_epoch=None if diverged else self._best(),
+            metrics={} if diverged else metrics,
+            weights_sha256=None,
+            started=self.started,
+            finished=_now(),
+            train_seconds=sum(row.seconds for row in self.rows) or max(0.0, time.perf_counter() - self._last),
+            resumed=self.resumed,
+            environment=environment,
+            checks=self.checks,
+            host=platform.node(),
+            task=self.recipe.trained(),
+        )
+        return self.folder.finish(record)
+
+    def _result(self, result: Mapping[str, Any] | None) -> tuple[int | None, Mapping[str, float]]:
+        if result is not None:
+            metrics = plain(result)
+            if metrics:
+                return None, metrics
+        if not self.rows:
+            raise UserError("the run reported no metrics", "log them, or return them")
+        chosen = self._best() if self.recipe.task.select == "best" else None
+        rows = self.rows[:chosen]
+        return chosen or len(rows), {name: value for row in rows for name, value in row.metrics.items()}
+
+    def _best(self) -> int | None:
+        """The number of the best row by the primary metric, the first of equals; None where no row has it."""
+        sign = 1 if self.recipe.metrics[self.recipe.primary].direction == "higher" else -1
+        values = [(sign * row.metrics[self.recipe.primary], -row.epoch) for row in self._with_primary()]
+        return -max(values)[1] if values else None
+
+    def _with_primary(self) -> Sequence[EpochRow]:
+        return [row for row in self.rows if math.isfinite(row.metrics.get(self.recipe.primary, math.nan))]
+
+
+def plain(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics as numbers: those of NumPy, PyTorch and JAX too, where they hold a single one. Raises UserError."""
+    return {str(name): _number(str(name), value) for name, value in metrics.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, bool | str | bytes):
+        if isinstance(value, numbers.Real):
+            return float(value)
+        item = getattr(value, "item", None)
+        if callable(item) and getattr(value, "size", None) is not None:
+            try:
+                found = item()
+            except (ValueError, RuntimeError):  # it holds more than one number
+                found = None
+            if isinstance(found, numbers.Real) and not isinstance(found, bool):
+                return float(found)
+    shown = repr(value) if len(repr(value)) < 60 else f"{type(value).__name__}"
+    raise UserError(f"the metric {name!r} is {shown}; a metric is one number", "convert it: float(value)")
+
+
+def environment_of(job: Job) -> Environment:
+    """Where a run of this process is trained; what torch knows of the device where the run uses torch."""
+    torch = sys.modules.get("torch")
+    name = job.device
+    if torch is not None and name.startswith("cuda"):
+        name = str(torch.cuda.get_device_name(name))
+    return Environment(
+        ablation=__version__,
+        python=platform.python_version(),
+        torch=str(getattr(torch, "__version__", "")),
+        platform=platform.platform(),
+        processor=processor(),
+        device=name,
+        threads=job.threads,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
