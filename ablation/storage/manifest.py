@@ -194,7 +194,8 @@ class Manifest:
             recipe = canonical_json(variant.recipe)
             for seed in self.seeds:
                 folder = self.run_folder(variant.name, seed)
-                yield variant, seed, folder, Identity(folder.rpartition("-")[2], variant.trained_seed(seed), recipe)
+                key, trained = folder.rpartition("-")[2], variant.trained_seed(seed)
+                yield variant, seed, folder, Identity(key, trained, recipe, not self.task)
 
 
 def read_manifest(path: Path) -> Manifest:

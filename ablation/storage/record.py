@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, WrapValidator
-from pydantic_core import PydanticCustomError
 
 from ablation.data.summary import DataSummary
 from ablation.errors import UnreadableError
@@ -22,12 +21,13 @@ def _null_is_nan(value: Any, number: Callable[[Any], float]) -> float:
     return math.nan if value is None else number(value)
 
 
-def _possible(metrics: Mapping[str, float]) -> Mapping[str, float]:
+def impossible(metrics: Mapping[str, float]) -> str:
+    """Which metric of an image classifier has a value that it cannot have; empty where all can."""
     for name, value in metrics.items():
         known = METRICS.get(name)
         if known and not known.possible(value):
-            raise PydanticCustomError("metric", "{name} cannot be {value}", {"name": name, "value": value})
-    return metrics
+            return f"metrics: {name} cannot be {value}"
+    return ""
 
 
 def _with_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ Seconds = Annotated[float, Field(ge=0)]
 Measured = Annotated[float, WrapValidator(_null_is_nan)]
 """Null stands for what JSON cannot hold: not a number, or infinite. It is read as NaN."""
 Loss = Annotated[float, Field(ge=0), WrapValidator(_null_is_nan)]
-Metrics = Annotated[Mapping[str, Measured], AfterValidator(_possible)]
+Metrics = Mapping[str, Measured]
 """Name -> value; null stands for NaN."""
 TimeStamp = Annotated[str, AfterValidator(_time_stamp)]
 """ISO 8601 with an offset from UTC."""
@@ -158,6 +158,8 @@ class RunRecord:
     def from_json(cls, values: Mapping[str, Any], what: str = "run.json") -> Self:
         """The inverse of `to_json`. Raises UnreadableError for wrong types, and for values outside of their range."""
         record = typed(cls, values, what)
+        if not record.task and (fault := impossible(record.metrics)):
+            raise UnreadableError(f"{what} cannot be read: {fault}", RETRAIN)
         if not record.task and (record.image is None or not record.classes or not record.epochs):
             raise UnreadableError(f"{what} cannot be read: it has no images, classes or epochs", RETRAIN)
         return record
