@@ -160,6 +160,7 @@ class RunRecord:
         record = typed(cls, values, what)
         if not record.task and (fault := impossible(record.metrics)):
             raise UnreadableError(f"{what} cannot be read: {fault}", RETRAIN)
-        if not record.task and (record.image is None or not record.classes or not record.epochs):
-            raise UnreadableError(f"{what} cannot be read: it has no images, classes or epochs", RETRAIN)
+        for name in ("image", "classes", "epochs") if not record.task else ():
+            if not getattr(record, name):
+                raise UnreadableError(f"{what} cannot be read: {name}: it has none", RETRAIN)
         return record
