@@ -195,7 +195,7 @@ class Manifest:
             for seed in self.seeds:
                 folder = self.run_folder(variant.name, seed)
                 key, trained = folder.rpartition("-")[2], variant.trained_seed(seed)
-                yield variant, seed, folder, Identity(key, trained, recipe, not self.task)
+                yield variant, seed, folder, Identity(key, trained, recipe)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -78,10 +78,15 @@ class EpochRow:
     """The stage of the training, from 1."""
     skipped_steps: Count = 0
     """Steps that changed no weight, since the scaled gradients of fp16 were not finite."""
+    reported: bool = False
+    """Whether other code than the built-in trainer reported the metrics: whatever their names, they have any value."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""
-        return {**_with_nulls(asdict(self)), "metrics": _with_nulls(self.metrics)}
+        plain = {**_with_nulls(asdict(self)), "metrics": _with_nulls(self.metrics)}
+        if not self.reported:
+            del plain["reported"]
+        return plain
 
 
 @dataclass(frozen=True)

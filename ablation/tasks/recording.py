@@ -66,6 +66,7 @@ class Recorder:
             eval_seconds=0.0,
             images_per_second=math.nan,
             peak_memory_mb=math.nan,
+            reported=True,
         )
         self._last = now
         self.folder.append(row)
