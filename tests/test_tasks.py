@@ -446,3 +446,19 @@ def test_a_library_user_runs_a_function(function: Path, monkeypatch: pytest.Monk
     study = ablation.load_study("waves.yaml", seeds=[0, 1])
     assert textwrap.shorten(study.name, 20) == "waves"
     assert ablation.Run.__module__ == "ablation.tasks.function"
+
+
+def test_a_change_without_effect_is_warned_of(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "import time\ndef main(options, run):\n"
+        "    value = 0.5 + run.generator(str(options['dropout'])).normal() / 100\n"
+        "    return {'val_accuracy': value, 'fit_seconds': time.perf_counter()}\n"
+    )
+    assert ablate("run", "waves.yaml").returncode == 0
+    assert ablate("report").returncode == 0
+    text = (function / "reports" / "waves" / "report.md").read_text("utf-8")
+    assert "beta=0.5 has the same value of every metric that is no time as the baseline in all 3 seeds" in text
+    assert "dropout=0 has the same" not in text
+    refused = ablate("test", "waves")
+    assert refused.returncode == 1
+    assert "were trained by a function; `ablate test` evaluates the built-in image classifier" in refused.stderr
