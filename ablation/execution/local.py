@@ -104,7 +104,7 @@ class LocalPool:
     def close(self) -> None:
         """End all workers immediately."""
         for worker in self._workers.values():
-            worker.process.kill()
+            worker.kill()
         for worker in self._workers.values():
             worker.end()
         self._workers = {}

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import ablation.safe_path as safe_path
+from ablation._util.process_tree import descendants, kill_all
 from ablation.errors import UserError
 from ablation.planning.job import Job
 from ablation.worker.entry import serve
@@ -184,11 +185,17 @@ class Worker:
                 return message
         raise TimeoutError
 
-    def end(self) -> str:
-        """Make sure that it is gone, and say what it died of."""
+    def kill(self) -> None:
+        """End it at once, with what the code of its runs has started."""
         self.process.join(timeout=0)
         if self.process.exitcode is None:
+            started = set() if self.process.daemon else descendants(self.process.pid or 0)
             self.process.kill()
+            kill_all(started)
+
+    def end(self) -> str:
+        """Make sure that it is gone, and say what it died of."""
+        self.kill()
         self.process.join(timeout=END_SECONDS)
         self.pipe.close()
         code = self.process.exitcode
