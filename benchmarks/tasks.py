@@ -23,8 +23,8 @@ OURS, POOL = "`ablate run`", "bare multiprocessing.Pool"
 MUSHIN, MUSHIN_JOBLIB, HYDRA = "mushin, basic launcher", "mushin, joblib launcher", "Hydra multirun, joblib launcher"
 
 NOTES = (
-    f"{len(VALUES) * len(SEEDS)} runs of a function that keeps a core busy for {WORK} s and imports nothing heavy, each"
-    " side one command from the shell in an empty folder, start-up and imports included, in interleaved rounds; every"
+    f"{len(VALUES) * len(SEEDS)} runs of a function that keeps a core busy for {WORK} s and imports nothing heavy. Each"
+    " side is one command from the shell in an empty folder, start-up and imports included, in interleaved rounds; every"
     " other round has the opposite order.",
     "*The bare pool* has as many processes as `ablate run` has workers, and keeps nothing but a list of numbers."
     " mushin and Hydra keep a folder for each run, as `ablate run` does; mushin has its own resume on.",

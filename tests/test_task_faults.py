@@ -124,7 +124,7 @@ def lines(folder: Path, name: str) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def nothing_left(folder: Path, seconds: float = 5) -> None:
+def nothing_left(folder: Path, seconds: float = 20) -> None:
     """Every process of every command, and all that it has started, is gone."""
     pids = [int(word) for line in lines(folder, "pids.txt") for word in line]
     assert pids
@@ -190,7 +190,7 @@ def test_a_study_of_a_command_that_is_killed_goes_on_and_leaves_no_process(study
 
 @slow
 def test_a_row_of_metrics_that_a_kill_tore_is_left_out(tmp_path: Path) -> None:
-    given(tmp_path, RESUMES, WITHOUT_END)
+    given(tmp_path, RESUMES, SCRIPT.replace("EPOCHS", "(20 if Path('enough').exists() else 10**6)"))
     process = start(tmp_path, "own.yaml")
     under_way(tmp_path)
     process.kill()
@@ -199,7 +199,7 @@ def test_a_row_of_metrics_that_a_kill_tore_is_left_out(tmp_path: Path) -> None:
     for path in tmp_path.glob("results/runs/*/files/metrics.jsonl"):
         with path.open("a") as file:
             file.write('{"epoch": 99, "sco')
-    (tmp_path / "train.py").write_text(TEN.replace("range(10)", "range(10)").replace("epoch < 10", "epoch < 20"))
+    (tmp_path / "enough").touch()
     finish(tmp_path)
     assert sorted(curves(tmp_path)) == sorted([[step * each for step in range(1, 21)] for each in (1, 2, 2, 3)])
 
@@ -216,7 +216,7 @@ def test_a_worker_that_dies_takes_its_command_along(number: signal.Signals, tmp_
     (first, *_) = [int(pid) for pid in lines(tmp_path, "pids.txt")[0]]
     (worker,) = [pid for pid in workers_of(process.pid) if first in descendants(pid)]
     os.kill(worker, number)
-    wait_for(lambda: not any(alive(int(pid)) for pid in lines(tmp_path, "pids.txt")[0]), 5)
+    wait_for(lambda: not any(alive(int(pid)) for pid in lines(tmp_path, "pids.txt")[0]), 20)
     output = ended(process)
     assert process.returncode == 0, output
     assert f"the worker process died (signal {number.value})" in output
@@ -282,17 +282,19 @@ def test_what_a_function_started_does_not_keep_its_run_locked_when_the_worker_di
         def main(options, run):
             if not Path("flag").exists():
                 Path("flag").touch()
-                child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+                child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
                 child.start()
                 Path("child").write_text(str(child.pid))
                 os.kill(os.getpid(), signal.SIGKILL)
             return {"score": 1}
         """
     given(tmp_path, ONE_FUNCTION, dedent(code))
-    result = again(tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "the worker process died (signal 9)" in result.stdout
-    assert "another process is training it" not in result.stdout
+    with (tmp_path / "output.txt").open("w") as file:  # a pipe would stay open for as long as the child lives
+        code = subprocess.run([*ABLATE, "run", "own.yaml"], cwd=tmp_path, stdout=file, timeout=120).returncode
+    output = (tmp_path / "output.txt").read_text()
+    assert code == 0, output
+    assert "the worker process died (signal 9)" in output
+    assert "another process is training it" not in output
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
 
 
@@ -384,7 +386,7 @@ def test_ctrl_c_twice_leaves_at_once_and_leaves_nothing_behind(kind: str, tmp_pa
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("print('layer 3 is odd'); raise SystemExit(3)", "the command ended with exit code 3"),
+        pytest.param("print('layer 3 is odd'); raise SystemExit(3)", "the command ended with exit code 3", marks=slow),
         (
             "print('layer 3 is odd', flush=True); import os; os.kill(os.getpid(), 11)",
             "the command ended with signal 11",
@@ -452,30 +454,21 @@ def test_what_runs_out_of_memory_is_tried_once_more_alone(kind: str, once: str, 
 @slow
 def test_a_command_under_an_address_limit_is_tried_alone_and_then_reported(tmp_path: Path) -> None:
     limited = "\"bash -c 'ulimit -v 300000; exec python train.py $0 $@' {args}\""
-    study = ONE_COMMAND.replace('"python train.py {args}"', limited)
+    study = ONE_COMMAND.replace('"python train.py {args}"', limited + ", code: [train.py]")
     given(tmp_path, study, "print('begun')\ndata = bytearray(10**9)\n")
     result = again(tmp_path)
     assert result.returncode == 2
     assert result.stdout.count("MemoryError") == 3  # twice as it happened, once in the end
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("import sys\ndef main(options, run):\n    sys.exit(4)\n", "fails at train.py:3: SystemExit: 4"),
-        ("def main(options, run):\n    return None\n", "the run reported no metrics"),
-    ],
-    ids=["sys.exit", "nothing"],
-)
-def test_a_function_that_leaves_or_reports_nothing_is_one_line(
-    code: str, message: str, ablate: Ablate, tmp_path: Path
-) -> None:
-    given(tmp_path, ONE_FUNCTION, code)
+def test_a_function_that_calls_sys_exit_is_named_with_its_line(ablate: Ablate, tmp_path: Path) -> None:
+    given(tmp_path, ONE_FUNCTION, "import sys\ndef main(options, run):\n    sys.exit(4)\n")
     result = ablate("run", "own.yaml")
     assert result.returncode == 2
-    assert message in result.stdout
+    assert "fails at train.py:3: SystemExit: 4" in result.stdout
 
 
+@slow
 def test_a_function_that_calls_os_exit_is_tried_three_times(ablate: Ablate, tmp_path: Path) -> None:
     given(tmp_path, ONE_FUNCTION, "import os\ndef main(options, run):\n    os._exit(3)\n")
     result = ablate("run", "own.yaml")
@@ -500,7 +493,7 @@ def test_a_command_whose_primary_metric_is_nan_has_diverged(ablate: Ablate, tmp_
         assert "1 of them diverged" in result.stdout
 
 
-@pytest.mark.parametrize("line", ["{nonsense", "[1, 2]"])
+@pytest.mark.parametrize("line", ["{nonsense", pytest.param("[1, 2]", marks=slow)])
 def test_a_line_of_metrics_that_cannot_be_read_is_one_error(line: str, ablate: Ablate, tmp_path: Path) -> None:
     code = f"import os\nopen(os.environ['ABLATE_METRICS'], 'w').write({line!r} + '\\n' + '{{\"score\": 1}}\\n')\n"
     given(tmp_path, ONE_COMMAND, code)

@@ -152,6 +152,11 @@ class Worker:
         """Whether its run has sent no heartbeat for too long."""
         return self.job is not None and time.monotonic() - self.heard > (self.patience or math.inf)
 
+    @property
+    def died(self) -> bool:
+        """Whether it died at its run while processes that its code has started keep the pipe open."""
+        return self.job is not None and self.process.exitcode is not None and not self.pipe.poll()
+
     def send(self, message: object) -> None:
         """Ask it something; a worker that has died is found when its answer is read."""
         with suppress(OSError):
@@ -189,7 +194,7 @@ class Worker:
         """End it at once, with what the code of its runs has started."""
         self.process.join(timeout=0)
         if self.process.exitcode is None:
-            started = set() if self.process.daemon else descendants(self.process.pid or 0)
+            started = descendants(self.process.pid or 0) if not self.process.daemon else set()
             self.process.kill()
             kill_all(started)
 

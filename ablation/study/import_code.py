@@ -66,7 +66,7 @@ def _module(code: Code) -> ModuleType:
     helpers = {helper.module: helper for helper in code.helpers}
     if helpers not in [finder.helpers for finder in sys.meta_path if isinstance(finder, _Beside)]:
         sys.meta_path.append(_Beside(helpers))  # the last to be asked: nothing beside the study file replaces a library
-    alias = code.module if _has_name(code) else f"ablation_own_{code.sha256[:16]}"  # beside it there may be a torch.py
+    alias = code.module if _has_name(code) else f"ablation_own_{code.sha256[:16]}"  # it may be a torch.py
     spec = importlib.util.spec_from_loader(alias, _Loader(code), origin=code.file)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -76,7 +76,7 @@ def _module(code: Code) -> ModuleType:
 
 
 def _has_name(code: Code) -> bool:
-    """Whether the file is what Python finds by the name of its module: then other processes can unpickle its objects."""
+    """Whether Python finds the file by the name of its module, so that other processes can unpickle its objects."""
     with suppress(ImportError, ValueError):
         found = None if code.module in sys.modules else importlib.util.find_spec(code.module)
         return found is not None and found.origin == code.file

@@ -133,16 +133,14 @@ def _guarded(folder: Path) -> Iterator[Callable[[int], None]]:
     pipe = keeper.stdin
 
     def tell(group: int) -> None:
-        pipe.write(b"%d %s\n" % (group, os.fsencode(folder).hex().encode()))
+        pipe.write(f"{group} {os.fsencode(folder).hex()}\n".encode())
         pipe.flush()
 
-    try:
-        tell(0)
-        yield tell
-    finally:
-        keeper.kill()
-        keeper.wait()
-        pipe.close()
+    tell(0)
+    yield tell
+    pipe.write(b"\n")
+    pipe.close()
+    keeper.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], hooks: Hooks, follower: _Follower) -> bool:

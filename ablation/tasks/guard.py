@@ -1,8 +1,9 @@
 """Ends what a command has started when the worker that started it is gone, however that came.
 
 A worker starts this file as a program of its own beside each command, and tells it on its standard input what to end: a
-line with the process group, 0 while that is not known, and the run folder in hexadecimal. When the input closes, the
-last line counts. Only the standard library is imported, so that it starts in a moment.
+line with the process group, 0 while that is not known, and the run folder in hexadecimal; an empty one once the command
+has ended. When the input closes, the last line counts. Only the standard library is imported, so that it starts in a
+moment.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def _marked(mark: str) -> set[int]:
 
 
 def main() -> None:
-    """Wait until the worker is gone."""
+    """Wait until the worker is gone, as a process that is none of its children: those are ended with it."""
+    if os.fork():
+        os._exit(0)
     running = b""
     for line in sys.stdin.buffer:
         running = line.strip()
