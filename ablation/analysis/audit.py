@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from ablation._util.formatting import plural
-from ablation.registry.catalog import suggestion
+from ablation.registry.catalog import nearest
 from ablation.registry.metric_names import guess, words
 from ablation.storage.audit_file import Check, Level
 
@@ -25,13 +25,16 @@ _MACHINE = _words("""
     throughput speed fps ips memory mem ram vram mb gb mib gib gpu cpu utilization watts energy timestamp date
 """)
 """Words of metrics that say how fast or large a run was: they differ from run to run."""
+_QUALITY = _words("loss error err acc accuracy f1 mae mse rmse")
+"""Words that say how good a prediction is, be it of a time."""
 _SUMMARY = _words("best final last max min mean avg average epoch overall total ema")
 """Words that do not make another metric: `best_val_accuracy` may be `val_accuracy`."""
 
 
 def of_machine(name: str) -> bool:
     """Whether a metric measures the machine, as `seconds` and `images_per_second` do."""
-    return bool(_MACHINE & set(words(name)))
+    own = set(words(name))
+    return bool(_MACHINE & own) and not _QUALITY & own
 
 
 def compared(series: Series, declared: Sequence[str]) -> dict[str, tuple[float | None, ...]]:
@@ -53,7 +56,8 @@ def declared_metrics(first: Series, declared: Sequence[str]) -> Iterator[Check]:
     lacking = [name for name in declared if name not in first]
     for name in lacking:
         reported = f"reported are {', '.join(first)}" if first else "nothing is reported"
-        hint = suggestion(name, first) if first else "print or log it"
+        close = nearest(name, first)
+        hint = f"did you mean {close}?" if close else "log it, or take it out of metrics"
         yield Check("metrics", "fault", f"{name} is declared and not reported; {reported}", hint)
     if not lacking:
         what = "the declared metric is" if len(declared) == 1 else f"all {len(declared)} declared metrics are"

@@ -87,8 +87,8 @@ def audit_study(study: Study, tried: Study, store: Store, options: AuditOptions,
             workers = replace(options.workers, hang_after=min(options.workers.hang_after, options.seconds))
             with workers.open_pool((), TaskCode(uses_torch(full))) as pool:
                 check_task(first, pool, progress.preparing)
-                with _deadline(pool.stop, options.seconds):
-                    trials = _Trials(pool, runs, folder, progress)
+                with _deadline(pool.stop, options.seconds) as over:
+                    trials = _Trials(pool, runs, folder, progress, over)
                     _Plan(trials, study, tried, seeds).run()
             written = _written(before, snapshot(code_folders(first), around), first)
             checks = (*_checks(trials, study, tried, seeds, options.seconds), written)
@@ -108,16 +108,19 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 @contextmanager
-def _deadline(stop: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Within it, `stop` is called once the time is over."""
-    if math.isinf(seconds):
-        yield
-        return
-    timer = threading.Timer(seconds, stop)
+def _deadline(stop: Callable[[], None], seconds: float) -> Iterator[threading.Event]:
+    """Within it, `stop` is called once the time is over; the event says that it is."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        stop()
+
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield over
     finally:
         timer.cancel()
 
@@ -130,6 +133,7 @@ class _Trials:
     runs: Mapping[tuple[str, int], Run]
     folder: Path
     progress: Progress
+    over: threading.Event
     reported: dict[Trial, Series] = field(default_factory=dict)
     failed: dict[Trial, str] = field(default_factory=dict)
 
@@ -148,7 +152,7 @@ class _Trials:
                     self.progress.say(f"{run.label}{again}", "dim", f"{'run':<9}")
                 case Done(_, record):
                     self.reported[trial] = _series(RunFolder(folders[trial]), record)
-                case Failed(_, message, _, kind) if kind != "hung":
+                case Failed(_, message, _, kind) if kind != "hung" or not self.over.is_set():
                     self.failed[trial] = message
                 case _:
                     pass
@@ -246,12 +250,13 @@ class _Findings:
         if not compare.compared(one, declared):
             yield Check("metrics", "warning", "only timings are reported", "declare a metric of what is trained")
             return
+        repeated = None
         if again is not None:
-            yield compare.reproducible(one, again, other, declared, first)
-        repeats = again is not None and compare.same(one, again, declared)
+            yield (repeated := compare.reproducible(one, again, other, declared, first))
         if other is not None:
             own = {trial.seed: series for trial, series in reported.items() if trial == (base, trial.seed, 1)}
-            yield compare.seed_used(own, declared, repeats=repeats)
+            yield compare.seed_used(own, declared, repeats=repeated is not None and repeated.level != "fault")
+        repeats = repeated is not None and repeated.level == "ok"
         yield from compare.options_used(self._pairs(), declared, self._smoke(), repeats=repeats)
         yield from compare.metrics_vary([*reported.values()], declared, self._smoke())
         yield from compare.metrics_differ([*reported.values()], declared)
