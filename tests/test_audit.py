@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from ablation.storage.store import Store
-from tests.conftest import Ablate
+from tests.conftest import ABLATE, Ablate
 
 Audited = Callable[..., CompletedProcess[str]]
 
@@ -281,11 +283,37 @@ def test_the_time_is_kept_and_what_was_not_tried_is_listed(audit: Audited, ablat
         time.sleep(0 if options["dropout"] == 0.2 else 60)
         return {"val_loss": run.generator().random()}
     """
-    result = audit(FUNCTION, code, "--minutes", "0.05")
+    result = audit(FUNCTION, code, "--minutes", "0.1")
     assert "1 of 1 variant were not tried in the time; more time: --minutes N" in only(result, "warning")
     none = ablate("audit", "study.yaml", "--minutes", "0.05", "--set", "dropout=0.1")
     assert none.returncode == 1
     assert "error: no run ended within 3.0 s\nmore time: --minutes N; or add to the task" in none.stderr
+
+
+@pytest.mark.slow
+def test_a_run_that_diverges_is_no_metric_that_is_missing(audit: Audited) -> None:
+    code = "def main(options, run):\n    return {'val_loss': float('nan')}\n"
+    result = audit(FUNCTION, code)
+    assert result.returncode == 1
+    assert "ok       the declared metric is reported" in result.stdout
+    assert "fault    val_loss is not a number in every run" in result.stdout
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_an_audit_and_nothing_of_it_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(COMMAND, encoding="utf-8")
+    (tmp_path / "train.py").write_text("import time\nprint('started', flush=True)\ntime.sleep(600)\n", encoding="utf-8")
+    process = subprocess.Popen(
+        [*ABLATE, "audit", "study.yaml"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    while not process.stdout.readline().startswith("run "):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: the audit was stopped, and nothing of it is kept" in errors
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.slow

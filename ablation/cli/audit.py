@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablation.cli.arguments import StudyFileOptions, add_overrides, add_results, add_workers, minutes
+from ablation.errors import UserError
 
 if TYPE_CHECKING:
     from ablation.execution.progress import Tone
@@ -56,7 +57,12 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     what = "runs cut by the smoke of the task" if short else "whole runs"
     progress.say(f": {what}, in a folder that is thrown away", "title", f"audit of {study.name}")
     workers = WorkerOptions(each.device, each.per_device, each.threads, each.hang_after)
-    audit = audit_study(study, tried, Store(each.results), AuditOptions(workers, each.minutes, command), progress)
+    try:
+        audit = audit_study(study, tried, Store(each.results), AuditOptions(workers, each.minutes, command), progress)
+    except KeyboardInterrupt:
+        raise UserError(
+            "the audit was stopped, and nothing of it is kept", "the same command starts it again"
+        ) from None
     for check in audit.checks:
         label = "not seen" if check.level == "skipped" else check.level
         progress.say(f"{check.message}{f'; {check.hint}' if check.hint else ''}", _TONES[check.level], f"{label:<9}")

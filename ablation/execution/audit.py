@@ -78,7 +78,7 @@ def audit_study(study: Study, tried: Study, store: Store, options: AuditOptions,
         if isinstance(study.task, CommandTask):
             announce_command(study.task, folder, progress)
         announce_code(code_of(full), folder, lambda text: progress.say(text, "warning"))
-        recipes = [run.recipe.model_dump() for run in runs.values()]
+        recipes = [variant.recipe.model_dump() for variant in tried.variants]
         rejected = rejected_options(study.task, recipes) if isinstance(study.task, CommandTask) else []
         checks, count = tuple(Check("known", "fault", *own) for own in rejected), 0
         if not rejected:
@@ -88,7 +88,7 @@ def audit_study(study: Study, tried: Study, store: Store, options: AuditOptions,
             with workers.open_pool((), TaskCode(uses_torch(full))) as pool:
                 check_task(first, pool, progress.preparing)
                 with _deadline(pool.stop, options.seconds) as over:
-                    trials = _Trials(pool, runs, folder, progress, over)
+                    trials = _Trials(pool, runs, folder, progress, over, str(study.analysis.metric))
                     _Plan(trials, study, tried, seeds).run()
             written = _written(before, snapshot(code_folders(first), around), first)
             checks = (*_checks(trials, study, tried, seeds, options.seconds), written)
@@ -134,6 +134,7 @@ class _Trials:
     folder: Path
     progress: Progress
     over: threading.Event
+    primary: str
     reported: dict[Trial, Series] = field(default_factory=dict)
     failed: dict[Trial, str] = field(default_factory=dict)
 
@@ -151,7 +152,7 @@ class _Trials:
                     again = ", again" if trial.time > 1 else ""
                     self.progress.say(f"{run.label}{again}", "dim", f"{'run':<9}")
                 case Done(_, record):
-                    self.reported[trial] = _series(RunFolder(folders[trial]), record)
+                    self.reported[trial] = _series(RunFolder(folders[trial]), record, self.primary)
                 case Failed(_, message, _, kind) if kind != "hung" or not self.over.is_set():
                     self.failed[trial] = message
                 case _:
@@ -162,9 +163,10 @@ class _Trials:
         return sum(1 for _ in self.folder.iterdir())
 
 
-def _series(folder: RunFolder, record: RunRecord) -> Series:
-    """Each metric in the order of the rows, and at last as the result of the run."""
-    rows = [*(row.metrics for row in folder.epochs()), record.metrics]
+def _series(folder: RunFolder, record: RunRecord, primary: str) -> Series:
+    """Each metric in the order of the rows, and at last as the result of the run; a run that diverged has none."""
+    result = {primary: math.nan} if record.status == "diverged" else record.metrics
+    rows = [*(row.metrics for row in folder.epochs()), result]
     names = dict.fromkeys(name for row in rows for name in row)
     own = {name: [row[name] for row in rows if name in row] for name in names}
     return {name: tuple(None if math.isnan(value) else value for value in values) for name, values in own.items()}

@@ -141,7 +141,8 @@ def prepare_data(
     if runs[0].task:
         check_task(runs[0], executor, progress)
         if isinstance(runs[0].task, CommandTask):
-            check_options(runs[0].task, [run.recipe.model_dump() for run in runs])
+            recipes = {run.variant: run.recipe.model_dump() for run in runs}
+            check_options(runs[0].task, [*recipes.values()])
         return {}
     check_devices(runs, executor)
     sources = {source_key(run.image_recipe.data): run for run in runs}
