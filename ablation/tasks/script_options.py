@@ -23,7 +23,7 @@ from ablation.errors import UserError
 
 TIME_LIMIT = 120.0
 """Seconds in which a script must have reached its parser; importing a deep learning library may take half a minute."""
-_HINT = "write the study file by hand: docs/own-code.md"
+_HINT = "write the study file by hand"
 
 
 @dataclass(frozen=True)
