@@ -14,6 +14,7 @@ from ablation.analysis.warnings import CATALOGUE
 from ablation.report import write_report
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results, load_results
+from ablation.storage.audit_file import Audit, Check, write_audit
 from ablation.storage.record import EpochRow
 from ablation.storage.test_set_log import Outcome, write_outcome
 from tests.stored import (
@@ -373,6 +374,21 @@ def test_what_a_run_noticed_about_itself(tmp_path: Path, code: str) -> None:
     found = the(code, stored)
     assert (found.variant, found.message) == ("constant", "constant: this was seen (1 of 3 runs)")
     seen(stored, tmp_path, found)
+
+
+@pytest.mark.parametrize(
+    ("code", "check"), [("not_reproducible", "reproducible"), ("audit_fault", "seed")], ids=["not reproducible", "seed"]
+)
+def test_what_an_audit_of_the_same_code_found(tmp_path: Path, code: str, check: str) -> None:
+    stored = write_study(tmp_path)
+    first = stored.manifest.run_folder(stored.manifest.baseline.name, 0)
+    audit = Audit("2026-04-01T10:00:00+00:00", first, True, 5, (Check(check, "fault", "this was seen"),))
+    write_audit(stored.store, stored.manifest.folder, audit)
+    found = the(code, stored)
+    assert (found.variant, found.message) == (None, "this was seen")
+    seen(stored, tmp_path, found)
+    write_audit(stored.store, stored.manifest.folder, replace(audit, run=f"{first}-of-other-code"))
+    assert warned(stored) == []
 
 
 def test_what_every_run_noticed_is_told_once(tmp_path: Path) -> None:

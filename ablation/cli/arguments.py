@@ -116,6 +116,11 @@ def add_study_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoke", action="store_true", help="try it on a tiny subset of the data, as a separate study NAME-smoke"
     )
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """`--set` and `--seeds`."""
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override the baseline: model.dropout=0.5"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def invocation(task: CommandTask, values: Mapping[str, Any], seed: int, folder: 
     arguments: list[str] = []
     match task.pass_:
         case "argparse":
-            arguments = [*_argparse(leaves(values), task.booleans), task.seed, str(seed)]
+            arguments = [*argparse_words(leaves(values), task.booleans), task.seed, str(seed)]
         case "hydra":
             arguments = [*(f"{path}={_hydra(value)}" for path, value in leaves(values)), f"{task.seed}={seed}"]
         case "json":
@@ -59,7 +59,7 @@ def _filled(word: str, own: Mapping[str, Sequence[str]]) -> str:
     return word.replace("{dir}", own["{dir}"][0]).replace("{seed}", own["{seed}"][0])
 
 
-def _argparse(values: Iterator[tuple[str, Any]], booleans: str) -> Iterator[str]:
+def argparse_words(values: Iterable[tuple[str, Any]], booleans: str) -> Iterator[str]:
     """`--k v` for each value: none for null, several words for a list."""
     for path, value in values:
         name = f"--{path}"

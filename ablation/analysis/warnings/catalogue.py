@@ -120,6 +120,14 @@ CATALOGUE = {
         "Restore the files from a copy. What is missing here counts as not evaluated; the record of who used the test "
         "set is kept as far as any file still has it.",
     ),
+    "not_reproducible": Entry(
+        "One seed does not give the same metrics twice",
+        "Pairs by seed are weaker than they look. Draw all that is random from the seed, or give the study more seeds.",
+    ),
+    "audit_fault": Entry(
+        "Faults that the audit found",
+        "Fix them, run the audit again, and train the runs with the corrected code.",
+    ),
     "unstable_evaluation": Entry(
         "Evaluation is not deterministic",
         "The network is probably not in eval mode: dropout or batch statistics are at work while it is measured. Call "

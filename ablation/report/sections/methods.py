@@ -10,6 +10,7 @@ from ablation.analysis import Analysis, Measure
 from ablation.report.blocks import Block, Paragraph
 from ablation.report.context import Context, Section
 from ablation.stats.pooling import SCREEN_ALPHA
+from ablation.storage.audit_file import Audit
 
 
 def _methods(context: Context) -> Iterator[Block]:
@@ -19,7 +20,8 @@ def _methods(context: Context) -> Iterator[Block]:
         return
     design = analysis.design
     core = _one_seed(analysis) if design.networks else " ".join(_comparison(analysis))
-    for text in (core, " ".join(_contrasts(analysis)), " ".join(_selected(analysis))):
+    audited = audited_sentence(context.results.audit)
+    for text in (core, " ".join(_contrasts(analysis)), " ".join(_selected(analysis)), audited):
         if text:
             yield Paragraph(text)
 
@@ -150,6 +152,16 @@ def _selected(analysis: Analysis) -> Iterator[str]:
             f"The best of the {own.of_variants} means is optimistic by {_about(own.winner, measure)}: expect that "
             f"much less of the winner in a new study."
         )
+
+
+def audited_sentence(audit: Audit | None) -> str:
+    """What an audit of the code saw; empty where there was none, or where the warnings say it."""
+    if audit is None or not audit.runs or any(check.level != "ok" for check in audit.of("reproducible")):
+        return ""
+    seen = [own for own in audit.checks if own.level == "ok" and own.code in ("reproducible", "seed", "option")]
+    runs = plural(audit.runs, "short run" if audit.smoke else "run")
+    found = "; ".join(own.message for own in seen)
+    return f"The code was audited in {runs} on {audit.time[:10]}: {found}." if seen else ""
 
 
 def _about(size: float, measure: Measure, most: str = "") -> str:
