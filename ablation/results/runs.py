@@ -99,6 +99,8 @@ class Results:
     notices: tuple[str, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
     """Column -> what is known of the metric in it."""
+    findings: tuple[tuple[str, str | None, str], ...] = ()
+    """What the import of results from elsewhere found: the code of a warning, its variant, what it says."""
 
     def metric(self, column: str) -> Metric:
         """The metric in a column; of one that is not known, what its name says."""
