@@ -192,7 +192,8 @@ def everything(recipe: dict[str, Any]) -> tuple[StudyWarning, ...]:
     effects[1] = replace(effects[1], confounds=confounds)
     y = np.array([[0.1, 0.9], [0.5, 0.501], [0.5, 0.502], [0.5, 0.503], [0.5, 0.5005]])
     found = replace(stats.compare(y), baseline_screened=True)
-    own = results(study, rows, epochs, records, test_evaluations=opened, notices=("one",))
+    seen = (("runs_left_out", None, "failed: x"), ("undeclared_change", "x", "x also differs"))
+    own = results(study, rows, epochs, records, test_evaluations=opened, notices=("one",), findings=seen)
     return find_warnings(own, effects, ACCURACY, y, found, {})
 
 

@@ -131,6 +131,12 @@ def stored_files(results: Results) -> Iterator[StudyWarning]:
         yield warn("changed_files", None, notice)
 
 
+def imported(results: Results) -> Iterator[StudyWarning]:
+    """What an import of runs from another tool found."""
+    for code, variant, message in results.findings:
+        yield warn(code, variant, message)
+
+
 def self_checks(results: Results) -> Iterator[StudyWarning]:
     """What the runs noticed about themselves, each finding once for each variant, or once for the whole study."""
     found: dict[tuple[str, str], list[str]] = {}

@@ -62,6 +62,11 @@ class LoggedRuns:
     """What was left out, or assumed, in one line each."""
 
 
+def label(name: str, identity: str) -> str:
+    """How messages call a run that has a name and an ID: both, since only the ID is unique."""
+    return f"{name} ({identity[:8]})" if name and name != identity else identity
+
+
 def canonical(value: object) -> str:
     """One text for each value, however a tool writes it: `0.10`, `1e-1` and 0.1 are the same, and so are True and true.
 

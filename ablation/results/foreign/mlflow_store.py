@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ablation.errors import FileError, Problem, UserError
@@ -22,6 +23,7 @@ from ablation.results.foreign.logged import (
     canonical,
     chosen,
     database,
+    label,
     read_config,
 )
 from ablation.results.foreign.metric_files import NOT_FINITE
@@ -45,10 +47,11 @@ def read_mlflow(path: Path, declared: Declared) -> LoggedRuns:
     Deleted runs and experiments are left out, as in MLflow's own pages. Raises UserError where there is no store, no
     such experiment, or several to choose from.
     """
-    if path.is_dir():
-        inside = [path / name for name in ("mlflow.db", "mlruns") if (path / name).exists()]
-        if len(inside) == 1 or (inside and not _experiments(path)):
-            path = inside[0]
+    if path.is_dir() and not _experiments(path):
+        file, folder = path / "mlflow.db", path / "mlruns"
+        if file.is_file() and any(_run_folders(own) for own in _experiments(folder).values()):
+            raise UserError(f"{path} has two stores, mlflow.db and mlruns", "name one of them")
+        path = file if file.is_file() else folder if folder.is_dir() else path
     return _from_folder(path, declared.experiment) if path.is_dir() else _from_database(path, declared.experiment)
 
 
@@ -61,15 +64,15 @@ def _from_database(path: Path, experiment: str | None) -> LoggedRuns:
         names = {str(name): int(active) for name, active, _ in counted if active}
         title = chosen(names, experiment, "experiment", path)
         rows = connection.execute(
-            "SELECT r.run_uuid, r.status FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id "
+            "SELECT r.run_uuid, r.name, r.status FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id "
             "WHERE e.name = ? AND r.lifecycle_stage = 'active' ORDER BY r.start_time, r.run_uuid",
             (title,),
         ).fetchall()
-        runs = tuple(_stored_run(connection, str(run), str(status)) for run, status in rows)
+        runs = tuple(_stored_run(connection, str(run), str(name or ""), str(status)) for run, name, status in rows)
     return LoggedRuns(title, runs, _deleted({str(name): int(gone) for name, _, gone in counted}.get(title, 0)))
 
 
-def _stored_run(connection: sqlite3.Connection, run: str, status: str) -> LoggedRun:
+def _stored_run(connection: sqlite3.Connection, run: str, name: str, status: str) -> LoggedRun:
     own = (run,)
     values = {
         str(k): canonical(v) for k, v in connection.execute("SELECT key, value FROM params WHERE run_uuid = ?", own)
@@ -82,7 +85,7 @@ def _stored_run(connection: sqlite3.Connection, run: str, status: str) -> Logged
     for key, step, value, is_nan in connection.execute(query, own):
         number = math.nan if is_nan else math.copysign(math.inf, value) if abs(value) >= _LARGEST else float(value)
         series.setdefault(str(key), []).append(Point(int(step), number))
-    return LoggedRun(run, values, _last_of_each_step(series), _STATUS.get(status, "interrupted"))
+    return LoggedRun(label(name, run), values, _last_of_each_step(series), _STATUS.get(status, "interrupted"))
 
 
 def _last_of_each_step(series: Series) -> Series:
@@ -107,21 +110,35 @@ def _from_folder(path: Path, experiment: str | None) -> LoggedRuns:
     folders = _experiments(path)
     if not folders:
         raise UserError(f"{path} is no store of MLflow", "name mlflow.db, or the folder mlruns")
-    held = {name: list(_run_folders(folder)) for name, folder in folders.items()}
-    names = {name: len(found) for name, own in held.items() if (found := [1 for run in own if run[2]])}
+    held = {name: _run_folders(folder) for name, folder in folders.items()}
+    names = {name: len(found) for name, own in held.items() if (found := [run for run in own if run.active])}
     title = chosen(names, experiment, "experiment", path)
-    active = sorted((run for run in held[title] if run[2]), key=lambda run: (run[3], run[0].name))
-    runs = tuple(LoggedRun(folder.name, *_files_of(folder), status) for folder, status, _, _ in active)
+    active = sorted((run for run in held[title] if run.active), key=lambda run: (run.started, run.folder.name))
+    runs = tuple(LoggedRun(label(run.name, run.folder.name), *_files_of(run.folder), run.status) for run in active)
     return LoggedRuns(title, runs, _deleted(len(held[title]) - len(active)))
 
 
-def _run_folders(experiment: Path) -> Iterator[tuple[Path, Status, bool, int]]:
-    """Each run: its folder, its status, whether it is not deleted, and when it started."""
+@dataclass(frozen=True)
+class _RunFolder:
+    """A run in a folder `mlruns`, as its meta.yaml describes it."""
+
+    folder: Path
+    name: str
+    status: Status
+    active: bool
+    started: int
+
+
+def _run_folders(experiment: Path) -> list[_RunFolder]:
+    found = []
     for meta in experiment.glob("*/meta.yaml"):
         own = read_config(meta)
         if "run_id" in own or "run_uuid" in own:
             status = _STATUS.get(str(own.get("status")), "interrupted")
-            yield meta.parent, status, own.get("lifecycle_stage", "active") == "active", int(own.get("start_time") or 0)
+            active = own.get("lifecycle_stage", "active") == "active"
+            started = int(own.get("start_time") or 0)
+            found.append(_RunFolder(meta.parent, str(own.get("run_name") or ""), status, active, started))
+    return found
 
 
 def _files_of(run: Path) -> tuple[dict[str, str], Series]:

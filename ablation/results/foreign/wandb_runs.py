@@ -11,6 +11,7 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ import ablation.results.foreign.wire as wire
 from ablation._util.sanitize import read_file
 from ablation.errors import UserError
 from ablation.results.foreign.csv_runs import read_csv
-from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, Status, chosen, parameters, read_config
+from ablation.results.foreign.logged import (
+    Declared,
+    LoggedRun,
+    LoggedRuns,
+    Status,
+    chosen,
+    label,
+    parameters,
+    read_config,
+)
 from ablation.results.foreign.metric_files import flat, series_of
 
 _MOST_BYTES = 2**32
@@ -39,12 +49,21 @@ def read_wandb(path: Path, declared: Declared) -> LoggedRuns:
     folders = _folders(path)
     if not folders:
         raise UserError(f"{path} has no runs of Weights & Biases", _EXPORT)
-    read = [_run(folder) for folder in folders]
+    read = sorted((_run(folder) for folder in folders), key=lambda own: own.started)
     names: dict[str, int] = {}
-    for project, _ in read:
-        names[project] = names.get(project, 0) + 1
+    for own in read:
+        names[own.project] = names.get(own.project, 0) + 1
     title = chosen(names, declared.experiment, "project", path)
-    return LoggedRuns(title, tuple(run for project, run in read if project == title))
+    return LoggedRuns(title, tuple(own.run for own in read if own.project == title))
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A run with its project, and when it started: seconds since 1970, or 0 where that is not known."""
+
+    project: str
+    started: float
+    run: LoggedRun
 
 
 def _folders(path: Path) -> list[Path]:
@@ -57,8 +76,8 @@ def _folders(path: Path) -> list[Path]:
     return sorted(own or found, key=lambda folder: folder.name.partition("run-")[2])
 
 
-def _run(folder: Path) -> tuple[str, LoggedRun]:
-    """The project of a run, and the run: from its log, or else from `config.yaml` and `wandb-summary.json`."""
+def _run(folder: Path) -> _Stored:
+    """A run from its log, or else from its files `config.yaml` and `wandb-summary.json`."""
     log = next(iter(sorted(folder.glob("run-*.wandb"))), None)
     if log is not None:
         return _logged(log)
@@ -67,7 +86,7 @@ def _run(folder: Path) -> tuple[str, LoggedRun]:
         raise UserError(f"{folder} has neither a log (run-*.wandb) nor config.yaml and wandb-summary.json", _EXPORT)
     held = {name: own["value"] for name, own in read_config(config).items() if isinstance(own, dict) and "value" in own}
     metrics = series_of([_visible(read_config(summary))])
-    return folder.parent.name, LoggedRun(folder.name, parameters(_public(held)), metrics)
+    return _Stored(folder.parent.name, 0.0, LoggedRun(folder.name, parameters(_public(held)), metrics))
 
 
 def _public(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,51 +98,69 @@ def _visible(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flat(row) if not name.startswith("_") or name == "_step"}
 
 
-def _logged(path: Path) -> tuple[str, LoggedRun]:
-    """`Record`: history = 2, summary = 3, config = 5, run = 17, exit = 18."""
-    config: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
-    summary: dict[str, Any] = {}
-    project, name, status, commit = "", path.stem.removeprefix("run-"), "interrupted", ""
+@dataclass
+class _Log:
+    """What the records of a log add up to."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    project: str = ""
+    name: str = ""
+    commit: str = ""
+    started: float = 0.0
+    status: Status = "interrupted"
+
+
+def _logged(path: Path) -> _Stored:
+    log = _Log()
     for offset, record in _records(path):
         try:
-            for number, _, value in wire.fields(record):
-                if not isinstance(value, bytes):
-                    continue
-                if number == 2:
-                    rows.append(_history(value))
-                elif number == 3:
-                    summary |= _items(value, 1)
-                elif number == 5:
-                    config |= _items(value, 1)
-                elif number == 17:
-                    project, commit = wire.text(value, 3) or project, _commit(value) or commit
-                    for own in wire.parts(value, 4):
-                        config |= _items(own, 1)
-                elif number == 18:
-                    status = "crashed" if wire.whole(value, 1) else "finished"
+            _add(record, log)
         except (wire.WireError, ValueError) as error:
             raise _damaged(path, offset, str(error)) from None
-    values = parameters(_nested(_public(config))) | ({"git.commit": commit} if commit else {})
-    series = series_of([_visible(row) for row in rows])
-    once = series_of([_visible(_nested(summary))])
+    values = parameters(_public(dict(flat(log.config)))) | ({"git.commit": log.commit} if log.commit else {})
+    series = series_of([_visible(row) for row in log.rows])
+    once = series_of([_visible(log.summary)])
     series |= {metric: points for metric, points in once.items() if metric not in series}
-    return project or path.parent.parent.name, LoggedRun(name, values, series, _STATUS[status])
+    name = label(log.name, path.stem.removeprefix("run-"))
+    return _Stored(log.project or path.parent.parent.name, log.started, LoggedRun(name, values, series, log.status))
 
 
-_STATUS: Mapping[str, Status] = {"finished": "finished", "crashed": "crashed", "interrupted": "interrupted"}
+def _add(record: bytes, log: _Log) -> None:
+    """`Record`: history = 2, summary = 3, config = 5, run = 17, exit = 18 {exit_code = 1}."""
+    for number, _, value in wire.fields(record):
+        if not isinstance(value, bytes):
+            continue
+        if number == 2:
+            log.rows.append(_history(value))
+        elif number == 3:
+            log.summary |= _items(value, 1)
+        elif number == 5:
+            log.config |= _items(value, 1)
+        elif number == 17:
+            _add_run(value, log)
+        elif number == 18:
+            log.status = "crashed" if wire.whole(value, 1) else "finished"
 
 
-def _commit(run: bytes) -> str:
-    """`RunRecord`: git = 21 {commit = 2}."""
-    return wire.text(b"".join(wire.parts(run, 21)), 2)
+def _add_run(run: bytes, log: _Log) -> None:
+    """`RunRecord`: project = 3, config = 4, display_name = 8, start_time = 17 {seconds = 1, nanos = 2}, git = 21
+    {commit = 2}.
+    """
+    log.project, log.name = wire.text(run, 3) or log.project, wire.text(run, 8) or log.name
+    log.commit = wire.text(b"".join(wire.parts(run, 21)), 2) or log.commit
+    time = b"".join(wire.parts(run, 17)[-1:])
+    log.started = wire.whole(time, 1) + wire.whole(time, 2) / 1e9 if time else log.started
+    for config in wire.parts(run, 4):
+        log.config |= _items(config, 1)
 
 
 def _history(message: bytes) -> dict[str, Any]:
     """`HistoryRecord`: item = 1, step = 2 {num = 1}."""
     row = _items(message, 1)
     steps = wire.parts(message, 2)
-    return _nested(row | ({"_step": wire.whole(steps[-1], 1)} if steps and "_step" not in row else {}))
+    return dict(flat(row | ({"_step": wire.whole(steps[-1], 1)} if steps and "_step" not in row else {})))
 
 
 def _items(message: bytes, number: int) -> dict[str, Any]:
@@ -134,10 +171,6 @@ def _items(message: bytes, number: int) -> dict[str, Any]:
         key = ".".join(nested) or wire.text(item, 1)
         found[key] = json.loads(wire.text(item, 16) or "null")
     return found
-
-
-def _nested(items: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(flat(items))
 
 
 def _records(path: Path) -> Iterator[tuple[int, bytes]]:
