@@ -19,6 +19,7 @@ from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, Sta
 from ablation.results.foreign.matching import Matched, match
 
 from .logged_runs import table
+from .test_imports import loaded
 
 DECLARED = Declared(vary=("lr", "dropout"), seed="seed", metric="acc")
 
@@ -220,11 +221,17 @@ def test_the_command_prints_what_it_found_and_writes_tables_and_report(
     monkeypatch.chdir(tmp_path)
     assert main(["import", "mlflow", str(logged / "mlflow.db"), *ARGUMENTS]) == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("10 runs of regularisation: 3 variants, seeds 0, 1, 2\n")
+    assert printed.startswith("regularisation: 10 runs, 3 variants, seeds 0, 1, 2\n")
     assert "the baseline is lr=0.1, dropout=0: each of the others differs from it in one parameter" in printed
     undeclared = "lr=0.01 also differs from the baseline in data.batch_size (64 against 128)"
     assert f"warning: {undeclared}\n" in printed
-    assert "dropout=0.5, seed 0: 2 runs;" in printed
+    assert (
+        "warning: dropout=0.5 also differs from the baseline in git.commit (bbbbbbbbbbbb against aaaaaaaaaaaa)"
+        in printed
+    )
+    (double,) = (line for line in printed.splitlines() if "dropout=0.5, seed 0: 2 runs; lr0.1-d0.5-s0 (" in line)
+    assert "the latest, counts; left out: failed-lr0.1-d0.5-s0 (" in double
+    assert "differ in" not in double
     folder = Path("imported/regularisation")
     assert printed.splitlines()[-4:] == [
         str(folder / name) for name in ("runs.csv", "epochs.csv", "report/report.html", "report/report.md")
@@ -279,3 +286,20 @@ def test_a_wrong_import_is_one_error_and_writes_nothing(
     assert main(["import", *arguments, "--seed", "seed", "--metric", "val_acc"]) == 1
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["export.csv"]
+
+
+def test_values_that_are_long_or_have_line_breaks_make_names_of_variants_that_a_table_can_hold(tmp_path: Path) -> None:
+    layers = ("a\nb", "x" * 300 + "1", "x" * 300 + "2")
+    runs = [run(f"{n}{seed}", {"net": net, "seed": seed}) for n, net in enumerate(layers) for seed in range(3)]
+    declared = Declared(("net",), "seed", "acc", baseline={"net": "a b"})
+    made = written(tmp_path, LoggedRuns("s", tuple(runs)), declared)
+    results = read_results(made.runs, "baseline", metric="acc")
+    names = [own.name for own in results.manifest.variants]
+    assert names[0] == "baseline"
+    assert [name[:57] for name in names[1:]] == [f"net={'x' * 50}..."] * 2
+    assert len(set(names)) == 3
+
+
+def test_the_command_loads_no_torch(tmp_path: Path) -> None:
+    table(tmp_path)
+    assert not loaded(["import", "csv", "export.csv", *ARGUMENTS], tmp_path) & {"torch", "torchvision"}

@@ -137,3 +137,42 @@ def test_a_log_of_wandb_that_was_cut_off_is_an_unfinished_run_and_a_damaged_one_
     log.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(UserError, match=r"the record at byte [0-9,]+ is damaged"):
         read_store("wandb", tmp_path, DECLARED)
+
+
+def test_an_export_of_wandb_is_read_like_any_table(tmp_path: Path) -> None:
+    path = WRITERS["table"](tmp_path)
+    assert read_store("wandb", path, DECLARED) == read_store("csv", path, DECLARED)
+
+
+def test_a_run_folder_of_wandb_without_its_log_is_read_from_its_summary(tmp_path: Path) -> None:
+    files = tmp_path / "wandb" / "run-20261127_120000-ab12" / "files"
+    files.mkdir(parents=True)
+    config = "_wandb:\n  value: {t: 1}\nlr:\n  desc: null\n  value: 0.1\ndropout:\n  value: 0\nseed:\n  value: 3\n"
+    (files / "config.yaml").write_text(config)
+    (files / "wandb-summary.json").write_text('{"val_acc": 0.75, "_step": 9, "_runtime": 3, "train": {"loss": "NaN"}}')
+    (run,) = read_store("wandb", tmp_path, DECLARED).runs
+    assert run.parameters == {"lr": "0.1", "dropout": "0", "seed": "3"}
+    assert run.series["val_acc"] == [(9, 0.75)]
+    assert math.isnan(run.series["train.loss"][0].value)
+    (files / "wandb-summary.json").unlink()
+    with pytest.raises(UserError, match="has neither a log"):
+        read_store("wandb", tmp_path, DECLARED)
+
+
+def test_parameters_beside_event_files_are_read_and_folders_by_part_of_the_data_are_one_run(
+    tmp_path: Path,
+) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    for part in ("train", "validation"):
+        with SummaryWriter(tmp_path / "logs" / "run1" / part) as writer:
+            writer.add_scalar("epoch_loss", 0.5, 1)
+    hparams = "lr: 1e-3\nseed: 2\nnet: !!python/object:my.Net {width: 8}\nshape: !!python/tuple [1, 2]\nempty:\n"
+    (tmp_path / "logs" / "run1" / "hparams.yaml").write_text(hparams)
+    (run,) = read_store("tensorboard", tmp_path / "logs", DECLARED).runs
+    assert run.name == "run1"
+    assert run.parameters == {"lr": "0.001", "seed": "2", "net.width": "8", "shape": "[1, 2]", "empty": "none"}
+    assert run.series == {"train/epoch_loss": [(1, 0.5)], "validation/epoch_loss": [(1, 0.5)]}
+    (tmp_path / "logs" / "run1" / "hparams.yaml").write_text("lr: 1\n  seed: [\n")
+    with pytest.raises(UserError, match=r"hparams\.yaml:2: this is not YAML"):
+        read_store("tensorboard", tmp_path / "logs", DECLARED)

@@ -98,7 +98,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     )
     report = write_report(results, out / "report")
     seeds = ", ".join(map(str, matched.seeds[:20])) + (", ..." if len(matched.seeds) > 20 else "")
-    print(clean(f"{len(logged.runs)} runs of {logged.title}: {len(matched.variants)} variants, seeds {seeds}"))
+    print(clean(f"{logged.title}: {len(logged.runs)} runs, {len(matched.variants)} variants, seeds {seeds}"))
     for note in tables.notes:
         print(clean(f"  {note}"))
     for finding in matched.findings:

@@ -70,7 +70,7 @@ CATALOGUE = {
     ),
     "runs_left_out": Entry(
         "Runs that were left out, or did not finish",
-        "Make sure that what is left is not a choice by result: name the rule, or run what is missing again.",
+        "Check that none was left out for its result. Run again what is missing, and say what was excluded.",
     ),
     "unequal_spread": Entry(
         "Unequal spread",

@@ -20,6 +20,8 @@ from ablation.results.foreign.metric_files import flat
 Status = Literal["finished", "crashed", "interrupted"]
 UNSET = "unset"
 """The value of a parameter in a run that did not log it."""
+COMMIT = 12
+"""Characters of a commit that are shown and compared."""
 _MOST_BYTES = 2**26
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,15}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _SAME = {"True": "true", "False": "false", "None": "none", "null": "none", "~": "none", "": "none"}
@@ -77,7 +79,7 @@ def canonical(value: object) -> str:
         return _SAME[str(value)]
     if isinstance(value, Mapping | list | tuple):
         return json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
-    text = str(value).strip()
+    text = " ".join(str(value).split())
     if not isinstance(value, int | float) and not _NUMBER.fullmatch(text):
         return _SAME.get(text, text)
     own = float(value) if isinstance(value, int | float) else float(text)

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablation._util.formatting import plural
+from ablation._util.hashing import sha256
 from ablation.errors import UserError
 from ablation.registry.catalog import suggestion
 from ablation.results.foreign.logged import UNSET, Declared, LoggedRun, LoggedRuns
 
 BASELINE = "baseline"
 _MOST_LISTED = 12
+_LONGEST = 50
 _SEED = re.compile(r"[+-]?[0-9]{1,18}")
 
 Combination = tuple[str, ...]
@@ -60,16 +62,22 @@ def match(logged: LoggedRuns, declared: Declared) -> Matched:
         values = _in_words(declared.vary, next(iter(combinations)))
         raise UserError(f"all runs have {values}", "name by --vary what differs between the runs that you compare")
     base, why = _baseline(combinations, declared)
+    parameters = list(dict.fromkeys(name for run, _ in seeded for name in run.parameters))
+    parameters = [own for own in parameters if own not in (*declared.vary, declared.seed, *declared.ignore)]
+    identifiers = _identifiers(parameters, [run for run, _ in seeded])
+    compared = [name for name in parameters if name not in identifiers]
     names = _names(combinations, base, declared.vary)
     doubles: list[Finding] = []
     runs: dict[tuple[str, int], LoggedRun] = {}
     for combination, name in names.items():
         for seed, several in sorted(combinations[combination].items()):
             runs[name, seed] = _one_of(several, declared.metric)
-            doubles += _doubles(name, seed, several, declared)
+            doubles += _doubles(name, seed, several, (declared.metric, compared))
     found = Matched({name: own for own, name in names.items()}, runs, (), ())
-    findings = (*undeclared(found, declared), *doubles, *_states(found), *unseeded)
-    notes = (f"the baseline is {_in_words(declared.vary, base)}{why}", *logged.notes, *_notes(found, declared))
+    findings = (*undeclared(found, compared), *doubles, *_states(found), *unseeded)
+    own_values = [f"not compared, as every run has its own: {_listed(identifiers)}"] if identifiers else []
+    base_words = f"the baseline is {_in_words(declared.vary, base)}{why}"
+    notes = (base_words, *logged.notes, *own_values, *_notes(found, declared.metric), *_between_seeds(found, compared))
     return Matched(found.variants, runs, findings, notes)
 
 
@@ -171,8 +179,13 @@ def _names(combinations: Iterable[Combination], base: Combination, vary: Sequenc
     names = {}
     for own in sorted(combinations, key=place):
         pairs = zip(vary, own, base, strict=True)
-        names[own] = ", ".join(f"{name}={value}" for name, value, at in pairs if value != at) or BASELINE
+        names[own] = ", ".join(f"{name}={_brief(value)}" for name, value, at in pairs if value != at) or BASELINE
     return names
+
+
+def _brief(value: str) -> str:
+    """A value in a name: a long one is cut, with a hash that keeps different ones apart."""
+    return value if len(value) <= _LONGEST else f"{value[:_LONGEST]}...{sha256(value.encode())[:6]}"
 
 
 def _one_of(several: Sequence[LoggedRun], metric: str) -> LoggedRun:
@@ -181,14 +194,15 @@ def _one_of(several: Sequence[LoggedRun], metric: str) -> LoggedRun:
     return (finished or several)[-1]
 
 
-def _doubles(variant: str, seed: int, several: Sequence[LoggedRun], declared: Declared) -> Iterator[Finding]:
-    """What is said of several runs of one variant and seed, and of what they differ in."""
+def _doubles(
+    variant: str, seed: int, several: Sequence[LoggedRun], names: tuple[str, Sequence[str]]
+) -> Iterator[Finding]:
+    """What is said of several runs of one variant and seed. `names`: the metric, and the parameters to compare."""
     if len(several) == 1:
         return
-    chosen = _one_of(several, declared.metric)
-    names = dict.fromkeys(name for run in several for name in run.parameters)
-    differing = [name for name in names if len({run.parameters.get(name, UNSET) for run in several}) > 1]
-    differing = [name for name in differing if name not in declared.ignore]
+    metric, compared = names
+    chosen = _one_of(several, metric)
+    differing = [name for name in compared if len({run.parameters.get(name, UNSET) for run in several}) > 1]
     how = f"; they differ in {_listed(differing)}" if differing else ""
     which = _listed([run.name for run in several if run is not chosen])
     rank = "the latest" if chosen is several[-1] else "the latest that finished"
@@ -196,25 +210,19 @@ def _doubles(variant: str, seed: int, several: Sequence[LoggedRun], declared: De
     yield Finding("runs_left_out", variant, message)
 
 
-def undeclared(matched: Matched, declared: Declared) -> Iterator[Finding]:
-    """For each variant the parameters in which its runs differ from those of the baseline without being declared."""
-    skipped = {*declared.vary, declared.seed, *declared.ignore, *identifiers(matched, declared)}
-    parameters = [name for name in _parameters(matched.runs.values()) if name not in skipped]
+def undeclared(matched: Matched, compared: Sequence[str]) -> Iterator[Finding]:
+    """For each variant those of the `compared` parameters in which its runs differ from the baseline's of one seed."""
     for variant in list(matched.variants)[1:]:
         pairs = [
             (matched.runs[variant, seed], matched.runs[BASELINE, seed])
             for seed in matched.seeds
             if (variant, seed) in matched.runs and (BASELINE, seed) in matched.runs
         ]
-        found = [text for name in parameters if (text := _difference(name, pairs))]
+        found = [text for name in compared if (text := _difference(name, pairs))]
         if found:
             yield Finding(
                 "undeclared_change", variant, f"{variant} also differs from the baseline in {'; '.join(found)}"
             )
-
-
-def _parameters(runs: Iterable[LoggedRun]) -> list[str]:
-    return list(dict.fromkeys(name for run in runs for name in run.parameters))
 
 
 def _difference(name: str, pairs: Sequence[tuple[LoggedRun, LoggedRun]]) -> str:
@@ -233,15 +241,12 @@ def _short(value: str) -> str:
     return value if len(value) <= 40 else f"{value[:37]}..."
 
 
-def identifiers(matched: Matched, declared: Declared) -> list[str]:
+def _identifiers(parameters: Iterable[str], runs: Sequence[LoggedRun]) -> list[str]:
     """Parameters of text that have another value in every run, such as the name of its folder: they identify it."""
-    runs = list(matched.runs.values())
     found = []
-    for name in _parameters(runs):
-        values = [run.parameters.get(name, UNSET) for run in runs]
-        if name in (*declared.vary, declared.seed) or len(set(values)) < len(runs) or len(runs) < 3:
-            continue
-        if not any(_sortable(value)[0] == 0 for value in values):
+    for name in parameters:
+        values = {run.parameters.get(name, UNSET) for run in runs}
+        if len(values) == len(runs) > 2 and not any(_sortable(value)[0] == 0 for value in values):
             found.append(name)
     return found
 
@@ -255,28 +260,23 @@ def _states(matched: Matched) -> Iterator[Finding]:
             yield Finding("runs_left_out", None, f"{text}: {'; '.join(names[:_MOST_LISTED])}")
 
 
-def _notes(matched: Matched, declared: Declared) -> Iterator[str]:
-    own = identifiers(matched, declared)
-    if own:
-        yield f"not compared, as every run has its own: {_listed(own)}"
+def _notes(matched: Matched, metric: str) -> Iterator[str]:
     for variant in matched.variants:
         lacking = [seed for seed in matched.seeds if (variant, seed) not in matched.runs]
         if lacking:
             yield f"{variant} has no run of seed {_listed(list(map(str, lacking)))}"
-    without = [f"{v}, seed {s}" for (v, s), run in matched.runs.items() if declared.metric not in run.series]
+    without = [f"{v}, seed {s}" for (v, s), run in matched.runs.items() if metric not in run.series]
     if without:
-        yield f"no value of {declared.metric}: {'; '.join(without[:_MOST_LISTED])}"
-    yield from _between_seeds(matched, declared)
-    yield from _steps(matched, declared)
+        yield f"no value of {metric}: {'; '.join(without[:_MOST_LISTED])}"
+    yield from _steps(matched, metric)
 
 
-def _between_seeds(matched: Matched, declared: Declared) -> Iterator[str]:
+def _between_seeds(matched: Matched, compared: Sequence[str]) -> Iterator[str]:
     """Parameters that differ between the runs of the baseline, which are meant to differ in the seed alone."""
-    skipped = {*declared.vary, declared.seed, *declared.ignore, *identifiers(matched, declared)}
     base = {seed: run for (variant, seed), run in matched.runs.items() if variant == BASELINE}
-    for name in _parameters(base.values()):
+    for name in compared:
         values = {run.parameters.get(name, UNSET) for run in base.values()}
-        if name not in skipped and len(values) > 1 and not _is_seed(name, base):
+        if len(values) > 1 and not _is_seed(name, base):
             yield f"{name} differs between the seeds of the baseline: {_listed([_short(v) for v in sorted(values)])}"
 
 
@@ -285,16 +285,16 @@ def _is_seed(name: str, base: Mapping[int, LoggedRun]) -> bool:
     return "seed" in name.lower() or all(run.parameters.get(name) == str(seed) for seed, run in base.items())
 
 
-def _steps(matched: Matched, declared: Declared) -> Iterator[str]:
+def _steps(matched: Matched, metric: str) -> Iterator[str]:
     """Finished runs whose last step is not that of most others."""
     last = {
-        run: max(point.step for point in own.series[declared.metric])
+        run: max(point.step for point in own.series[metric])
         for run, own in matched.runs.items()
-        if own.status == "finished" and own.series.get(declared.metric)
+        if own.status == "finished" and own.series.get(metric)
     }
     if len(set(last.values())) < 2:
         return
     usual = Counter(last.values()).most_common(1)[0][0]
     others = [f"{step:,} in {variant}, seed {seed}" for (variant, seed), step in last.items() if step != usual]
     more = f" and {len(others) - _MOST_LISTED} more" if len(others) > _MOST_LISTED else ""
-    yield f"the last step of {declared.metric} is {usual:,}, but {'; '.join(others[:_MOST_LISTED])}{more}"
+    yield f"the last step of {metric} is {usual:,}, but {'; '.join(others[:_MOST_LISTED])}{more}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from ablation.errors import FileError, Problem, UserError
 from ablation.results.foreign.event_files import Point, Series
 from ablation.results.foreign.logged import (
+    COMMIT,
     Declared,
     LoggedRun,
     LoggedRuns,
@@ -79,7 +80,7 @@ def _stored_run(connection: sqlite3.Connection, run: str, name: str, status: str
     }
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tags'").fetchone():
         tags = connection.execute("SELECT value FROM tags WHERE run_uuid = ? AND key = ?", (run, _COMMIT)).fetchall()
-        values |= {"git.commit": str(tags[0][0])} if tags else {}
+        values |= {"git.commit": str(tags[0][0])[:COMMIT]} if tags else {}
     series: Series = {}
     query = "SELECT key, step, value, is_nan FROM metrics WHERE run_uuid = ? ORDER BY key, step, timestamp, is_nan"
     for key, step, value, is_nan in connection.execute(query, own):
@@ -145,7 +146,7 @@ def _files_of(run: Path) -> tuple[dict[str, str], Series]:
     values = {name: canonical(path.read_text(encoding="utf-8")) for name, path in _named(run / "params")}
     commit = run / "tags" / _COMMIT
     if commit.is_file():
-        values["git.commit"] = commit.read_text(encoding="utf-8").strip()
+        values["git.commit"] = commit.read_text(encoding="utf-8").strip()[:COMMIT]
     return values, _last_of_each_step({name: _points(path) for name, path in _named(run / "metrics")})
 
 

@@ -20,6 +20,7 @@ from ablation._util.sanitize import read_file
 from ablation.errors import UserError
 from ablation.results.foreign.csv_runs import read_csv
 from ablation.results.foreign.logged import (
+    COMMIT,
     Declared,
     LoggedRun,
     LoggedRuns,
@@ -119,7 +120,7 @@ def _logged(path: Path) -> _Stored:
             _add(record, log)
         except (wire.WireError, ValueError) as error:
             raise _damaged(path, offset, str(error)) from None
-    values = parameters(_public(dict(flat(log.config)))) | ({"git.commit": log.commit} if log.commit else {})
+    values = parameters(_public(dict(flat(log.config)))) | ({"git.commit": log.commit[:COMMIT]} if log.commit else {})
     series = series_of([_visible(row) for row in log.rows])
     once = series_of([_visible(log.summary)])
     series |= {metric: points for metric, points in once.items() if metric not in series}
