@@ -1,8 +1,8 @@
 """Ten runs of known values, and writers that log them with the real library of each experiment tracker.
 
 `python -m tests.logged_runs WRITER FOLDER` writes the store of one of them. tests/data/stores.zip holds what they
-wrote: MLflow 3.17, TensorBoard 2.21 by torch, Hydra 1.3, W&B 0.31 (offline) and Trackio 0.43. The last two ran in an
-environment of their own, since they are large and bring another version of pillow.
+wrote: MLflow 3.17, TensorBoard 2.21 by torch, Hydra 1.3, Lightning 2.6, Transformers 5.24, W&B 0.31 (offline) and
+Trackio 0.43. The last two ran in an environment of their own: they are large and bring another version of pillow.
 """
 
 from __future__ import annotations
@@ -138,6 +138,29 @@ def trackio_file(folder: Path) -> Path:
     return folder / "trackio" / "regularisation.db"
 
 
+def lightning_csv(folder: Path) -> Path:
+    from pytorch_lightning.loggers import CSVLogger
+
+    logger = CSVLogger(str(folder), name="lightning", version="v")
+    for epoch, value in enumerate(RUNS[1].values):
+        logger.log_metrics({"train_loss": 1 - value}, step=10 * epoch + 5)
+        logger.log_metrics({"val_acc": value, "epoch": epoch}, step=10 * epoch + 9)
+    logger.save()
+    return folder / "lightning" / "v" / "metrics.csv"
+
+
+def trainer_state(folder: Path) -> Path:
+    from transformers.trainer_callback import TrainerState
+
+    place = folder / "trainer" / "checkpoint-30" / "trainer_state.json"
+    place.parent.mkdir(parents=True)
+    rows = [
+        {"epoch": epoch + 1.0, "step": 10 * epoch + 10, "eval_acc": value} for epoch, value in enumerate(RUNS[1].values)
+    ]
+    TrainerState(epoch=3.0, global_step=30, max_steps=30, log_history=rows).save_to_json(str(place))
+    return place
+
+
 HYDRA_SCRIPT = """\
 import json
 import hydra
@@ -188,7 +211,7 @@ def table(folder: Path) -> Path:
 WRITERS: Mapping[str, Callable[[Path], Path]] = {
     "mlflow_database": mlflow_database, "mlflow_folder": mlflow_folder, "tensorboard_hparams": tensorboard_hparams,
     "tensorboard_folders": tensorboard_folders, "wandb_offline": wandb_offline, "trackio_file": trackio_file,
-    "hydra_multirun": hydra_multirun, "table": table,
+    "hydra_multirun": hydra_multirun, "table": table, "lightning_csv": lightning_csv, "trainer_state": trainer_state,
 }  # fmt: skip
 
 if __name__ == "__main__":

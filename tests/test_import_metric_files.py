@@ -23,6 +23,8 @@ from ablation.results.foreign.metric_files import (
     trainer_state,
 )
 
+from .logged_runs import RUNS
+
 
 def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +92,21 @@ def test_the_csv_of_lightning_has_empty_cells_where_a_metric_was_not_logged(tmp_
     assert math.isnan(found["train_loss"][1].value)
     message = error(lightning_csv, write(tmp_path / "metrics.csv", "a,b\n1\n2,3\n"))
     assert "metrics.csv:2:1: 1 cells in this row, 2 in the header" in message
+
+
+def test_files_that_lightning_and_the_trainer_of_transformers_wrote_are_read_value_by_value(logged: Path) -> None:
+    values = RUNS[1].values
+    found = lightning_csv(logged / "lightning" / "v" / "metrics.csv")
+    assert found == {
+        "train_loss": [(10 * epoch + 5, 1 - value) for epoch, value in enumerate(values)],
+        "val_acc": [(10 * epoch + 9, value) for epoch, value in enumerate(values)],
+        "epoch": [(10 * epoch + 9, float(epoch)) for epoch in range(3)],
+    }
+    found = trainer_state(logged / "trainer")
+    assert found["eval_acc"] == [(10 * epoch + 10, value) for epoch, value in enumerate(values)]
+    state = find_metrics(logged / "trainer")
+    assert state
+    assert (state.kind, state.series) == ("trainer_state.json", found)
 
 
 PRINTED = """\

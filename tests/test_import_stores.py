@@ -173,6 +173,10 @@ def test_parameters_beside_event_files_are_read_and_folders_by_part_of_the_data_
     assert run.name == "run1"
     assert run.parameters == {"lr": "0.001", "seed": "2", "net.width": "8", "shape": "[1, 2]", "empty": "none"}
     assert run.series == {"train/epoch_loss": [(1, 0.5)], "validation/epoch_loss": [(1, 0.5)]}
+    with SummaryWriter(tmp_path / "logs" / "run1") as writer:
+        writer.add_hparams({"net/width": 8, "lr": 0.001, "decay": 0.5}, {}, run_name="h")
+    (run,) = read_store("tensorboard", tmp_path / "logs", DECLARED).runs
+    assert (run.parameters["decay"], run.parameters["lr"], run.parameters.get("net/width")) == ("0.5", "0.001", None)
     (tmp_path / "logs" / "run1" / "hparams.yaml").write_text("lr: 1\n  seed: [\n")
     with pytest.raises(UserError, match=r"hparams\.yaml:2: this is not YAML"):
         read_store("tensorboard", tmp_path / "logs", DECLARED)

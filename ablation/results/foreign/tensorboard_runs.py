@@ -22,9 +22,9 @@ _ENDED: dict[str, Status] = {"failure": "crashed"}
 def read_tensorboard(path: Path, declared: Declared) -> LoggedRuns:
     """The runs in a folder. The experiment is a folder in it.
 
-    Parameters of a run are those that the HParams plugin wrote, then those of a file beside its events (`CONFIGS`),
-    then those in the names of its folders (`lr=0.1,seed=0`). A folder of events inside that of a run belongs to that
-    run, as `add_hparams` and `add_scalars` write them.
+    Parameters of a run are those of a file beside its events (`CONFIGS`), then those that the HParams plugin wrote
+    (where Lightning joins names by slashes), then those in the names of its folders (`lr=0.1,seed=0`). A folder of
+    events inside that of a run belongs to that run, as `add_hparams` and `add_scalars` write them.
     """
     root = path / declared.experiment if declared.experiment else path
     if not root.is_dir():
@@ -59,7 +59,9 @@ def _run(folder: Path, logs: Sequence[tuple[Path, EventLog]], root: Path) -> Log
         values |= {name: canonical(value) for name, value in log.parameters.items()}
         ended = log.ended or ended
     name = folder.relative_to(root).as_posix() if folder != root else folder.resolve().name
-    values = named((name,)) | beside(folder) | values
+    file = beside(folder)
+    values = {own: value for own, value in values.items() if own.replace("/", ".") not in file}
+    values = named((name,)) | values | file
     return LoggedRun(name, values, series, _ENDED.get(ended, "finished"))
 
 
