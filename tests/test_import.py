@@ -131,7 +131,7 @@ def test_of_several_runs_of_a_seed_the_latest_that_finished_counts_and_all_are_n
         "runs_left_out",
         "dropout=0.5",
         "dropout=0.5, seed 0: 4 runs; redo, the latest that finished, counts; left out: old, r20, dead; "
-        "they differ in wd",
+        "they differ in wd: does --vary lack it?",
     ) in messages(found)
 
 
@@ -303,3 +303,17 @@ def test_values_that_are_long_or_have_line_breaks_make_names_of_variants_that_a_
 def test_the_command_loads_no_torch(tmp_path: Path) -> None:
     table(tmp_path)
     assert not loaded(["import", "csv", "export.csv", *ARGUMENTS], tmp_path) & {"torch", "torchvision"}
+
+
+def test_a_metric_whose_name_does_not_say_which_way_is_better_is_asked_about_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = table(tmp_path)
+    path.write_text(path.read_text().replace("val_acc", "score"))
+    arguments = ["import", "csv", path.name, "--vary", "lr,dropout", "--seed", "seed", "--metric", "score"]
+    assert main(arguments) == 1
+    assert "add --direction higher or --direction lower" in capsys.readouterr().err
+    assert [own.name for own in tmp_path.iterdir()] == ["export.csv"]
+    assert main([*arguments, "--direction", "lower"]) == 0
+    assert json.loads(Path("imported/export/report/analysis.json").read_text())["direction"] == "lower"

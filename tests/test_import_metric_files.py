@@ -91,7 +91,7 @@ def test_the_csv_of_lightning_has_empty_cells_where_a_metric_was_not_logged(tmp_
     assert found["epoch"] == [(9, 0.0), (19, 1.0)]
     assert math.isnan(found["train_loss"][1].value)
     message = error(lightning_csv, write(tmp_path / "metrics.csv", "a,b\n1\n2,3\n"))
-    assert "metrics.csv:2:1: 1 cells in this row, 2 in the header" in message
+    assert "metrics.csv:2:1: 1 cell in this row, 2 in the header" in message
 
 
 def test_files_that_lightning_and_the_trainer_of_transformers_wrote_are_read_value_by_value(logged: Path) -> None:

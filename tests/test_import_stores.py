@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ablation.cli.import_ import _TOOLS
 from ablation.errors import UserError
 from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns
 from ablation.results.foreign.stores import TOOLS, read_store
@@ -106,7 +107,7 @@ def test_a_store_with_several_experiments_asks_for_one(logged: Path, tmp_path: P
     with pytest.raises(UserError) as caught:
         read_store("mlflow", path, DECLARED)
     assert "has 2 experiments with runs" in caught.value.message
-    assert "Default (1 runs), regularisation (9 runs)" in str(caught.value.hint)
+    assert "Default (1 run), regularisation (9 runs)" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -180,3 +181,7 @@ def test_parameters_beside_event_files_are_read_and_folders_by_part_of_the_data_
     (tmp_path / "logs" / "run1" / "hparams.yaml").write_text("lr: 1\n  seed: [\n")
     with pytest.raises(UserError, match=r"hparams\.yaml:2: this is not YAML"):
         read_store("tensorboard", tmp_path / "logs", DECLARED)
+
+
+def test_the_command_offers_every_tool_that_there_is_a_reader_for() -> None:
+    assert _TOOLS == TOOLS

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ablation._util.sanitize import clean
+from ablation.errors import UserError
 
 SUMMARY = "the report of runs that MLflow, TensorBoard, W&B, Trackio or Hydra has logged"
 _TOOLS = ("mlflow", "tensorboard", "wandb", "trackio", "hydra", "csv")
@@ -67,6 +68,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     """Read the runs, write their tables and report, and print what was found."""
     from ablation._util.hashing import slug
     from ablation.library import read_results, write_report
+    from ablation.registry.metric_names import guess
     from ablation.results.foreign.imported import Source, write_tables
     from ablation.results.foreign.logged import Declared, canonical
     from ablation.results.foreign.matching import BASELINE, match
@@ -83,6 +85,9 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     )
     logged = read_store(arguments.tool, arguments.path, declared)
     matched = match(logged, declared)
+    if arguments.direction is None and guess(arguments.metric).direction is None:
+        what = f"whether more or less of {arguments.metric!r} is better is not clear from its name"
+        raise UserError(what, "add --direction higher or --direction lower")
     out = arguments.out or Path("imported") / slug(logged.title)
     source = Source(arguments.tool, arguments.path, logged.title, command)
     tables = write_tables(matched, declared, source, out)

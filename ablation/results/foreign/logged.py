@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ablation._util.formatting import plural
 from ablation._util.sanitize import read_file
 from ablation.errors import UserError
 from ablation.results.foreign.event_files import Series
@@ -160,7 +161,7 @@ def chosen(names: Mapping[str, int], wanted: str | None, what: str, path: Path) 
 
     Raises UserError where there is no such experiment, or the choice is open.
     """
-    listing = ", ".join(f"{name} ({count} runs)" for name, count in sorted(names.items()))
+    listing = ", ".join(f"{name} ({plural(count, 'run')})" for name, count in sorted(names.items()))
     if wanted is not None and wanted not in names:
         raise UserError(f"{path} has no {what} {wanted!r}", f"it has: {listing or 'none'}")
     if wanted is None and len(names) != 1:

@@ -203,7 +203,7 @@ def _doubles(
     metric, compared = names
     chosen = _one_of(several, metric)
     differing = [name for name in compared if len({run.parameters.get(name, UNSET) for run in several}) > 1]
-    how = f"; they differ in {_listed(differing)}" if differing else ""
+    how = f"; they differ in {_listed(differing)}: does --vary lack it?" if differing else ""
     which = _listed([run.name for run in several if run is not chosen])
     rank = "the latest" if chosen is several[-1] else "the latest that finished"
     message = f"{variant}, seed {seed}: {len(several)} runs; {chosen.name}, {rank}, counts; left out: {which}{how}"

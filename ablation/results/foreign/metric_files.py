@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablation._util.formatting import plural
 from ablation._util.sanitize import read_file
 from ablation.errors import FileError, Problem, UserError
 from ablation.results.foreign.event_files import Point, Series, event_files, read_events
@@ -98,7 +99,7 @@ def lightning_csv(path: Path) -> Series:
             if len(cells) != len(header):
                 if reader.line_num >= len(lines):
                     break
-                what = f"{len(cells)} cells in this row, {len(header)} in the header"
+                what = f"{plural(len(cells), 'cell')} in this row, {len(header)} in the header"
                 raise _at(path, lines, reader.line_num, 1, what, "write a cell for each column")
             rows.append({name: _cell(cell) for name, cell in zip(header, cells, strict=True)})
     except csv.Error as error:
