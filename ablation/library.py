@@ -25,6 +25,7 @@ from ablation.report import Predictions, Report, Section, report_on
 from ablation.report.figure_blocks import forest
 from ablation.report.ranking import ranked
 from ablation.report.source import TableSource
+from ablation.results.foreign.imported import findings_of
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
@@ -198,7 +199,7 @@ def read_results(
         title=title,
         command=command,
     )
-    return Results(**_values(found), table=source)
+    return Results(**_values(replace(found, findings=findings_of(source.runs))), table=source)
 
 
 def analyze(results: Results, *, margin: float | None = None, metric: str | None = None) -> Analysis:

@@ -238,6 +238,15 @@ def test_more_changed_than_was_declared(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+def test_what_an_import_found_is_a_warning_of_its_kind(tmp_path: Path) -> None:
+    stored = write_study(tmp_path)
+    results = load_results(stored.store, stored.manifest)
+    findings = (("runs_left_out", None, "failed: dropout=0, seed 1 (ab12)"),)
+    (found,) = describe(replace(results, findings=findings)).warnings
+    assert (found.code, found.message) == ("runs_left_out", "failed: dropout=0, seed 1 (ab12)")
+    assert found.hint == CATALOGUE["runs_left_out"].hint
+
+
 def spreads(baseline: float, variant: float) -> dict[str, list[float]]:
     shape = {0: (-1.0, 0.2, 0.8), 1: (0.7, -1.0, 0.3), 2: (0.1, 0.9, -1.0), 3: (-0.4, -0.6, 1.0), 4: (1.0, -0.5, -0.5)}
     sizes = {"baseline": baseline, "dropout=0": variant, "dropout=0.5": 0.002, "norm=batch": 0.002, "constant": 0.002}

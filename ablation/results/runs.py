@@ -102,6 +102,8 @@ class Results:
     """Column -> what is known of the metric in it."""
     audit: Audit | None = None
     """What an audit saw of the code that the study was run with; None where there was none."""
+    findings: tuple[tuple[str, str | None, str], ...] = ()
+    """What the import of results from elsewhere found: the code of a warning, its variant, what it says."""
 
     def metric(self, column: str) -> Metric:
         """The metric in a column; of one that is not known, what its name says."""

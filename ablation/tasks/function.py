@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablation._util.files import set_aside, writing
+from ablation._util.files import replace, set_aside, writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
 from ablation.storage.record import RunRecord

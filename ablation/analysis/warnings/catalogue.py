@@ -68,6 +68,10 @@ CATALOGUE = {
         "More changed than was declared",
         "The difference cannot be put down to the declared change. Train these runs again from one study file.",
     ),
+    "runs_left_out": Entry(
+        "Runs that were left out, or did not finish",
+        "Check that none was left out for its result. Run again what is missing, and say what was excluded.",
+    ),
     "unequal_spread": Entry(
         "Unequal spread",
         "With five seeds or fewer a pooled error can claim too much here. Trust the paired t column, or add seeds.",
@@ -159,6 +163,8 @@ ELSEWHERE: Mapping[str, str] = {
     "missing_runs": "Add them to the table. Until then these rows are based on fewer seeds.",
     "few_seeds": "Train each variant under at least three seeds.",
     "diverged": "Find out why; or report the share of runs that diverge.",
+    "undeclared_change": "The difference cannot be put down to the declared change. Run these again with equal "
+    "settings, or declare what differs by --vary; --ignore names parameters that cannot matter.",
     "unequal_size": "The difference mixes the change with a larger or smaller network. Match the sizes, or say so.",
     "baseline_spread": "Train more seeds: the error of the baseline enters every comparison.",
 }

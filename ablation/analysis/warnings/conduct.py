@@ -140,6 +140,12 @@ def audit(results: Results) -> Iterator[StudyWarning]:
             yield warn("audit_fault", None, check.message)
 
 
+def imported(results: Results) -> Iterator[StudyWarning]:
+    """What an import of runs from another tool found."""
+    for code, variant, message in results.findings:
+        yield warn(code, variant, message)
+
+
 def self_checks(results: Results) -> Iterator[StudyWarning]:
     """What the runs noticed about themselves, each finding once for each variant, or once for the whole study."""
     found: dict[tuple[str, str], list[str]] = {}
