@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ablation.errors import UserError
 
 if TYPE_CHECKING:
-    from ablation.study.schema import Study
+    from ablation.study.schema import LogTarget, Study
 
 MOST_SEEDS = 100_000
 
@@ -86,6 +86,16 @@ def seeds(text: str) -> list[int]:
     if sum(map(len, ranges)) > MOST_SEEDS:
         raise argparse.ArgumentTypeError(f"{text} are {sum(map(len, ranges)):,} seeds; the limit is {MOST_SEEDS:,}")
     return [seed for each in ranges for seed in each]
+
+
+def log_targets(text: str) -> tuple[LogTarget, ...]:
+    """`tensorboard,mlflow` as a tuple; `none` is an empty one."""
+    known: dict[str, LogTarget] = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+    names = [] if text.strip() == "none" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} cannot be logged to; write tensorboard, mlflow, both, or none")
+    return tuple(known[name] for name in names)
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:

@@ -84,6 +84,7 @@ def study_of(
         components=file.components,
         design=file.design,
         grids=loader.grids,
+        log=file.log,
     )
     return _smoke(study, kind) if smoke else study
 

@@ -35,6 +35,8 @@ from ablation.study.tasks import AnyTask, MetricOptions, TaskRecipe
 
 Path = tuple[str | int, ...]
 MOST_SEEDS = 100_000
+LogTarget = Literal["tensorboard", "mlflow"]
+"""What runs can be logged to while they are trained, besides the results."""
 
 
 def _count_to_list(value: object) -> object:
@@ -200,6 +202,7 @@ class CommonStudyFile(Section):
     design: Designs = ()
     grid: Grids = Field(default_factory=dict)
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+    log: Annotated[tuple[LogTarget, ...], Strict(False)] = ()
 
 
 class StudyFile(CommonStudyFile):
@@ -265,6 +268,8 @@ class Study:
     """The function or command that trains its runs; None for the built-in image classifier."""
     declared: Mapping[str, MetricOptions] = field(default_factory=dict)
     """The metrics that a function or a command reports, the first of them the primary one unless it is stated."""
+    log: tuple[LogTarget, ...] = ()
+    """What runs are logged to; it changes nothing of them."""
 
     @property
     def baseline(self) -> Variant:
