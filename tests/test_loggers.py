@@ -41,11 +41,14 @@ vary: {wait: [0.001]}
 CODE = """\
 import random
 import time
+from pathlib import Path
 
 def main(options, run):
     for epoch in range(40):
         time.sleep(options["wait"])
         run.log(**{"top@1": random.random()})
+        while epoch == 20 and Path("hold").exists():
+            time.sleep(0.05)
 """
 """It saves no state: an interrupted run starts again, and here comes to other values."""
 
@@ -269,9 +272,9 @@ def test_a_killed_study_goes_on_in_the_same_runs_without_a_row_twice(
 @pytest.mark.slow
 def test_rows_of_a_run_that_started_again_are_replaced(tmp_path: Path) -> None:
     write_function(tmp_path)
-    slow = FUNCTION.replace("wait: 0.0", "wait: 0.2").replace("{wait: [0.001]}", "{sizes: [[1]]}")
-    (tmp_path / "tiny.yaml").write_text(slow, encoding="utf-8")
+    (tmp_path / "hold").touch()
     kill_when_logged(tmp_path, "mlflow")
+    (tmp_path / "hold").unlink()
     before = of_mlflow(tmp_path)
     run(tmp_path, "tiny.yaml", "--log", "mlflow")
     after = of_mlflow(tmp_path)

@@ -72,10 +72,10 @@ def argparse_words(values: Iterable[tuple[str, Any]], booleans: str) -> Iterator
                 yield f"--no-{path}"
         elif isinstance(value, list | tuple):
             yield from (name, *map(_plain, value))
-        elif isinstance(value, str) and value.startswith("-"):
-            yield f"{name}={value}"  # argparse would take it for an option
+        elif (text := _plain(value)).startswith("-"):
+            yield f"{name}={text}"  # argparse may take it for an option, such as -1e-05
         else:
-            yield from (name, _plain(value))
+            yield from (name, text)
 
 
 def _plain(value: Any) -> str:

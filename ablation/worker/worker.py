@@ -138,9 +138,9 @@ def _train(job: Job, channel: Channel) -> Ending:
     with writing(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(job.folder / "lock", timeout=LOCK_PATIENCE), _printing_to_log(job):
-            with beating(channel.beat) if job.run.task else nullcontext():
-                return until_end(job, channel.send, _hooks(job, channel))
+        lock, busy = FileLock(job.folder / "lock", timeout=LOCK_PATIENCE), beating(channel.beat)
+        with lock, _printing_to_log(job), busy if job.run.task else nullcontext():
+            return until_end(job, channel.send, _hooks(job, channel))
     except Timeout:
         return Busy(job.run)
 
