@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 from ablation._util.formatting import plural
@@ -64,26 +64,37 @@ def declared_metrics(first: Series, declared: Sequence[str]) -> Iterator[Check]:
         yield Check("metrics", "ok", f"{what} reported")
 
 
-def reproducible(first: Series, again: Series, other: Series | None, declared: Sequence[str], seed: int) -> Check:
-    """Whether one seed gave the same twice; `other` is a run under another seed, the measure of a difference."""
-    if same(first, again, declared):
+def reproducible(
+    first: Series, again: Sequence[Series], other: Series | None, declared: Sequence[str], seed: int
+) -> Check:
+    """Whether one seed gave the same each time; `other` is a run under another seed, the measure of a difference."""
+    apart = [own for own in again if not same(first, own, declared)]
+    if not apart:
         return Check("reproducible", "ok", f"seed {seed} gives the same metrics twice")
-    one, two = compared(first, declared), compared(again, declared)
-    differing = [name for name in {**one, **two} if one.get(name) != two.get(name)]
-    shown = [name for name in declared if name in differing] or differing
-    found = [_difference(name, one, two, compared(other, declared) if other else {}) for name in shown]
-    small = all(ratio < SMALL for _, ratio in found)
-    sizes = "; ".join(text for text, _ in found[:3])
-    if small:
+    one, theirs = compared(first, declared), compared(other, declared) if other else {}
+    found: dict[str, tuple[str, float]] = {}
+    for two in (compared(own, declared) for own in apart):
+        for name in {**one, **two}:
+            if one.get(name) != two.get(name):
+                size = _difference(name, one.get(name, ()), two.get(name, ()), theirs.get(name, ()))
+                found[name] = max(size, found.get(name, size), key=lambda own: own[1])
+    sizes = "; ".join(text for text, _ in [found[name] for name in sorted(found, key=_first(declared))][:3])
+    if all(share < SMALL for _, share in found.values()):
         message = f"seed {seed} does not give quite the same metrics twice: {sizes}"
         return Check("reproducible", "warning", message, "pairs by seed are a little weaker; the report says so")
     hint = "draw all that is random from the seed: shuffling, data workers, augmentation, dropout, initial weights"
     return Check("reproducible", "fault", f"seed {seed} does not give the same metrics twice: {sizes}", hint)
 
 
-def _difference(name: str, one: Series, two: Series, other: Series) -> tuple[str, float]:
+def _first(declared: Sequence[str]) -> Callable[[str], int]:
+    """The order in which metrics are named: those that the study declares first."""
+    return lambda name: declared.index(name) if name in declared else len(declared)
+
+
+def _difference(
+    name: str, mine: Sequence[float | None], again: Sequence[float | None], theirs: Sequence[float | None]
+) -> tuple[str, float]:
     """By how much a metric differs between two runs of one seed, in words and as a share of that of two seeds."""
-    mine, again, theirs = one.get(name, ()), two.get(name, ()), other.get(name, ())
     if not mine or not again or len(mine) != len(again):
         return f"{name} has {plural(len(mine), 'value')}, then {len(again)}", 1.0
     gap = _largest(mine, again)
@@ -96,11 +107,11 @@ def _difference(name: str, one: Series, two: Series, other: Series) -> tuple[str
 
 
 def _largest(first: Sequence[float | None], second: Sequence[float | None]) -> float | None:
-    """The difference of two results; of rows where the results agree. None where only one is a number."""
-    if any((a is None) != (b is None) for a, b in zip(first, second, strict=True)):
+    """The largest difference over the rows of two runs; None where only one of them is a number."""
+    pairs = list(zip(first, second, strict=True))
+    if any((a is None) != (b is None) for a, b in pairs):
         return None
-    gaps = [abs(a - b) for a, b in zip(first, second, strict=True) if a is not None and b is not None]
-    return (gaps[-1] or max(gaps)) if gaps else None
+    return max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=None)
 
 
 def seed_used(runs: Mapping[int, Series], declared: Sequence[str], *, repeats: bool) -> Check:

@@ -43,7 +43,7 @@ def test_losses_and_scores_are_compared_also_where_the_study_does_not_declare_th
 
 
 def test_one_seed_that_gives_the_same_twice_is_reproducible_also_without_numbers() -> None:
-    assert reproducible(loss(1.0, None), loss(1.0, None), None, DECLARED, 3).level == "ok"
+    assert reproducible(loss(1.0, None), [loss(1.0, None)], None, DECLARED, 3).level == "ok"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_one_seed_that_gives_the_same_twice_is_reproducible_also_without_numbers
 def test_a_difference_is_measured_against_that_of_two_seeds(
     again: float | None, other: float | None, level: str, says: str
 ) -> None:
-    found = reproducible(loss(1.0), loss(again), loss(other), DECLARED, 0)
+    found = reproducible(loss(1.0), [loss(again)], loss(other), DECLARED, 0)
     if other is None:
         assert found.message.endswith("val_loss differs by 0.01")
     else:
@@ -67,14 +67,21 @@ def test_a_difference_is_measured_against_that_of_two_seeds(
     assert found.level == level
 
 
+def test_runs_of_one_seed_that_are_close_by_chance_are_judged_by_the_one_that_is_not() -> None:
+    close, far = loss(1.01), loss(1.4)
+    assert reproducible(loss(1.0), [close], loss(1.5), DECLARED, 0).level == "warning"
+    found = reproducible(loss(1.0), [close, far], loss(1.5), DECLARED, 0)
+    assert (found.level, "val_loss differs by 0.4 (two seeds: by 0.5)" in found.message) == ("fault", True)
+
+
 def test_rows_that_differ_count_where_results_agree() -> None:
-    found = reproducible(loss(2.0, 1.0), loss(2.4, 1.0), loss(2.5, 1.0), DECLARED, 0)
+    found = reproducible(loss(2.0, 1.0), [loss(2.4, 1.0)], loss(2.5, 1.0), DECLARED, 0)
     assert found.level == "fault"
     assert "val_loss differs by 0.4 (two seeds: by 0.5)" in found.message
 
 
 def test_another_number_of_rows_is_a_difference() -> None:
-    found = reproducible(loss(2.0, 1.0), loss(1.0), None, DECLARED, 0)
+    found = reproducible(loss(2.0, 1.0), [loss(1.0)], None, DECLARED, 0)
     assert (found.level, "val_loss has 2 values, then 1" in found.message) == ("fault", True)
 
 
