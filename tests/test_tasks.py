@@ -127,7 +127,7 @@ def test_select_best_takes_the_best_row(function: Path, ablate: Ablate) -> None:
     study = FUNCTION.replace("smoke: {epochs: 1}", "select: best")
     (function / "waves.yaml").write_text(study, encoding="utf-8")
     (function / "train.py").write_text(
-        "def main(options, run):\n    for value in (0.2, 0.9, 0.4):\n        run.log(val_accuracy=value, train_loss=value)\n"
+        "def main(options, run):\n    for value in (0.2, 0.9, 0.4):\n        run.log(val_accuracy=value)\n"
     )
     assert ablate("run", "waves.yaml", "--seeds", "0", "--only", "baseline").returncode == 0
     (record,) = (json.loads(path.read_text()) for path in (function / "results" / "runs").glob("*/run.json"))
@@ -217,6 +217,32 @@ def test_numbers_of_numpy_and_torch_are_metrics(function: Path, ablate: Ablate) 
     )
     done = ablate("run", "waves.yaml", "--seeds", "0", "--only", "baseline")
     assert "val_accuracy 0.5" in done.stdout, done.stdout + done.stderr
+
+
+def test_saved_predictions_give_the_accuracy_of_each_class(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "import numpy as np\n"
+        "def main(options, run):\n"
+        "    draw = run.generator(str(options['dropout']))\n"
+        "    labels = np.arange(60) % 3\n"
+        "    outputs = np.eye(3)[labels] + draw.random((60, 3)) * (1 + options['dropout'])\n"
+        "    outputs /= outputs.sum(axis=1, keepdims=True)\n"
+        "    run.save_predictions(labels, outputs, classes=['cat', 'dog', 'owl'])\n"
+        "    return {'val_accuracy': float((outputs.argmax(axis=1) == labels).mean()), 'train_loss': 0.1}\n"
+    )
+    done = ablate("run", "waves.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = ablate("report")
+    assert report.returncode == 0, report.stderr
+    text = (function / "reports" / "waves" / "report.md").read_text("utf-8")
+    assert "owl" in text
+
+
+def test_predictions_of_another_shape_are_refused(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text("def main(options, run):\n    run.save_predictions([0, 1], [[0.5, 0.5]])\n")
+    failed = ablate("run", "waves.yaml", "--seeds", "0", "--only", "baseline")
+    assert "targets are (2,) and outputs (1, 2)" in failed.stdout
+    assert "targets are class numbers (n,)" in failed.stdout
 
 
 def test_smoke_uses_what_the_task_says(function: Path, ablate: Ablate) -> None:
@@ -317,9 +343,7 @@ def test_rows_of_a_metrics_file_go_before_what_is_printed(command: Path, ablate:
         ({"pass": "json", "seed": "seed"}, "DIR/params.json"),
     ],
 )
-def test_hyperparameters_reach_a_command_as_it_takes_them(
-    passing: dict[str, str], words: str, tmp_path: Path
-) -> None:
+def test_hyperparameters_reach_a_command_as_it_takes_them(passing: dict[str, str], words: str, tmp_path: Path) -> None:
     task = CommandTask.model_validate({"command": "prog {args}", **passing})
     values = {"lr": 0.1, "amp": False, "sizes": [1, 2], "none": None, "opt": {"name": "-x"}}
     started = invocation(task, values, 7, tmp_path, "cpu")
@@ -333,7 +357,12 @@ def test_the_environment_holds_hyperparameters_where_it_is_asked_to(tmp_path: Pa
     task = CommandTask.model_validate({"command": "prog --out={dir}/x", "pass": "env", "seed": "SEED"})
     started = invocation(task, {"LR": 0.1, "opt": {"name": "adam"}}, 7, tmp_path, "cuda:1")
     assert started.words == ("prog", f"--out={tmp_path}/x")
-    assert {"LR": "0.1", "opt_name": "adam", "SEED": "7", "CUDA_VISIBLE_DEVICES": "1"}.items() <= started.environment.items()
+    assert {
+        "LR": "0.1",
+        "opt_name": "adam",
+        "SEED": "7",
+        "CUDA_VISIBLE_DEVICES": "1",
+    }.items() <= started.environment.items()
 
 
 def test_the_first_source_with_the_primary_metric_is_read(tmp_path: Path) -> None:
@@ -417,3 +446,19 @@ def test_a_library_user_runs_a_function(function: Path, monkeypatch: pytest.Monk
     study = ablation.load_study("waves.yaml", seeds=[0, 1])
     assert textwrap.shorten(study.name, 20) == "waves"
     assert ablation.Run.__module__ == "ablation.tasks.function"
+
+
+def test_a_change_without_effect_is_warned_of(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "import time\ndef main(options, run):\n"
+        "    value = 0.5 + run.generator(str(options['dropout'])).normal() / 100\n"
+        "    return {'val_accuracy': value, 'fit_seconds': time.perf_counter()}\n"
+    )
+    assert ablate("run", "waves.yaml").returncode == 0
+    assert ablate("report").returncode == 0
+    text = (function / "reports" / "waves" / "report.md").read_text("utf-8")
+    assert "beta=0.5 has the same value of every metric that is no time as the baseline in all 3 seeds" in text
+    assert "dropout=0 has the same" not in text
+    refused = ablate("test", "waves")
+    assert refused.returncode == 1
+    assert "were trained by a function; `ablate test` evaluates the built-in image classifier" in refused.stderr

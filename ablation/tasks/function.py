@@ -6,20 +6,21 @@ import hashlib
 import pickle
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablation._util.files import set_aside, writing
+from ablation._util.files import replace, set_aside, writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
 from ablation.storage.record import RunRecord
 from ablation.study.import_code import explained, load_attribute
 from ablation.study.tasks import FunctionTask
 from ablation.tasks.hooks import Hooks
+from ablation.tasks.predictions import prediction_arrays, save_arrays
 from ablation.tasks.recording import Recorder, check_space, environment_of
 
 if TYPE_CHECKING:
@@ -110,6 +111,20 @@ class Run:
         """What was saved last by an interrupted try of this run; None where it starts from the beginning."""
         self._asked = True
         return self._state.content if self._state else None
+
+    def save_predictions(
+        self, targets: Any, outputs: Any, ids: Any = None, classes: Sequence[str] | None = None
+    ) -> None:
+        """Keep the predictions of a classifier on its validation data: the report then has accuracy by class.
+
+        `targets` are class numbers (n,); `outputs` are probabilities (n, classes), or predicted class numbers (n,).
+        `ids` name the examples, by whole numbers (n,), and are the same in every run; `classes` are the names of the
+        classes. Raises UserError for other shapes.
+        """
+        arrays, known = prediction_arrays(targets, outputs, ids, classes)
+        path = self._path / "predictions.npz"
+        replace(path, lambda file: save_arrays(file, arrays))
+        self._recorder.classes, self._recorder.predicted = known, len(arrays["label"])
 
     def generator(self, name: str = "") -> np.random.Generator:
         """A NumPy generator of the run's seed; each name is a stream of its own."""
