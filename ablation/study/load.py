@@ -78,6 +78,7 @@ def study_of(
         source=text,
         overrides=tuple(overrides),
         analysis=file.analysis,
+        report=file.report,
         metrics=computed_metrics(file),
         task=task_of(file),
         declared=file.metrics if isinstance(file, TaskStudyFile) else {},

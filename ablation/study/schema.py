@@ -30,6 +30,7 @@ from ablation.registry.schedules import AnySchedule, Constant
 from ablation.study.designs import Component, Components, Designs, Grids
 from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
+from ablation.study.report_options import ReportOptions
 from ablation.study.stages import ResolvedStage, Stage, check_stages, resolve_stages
 from ablation.study.tasks import AnyTask, MetricOptions, TaskRecipe
 
@@ -203,6 +204,7 @@ class CommonStudyFile(Section):
     grid: Grids = Field(default_factory=dict)
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
     log: Annotated[tuple[LogTarget, ...], Strict(False)] = ()
+    report: ReportOptions = ReportOptions()
 
 
 class StudyFile(CommonStudyFile):
@@ -254,6 +256,7 @@ class Study:
     """Command-line overrides of the file (`--set`, `--seeds`)."""
     smoke: bool = False
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
     metrics: tuple[str, ...] = ()
     """Those that are computed from the predictions of finished runs, the primary one among them where it is one."""
     components: Mapping[str, Component] = field(default_factory=dict)
