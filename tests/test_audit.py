@@ -291,6 +291,13 @@ def test_the_time_is_kept_and_what_was_not_tried_is_listed(audit: Audited, ablat
 
 
 @pytest.mark.slow
+def test_a_function_that_computes_without_a_word_is_ended_when_the_time_is_over(audit: Audited) -> None:
+    result = audit(FUNCTION, "def main(options, run):\n    while True:\n        pass\n", "--minutes", "0.02")
+    assert result.returncode == 1
+    assert "error: no run ended within 1.2 s" in result.stderr
+
+
+@pytest.mark.slow
 def test_a_run_that_diverges_is_no_metric_that_is_missing(audit: Audited) -> None:
     code = "def main(options, run):\n    return {'val_loss': float('nan')}\n"
     result = audit(FUNCTION, code)

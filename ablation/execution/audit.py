@@ -6,7 +6,7 @@ import math
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from ablation.analysis.audit import Series
 from ablation.errors import UserError
 from ablation.execution.code_folders import changed, code_folders, hashed_files, snapshot
 from ablation.execution.custom_code import announce_code, announce_command, code_of
-from ablation.execution.local import TaskCode
+from ablation.execution.local import LocalPool, TaskCode
 from ablation.execution.options import WorkerOptions
 from ablation.execution.progress import Progress
 from ablation.execution.run import uses_torch
@@ -43,6 +43,8 @@ _UNKNOWN = re.compile(
     r"|Could not override '(?P<hydra>[^']+)'|Key '(?P<struct>[^']+)' is not in struct"
 )
 """How scripts say that they do not know an option."""
+STOP_SECONDS = 5.0
+"""That a run has to stop once the time is over, before it is ended."""
 _FILES_SHOWN = 3
 
 
@@ -84,10 +86,10 @@ def audit_study(study: Study, tried: Study, store: Store, options: AuditOptions,
         if not rejected:
             around = [store.root.resolve(), folder]
             before = snapshot(code_folders(first), around)
-            workers = replace(options.workers, hang_after=min(options.workers.hang_after, options.seconds))
-            with workers.open_pool((), TaskCode(uses_torch(full))) as pool:
+            own, code = options.workers, TaskCode(uses_torch(full))
+            with LocalPool(own.device, own.per_device, own.threads, own.hang_after, (), code) as pool:
                 check_task(first, pool, progress.preparing)
-                with _deadline(pool.stop, options.seconds) as over:
+                with _deadline(pool, options.seconds) as over:
                     trials = _Trials(pool, runs, folder, progress, over, str(study.analysis.metric))
                     _Plan(trials, study, tried, seeds).run()
             written = _written(before, snapshot(code_folders(first), around), first)
@@ -108,21 +110,24 @@ def _seeds(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 @contextmanager
-def _deadline(stop: Callable[[], None], seconds: float) -> Iterator[threading.Event]:
-    """Within it, `stop` is called once the time is over; the event says that it is."""
-    over = threading.Event()
+def _deadline(pool: LocalPool, seconds: float) -> Iterator[threading.Event]:
+    """Within it, runs are stopped once the time is over, and ended a little later; the event says that it is over."""
+    over, left = threading.Event(), threading.Event()
 
-    def end() -> None:
-        over.set()
-        stop()
+    def watch() -> None:
+        if not left.wait(min(seconds, threading.TIMEOUT_MAX)):
+            over.set()
+            pool.stop()
+            if not left.wait(STOP_SECONDS):
+                pool.kill()
 
-    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), end)
-    timer.daemon = True
-    timer.start()
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     try:
         yield over
     finally:
-        timer.cancel()
+        left.set()
+        watcher.join()
 
 
 @dataclass
@@ -153,7 +158,7 @@ class _Trials:
                     self.progress.say(f"{run.label}{again}", "dim", f"{'run':<9}")
                 case Done(_, record):
                     self.reported[trial] = _series(RunFolder(folders[trial]), record, self.primary)
-                case Failed(_, message, _, kind) if kind != "hung" or not self.over.is_set():
+                case Failed(_, message, _, kind) if kind not in ("hung", "lost") or not self.over.is_set():
                     self.failed[trial] = message
                 case _:
                     pass

@@ -151,6 +151,13 @@ class LocalPool:
         """Start no further run, and end those under way after their epoch. Safe to call from a signal handler."""
         self._stopping = True
 
+    def kill(self) -> None:
+        """End the runs under way immediately, which then fail as lost. Safe to call from another thread."""
+        self._stopping = True
+        for worker in list(self._workers.values()):
+            if worker.job:
+                worker.process.kill()
+
     def events(self) -> Iterator[Event]:
         """What happens to the submitted runs, until each has ended, or been left in the queue by `stop`."""
         told_to_stop = False
