@@ -165,7 +165,7 @@ def test_a_paper_with_hostile_names_compiles_and_reads_no_other_file(tmp_path: P
         "^^5cinput",
         "e\u0301 ß ŁØ −1 ± → Ω",
     ]
-    made = [StoredVariant(name, {"model.dropout": (n + 1) / 10}, 0.9) for n, name in enumerate(names)]
+    made = [StoredVariant(name, {"model.dropout": 0.3 + n / 10}, 0.9) for n, name in enumerate(names)]
     report = write(tmp_path, "paper", made, seeds=[0, 1], formats=("tex",), question="\\end{document} % $")
     log = compile_(report.html.parent / "paper", tmp_path)
     assert not re.findall(r"^!.*", log, re.MULTILINE)

@@ -291,6 +291,16 @@ class Table(Block):
         return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
 
 
+def content_lengths(table: Table) -> list[int]:
+    """The characters of the longest cell of each column, notes included, at least 4 and at most 40."""
+    found = []
+    for place, column in enumerate(table.columns):
+        cells = (row.cells[place] for row in table.rows)
+        texts = (" ".join([plain(cell.text), *(plain(note.text) for note in cell.notes)]) for cell in cells)
+        found.append(min(max(4, len(plain(column.heading)), *map(len, texts)), 40))
+    return found
+
+
 @dataclass(frozen=True)
 class Panel:
     """A small figure under its own heading; `note` adds to the heading."""

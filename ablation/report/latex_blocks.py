@@ -30,6 +30,7 @@ from ablation.report.blocks import (
     Table,
     Text,
     code,
+    content_lengths,
     join,
     name,
     plain,
@@ -269,21 +270,13 @@ def _shown(table: Table) -> Table:
 
 def _forms(table: Table) -> Iterator[str]:
     """The columns, as wide as their content needs within the line."""
-    cells = [
-        [plain(column.heading), *(_plain(row.cells[place]) for row in table.rows)]
-        for place, column in enumerate(table.columns)
-    ]
-    lengths = [min(max(max(map(len, own)), 4), 40) for own in cells]
+    lengths = content_lengths(table)
     gaps = 2 * len(lengths)
     for column, length in zip(table.columns, lengths, strict=True):
         share = length / sum(lengths)
         ragged = r"\raggedleft" if column.number else r"\raggedright"
         width = rf"\dimexpr{share:.4f}\linewidth-{share:.4f}\dimexpr{gaps}\tabcolsep\relax\relax"
         yield rf">{{{ragged}\arraybackslash}}p{{{width}}}"
-
-
-def _plain(cell: Any) -> str:
-    return " ".join([plain(cell.text), *(plain(note.text) for note in cell.notes)])
 
 
 def _cell(cell: Any) -> str:

@@ -40,6 +40,7 @@ from ablation.report.blocks import (
     Summary,
     Table,
     Text,
+    content_lengths,
     join,
     name,
     spans,
@@ -214,17 +215,24 @@ class _Writer:
             caption = self.text((Span(f"Table {block.number}. ", "strong"), block.caption), "Caption")
             caption.paragraph_format.keep_with_next = True
         table = self._document.add_table(rows=1 + len(block.rows), cols=len(columns), style="Light List")
+        table.autofit = False
+        lengths = [content_lengths(block)[place] for place in columns]
+        widths = [Emu(round(_WIDTH * length / sum(lengths))) for length in lengths]
+        for column, width in zip(table.columns, widths, strict=True):
+            column.width = width
         _repeat(table.rows[0])
+        numbers = [block.columns[place].number for place in columns]
         heads = [block.columns[place].heading for place in columns]
-        _fill(table.rows[0], [(head, ()) for head in heads], [block.columns[place].number for place in columns])
+        _fill(table.rows[0], [(head, ()) for head in heads], numbers, widths)
         for row, own in zip(list(table.rows)[1:], block.rows, strict=True):
             cells = [(own.cells[place].text, own.cells[place].notes) for place in columns]
-            _fill(row, cells, [block.columns[place].number for place in columns])
+            _fill(row, cells, numbers, widths)
         self._document.add_paragraph(style="No Spacing")
 
 
-def _fill(row: Any, cells: list[tuple[Text, Any]], numbers: list[bool]) -> None:
-    for cell, (text, notes), number in zip(row.cells, cells, numbers, strict=True):
+def _fill(row: Any, cells: list[tuple[Text, Any]], numbers: list[bool], widths: list[Emu]) -> None:
+    for cell, (text, notes), number, width in zip(row.cells, cells, numbers, widths, strict=True):
+        cell.width = width
         paragraph = cell.paragraphs[0]
         paragraph.paragraph_format.space_after = Pt(0)
         if number:
