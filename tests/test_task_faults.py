@@ -274,6 +274,23 @@ def test_a_function_that_hangs_is_ended_with_the_processes_that_it_started(tmp_p
 
 
 @slow
+def test_a_function_that_computes_for_long_without_a_word_does_not_hang(tmp_path: Path) -> None:
+    code = """\
+        import time
+
+        def main(options, run):
+            end = time.monotonic() + 8
+            while time.monotonic() < end:
+                sum(range(1000))
+            return {"score": 1}
+        """
+    given(tmp_path, ONE_FUNCTION, dedent(code))
+    result = again(tmp_path, "--hang-after", "0.08")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "--hang-after" not in result.stdout
+
+
+@slow
 def test_what_a_function_started_does_not_keep_its_run_locked_when_the_worker_dies(tmp_path: Path) -> None:
     code = """\
         import multiprocessing, os, signal, time

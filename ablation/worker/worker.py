@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from types import ModuleType
@@ -31,6 +31,7 @@ from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damag
 from ablation.study.tasks import CommandTask, FunctionTask
 from ablation.tasks import command, function
 from ablation.tasks.hooks import Hooks
+from ablation.worker.busy import beating
 from ablation.worker.calls import Call, Returned
 from ablation.worker.channel import Channel
 from ablation.worker.protocol import (
@@ -137,7 +138,8 @@ def _train(job: Job, channel: Channel) -> Ending:
     with writing(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(job.folder / "lock", timeout=LOCK_PATIENCE), _printing_to_log(job):
+        lock, busy = FileLock(job.folder / "lock", timeout=LOCK_PATIENCE), beating(channel.beat)
+        with lock, _printing_to_log(job), busy if job.run.task else nullcontext():
             return until_end(job, channel.send, _hooks(job, channel))
     except Timeout:
         return Busy(job.run)
