@@ -88,12 +88,13 @@ def test_every_command_line_of_the_documentation_is_accepted(name: str, line: st
 def test_every_study_of_the_documentation_is_valid(
     name: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for code in ("my_models.py", "my_parts.py", "my_data.py"):
+    for code in ("my_models.py", "my_parts.py", "my_data.py", "train.py"):
         (tmp_path / code).touch()
     monkeypatch.chdir(tmp_path)
-    study = parse_yaml(BASE, "base").value
-    for key, value in parse_yaml(block, name).value.items():
-        if key in Recipe.model_fields:
+    given = parse_yaml(block, name).value
+    study = {} if "task" in given else parse_yaml(BASE, "base").value
+    for key, value in given.items():
+        if key in Recipe.model_fields and "task" not in given:
             study["baseline"][key] = value
         elif key == "baseline":
             study["baseline"] = value
@@ -104,11 +105,22 @@ def test_every_study_of_the_documentation_is_valid(
     assert load_study(path, need_data=False).variants, name
 
 
+@pytest.mark.slow
+def test_the_function_of_the_documentation_is_trained_as_it_stands(tmp_path: Path, ablate: Ablate) -> None:
+    pytest.importorskip("sklearn")
+    page = ROOT / "docs" / "functions.md"
+    (tmp_path / "forest.yaml").write_text(blocks(page, "yaml")[0])
+    (tmp_path / "train.py").write_text(blocks(page, "python")[0])
+    done = ablate("run", "forest.yaml", "--smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ablate("report").returncode == 0
+
+
 def test_the_error_that_the_readme_shows_is_the_one_that_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (shown,) = (block for block in blocks(ROOT / "README.md", "") if block.startswith("error: "))
-    (study,) = blocks(ROOT / "README.md", "yaml")
+    study, *_ = blocks(ROOT / "README.md", "yaml")
     monkeypatch.chdir(tmp_path)
     Path("studies").mkdir()
     Path("studies/vgg.yaml").write_text(

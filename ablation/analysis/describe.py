@@ -283,7 +283,7 @@ def _setup(results: Results) -> Setup:
 
 
 def _options(manifest: Manifest) -> Iterator[tuple[str, Any]]:
-    """The options of the baseline by their paths: two levels deep for an image classifier, to the end for other code."""
+    """The options of the baseline by their paths: of an image classifier two levels deep, of other code to the end."""
     if manifest.task:
         yield from manifest.baseline.options.items()
         return
@@ -300,5 +300,5 @@ def _budget(train: Mapping[str, Any]) -> str:
 
 def _select(variants: Sequence[StoredVariant]) -> str:
     """best or last: which epoch each run reports; mixed where the variants differ in it, empty where unknown."""
-    choices = {str(variant.train["select"]) for variant in variants if variant.train}
+    choices = {str(variant.train["select"]) for variant in variants if "select" in variant.train}
     return "" if not choices else choices.pop() if len(choices) == 1 else "mixed"

@@ -15,7 +15,9 @@ def main(_arguments: argparse.Namespace, _command: str) -> int:
     """Print the schema."""
     import json
 
-    from ablation.study.schema import StudyFile
+    from pydantic import TypeAdapter
 
-    print(json.dumps(StudyFile.model_json_schema(), indent=2))
+    from ablation.study.kinds import AnyFile
+
+    print(json.dumps(TypeAdapter(AnyFile).json_schema(), indent=2))
     return 0

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from ablation._util.files import writing
 from ablation._util.formatting import duration
-from ablation.data.arrays import read_arrays
+from ablation.data.arrays import Arrays, read_arrays
 from ablation.errors import UserError
 from ablation.execution.devices import available_cores, check_threads
 from ablation.execution.local import LocalPool
@@ -217,13 +217,14 @@ class RayPool:
             return
         actor = idle.popleft()
         actor.job, actor.lock, actor.heard = job, lock, time.monotonic()
-        assert isinstance(job.data, Path)
         sent = replace(job, device=self._device)
         data, weights = self._share(job.data), self._share_weights(job.run)
         actor.answer = actor.handle.call.remote("begin", sent, data, weights, contents(folder))
 
-    def _share(self, data: Path) -> Any:
-        """The reference of a data set, which is put into the object store at its first use."""
+    def _share(self, data: Path | Arrays | None) -> Any:
+        """The reference of a data set, which is put into the object store at its first use; None for none."""
+        if not isinstance(data, Path):
+            return None
         if data not in self._shared:
             self._shared[data] = self._ray.put(read_arrays(data))
         return self._shared[data]

@@ -124,7 +124,10 @@ class Worker:
         *,
         images: bool = True,
     ) -> Worker:
-        """A new worker, for image classifiers or for other code. Raises UserError where the system, or the server that forks workers, cannot start one."""
+        """A new worker, for image classifiers or for other code.
+
+        Raises UserError where the system, or the server that forks workers, cannot start one.
+        """
         for attempt in range(1, MOST_STARTS + 1):
             ours, theirs = context.Pipe()
             process = context.Process(target=serve, args=(theirs, threads, images), daemon=images)

@@ -91,6 +91,12 @@ def evaluate_test_set(store: Store, manifest: Manifest, options: EvaluationOptio
     Raises UserError where the study is unfinished (unless `partial`), or was evaluated before (unless `again`), or
     the test images have changed since.
     """
+    if manifest.task:
+        what = f"the runs of {manifest.name!r} were trained by a {manifest.task['kind']}"
+        raise UserError(
+            f"{what}; `ablate test` evaluates the built-in image classifier",
+            "have the code report a metric of the test set, and declare it under metrics",
+        )
     path = openings_file(store, manifest.folder)
     try:
         with FileLock(path.with_name("openings.lock"), timeout=LOCK_PATIENCE):

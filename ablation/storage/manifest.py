@@ -16,7 +16,7 @@ from ablation.storage.record import Number
 from ablation.storage.sealed import typed
 from ablation.storage.store import Store, is_folder_name, read_json
 from ablation.storage.stored_run import Identity
-from ablation.study.schema import Variant
+from ablation.study.schema import Train, Variant
 from ablation.study.tasks import MetricOptions, TaskRecipe, leaves
 from ablation.versions import SCHEMA_VERSION
 
@@ -44,7 +44,7 @@ class StoredVariant:
     def train(self) -> Mapping[str, Any]:
         """The `train` section of the recipe of an image classifier; empty for any other code."""
         own = self.recipe.get("train")
-        return own if isinstance(own, Mapping) and "data" in self.recipe and "model" in self.recipe else {}
+        return own if isinstance(own, Mapping) and own.keys() <= Train.model_fields.keys() else {}
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -195,7 +195,7 @@ class Manifest:
             for seed in self.seeds:
                 folder = self.run_folder(variant.name, seed)
                 key, trained = folder.rpartition("-")[2], variant.trained_seed(seed)
-                yield variant, seed, folder, Identity(key, trained, recipe, not self.task)
+                yield variant, seed, folder, Identity(key, trained, recipe)
 
 
 def read_manifest(path: Path) -> Manifest:

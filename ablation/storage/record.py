@@ -78,10 +78,15 @@ class EpochRow:
     """The stage of the training, from 1."""
     skipped_steps: Count = 0
     """Steps that changed no weight, since the scaled gradients of fp16 were not finite."""
+    reported: bool = False
+    """Whether other code than the built-in trainer reported the metrics: whatever their names, they have any value."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""
-        return {**_with_nulls(asdict(self)), "metrics": _with_nulls(self.metrics)}
+        plain = {**_with_nulls(asdict(self)), "metrics": _with_nulls(self.metrics)}
+        if not self.reported:
+            del plain["reported"]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,7 @@ class RunRecord:
         record = typed(cls, values, what)
         if not record.task and (fault := impossible(record.metrics)):
             raise UnreadableError(f"{what} cannot be read: {fault}", RETRAIN)
-        if not record.task and (record.image is None or not record.classes or not record.epochs):
-            raise UnreadableError(f"{what} cannot be read: it has no images, classes or epochs", RETRAIN)
+        for name in ("image", "classes", "epochs") if not record.task else ():
+            if not getattr(record, name):
+                raise UnreadableError(f"{what} cannot be read: {name}: it has none", RETRAIN)
         return record

@@ -13,7 +13,7 @@ from ablation._util.files import replace_text, set_aside, write_json, writing
 from ablation._util.strict_json import parse
 from ablation.errors import UnreadableError, UserError
 from ablation.storage import earlier
-from ablation.storage.record import Count, EpochRow, RunRecord
+from ablation.storage.record import Count, EpochRow, RunRecord, impossible
 from ablation.storage.sealed import RETRAIN, seal, stamp, typed, typed_lines, verify
 from ablation.versions import SCHEMA_VERSION
 
@@ -140,7 +140,11 @@ class RunFolder:
         return rows[0]
 
     def _rows(self, lines: list[bytes]) -> list[EpochRow]:
-        return typed_lines(EpochRow, [earlier.epoch(line) for line in lines], str(self.history))
+        rows = typed_lines(EpochRow, [earlier.epoch(line) for line in lines], str(self.history))
+        for number, row in enumerate(rows, start=1):
+            if not row.reported and (fault := impossible(row.metrics)):
+                raise UnreadableError(f"line {number} of {self.history} cannot be read: {fault}", RETRAIN)
+        return rows
 
     def keep_epochs(self, count: int) -> None:
         """Forget the rows after epoch `count`: they will be trained again, to the same values."""

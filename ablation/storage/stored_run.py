@@ -13,7 +13,7 @@ from ablation._util.hashing import canonical_json
 from ablation.errors import UnreadableError
 from ablation.planning.plan import Run
 from ablation.registry.metrics import METRICS, SELECTION
-from ablation.storage.record import EpochRow, RunRecord, impossible
+from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.sealed import stamp
 from ablation.storage.store import Failure, RunFolder, Store
 
@@ -30,13 +30,11 @@ class Identity:
     key: str
     seed: int
     recipe: str
-    images: bool = True
-    """Whether the built-in image classifier trains it."""
 
     @classmethod
     def of(cls, run: Run) -> Identity:
         """That of a planned run."""
-        return cls(run.key, run.seed, canonical_json(run.recipe.canonical()), run.task is None)
+        return cls(run.key, run.seed, canonical_json(run.recipe.canonical()))
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True)
     try:
         record = folder.record()
         if record is None:
-            return _unfinished(folder, identity)
+            return _unfinished(folder)
         fault = _wrong_record(record, identity) or _changed_file(folder, record)
         if not fault and (every_epoch or not record.files):
             epochs = folder.epochs()
@@ -83,10 +81,8 @@ def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True)
     return StoredRun(folder, record.status, record, known_epochs=epochs)
 
 
-def _unfinished(folder: RunFolder, identity: Identity) -> StoredRun:
+def _unfinished(folder: RunFolder) -> StoredRun:
     epochs, failure = folder.epochs(), folder.failure()
-    if identity.images and (fault := _impossible(epochs)):
-        return StoredRun(folder, "damaged", reason=f"{folder.history} cannot be read: {fault}")
     if [row.epoch for row in epochs] != list(range(1, len(epochs) + 1)):
         return StoredRun(folder, "damaged", reason=f"the epochs in {folder.history} are not numbered from 1")
     state: State = "crashed" if failure else "interrupted" if epochs else "missing"
@@ -131,8 +127,6 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
         return f"its epochs are not 1 to {record.epochs}"
     if record.task:
         return "" if record.metrics or record.status == "diverged" else "its record has no metrics"
-    if not record.task and (fault := _impossible(rows)):
-        return fault
     if any(second.step < first.step for first, second in pairwise(rows)):
         return "the steps of its epochs decrease"
     if any(SELECTION not in row.metrics for row in rows):
@@ -141,11 +135,6 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
     if lost != ([record.epochs] if record.status == "diverged" else []):
         return f"it is recorded as {record.status}, with a loss that is not finite in epochs {lost or 'none'}"
     return _wrong_selection(record, rows)
-
-
-def _impossible(rows: Sequence[EpochRow]) -> str:
-    found = ((row.epoch, impossible(row.metrics)) for row in rows)
-    return next((f"epoch {epoch}: {fault}" for epoch, fault in found if fault), "")
 
 
 def _wrong_selection(record: RunRecord, rows: Sequence[EpochRow]) -> str:

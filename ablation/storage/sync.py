@@ -8,7 +8,9 @@ from pathlib import Path
 from ablation._util.files import replace
 from ablation.storage.store import RunFolder, share
 
-FILES = ("config.json", "epochs.jsonl", "predictions.npz", "best.pt", "last.pt", "run.json")
+FILES = (
+    "config.json", "epochs.jsonl", "predictions.npz", "best.pt", "last.pt", "state.pickle", "log.txt", "run.json",
+)  # fmt: skip
 """In the order in which they are written. A resumed run goes by `last.pt`, and `run.json` declares the end: what they
 speak of stands before them, so that the copy can be gone on with whichever file was the last to arrive."""
 

@@ -24,7 +24,8 @@ def script_of(task: CommandTask) -> str:
 def code_digest(task: Task, packages: Sequence[Path] = ()) -> str:
     """The SHA-256 of all code files of a task, by their paths as the study names them; empty where it names none.
 
-    `packages` are folders whose Python files belong to them. Hidden files and caches in a folder are left out. Raises UserError where a file cannot be read.
+    `packages` are folders whose Python files belong to them. Hidden files and caches in a
+    folder are left out. Raises UserError where a file cannot be read.
     """
     named = list(task.code)
     if isinstance(task, CommandTask) and (script := script_of(task)) and script not in named:

@@ -145,7 +145,7 @@ ChosenTask = Annotated[
 
 
 class MetricOptions(Section):
-    """What a study says of a metric: which way is better, and whether it is a share (0 to 1), a percentage, or neither."""
+    """What a study says of a metric: which way is better; whether it is a share (0 to 1), a percentage, or neither."""
 
     direction: Direction
     unit: Unit = "raw"

@@ -148,7 +148,11 @@ def task_faults(error: ValidationError, raw: Any) -> list[tuple[Path, bool, str,
 
 
 def _task_fault(item: dict[str, Any], raw: Any) -> tuple[Path, bool, str, str | None]:
-    kind, path = item["type"], real_path([*item["loc"], *item.get("ctx", {}).get("place", ())], raw)
+    kind, loc = item["type"], list(item["loc"])
+    if loc[:1] == ["task"] and len(loc) > 1:
+        del loc[1]  # pydantic's tag of the union, which may be a key of the file too
+    item["loc"] = tuple(loc)
+    path = real_path([*loc, *item.get("ctx", {}).get("place", ())], raw)
     if kind == "extra_forbidden":
         known = _task_keys(path[:-1])
         return (

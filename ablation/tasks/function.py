@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
@@ -19,6 +19,7 @@ from ablation.storage.record import RunRecord
 from ablation.study.import_code import explained, load_attribute
 from ablation.study.tasks import FunctionTask
 from ablation.tasks.hooks import Hooks
+from ablation.tasks.predictions import prediction_arrays, save_arrays
 from ablation.tasks.recording import Recorder, environment_of
 
 if TYPE_CHECKING:
@@ -101,6 +102,20 @@ class Run:
         """What was saved last by an interrupted try of this run; None where it starts from the beginning."""
         return self._state.content if self._state else None
 
+    def save_predictions(
+        self, targets: Any, outputs: Any, ids: Any = None, classes: Sequence[str] | None = None
+    ) -> None:
+        """Keep the predictions of a classifier on its validation data: the report then has accuracy by class.
+
+        `targets` are class numbers (n,); `outputs` are probabilities (n, classes), or predicted class numbers (n,).
+        `ids` name the examples, by whole numbers (n,), and are the same in every run; `classes` are the names of the
+        classes. Raises UserError for other shapes.
+        """
+        arrays, known = prediction_arrays(targets, outputs, ids, classes)
+        path = self._path / "predictions.npz"
+        replace(path, lambda file: save_arrays(file, arrays))
+        self._recorder.classes, self._recorder.predicted = known, len(arrays["label"])
+
     def generator(self, name: str = "") -> np.random.Generator:
         """A NumPy generator of the run's seed; each name is a stream of its own."""
         import numpy as np
@@ -182,8 +197,7 @@ def _write_state(path: Path, state: _State) -> None:
 def _read_state(path: Path, hooks: Hooks) -> _State | None:
     if not path.exists():
         return None
-    with suppress(Exception):  # whatever a torn or foreign file makes pickle raise
-        with path.open("rb") as file:
-            return _State(**pickle.load(file))
+    with suppress(Exception), path.open("rb") as file:  # whatever a torn or foreign file makes pickle raise
+        return _State(**pickle.load(file))
     hooks.on_notice(f"{path} cannot be read: the run starts again")
     return None

@@ -38,6 +38,9 @@ class Recorder:
         self.resumed = 0
         self.started = _now()
         self.checks: dict[str, str] = {}
+        self.classes: tuple[str, ...] = ()
+        self.predicted: int | None = None
+        """How many predictions were saved; None where none were."""
         self._last = time.perf_counter()
 
     def keep(self, rows: int, resumed: int, started: str) -> None:
@@ -63,6 +66,7 @@ class Recorder:
             eval_seconds=0.0,
             images_per_second=math.nan,
             peak_memory_mb=math.nan,
+            reported=True,
         )
         self._last = now
         self.folder.append(row)
@@ -72,8 +76,8 @@ class Recorder:
     def finish(self, result: Mapping[str, Any] | None, environment: Environment) -> RunRecord:
         """Write the record: of what the run returned, else of its last or best row.
 
-        It has the last value of every metric, as it was reported. A run whose primary metric is not finite has diverged. Raises UserError
-        where it reported nothing.
+        It has the last value of every metric, as it was reported. A run whose primary metric is not finite has
+        diverged. Raises UserError where it reported nothing.
         """
         selected, metrics = self._result(result)
         primary = metrics.get(self.recipe.primary)
@@ -85,9 +89,9 @@ class Recorder:
             seed=self.job.run.seed,
             data_fingerprint="",
             image=None,
-            classes=(),
+            classes=self.classes,
             train_images=None,
-            val_images=None,
+            val_images=self.predicted,
             parameters=None,
             macs=None,
             epochs=len(self.rows),

@@ -48,7 +48,7 @@ class Trainer:
         return __version__
 
     def begin(
-        self, job: Job, data: Arrays, weights: WeightsFile | None, files: Mapping[str, bytes]
+        self, job: Job, data: Arrays | None, weights: WeightsFile | None, files: Mapping[str, bytes]
     ) -> list[RemoteEvent]:
         """Train a run, from the files of its folder where there are any."""
         self._stopping.clear()

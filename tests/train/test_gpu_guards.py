@@ -77,7 +77,7 @@ def touched(*_, **__):
     raise AssertionError("CUDA was touched")
 
 torch.cuda._lazy_init = torch._C._cuda_getDeviceCount = torch.cuda.device_count = touched
-import ablation.execution.ignore_signals as server
+import ablation.execution.preload_torch as server
 assert not server.failure, server.failure
 """
 

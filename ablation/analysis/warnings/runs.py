@@ -12,6 +12,7 @@ from ablation.analysis.classification.networks import Predicted, Run
 from ablation.analysis.measure import same_weights
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
+from ablation.registry import metric_names
 from ablation.results.runs import Results
 
 _STILL_FALLING = 0.01
@@ -82,9 +83,24 @@ def without_effect(
             what = "the same weights"
         elif all(_same_predictions(predictions, a, b) for a, b in pairs):
             what = "the same prediction for every validation image"
+        elif results.manifest.task and all(_same_metrics(results, a, b) for a, b in pairs):
+            what = "the same value of every metric that is no time"
         if what:
             where = f"in all {len(seeds)} seeds" if len(seeds) > 1 else f"under seed {seeds[0]}"
             yield warn("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")
+
+
+def _same_metrics(results: Results, first: Run, second: Run) -> bool:
+    """Whether two runs of other code reported the same numbers; how long they took is left out."""
+    a, b = results.records.get(first), results.records.get(second)
+    if a is None or b is None or not a.metrics:
+        return False
+    names = [name for name in {*a.metrics, *b.metrics} if not TIMES & set(metric_names.words(name))]
+    return bool(names) and all(a.metrics.get(name) == b.metrics.get(name) for name in names)
+
+
+TIMES = frozenset(("seconds", "second", "secs", "sec", "s", "ms", "time", "minutes", "hours", "runtime", "duration"))
+"""Words in the name of a metric that is a time."""
 
 
 def _same_predictions(predictions: Mapping[Run, Predicted], first: Run, second: Run) -> bool:

@@ -54,7 +54,7 @@ class _Seen:
 
 def _gallery(context: Context) -> Iterator[Block]:
     """Validation images of the baseline under its first finished seed; nothing where it has no predictions."""
-    store, seen = context.store, _seen(context.store, context.results)
+    store, seen = context.store, _seen(context.store, context.results) if context.study.of_images else None
     if seen is None:
         return
     name = cache_folder(str(seen.record.recipe["data"]["name"]), seen.record.data_fingerprint, "train")

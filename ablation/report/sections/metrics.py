@@ -26,12 +26,13 @@ def _metrics(context: Context) -> Iterator[Block]:
     columns = [Column("Variant")]
     for own in found:
         columns += [Column(own.measure.metric.heading, number=True), Column("Difference", number=True)]
-    yield Table("Table of further metrics", tuple(columns), tuple(rows), _caption(level), key="metrics")
+    yield Table("Table of further metrics", tuple(columns), tuple(rows), _caption(level, context), key="metrics")
 
 
-def _caption(level: str) -> str:
+def _caption(level: str, context: Context) -> str:
+    what = "Metrics on the validation images at the epoch reported" if context.study.of_images else "Other metrics"
     return (
-        "Metrics on the validation images at the epoch reported: mean \u00b1 SD over seeds, and the difference from "
+        f"{what}: mean \u00b1 SD over seeds, and the difference from "
         f"the baseline with its {level} interval, simultaneous over the variants of one metric. They carry no verdict."
     )
 
