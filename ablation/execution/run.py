@@ -18,7 +18,7 @@ from ablation.execution.custom_code import announce_code, announce_command, code
 from ablation.execution.local import TaskCode
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
-from ablation.execution.progress import SMOKE, Progress, study_size
+from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
 from ablation.execution.study import (
     MOST_ATTEMPTS,
     Outcome,
@@ -62,7 +62,7 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     size = study_size(len({run.variant for run in runs}), len(study.seeds))
     progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
     if study.smoke:
-        progress.say(SMOKE, "warning")
+        progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
     _announce_given_up(gave_up, progress)
     _announce_retraining(todo, store, progress)
     chosen = {run.key for run in runs}

@@ -163,6 +163,8 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     assert isinstance(task, FunctionTask)
     code = job.run.codes[task.function]
     find_packages(Path(code.file).parent)
+    with explained(code, task.function, CALLED_WITH):
+        function = load_attribute(code, task.function)  # before the clock of the run starts
     recorder = Recorder(job, hooks)
     state = _read_state(job.folder / STATE, hooks)
     if state:
@@ -173,7 +175,7 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     options = deepcopy(dict(recorder.recipe.values))
     try:
         with explained(code, task.function, CALLED_WITH):
-            result = load_attribute(code, task.function)(options, run)
+            result = function(options, run)
     except _Stop:
         return None
     if result is not None and not isinstance(result, Mapping):

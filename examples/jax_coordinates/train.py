@@ -23,7 +23,7 @@ def initialise(key, widths):
     keys = jax.random.split(key, len(widths) - 1)
     return [
         (jax.random.normal(k, (a, b)) * jnp.sqrt(2 / a), jnp.zeros(b))
-        for k, a, b in zip(keys, widths, widths[1:], strict=False)
+        for k, a, b in zip(keys, widths[:-1], widths[1:], strict=True)
     ]
 
 

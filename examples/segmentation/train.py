@@ -1,5 +1,7 @@
 """Segment discs among distracting rings with a small U-Net."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -41,7 +43,7 @@ class UNet(nn.Module):
         widths = [width * 2**level for level in range(depth + 1)]
         self.skip = skip
         self.down = nn.ModuleList(double_conv(a, b, norm) for a, b in zip([1, *widths], widths, strict=False))
-        up = [(big + (small if skip else 0), small) for small, big in zip(widths, widths[1:], strict=False)]
+        up = [(big + (small if skip else 0), small) for small, big in pairwise(widths)]
         self.up = nn.ModuleList(double_conv(a, b, norm) for a, b in reversed(up))
         self.head = nn.Conv2d(width, 1, 1)
 

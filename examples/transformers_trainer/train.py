@@ -1,6 +1,5 @@
 """Train a small BERT from scratch with the Hugging Face Trainer: is the list of numbers in ascending order?"""
 
-import os
 from dataclasses import dataclass, field
 
 import numpy as np
