@@ -21,14 +21,17 @@ from ablation.execution.progress import LineProgress, Progress
 from ablation.registry.catalog import suggestion
 from ablation.registry.metric_names import Unit
 from ablation.registry.metrics import Direction
-from ablation.report import Predictions, Report, Section, report_on
+from ablation.report import Form, Predictions, Report, Section, report_on
 from ablation.report.figure_blocks import forest
+from ablation.report.form import DEFAULT as DEFAULT_FORMATS
 from ablation.report.ranking import ranked
 from ablation.report.source import TableSource
+from ablation.results.foreign.imported import findings_of
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
 from ablation.study.load import load_study as read_study
+from ablation.study.report_options import ReportOptions
 from ablation.study.schema import Study
 
 _STORE = Store(Path("results"))
@@ -198,7 +201,7 @@ def read_results(
         title=title,
         command=command,
     )
-    return Results(**_values(found), table=source)
+    return Results(**_values(replace(found, findings=findings_of(source.runs))), table=source)
 
 
 def analyze(results: Results, *, margin: float | None = None, metric: str | None = None) -> Analysis:
@@ -224,17 +227,27 @@ def analyze(results: Results, *, margin: float | None = None, metric: str | None
     return Analysis(**_values(analysis.describe(chosen, Predictions(chosen, chosen.store))))
 
 
-def write_report(results: Results, out: str | Path | None = None, sections: Iterable[Section] = ()) -> Report:
+def write_report(
+    results: Results,
+    out: str | Path | None = None,
+    sections: Iterable[Section] = (),
+    *,
+    options: ReportOptions | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+) -> Report:
     """Write the report into the folder `out` (default: `reports/STUDY`) and return its files.
 
-    `sections` are added to those of the package. The same results give the same bytes. Raises UserError where `out`
-    holds the report of something else.
+    `sections` are added to those of the package. `options` replace the section `report` of the study: style, author,
+    course, date, logo, and the sections that are shown. `formats` are html, md, svg, tex, pdf and docx. The same
+    results give the same bytes. Raises UserError where `out` holds the report of something else, or a format cannot be
+    written.
 
     >>> write_report(load_results("tiny")).html.as_posix()
     'reports/tiny/report.html'
     """
     folder = Path("reports") / results.manifest.folder if out is None else Path(out)
-    return report_on(results, results.store, folder, results.table, sections)
+    form = Form(options, tuple(formats), sections=tuple(sections))
+    return report_on(results, results.store, folder, results.table, form)
 
 
 def evaluate_test_set(

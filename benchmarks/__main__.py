@@ -16,21 +16,23 @@ from pathlib import Path
 from ablation.execution.devices import available_cores
 from ablation.training.device import describe
 from ablation.versions import __version__
-from benchmarks import loop, memory, operations, profile, studies
+from benchmarks import loop, memory, operations, profile, studies, tasks
 from benchmarks.rows import Part, table
 
 HERE = Path(__file__).parent
-PARTS = ("loop", "studies", "memory", "scale", "profile", "operations")
-RIVALS = ("torch", "torchvision", "lightning", "hydra-core", "hydra-joblib-launcher")
+PARTS = ("loop", "studies", "tasks", "memory", "scale", "profile", "operations")
+RIVALS = ("torch", "torchvision", "lightning", "hydra-core", "hydra-joblib-launcher", "mushin-py")
+WITH_RIVALS = {"studies", "tasks"}
 
 
 def main() -> None:
     options = _arguments()
-    rivals = _versions(options.rivals) if "studies" in options.only else {}
+    rivals = _versions(options.rivals) if WITH_RIVALS & set(options.only) else {}
     head = _head(options.quick, rivals)
     measures: dict[str, Callable[[], Part]] = {
         "loop": lambda: loop.measure(options.quick),
         "studies": lambda: studies.measure(options.quick, options.rivals),
+        "tasks": lambda: tasks.measure(options.quick, options.rivals),
         "memory": lambda: memory.measure(options.quick),
         "scale": lambda: _scale(options.quick),
         "profile": lambda: profile.measure(options.quick),
@@ -61,7 +63,7 @@ def _arguments() -> argparse.Namespace:
     options.rivals = options.rivals.absolute()  # scripts are started in folders of their own; a link is left a link
     if unknown := set(options.only) - set(PARTS):
         parser.error(f"--only: no such part: {', '.join(sorted(unknown))}")
-    if "studies" in options.only and not options.rivals.exists():
+    if WITH_RIVALS & set(options.only) and not options.rivals.exists():
         parser.error(f"{options.rivals} does not exist: run `make bench`, or name another with --rivals")
     options.output = options.output or HERE / ("RESULTS-quick.md" if options.quick else "RESULTS.md")
     return options

@@ -50,7 +50,7 @@ def ours(precision: str) -> Side:
     def side(work: Work, folder: Path) -> Spent:
         (folder / "study.yaml").write_text(work.study(precision), encoding="utf-8")
         command = [sys.executable, "-m", "ablation", "run", "study.yaml"]
-        whole = _run(command, folder, {**os.environ, "PYTHONPATH": str(ROOT)})
+        whole = timed(command, folder, {**os.environ, "PYTHONPATH": str(ROOT)})
         runs = list((folder / "results" / "runs").iterdir())
         # The lock is the first file of a run, the move of run.json into its place the last change of its folder.
         began = min((run / "lock").stat().st_mtime for run in runs)
@@ -69,7 +69,7 @@ def script(python: Path, name: str, images: tuple[Path, int], workers: int = 0) 
         for number, (dropout, seed) in enumerate((d, s) for s in work.seeds for d in work.dropouts):
             own = {**common, "dropout": dropout, "seed": seed, "output": folder / str(number)}
             command = [str(python), str(SCRIPTS / name), *(f"--{key}={value}" for key, value in own.items())]
-            whole += _run(command, folder, _foreign())
+            whole += timed(command, folder, foreign())
         return _noted(work, folder, whole)
 
     return side
@@ -84,7 +84,7 @@ def hydra(python: Path, launcher: str, images: tuple[Path, int]) -> Side:
         fixed = [f"{key}={value}" for key, value in _options(work, images).items()]
         place = [f"hydra.sweep.dir={folder / 'sweep'}", f"hydra/launcher={launcher}"]
         command = [str(python), str(SCRIPTS / "with_hydra.py"), "--multirun", *varied, *fixed, *place]
-        whole = _run(command, folder, _foreign())
+        whole = timed(command, folder, foreign())
         return _noted(work, folder, whole)
 
     return side
@@ -103,12 +103,12 @@ def _options(work: Work, images: tuple[Path, int]) -> dict[str, object]:
     }
 
 
-def _foreign() -> dict[str, str]:
+def foreign() -> dict[str, str]:
     """The environment without what would lead a foreign Python to our packages."""
     return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
 
-def _run(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> float:
+def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> float:
     """Seconds of a command. Raises RuntimeError with what it said where it fails."""
     start = time.perf_counter()
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import zipfile
 from collections.abc import Callable
 from multiprocessing import forkserver
 from pathlib import Path
@@ -73,3 +74,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh_workers() -> None:
     """Workers that are started in this process get its environment as it is now, whatever earlier tests started."""
     forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the stores of experiment trackers that tests/logged_runs.py wrote by the real libraries."""
+    folder = tmp_path_factory.mktemp("logged")
+    with zipfile.ZipFile(ROOT / "tests" / "data" / "stores.zip") as archive:
+        archive.extractall(folder)
+    return folder

@@ -11,7 +11,20 @@ from ablation.cli.main import build_parser
 
 from .conftest import ROOT, Ablate
 
-COMMANDS = ("run", "plan", "validate", "status", "test", "report", "list", "schema", "doctor")
+COMMANDS = (
+    "run",
+    "plan",
+    "validate",
+    "audit",
+    "status",
+    "test",
+    "report",
+    "import",
+    "script",
+    "list",
+    "schema",
+    "doctor",
+)
 
 
 def test_every_command_has_help_and_stands_in_the_readme() -> None:

@@ -14,6 +14,7 @@ from ablation.analysis.warnings import CATALOGUE
 from ablation.report import write_report
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results, load_results
+from ablation.storage.audit_file import Audit, Check, write_audit
 from ablation.storage.record import EpochRow
 from ablation.storage.test_set_log import Outcome, write_outcome
 from tests.stored import (
@@ -237,6 +238,15 @@ def test_more_changed_than_was_declared(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+def test_what_an_import_found_is_a_warning_of_its_kind(tmp_path: Path) -> None:
+    stored = write_study(tmp_path)
+    results = load_results(stored.store, stored.manifest)
+    findings = (("runs_left_out", None, "failed: dropout=0, seed 1 (ab12)"),)
+    (found,) = describe(replace(results, findings=findings)).warnings
+    assert (found.code, found.message) == ("runs_left_out", "failed: dropout=0, seed 1 (ab12)")
+    assert found.hint == CATALOGUE["runs_left_out"].hint
+
+
 def spreads(baseline: float, variant: float) -> dict[str, list[float]]:
     shape = {0: (-1.0, 0.2, 0.8), 1: (0.7, -1.0, 0.3), 2: (0.1, 0.9, -1.0), 3: (-0.4, -0.6, 1.0), 4: (1.0, -0.5, -0.5)}
     sizes = {"baseline": baseline, "dropout=0": variant, "dropout=0.5": 0.002, "norm=batch": 0.002, "constant": 0.002}
@@ -373,6 +383,21 @@ def test_what_a_run_noticed_about_itself(tmp_path: Path, code: str) -> None:
     found = the(code, stored)
     assert (found.variant, found.message) == ("constant", "constant: this was seen (1 of 3 runs)")
     seen(stored, tmp_path, found)
+
+
+@pytest.mark.parametrize(
+    ("code", "check"), [("not_reproducible", "reproducible"), ("audit_fault", "seed")], ids=["not reproducible", "seed"]
+)
+def test_what_an_audit_of_the_same_code_found(tmp_path: Path, code: str, check: str) -> None:
+    stored = write_study(tmp_path)
+    first = stored.manifest.run_folder(stored.manifest.baseline.name, 0)
+    audit = Audit("2026-04-01T10:00:00+00:00", first, True, 5, (Check(check, "fault", "this was seen"),))
+    write_audit(stored.store, stored.manifest.folder, audit)
+    found = the(code, stored)
+    assert (found.variant, found.message) == (None, "this was seen")
+    seen(stored, tmp_path, found)
+    write_audit(stored.store, stored.manifest.folder, replace(audit, run=f"{first}-of-other-code"))
+    assert warned(stored) == []
 
 
 def test_what_every_run_noticed_is_told_once(tmp_path: Path) -> None:

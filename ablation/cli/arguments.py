@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ablation.errors import UserError
 
 if TYPE_CHECKING:
-    from ablation.study.schema import Study
+    from ablation.study.schema import LogTarget, Study
 
 MOST_SEEDS = 100_000
 
@@ -88,6 +88,16 @@ def seeds(text: str) -> list[int]:
     return [seed for each in ranges for seed in each]
 
 
+def log_targets(text: str) -> tuple[LogTarget, ...]:
+    """`tensorboard,mlflow` as a tuple; `none` is an empty one."""
+    known: dict[str, LogTarget] = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+    names = [] if text.strip() == "none" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"{name!r} cannot be logged to; write tensorboard, mlflow, both, or none")
+    return tuple(known[name] for name in names)
+
+
 def add_results(parser: argparse.ArgumentParser) -> None:
     """`--results`: where runs are stored."""
     parser.add_argument(
@@ -106,6 +116,11 @@ def add_study_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoke", action="store_true", help="try it on a tiny subset of the data, as a separate study NAME-smoke"
     )
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """`--set` and `--seeds`."""
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override the baseline: model.dropout=0.5"
     )

@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 
 from ablation._util.sanitize import clean
-from ablation.cli import doctor, list, plan, report, run, schema, status, test, validate
+from ablation.cli import audit, doctor, import_, list, plan, report, run, schema, script, status, test, validate
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__
 
-COMMANDS = (run, plan, validate, status, test, report, list, schema, doctor)
+COMMANDS = (run, plan, validate, audit, status, test, report, import_, script, list, schema, doctor)
 EPILOG = """\
 A study file declares a baseline and single changes to it.
 
@@ -75,7 +75,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Raises UserError where it is wrong."""
     from ablation.registry.catalog import suggestion
 
+    words, given = _split(words)
     options, unknown = build_parser().parse_known_args(words)
+    if given:
+        options.arguments = given
     if unknown:
         known = [name for name in options.parser._option_string_actions if name.startswith("--")]
         word = unknown[0].partition("=")[0]
@@ -84,6 +87,18 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         hint = f"quote a name that has spaces; see {options.parser.prog} --help"
         raise UserError(f"{options.parser.prog}: unexpected argument {unknown[0]!r}", hint)
     return options
+
+
+def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The words of a command; and of `script`, what follows `--`, which is not ours to parse."""
+    if not words or words[0] != "script":
+        return words, ()
+    end = words.index("--") if "--" in words else len(words)
+    own = [*words[:end]]
+    place = own.index("--seed-option") if "--seed-option" in own[:-1] else None
+    if place is not None:  # its value begins with dashes too, which argparse takes only in the same word
+        own[place : place + 2] = [f"{own[place]}={own[place + 1]}"]
+    return own, words[end + 1 :]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -97,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in COMMANDS:
-        command = commands.add_parser(module.__name__.rpartition(".")[2], help=module.SUMMARY)
+        command = commands.add_parser(module.__name__.rpartition(".")[2].rstrip("_"), help=module.SUMMARY)
         module.add_arguments(command)
         command.set_defaults(parser=command, main=module.main)
     return parser

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ablation.library import Results
     from ablation.registry.metric_names import Unit
     from ablation.registry.metrics import Direction
+    from ablation.study.report_options import ReportOptions
 
 SUMMARY = "write the report of a study"
 
@@ -65,7 +66,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where reports go (default: reports)"
     )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    parser.add_argument("--open", action="store_true", help="open the first of them, the page by default")
+    parser.add_argument(
+        "--format",
+        default="html,md",
+        metavar="LIST",
+        help="what to write: html, md, svg (figures), tex (a folder paper/), pdf, docx (default: html,md)",
+    )
+    looks = parser.add_argument_group("what it looks like (default: as the study says)")
+    looks.add_argument("--style", choices=["page", "lab", "paper"], help="a page, a lab report, or a short paper")
+    looks.add_argument("--author", action="append", metavar="NAME", help="below the title; may be repeated")
+    looks.add_argument("--course", metavar="TEXT", help="below the title")
+    looks.add_argument("--date", metavar="TEXT", help="below the title")
+    looks.add_argument(
+        "--templates",
+        type=Path,
+        default=Path("templates"),
+        metavar="DIR",
+        help="templates that replace parts of the report by their names (default: templates)",
+    )
     elsewhere = parser.add_argument_group("results from elsewhere")
     elsewhere.add_argument("--from", dest="table", type=Path, metavar="RUNS.csv", help="columns variant, seed, metrics")
     elsewhere.add_argument("--baseline", metavar="NAME", help="the variant that the others are compared with")
@@ -85,7 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Write the report and print where it is."""
     from ablation.cli.console import stored_study
-    from ablation.library import Results, write_report
+    from ablation.library import Results
+    from ablation.report import Form, report_on
     from ablation.storage.store import Store
 
     options = TableOptions(**{name: getattr(arguments, name) for name in TableOptions.__dataclass_fields__})
@@ -95,12 +115,27 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     else:
         options.refuse()
         results = Results.load(store, stored_study(store, arguments.study))
-    report = write_report(results, arguments.out / results.manifest.folder)
-    for path in (report.html, report.markdown):
+    formats = tuple(dict.fromkeys(name.strip() for name in arguments.format.split(",")))
+    form = Form(_options(arguments, results), formats, arguments.templates)
+    report = report_on(results, results.store, arguments.out / results.manifest.folder, results.table, form)
+    for path in report.documents:
         print(clean(str(path)))
-    if arguments.open and not _opened(report.html):
-        raise UserError("no browser could be started", f"open {clean(str(report.html))} yourself")
+    if arguments.open and report.documents and not _opened(report.documents[0]):
+        raise UserError("no browser could be started", f"open {clean(str(report.documents[0]))} yourself")
     return 0
+
+
+def _options(arguments: argparse.Namespace, results: Results) -> ReportOptions:
+    """What the study says of its report, in its file as it is now where that is named, and over it the command line."""
+    from ablation.study.load import load_study
+    from ablation.study.report_options import ReportOptions
+
+    options, file = results.manifest.report_options, arguments.study or ""
+    if not arguments.table and file.endswith((".yaml", ".yml")):
+        options = load_study(Path(file), need_data=False).report
+    given = {key: getattr(arguments, key) for key in ("style", "author", "course", "date")}
+    changes = {key: value for key, value in given.items() if value is not None}
+    return ReportOptions.model_validate({**options.model_dump(), **changes})
 
 
 def _opened(page: Path) -> bool:

@@ -6,7 +6,14 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ablation.cli.arguments import StudyFileOptions, add_results, add_study_file, add_workers, in_process
+from ablation.cli.arguments import (
+    StudyFileOptions,
+    add_results,
+    add_study_file,
+    add_workers,
+    in_process,
+    log_targets,
+)
 
 SUMMARY = "train the runs of a study that are not finished yet"
 
@@ -30,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="0: train in this process, one run after another, for breakpoints in a function or command",
     )
     parser.add_argument("--retry", choices=["failed"], help="retry the runs that have failed too often")
+    parser.add_argument(
+        "--log",
+        type=log_targets,
+        metavar="LIST",
+        help="also log the runs to tensorboard, mlflow (default: what the study file says), or none",
+    )
     cluster = parser.add_argument_group("on a cluster")
     cluster.add_argument("--backend", choices=("local", "ray"), default="local", help="where to train (default: local)")
     cluster.add_argument(
@@ -51,7 +64,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     workers = WorkerOptions(
         each.device, each.per_device, each.threads, each.hang_after, each.backend, each.address, each.workers
     )
-    options = RunOptions(workers, tuple(each.only), each.new_data, each.retry is not None, command)
+    options = RunOptions(workers, tuple(each.only), each.new_data, each.retry is not None, command, each.log)
     progress = TerminalProgress()
     outcome = run_study(StudyFileOptions.of(each).load(), Store(each.results), options, progress)
     finished = len(outcome.done) + len(outcome.diverged)

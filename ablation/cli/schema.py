@@ -19,5 +19,6 @@ def main(_arguments: argparse.Namespace, _command: str) -> int:
 
     from ablation.study.kinds import AnyFile
 
-    print(json.dumps(TypeAdapter(AnyFile).json_schema(), indent=2))
+    schema = TypeAdapter(AnyFile).json_schema()
+    print(json.dumps({"type": "object", "required": ["baseline", "seeds"], **schema}, indent=2))
     return 0

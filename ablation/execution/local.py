@@ -104,7 +104,7 @@ class LocalPool:
     def close(self) -> None:
         """End all workers immediately."""
         for worker in self._workers.values():
-            worker.process.kill()
+            worker.kill()
         for worker in self._workers.values():
             worker.end()
         self._workers = {}
@@ -166,6 +166,7 @@ class LocalPool:
             for pipe in wait(list(busy), PATIENCE):
                 if event := self._event(busy[pipe]):  # type: ignore[index]
                     yield event
+            yield from [self._replace(place, "lost") for place in list(self._workers) if self._workers[place].died]
             yield from [self._replace(place, "hung") for place in list(self._workers) if self._workers[place].hangs]
 
     def _ask(self, request: Call[Any], progress: Callable[[Preparing], None]) -> object:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ablation.errors import UserError
+from ablation.study.schema import LogTarget
 
 if TYPE_CHECKING:
     from ablation.execution.cluster import RayPool
@@ -56,7 +57,8 @@ class WorkerOptions:
 class RunOptions:
     """What to train: `only` these variants, on changed data (`new_data`), runs that failed too often (`retry_failed`).
 
-    `command` is what reproduces the results, as the report shows it.
+    `log` names what runs are logged to (None: what the study file says). `command` is what reproduces the results, as
+    the report shows it.
     """
 
     workers: WorkerOptions = WorkerOptions()
@@ -64,6 +66,7 @@ class RunOptions:
     new_data: bool = False
     retry_failed: bool = False
     command: str = ""
+    log: tuple[LogTarget, ...] | None = None
 
 
 @dataclass(frozen=True)

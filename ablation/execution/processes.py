@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import ablation.safe_path as safe_path
+from ablation._util.process_tree import descendants, kill_all
 from ablation.errors import UserError
 from ablation.planning.job import Job
 from ablation.worker.entry import serve
@@ -154,6 +155,11 @@ class Worker:
         """Whether its run has sent no heartbeat for too long."""
         return self.job is not None and time.monotonic() - self.heard > (self.patience or math.inf)
 
+    @property
+    def died(self) -> bool:
+        """Whether it died at its run while processes that its code has started keep the pipe open."""
+        return self.job is not None and self.process.exitcode is not None and not self.pipe.poll()
+
     def send(self, message: object) -> None:
         """Ask it something; a worker that has died is found when its answer is read."""
         with suppress(OSError):
@@ -187,11 +193,17 @@ class Worker:
                 return message
         raise TimeoutError
 
-    def end(self) -> str:
-        """Make sure that it is gone, and say what it died of."""
+    def kill(self) -> None:
+        """End it at once, with what the code of its runs has started."""
         self.process.join(timeout=0)
         if self.process.exitcode is None:
+            started = descendants(self.process.pid or 0) if not self.process.daemon else set()
             self.process.kill()
+            kill_all(started)
+
+    def end(self) -> str:
+        """Make sure that it is gone, and say what it died of."""
+        self.kill()
         self.process.join(timeout=END_SECONDS)
         self.pipe.close()
         code = self.process.exitcode

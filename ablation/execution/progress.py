@@ -117,8 +117,9 @@ class LineProgress:
                 self.say(f"{run.label}: {message}", "error", "failed   ")
             case Noticed(message=message):
                 self.say(f"{run.label}: {message}", "warning", "notice   ")
-            case Stopped():
-                self.say(f"{run.label}: saved; the same command resumes it", "warning", "stopped  ")
+            case Stopped(resumes=resumes):
+                what = "saved; the same command resumes it" if resumes else "the same command starts it again"
+                self.say(f"{run.label}: {what}", "warning", "stopped  ")
             case Busy():
                 self.say(f"{run.label}: another process is training it", "dim", "waiting  ")
             case _:

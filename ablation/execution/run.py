@@ -16,6 +16,7 @@ from ablation.data.fingerprint import DECODED
 from ablation.errors import StorageError, UnreadableError, UserError
 from ablation.execution.custom_code import announce_code, announce_command, code_of
 from ablation.execution.local import TaskCode
+from ablation.execution.loggers.progress import LoggedProgress, log_to
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
 from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
@@ -48,12 +49,19 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     Raises UserError where the study cannot be run as it is, and StorageError where results cannot be written. A run
     that fails is in the outcome.
     """
+    names = study.log if options.log is None else options.log
+    with log_to(names, study, store, progress) as logged:
+        return _run_study(study, store, options, logged)
+
+
+def _run_study(study: Study, store: Store, options: RunOptions, progress: LoggedProgress) -> Outcome:
     check_packages(study.metrics)
     metric_codes(study)  # a module that is missing is an error before training
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
     _write_manifest(plan, store, options, progress)
     finished = finished_runs(runs, store)
+    progress.finished(runs, finished)
     todo = without(runs, finished)
     distinct = len({run.key for run in runs})
     done = distinct - len(todo)

@@ -37,6 +37,7 @@ from ablation.storage.stored_run import finished_runs
 from ablation.study.custom_code import custom_parts, find
 from ablation.study.schema import Study
 from ablation.study.tasks import CommandTask, FunctionTask
+from ablation.tasks.preflight import check_options
 from ablation.worker import calls
 from ablation.worker.calls import Call, Value
 from ablation.worker.protocol import Busy, Done, Event, Failed, Preparing, Stopped
@@ -139,6 +140,9 @@ def prepare_data(
     """
     if runs[0].task:
         check_task(runs[0], executor, progress)
+        if isinstance(runs[0].task, CommandTask):
+            recipes = {run.variant: run.recipe.model_dump() for run in runs}
+            check_options(runs[0].task, [*recipes.values()])
         return {}
     check_devices(runs, executor)
     sources = {source_key(run.image_recipe.data): run for run in runs}

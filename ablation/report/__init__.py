@@ -7,26 +7,32 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pandas as pd
 
+import ablation.report.drawing as drawing
 import ablation.report.html as html
 import ablation.report.markdown as markdown
+import ablation.report.paper as paper
 from ablation._util.files import replace, replace_text, write_json
 from ablation._util.sanitize import clean
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classification.chance import AT_CHANCE, at_chance
 from ablation.analysis.classification.classes import class_rows
 from ablation.report.context import Context, Section, section
-from ablation.report.html import templates_dir
+from ablation.report.form import Form
 from ablation.report.latex import results_table
+from ablation.report.logo import read_logo
 from ablation.report.page import Page, make_page
 from ablation.report.sections import all_sections
-from ablation.report.sections.interpretation import read_interpretation
+from ablation.report.sections.interpretation import read_texts
 from ablation.report.source import TableSource, check_folder
+from ablation.report.styles import chosen
+from ablation.report.templates import Templates, templates_dir
 from ablation.results.csv_files import disarmed
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results, load_results
@@ -34,18 +40,28 @@ from ablation.results.tables import COUNTS
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
 
-__all__ = ["Predictions", "Report", "Section", "report_on", "section", "templates_dir", "write_report"]
+__all__ = ["Form", "Predictions", "Report", "Section", "report_on", "section", "templates_dir", "write_report"]
 
+_DOCUMENTS = {
+    "html": "report.html",
+    "md": "report.md",
+    "tex": "paper/main.tex",
+    "pdf": "report.pdf",
+    "docx": "report.docx",
+}
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
 _OUR_PICTURES = re.compile(
-    r"(?:forest|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.png"
+    r"(?:forest|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.(?:png|svg|pdf)|logo\.(?:png|jpg)"
 )
 
 
 @dataclass(frozen=True)
 class Report:
-    """The files of a written report."""
+    """The files of a written report: `documents` are what was written to be read, in the order asked for.
+
+    `html` and `markdown` are where these forms are, if they were asked for.
+    """
 
     html: Path
     markdown: Path
@@ -54,30 +70,45 @@ class Report:
     analysis: Path
     latex: Path
     figures: tuple[Path, ...]
+    documents: tuple[Path, ...] = ()
 
 
-def write_report(store: Store, manifest: Manifest, out: Path, sections: Iterable[Section] = ()) -> Report:
+def write_report(
+    store: Store, manifest: Manifest, out: Path, sections: Iterable[Section] = (), form: Form | None = None
+) -> Report:
     """Write the report of a study, finished or not, into the folder `out`. The same results give the same bytes.
 
     `sections` are added to those of the package and of installed plug-ins.
     """
-    return report_on(load_results(store, manifest), store, out, sections=sections)
+    form = replace_fields(form or Form(), sections=tuple(sections))
+    return report_on(load_results(store, manifest), store, out, form=form)
 
 
 def report_on(
-    results: Results, store: Store, out: Path, table: TableSource | None = None, sections: Iterable[Section] = ()
+    results: Results, store: Store, out: Path, table: TableSource | None = None, form: Form | None = None
 ) -> Report:
     """Write the report of results, wherever they come from; predictions and images are looked for in `store`.
 
-    `table` is where results from elsewhere were read, `sections` are added to those of the package. Raises UserError
-    where `out` holds the report of another study or table.
+    `table` is where results from elsewhere were read. Raises UserError where `out` holds the report of another study or
+    table, and for a form that cannot be written; then no file of the report is changed.
     """
+    form = form or Form()
+    form.check()
     check_folder(out, results.manifest.name, table)
+    options = form.options or results.manifest.report_options
+    sections, templates, logo = (
+        chosen(options, all_sections(form.sections)),
+        Templates(form.templates),
+        read_logo(options.logo),
+    )
+    templates.check()
     analysis = describe(results, Predictions(results, store))
-    for folder in (out / "figures", out / "tables"):
-        folder.mkdir(parents=True, exist_ok=True)
-    context = Context(store, results, analysis, read_interpretation(out))
-    page = make_page(context, all_sections(sections))
+    shown = tuple(own.name for own in sections)
+    context = Context(store, results, analysis, read_texts(out), options, shown)
+    page = make_page(context, sections, logo)
+    files = dict(_files(page, context, form.formats, templates))
+    for folder in ("figures", "tables", *(("paper/figures",) if "tex" in form.formats else ())):
+        (out / folder).mkdir(parents=True, exist_ok=True)
     report = Report(
         html=out / "report.html",
         markdown=out / "report.md",
@@ -85,16 +116,39 @@ def report_on(
         epochs=out / "epochs.csv",
         analysis=out / "analysis.json",
         latex=out / "tables" / "results.tex",
-        figures=_pictures(page, out),
+        figures=_pictures(page, out, form.formats),
+        documents=tuple(out / _DOCUMENTS[name] for name in form.formats if name in _DOCUMENTS),
     )
     _tables(results, report)
     _class_table(context, out / "classes.csv")
     source = {"table": table.identity(out)} if table else {}
     write_json(report.analysis, to_json(analysis, results.manifest.name) | source)
     replace_text(report.latex, results_table(analysis))
-    replace_text(report.markdown, clean(markdown.render(page)))
-    replace_text(report.html, clean(html.render(page)))
+    for name, content in files.items():
+        replace(out / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     return report
+
+
+def _files(page: Page, context: Context, formats: Iterable[str], templates: Templates) -> Iterator[tuple[str, bytes]]:
+    """The documents of a report, made before any of them is written: name and content."""
+    for name in formats:
+        match name:
+            case "html":
+                yield _DOCUMENTS[name], clean(html.render(page, templates)).encode()
+            case "md":
+                yield _DOCUMENTS[name], clean(markdown.render(page)).encode()
+            case "tex":
+                twocolumn = context.options.style == "paper"
+                for file, content in paper.files(page, context.analysis, templates, twocolumn=twocolumn):
+                    yield f"paper/{file}", content
+            case "pdf":
+                import ablation.report.pdf as pdf
+
+                yield _DOCUMENTS[name], pdf.render(page, templates)
+            case "docx":
+                import ablation.report.word as word
+
+                yield _DOCUMENTS[name], word.render(page)
 
 
 @dataclass(frozen=True)
@@ -123,16 +177,22 @@ class Predictions(Mapping[tuple[str, int], Predicted]):
         return sum(1 for _ in self)
 
 
-def _pictures(page: Page, out: Path) -> tuple[Path, ...]:
-    for picture in page.pictures:
-        replace(out / picture.file, lambda file, data=picture.data: file.write(data))  # type: ignore[misc]
-    _remove_old(out / "figures", {Path(picture.file).name for picture in page.pictures})
-    return tuple(out / picture.file for picture in page.pictures)
+def _pictures(page: Page, out: Path, formats: Iterable[str]) -> tuple[Path, ...]:
+    files = {picture.file: picture.data for picture in page.pictures}
+    if "svg" in formats:
+        drawn = ((own.file, own.draw) for own in page.pictures if own.draw)
+        files |= {file.removesuffix(".png") + ".svg": drawing.vector(draw(), "svg") for file, draw in drawn}
+    if page.logo:
+        files[page.logo.file] = page.logo.data
+    for name, data in files.items():
+        replace(out / name, lambda file, data=data: file.write(data))  # type: ignore[misc]
+    _remove_old(out / "figures", {Path(name).name for name in files})
+    return tuple(out / name for name in files)
 
 
 def _remove_old(folder: Path, current: Iterable[str]) -> None:
     """Remove pictures of ours that an earlier report of the study had and this one has not."""
-    for path in folder.glob("*.png"):
+    for path in folder.glob("*.*"):
         if _OUR_PICTURES.fullmatch(path.name) and path.name not in current:
             path.unlink()
 

@@ -5,22 +5,28 @@ Text is a string, a `Span`, or a tuple of both. Each block names the part of a r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
 
 
 @dataclass(frozen=True)
 class Span:
     """A part of a text: `style` is what it is, `css` its class in HTML, `target` the anchor on the page it leads to.
 
-    The text of a `ref` is the number of the figure or table that it leads to.
+    The text of a `ref` is the number of the figure or table that it leads to; that of a `cite` is the number of the
+    source `target`, in brackets, or nothing where the page lists no sources.
+    That of `math` is
+    LaTeX, that of a `symbol` is a letter, perhaps with an index, as `h_i`.
     """
 
     text: str
-    style: Literal["", "name", "strong", "code", "italic", "ref"] = ""
+    style: Literal["", "name", "strong", "code", "italic", "ref", "cite", "symbol", "math"] = ""
     css: str = ""
     target: str = ""
 
@@ -43,6 +49,11 @@ def ref(target: str) -> Span:
     return Span("", "ref", target=target)
 
 
+def cite(key: str) -> Span:
+    """A citation of a source of the `bibliography`: shown as ` [2]`."""
+    return Span("", "cite", target=key)
+
+
 def spans(text: Text) -> tuple[str | Span, ...]:
     """The parts of a text."""
     return text if isinstance(text, tuple) else (text,)
@@ -63,11 +74,12 @@ def join(parts: Iterable[Text], separator: str) -> tuple[str | Span, ...]:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file beside the Markdown report."""
+    """A PNG file beside the Markdown report; `draw` makes the figure again, for forms that show it as lines."""
 
     file: str
     alt: str
     data: bytes
+    draw: Callable[[], MatplotlibFigure] | None = None
 
 
 class Block:
@@ -202,6 +214,8 @@ class Prose(Block):
     kind: ClassVar[str] = "prose"
     html: Markup
     markdown: str
+    blocks: tuple[Block, ...] = ()
+    """The same as blocks, for forms that have no Markdown."""
 
 
 @dataclass(frozen=True)
@@ -301,6 +315,33 @@ class Figure(Block):
     panels: tuple[Panel, ...] = ()
     legend: tuple[tuple[str, str], ...] = ()
     number: int = 0
+
+
+@dataclass(frozen=True)
+class Formula(Block):
+    """A formula on a line of its own: LaTeX that matplotlib's mathtext reads too; numbered for its anchors."""
+
+    kind: ClassVar[str] = "formula"
+    latex: str
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Item(Block):
+    """An entry of a list, with its bullet or number; `depth` counts the lists around it."""
+
+    kind: ClassVar[str] = "item"
+    text: Text
+    mark: str = "\u2022"
+    depth: int = 1
+
+
+@dataclass(frozen=True)
+class References(Block):
+    """The sources that are cited, by key in the order of their numbers; filled in when the page is complete."""
+
+    kind: ClassVar[str] = "references"
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

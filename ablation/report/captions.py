@@ -22,7 +22,7 @@ _EPOCHS = {
 
 def summary(analysis: Analysis, manifest: Manifest) -> str:
     """What was run and what state it is in, in one sentence."""
-    base = _base(analysis, manifest)
+    base = baseline(analysis, manifest)
     seeds = plural(len(manifest.seeds), "seed")
     changes = [effect for effect in analysis.variants if effect.kind != "control"]
     number = plural(len(changes), "variant")
@@ -46,7 +46,7 @@ def _how(changes: Sequence[Effect]) -> str:
     return f"with {several}" if len(changes) == 1 else f"{combined} with {several}"
 
 
-def _base(analysis: Analysis, manifest: Manifest) -> str:
+def baseline(analysis: Analysis, manifest: Manifest) -> str:
     """The baseline in brackets, where its recipe is known."""
     recipe = manifest.baseline.recipe
     if not recipe:
@@ -159,6 +159,31 @@ def table(analysis: Analysis) -> str:
         text += f" Difference{points}, paired by seed: dots are seeds, the bar is their mean"
         text += f", {_lines(analysis)}."
     return text
+
+
+def paper_table(analysis: Analysis) -> str:
+    """Caption of the table of the short paper, which has no plots."""
+    measure = analysis.measure
+    unit = ", %" if measure.share else ""
+    seeds = plural(len(analysis.facts.seeds), "seed")
+    spread = "one seed" if analysis.design.networks else f"mean \u00b1 SD over {seeds}"
+    points = " in points" if measure.share else ""
+    text = f"{first_up(measure.name)}{images(analysis)}{unit}: {spread}. Difference{points} from the baseline"
+    return text + (
+        " under the same seed." if analysis.design.networks else f", paired by seed, with {_plain_lines(analysis)}."
+    )
+
+
+def paper_forest(analysis: Analysis) -> str:
+    """Caption of the figure of the short paper."""
+    unit = ", percentage points" if analysis.measure.share else ""
+    one = analysis.design.networks
+    marks = "dots are seeds" if one else f"dots are seeds, bars their means, lines {_plain_lines(analysis)}"
+    return f"Differences from the baseline in {analysis.measure.name}{unit}: {marks}. Zero is the baseline."
+
+
+def _plain_lines(analysis: Analysis) -> str:
+    return _lines(analysis).removeprefix("lines are ")
 
 
 def beside_the_table(analysis: Analysis, plotted: Sequence[Effect], outside: int) -> str:

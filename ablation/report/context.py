@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from ablation.results.predictions import PARTS, Part, read_predictions
 from ablation.results.runs import Results
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
+from ablation.study.report_options import ReportOptions
 
 _MOST_CLASSES = 1000
 """A confusion matrix of more classes would fill the memory for a list of twenty lines."""
@@ -34,12 +35,17 @@ class Classes:
 
 @dataclass(frozen=True)
 class Context:
-    """What a section can draw on; `interpretation` is the author's Markdown."""
+    """What a section can draw on; `texts` is the Markdown that the author wrote, by the name of the section.
+
+    `shown` names the sections of the report.
+    """
 
     store: Store
     results: Results
     analysis: Analysis
-    interpretation: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    options: ReportOptions = field(default_factory=ReportOptions)
+    shown: tuple[str, ...] = ()
 
     @property
     def study(self) -> Manifest:
@@ -92,7 +98,7 @@ class Section:
     """A section of the report: its anchor, its title, its place (lower comes first), and what makes its blocks.
 
     A section without blocks is left out. Those of the package have the orders 20 to 160; those of the `appendix` come
-    after all others and are folded in HTML.
+    after all others and are folded in HTML. An `optional` one is only there where a style or a study names it.
     """
 
     name: str
@@ -100,6 +106,7 @@ class Section:
     order: float
     blocks: Callable[[Context], Iterable[Block]]
     appendix: bool = False
+    optional: bool = False
 
 
 def section(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Literal
 
-from markupsafe import Markup, escape
+import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 import ablation.report.figures.style as style
+from ablation.report.blocks import Picture
 
 _DPI = 130
 _NOT_WANTED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
@@ -31,9 +34,10 @@ _VARIABLES = {colour: f"var(--{name})" for name, colour in style.LIGHT.items()}
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
-    """Our settings; a character that the font lacks is drawn as a box and is no reason to warn."""
+def settings(more: Any = None) -> Iterator[None]:
+    """Our settings, with `more` over them; a character that the font lacks is a box and is no reason to warn."""
     with style.applied(), warnings.catch_warnings():
+        matplotlib.rcParams.update(more or {})
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
@@ -41,15 +45,31 @@ def _drawing() -> Iterator[None]:
 def png(figure: Figure) -> bytes:
     """The figure on white."""
     stream = io.BytesIO()
-    with _drawing():
+    with settings():
         figure.savefig(stream, format="png", dpi=_DPI, facecolor=style.PAPER, metadata={"Software": None})
     return stream.getvalue()
 
 
-def inline_svg(figure: Figure, name: str, title: str, description: str) -> Markup:
+def picture(file: str, alt: str, draw: Callable[[], Figure]) -> Picture:
+    """A figure as a picture: drawn now as PNG, and later again as lines where a form of the report asks for these."""
+    return Picture(file, alt, png(draw()), draw)
+
+
+def vector(figure: Figure, form: Literal["svg", "pdf"], more: Mapping[str, Any] | None = None) -> bytes:
+    """The figure as the content of an SVG or PDF file; text stays text."""
+    stream = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None} if form == "svg" else {"CreationDate": None, "Producer": None}
+    with settings(more):
+        figure.savefig(stream, format=form, metadata={"Creator": None, **metadata})
+    return stream.getvalue()
+
+
+def inline_svg(
+    figure: Figure, name: str, title: str, description: str, more: Mapping[str, Any] | None = None
+) -> Markup:
     """The figure as an `svg` element: colours as variables of the page, its font, and ids that start with `name`."""
     stream = io.StringIO()
-    with _drawing():
+    with settings(more):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = _NOT_WANTED.sub("", stream.getvalue())
     box = _SVG_TAG.search(text)
@@ -57,11 +77,12 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> Marku
         raise ValueError("matplotlib wrote an SVG without a viewBox")
     body = _tidy(_EMPTY.sub("", text[box.end() :]), name)
     width = float(box[1].split()[2])
-    head = (
-        f'<svg viewBox="{box[1]}" role="img" aria-labelledby="{name}-t {name}-d" style="max-width:{width:.0f}px">'
-        f'<title id="{name}-t">{escape(title)}</title><desc id="{name}-d">{escape(description)}</desc>'
-    )
-    return Markup(head + body)
+    described = Markup('<desc id="{}-d">{}</desc>').format(name, description) if description else ""
+    head = Markup(
+        '<svg viewBox="{0}" role="img" aria-labelledby="{1}-t{2}" style="max-width:{3:.0f}px">'
+        '<title id="{1}-t">{4}</title>'
+    ).format(box[1], name, f" {name}-d" if description else "", width, title)
+    return head + described + Markup(body)
 
 
 def _tidy(body: str, name: str) -> str:

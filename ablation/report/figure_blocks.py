@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import ablation.report.captions as captions
 import ablation.report.drawing as drawing
@@ -25,13 +26,26 @@ def forest(effects: Sequence[Effect], analysis: Analysis) -> tuple[Picture, ...]
     limits = figures.forest_range(shown, measure)
     title = "Difference from the baseline"
     return tuple(
-        Picture(
+        drawing.picture(
             f"figures/forest-{number}.png",
             f"{title}. {captions.describe_forest(part, measure)}",
-            drawing.png(figures.forest(part, measure, limits)),
+            partial(figures.forest, part, measure, limits),
         )
         for number, part in enumerate(_parts(shown, _FOREST_ROWS), 1)
     )
+
+
+def paper_forest(effects: Sequence[Effect], analysis: Analysis) -> Figure | None:
+    """The same in a figure that fits a column; None before any difference is known."""
+    shown = tuple(largest(effects))
+    if not any(effect.pairs for effect in shown):
+        return None
+    measure = analysis.measure
+    draw = partial(figures.forest, shown, measure, figures.forest_range(shown, measure), figures.COLUMN)
+    title, alt = "Differences from the baseline", captions.describe_forest(shown, measure)
+    panel = Panel("", "", drawing.inline_svg(draw(), "forest", title, alt))
+    pictures = (drawing.picture("figures/forest-1.png", f"{title}. {alt}", draw),)
+    return Figure("forest", title, captions.paper_forest(analysis), pictures, (panel,))
 
 
 def largest(effects: Sequence[Effect]) -> Sequence[Effect]:
@@ -75,7 +89,8 @@ def _sweep_figure(key: str, caption: str, shown: Sequence[tuple[Sweep, Metric]],
     for number, start in enumerate(range(0, len(shown), 6), 1):
         part = shown[start : start + 6]
         alt = "; ".join(f"{metric.label} against {sweep.name}" for sweep, metric in part)
-        pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(figures.sweep_grid(analysis, part))))
+        draw = partial(figures.sweep_grid, analysis, part)
+        pictures.append(drawing.picture(f"figures/{key}-{number}.png", alt, draw))
     return Figure(f"{key}s", "Sweeps", caption, tuple(pictures), panels=tuple(panels))
 
 

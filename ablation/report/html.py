@@ -4,56 +4,31 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
+from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
-from ablation.report.blocks import Cell, Note, Row, Span, Table, Text, plain, spans
+import ablation.report.formulas as formulas
+from ablation.report.bibliography import REFERENCES
+from ablation.report.blocks import Block, Cell, Formula, Note, Row, Span, Table, Text, plain, spans
 from ablation.report.page import Page
+from ablation.report.templates import Templates, templates_dir
 
-_PACKAGE = Path(__file__).resolve().parent.parent
 _TAGS = {"strong": "b", "code": "code", "italic": "i", "name": "bdi"}
 
 
-def templates_dir() -> Path:
-    """The folder of the templates: inside an installed package, or at the top of a checkout.
-
-    Raises FileNotFoundError where neither holds them: the installation is broken.
-    """
-    for folder in (_PACKAGE / "templates", _PACKAGE.parent / "templates"):
-        if (folder / "report.html.jinja").is_file():
-            return folder
-    raise FileNotFoundError(f"no report templates in {_PACKAGE / 'templates'} or {_PACKAGE.parent / 'templates'}")
-
-
-def render(page: Page) -> str:
-    """The page as one HTML file."""
+def render(page: Page, templates: Templates) -> str:
+    """The page as one HTML file. Raises UserError for a template of the user that cannot be used."""
     script = (templates_dir() / "report.js").read_text(encoding="utf-8")
-    template = _environment().get_template("report.html.jinja")
-    return template.render(page=page, script=Markup(script), script_hash=_source_hash(script))
+    values = {"page": page, "script": Markup(script), "script_hash": _source_hash(script)}
+    return templates.render("report.html.jinja", values, FILTERS)
 
 
 def _source_hash(script: str) -> str:
     """The one script that the Content-Security-Policy of the page allows (CSP level 2, hash source)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    """The templates, strict about undefined names."""
-    jinja = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_dir()),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    jinja.filters |= {"inline": inline, "fold": fold, "plain": plain}
-    return jinja
 
 
 def inline(text: Text) -> Markup:
@@ -66,6 +41,12 @@ def inline(text: Text) -> Markup:
 def _span(part: Span) -> Markup:
     css = part.css or ("name" if part.style == "name" else "")
     attributes = Markup(' class="{}"').format(css) if css else Markup("")
+    if part.style == "cite":
+        number = Markup(' <a href="#source-{}">{}</a>').format(part.target, part.text.strip())
+        return number if part.text else Markup("")
+    if part.style == "symbol":
+        letter, _, index = part.text.partition("_")
+        return Markup("<i>{}</i>").format(letter) + (Markup("<sub><i>{}</i></sub>").format(index) if index else "")
     if part.target:  # a reference, or a mark that leads to its warning
         return Markup('<a{} href="#{}">{}</a>').format(attributes, part.target, part.text)
     tag = _TAGS.get(part.style, "span")
@@ -87,3 +68,28 @@ def fold(table: Table) -> Table:
 
     columns = tuple(column for column in table.columns if not column.folded)
     return replace(table, columns=columns, rows=tuple(map(row, table.rows)))
+
+
+def sources(keys: Iterable[str]) -> list[tuple[str, str]]:
+    """The sources as key and text."""
+    return [(key, REFERENCES[key].text) for key in keys]
+
+
+def formula(block: Formula) -> Markup:
+    """A formula as an `svg` element whose ids are its own."""
+    return formulas.svg(block.latex, f"formula-{block.number}")
+
+
+def printed(block: Block) -> tuple[tuple[Markup, str], ...]:
+    """The pictures of a block in the place of what only a screen shows: none here."""
+    return ()
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "inline": inline,
+    "fold": fold,
+    "plain": plain,
+    "sources": sources,
+    "formula": formula,
+    "printed": printed,
+}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import (
     Block,
     Callout,
@@ -16,12 +17,15 @@ from ablation.report.blocks import (
     Facts,
     Figure,
     Findings,
+    Formula,
     Heading,
     Images,
+    Item,
     Pairs,
     Paragraph,
     Picture,
     Prose,
+    References,
     Span,
     Summary,
     SummaryLine,
@@ -43,7 +47,11 @@ _NO_CODE = re.compile(r"[`|\n]")
 
 def render(page: Page) -> str:
     """The page as one Markdown file; its figures are files beside it."""
-    parts = [f"# {text(page.title)}", *_blocks(page.head)]
+    parts = [f"![]({page.logo.file})"] if page.logo else []
+    parts.append(f"# {text(page.title)}")
+    if page.byline:
+        parts.append(text(" \u00b7 ".join(page.byline)))
+    parts += _blocks(page.head)
     for part in page.parts:
         parts += [f"## {text(part.title)}", *_blocks(part.blocks)]
     return "\n\n".join(parts) + "\n"
@@ -65,6 +73,10 @@ def _span(part: Span) -> str:
     if part.style == "code" and not _NO_CODE.search(part.text):
         return f"`{part.text}`"
     shown = _escape(part.text)
+    if part.style == "cite":
+        return shown
+    if part.style in ("symbol", "math"):
+        return f"${part.text}$"
     if part.style == "strong" and shown.strip():
         return f"**{shown.strip()}**"
     return f"*{shown.strip()}*" if part.target and shown.strip() else shown
@@ -188,6 +200,18 @@ def _prose(block: Prose) -> Iterator[str]:
     yield block.markdown
 
 
+def _formula(block: Formula) -> Iterator[str]:
+    yield f"$$\n{block.latex}\n$$"
+
+
+def _item(block: Item) -> Iterator[str]:
+    yield f"{'  ' * (block.depth - 1)}{block.mark if block.mark[0].isdigit() else '-'} {text(block.text)}"
+
+
+def _references(block: References) -> Iterator[str]:
+    yield "  \n".join(text(f"[{number}] {REFERENCES[key].text}") for number, key in enumerate(block.keys, 1))
+
+
 _RENDERERS: dict[str, Callable[[Any], Iterator[str]]] = {
     "heading": _heading,
     "paragraph": _paragraph,
@@ -200,6 +224,9 @@ _RENDERERS: dict[str, Callable[[Any], Iterator[str]]] = {
     "summary": _summary,
     "facts": _facts,
     "prose": _prose,
+    "formula": _formula,
+    "item": _item,
+    "references": _references,
     "table": _table,
     "figure": _figure,
     "images": _figure,

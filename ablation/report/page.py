@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import ablation.report.captions as captions
@@ -16,9 +16,11 @@ from ablation.report.blocks import (
     Columns,
     Facts,
     Figure,
+    Formula,
     Images,
     Paragraph,
     Picture,
+    References,
     Span,
     Table,
     Text,
@@ -26,7 +28,9 @@ from ablation.report.blocks import (
     spans,
 )
 from ablation.report.context import Context, Section
+from ablation.report.logo import Logo
 from ablation.report.sections.runs import overrides
+from ablation.report.styles import STYLES
 from ablation.report.summary import summary
 
 
@@ -42,14 +46,29 @@ class Part:
 
 @dataclass(frozen=True)
 class Page:
-    """The title, what is above the first section, and the sections, those of the appendix last."""
+    """The title, what is above the first section, and the sections, those of the appendix last.
+
+    `kind` is printed above the title, authors, course and date below it. `sources` are the keys of what is
+    cited, in the order of their numbers.
+    """
 
     name: str
     title: str
     head: tuple[Block, ...]
     parts: tuple[Part, ...]
+    kind: str = ""
+    authors: tuple[str, ...] = ()
+    course: str = ""
+    date: str = ""
+    logo: Logo | None = None
+    sources: tuple[str, ...] = ()
     light = style.LIGHT
     dark = style.DARK
+
+    @property
+    def byline(self) -> tuple[str, ...]:
+        """Authors, course and date, as far as they are given."""
+        return tuple(filter(None, (", ".join(self.authors), self.course, self.date)))
 
     @property
     def main(self) -> tuple[Part, ...]:
@@ -64,21 +83,41 @@ class Page:
         return tuple(picture for part in self.parts for picture in pictures(part.blocks))
 
 
-def make_page(context: Context, sections: Iterable[Section]) -> Page:
-    """Draw the figures, put every part of the report into words, and number figures and tables."""
-    ordered = sorted(sections, key=lambda own: own.appendix)
-    made = (Part(own.name, own.title, tuple(own.blocks(context)), own.appendix) for own in ordered)
-    study = context.study
-    parts = _with_numbers(part for part in made if part.blocks)
-    return Page(study.name, study.title or study.name, tuple(_head(context)), parts)
+def make_page(context: Context, sections: Iterable[Section], logo: Logo | None = None) -> Page:
+    """Draw the figures, put every part of the report into words, and number figures, tables and sources.
+
+    The sections are in the order in which they are shown.
+    """
+    made = (Part(own.name, own.title, tuple(own.blocks(context)), own.appendix) for own in sections)
+    study, options = context.study, context.options
+    parts, sources = _with_numbers(part for part in made if part.blocks)
+    return Page(
+        study.name,
+        study.title or study.name,
+        tuple(_head(context)),
+        parts,
+        STYLES[options.style].kind,
+        options.author,
+        options.course,
+        options.date,
+        logo,
+        sources,
+    )
 
 
-def _with_numbers(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Every figure, and every table with a caption, numbered in its order, and the references to them filled in."""
-    counts = {"Figure": 0, "Table": 0}
+def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """Figures, formulas, and tables with a caption numbered in their order, with the references to them filled in.
+
+    Sources are numbered where the page lists them. Their keys are returned in this order.
+    """
+    counts = {"Figure": 0, "Table": 0, "Formula": 0}
     known: dict[str, str] = {}
+    sources: dict[str, int] = {}
 
     def number(block: Block) -> Block:
+        if isinstance(block, Formula):
+            counts["Formula"] += 1
+            return replace(block, number=counts["Formula"])
         if not isinstance(block, Figure | Images | Table) or not block.caption:
             return block
         kind = "Table" if isinstance(block, Table) else "Figure"
@@ -87,18 +126,39 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[Part, ...]:
         return replace(block, number=counts[kind])
 
     def refer(block: Block) -> Block:
+        if isinstance(block, References):
+            return replace(block, keys=tuple(sources))
         if not isinstance(block, Paragraph):
             return block
-        filled = (_filled(part, known) for part in spans(block.text))
+        filled = (_filled(part, known, sources) for part in spans(block.text))
         return replace(block, text=tuple(filled))
 
     numbered = [replace(part, blocks=_changed(part.blocks, number)) for part in parts]
-    return tuple(replace(part, blocks=_changed(part.blocks, refer)) for part in numbered)
+    if any(isinstance(block, References) for part in numbered for block in part.blocks):
+        cited = (key for part in numbered for key in _cited(part.blocks))
+        sources |= {key: place for place, key in enumerate(dict.fromkeys(cited), 1)}
+    filled_in = (replace(part, blocks=_changed(part.blocks, refer)) for part in numbered)
+    return tuple(part for part in filled_in if _says_something(part)), tuple(sources)
 
 
-def _filled(part: str | Span, known: dict[str, str]) -> str | Span:
-    is_ref = isinstance(part, Span) and part.style == "ref"
-    return replace(part, text=known[part.target]) if is_ref else part  # type: ignore[union-attr,type-var]
+def _cited(blocks: Iterable[Block]) -> Iterator[str]:
+    for block in blocks:
+        if isinstance(block, Paragraph):
+            yield from (own.target for own in spans(block.text) if isinstance(own, Span) and own.style == "cite")
+        yield from _cited(block.children)
+
+
+def _says_something(part: Part) -> bool:
+    """False for a list of sources where none was cited."""
+    return part.blocks != (References(),)
+
+
+def _filled(part: str | Span, known: Mapping[str, str], sources: Mapping[str, int]) -> str | Span:
+    if isinstance(part, str) or part.style not in ("ref", "cite"):
+        return part
+    if part.style == "ref":
+        return replace(part, text=known.get(part.target, "a part that is not shown here"))
+    return replace(part, text=f" [{sources[part.target]}]" if part.target in sources else "")
 
 
 def _changed(blocks: Iterable[Block], change: Callable[[Block], Block]) -> tuple[Block, ...]:
@@ -118,6 +178,19 @@ def _head(context: Context) -> Iterator[Block]:
         cut = "A tiny subset, trained" if study.of_images else "Cut down by the smoke options of the task, and trained"
         text = f"{cut} only to see that everything works: the figures mean nothing."
         yield Callout("Smoke run.", text, "smoke")
+    if STYLES[context.options.style].result_first:
+        yield from _result(context)
+    if analysis.facts.open and context.recipe:
+        text = f"{captions.still_open(analysis.facts)} To go on:"
+        yield Callout("This study is not finished.", text, children=(Code(study.command, "sh"),))
+    elif analysis.facts.open:
+        yield Callout("Some runs are missing.", captions.not_in_table(analysis.facts))
+    if study.overrides:
+        yield Paragraph(overrides(context), "overrides")
+
+
+def _result(context: Context) -> Iterator[Block]:
+    study, analysis = context.study, context.analysis
     if study.question:
         yield Paragraph(study.question, "question")
     result = summary(analysis)
@@ -126,13 +199,6 @@ def _head(context: Context) -> Iterator[Block]:
     elif analysis.headline:
         yield Paragraph(Span(analysis.headline, "strong"), "headline")
     yield Facts(tuple(_facts(context)))
-    if analysis.facts.open and context.recipe:
-        text = f"{captions.still_open(analysis.facts)} To go on:"
-        yield Callout("This study is not finished.", text, children=(Code(study.command, "sh"),))
-    elif analysis.facts.open:
-        yield Callout("Some runs are missing.", captions.not_in_table(analysis.facts))
-    if study.overrides:
-        yield Paragraph(overrides(context), "overrides")
 
 
 def _facts(context: Context) -> Iterator[Text]:
@@ -144,7 +210,11 @@ def _facts(context: Context) -> Iterator[Text]:
     if facts.done and context.study.of_images:
         yield _test_set(analysis)
     if analysis.warnings:
-        yield Span(plural(len(analysis.warnings), "warning"), css="alert", target="warnings")
+        yield Span(
+            plural(len(analysis.warnings), "warning"),
+            css="alert",
+            target="warnings" if "warnings" in context.shown else "",
+        )
     if facts.devices:
         yield f"{duration(facts.seconds)} of training on {', '.join(facts.devices)}"
 

@@ -13,6 +13,7 @@ import pandas as pd
 from ablation.errors import UnreadableError
 from ablation.registry import metric_names
 from ablation.registry.metrics import METRICS, OF_EPOCHS, Metric, known
+from ablation.storage.audit_file import Audit, read_audit
 from ablation.storage.manifest import Manifest
 from ablation.storage.metric_values import read_values
 from ablation.storage.record import EpochRow, RunRecord
@@ -99,6 +100,10 @@ class Results:
     notices: tuple[str, ...] = ()
     metrics: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
     """Column -> what is known of the metric in it."""
+    audit: Audit | None = None
+    """What an audit saw of the code that the study was run with; None where there was none."""
+    findings: tuple[tuple[str, str | None, str], ...] = ()
+    """What the import of results from elsewhere found: the code of a warning, its variant, what it says."""
 
     def metric(self, column: str) -> Metric:
         """The metric in a column; of one that is not known, what its name says."""
@@ -129,6 +134,7 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     log = read_log(store, manifest, {manifest.run_folder(*run): record for run, record in records.items()})
     for row in rows:
         row |= _test_metrics(log.outcomes.get(str(row["folder"])))
+    audit = _audit(store, manifest, notices)
     return Results(
         manifest,
         pd.DataFrame(rows, columns=list(dict.fromkeys((*RUN_COLUMNS, *manifest.metrics)))),
@@ -139,7 +145,16 @@ def load_results(store: Store, manifest: Manifest) -> Results:
         frozenset(log.outcomes),
         (*log.notices, *notices),
         metrics,
+        audit,
     )
+
+
+def _audit(store: Store, manifest: Manifest, notices: list[str]) -> Audit | None:
+    try:
+        return read_audit(store, manifest)
+    except UnreadableError as error:
+        notices.append(error.message)
+        return None
 
 
 def _computed(

@@ -16,6 +16,7 @@ from ablation.storage.record import Number
 from ablation.storage.sealed import typed
 from ablation.storage.store import Store, is_folder_name, read_json
 from ablation.storage.stored_run import Identity
+from ablation.study.report_options import ReportOptions
 from ablation.study.schema import Train, Variant
 from ablation.study.tasks import MetricOptions, TaskRecipe, leaves
 from ablation.versions import SCHEMA_VERSION
@@ -134,6 +135,8 @@ class Manifest:
     """The metrics that a function or a command reports."""
     file: str = ""
     """The path of the study file, relative to the results folder; empty where it was not recorded."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """How the report is written (`ReportOptions`), as far as the study says it."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -149,6 +152,15 @@ class Manifest:
     def baseline(self) -> StoredVariant:
         return self.variants[0]
 
+    @property
+    def report_options(self) -> ReportOptions:
+        """How the report is written. Raises UnreadableError where that cannot be read."""
+        return self._report_options("the study.json")
+
+    def _report_options(self, what: str) -> ReportOptions:
+        known = {key: value for key, value in self.report.items() if key in ReportOptions.model_fields}
+        return typed(ReportOptions, known, f"report in {what}", REWRITE)
+
     def run_folder(self, variant: str, seed: int) -> str:
         return self.folders[variant][str(seed)]
 
@@ -163,6 +175,7 @@ class Manifest:
         named = {"variants" if key == "arms" else key: value for key, value in values.items()}
         manifest = typed(cls, named, what, REWRITE)
         typed(_Settings, manifest.analysis, f"analysis in {what}", REWRITE)
+        manifest._report_options(what)
         for variant in manifest.variants if not manifest.task else ():
             train = typed(_Recipe, variant.recipe, f"the recipe of {variant.name!r} in {what}", REWRITE).train
             if (train.epochs is None) == (train.steps is None):
@@ -260,6 +273,7 @@ def make_manifest(
         added_seeds=before + new,
         looks=(seen.looks if seen else 1) + bool(new),
         file=file,
+        report=study.report.model_dump(mode="json", exclude_defaults=True),
     )
 
 

@@ -198,13 +198,17 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Store:
-    """The results folder: `runs/`, named by content, `studies/`, which say which runs are theirs, and `data/`."""
+    """The results folder: `runs/`, named by content, `studies/`, which say which runs are theirs, `data/`, `logs/`."""
 
     root: Path
 
     @property
     def data(self) -> Path:
         return self.root / "data"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
 
     def run(self, folder: str) -> RunFolder:
         """The run folder of that name. Raises UserError for what is no name but leads elsewhere."""

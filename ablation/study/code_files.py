@@ -27,10 +27,7 @@ def code_digest(task: Task, packages: Sequence[Path] = ()) -> str:
     `packages` are folders whose Python files belong to them. Hidden files and caches in a
     folder are left out. Raises UserError where a file cannot be read.
     """
-    named = list(task.code)
-    if isinstance(task, CommandTask) and (script := script_of(task)) and script not in named:
-        named.append(script)
-    files = [(name, file) for own in named for name, file in _files(own)]
+    files = code_files(task)
     files += [
         (f"{own.name}/{file.relative_to(own).as_posix()}", file) for own in packages for file in own.rglob("*.py")
     ]
@@ -45,6 +42,17 @@ def code_digest(task: Task, packages: Sequence[Path] = ()) -> str:
         except OSError as error:
             raise UserError(f"{file} cannot be read: {error.strerror}", "it is code of the study (task.code)") from None
     return digest.hexdigest() if files else ""
+
+
+def code_files(task: Task) -> list[tuple[str, Path]]:
+    """The files that the study lists as code, and the script of a command, each with its name in the digest.
+
+    Raises UserError where one is not there.
+    """
+    named = list(task.code)
+    if isinstance(task, CommandTask) and (script := script_of(task)) and script not in named:
+        named.append(script)
+    return [(name, file) for own in named for name, file in _files(own)]
 
 
 def _files(name: str) -> Iterator[tuple[str, Path]]:

@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -66,13 +66,21 @@ def _module(code: Code) -> ModuleType:
     helpers = {helper.module: helper for helper in code.helpers}
     if helpers not in [finder.helpers for finder in sys.meta_path if isinstance(finder, _Beside)]:
         sys.meta_path.append(_Beside(helpers))  # the last to be asked: nothing beside the study file replaces a library
-    alias = f"ablation_own_{code.sha256[:16]}"  # beside the study file there may be a torch.py
+    alias = code.module if _has_name(code) else f"ablation_own_{code.sha256[:16]}"  # it may be a torch.py
     spec = importlib.util.spec_from_loader(alias, _Loader(code), origin=code.file)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module
     _Loader(code).exec_module(module)
     return module
+
+
+def _has_name(code: Code) -> bool:
+    """Whether Python finds the file by the name of its module, so that other processes can unpickle its objects."""
+    with suppress(ImportError, ValueError):
+        found = None if code.module in sys.modules else importlib.util.find_spec(code.module)
+        return found is not None and found.origin == code.file
+    return False
 
 
 class _Beside(MetaPathFinder):

@@ -78,12 +78,14 @@ def study_of(
         source=text,
         overrides=tuple(overrides),
         analysis=file.analysis,
+        report=file.report,
         metrics=computed_metrics(file),
         task=task_of(file),
         declared=file.metrics if isinstance(file, TaskStudyFile) else {},
         components=file.components,
         design=file.design,
         grids=loader.grids,
+        log=file.log,
     )
     return _smoke(study, kind) if smoke else study
 

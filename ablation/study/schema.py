@@ -30,11 +30,14 @@ from ablation.registry.schedules import AnySchedule, Constant
 from ablation.study.designs import Component, Components, Designs, Grids
 from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
+from ablation.study.report_options import ReportOptions
 from ablation.study.stages import ResolvedStage, Stage, check_stages, resolve_stages
 from ablation.study.tasks import AnyTask, MetricOptions, TaskRecipe
 
 Path = tuple[str | int, ...]
 MOST_SEEDS = 100_000
+LogTarget = Literal["tensorboard", "mlflow"]
+"""What runs can be logged to while they are trained, besides the results."""
 
 
 def _count_to_list(value: object) -> object:
@@ -200,6 +203,8 @@ class CommonStudyFile(Section):
     design: Designs = ()
     grid: Grids = Field(default_factory=dict)
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+    log: Annotated[tuple[LogTarget, ...], Strict(False)] = ()
+    report: ReportOptions = ReportOptions()
 
 
 class StudyFile(CommonStudyFile):
@@ -251,6 +256,7 @@ class Study:
     """Command-line overrides of the file (`--set`, `--seeds`)."""
     smoke: bool = False
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
     metrics: tuple[str, ...] = ()
     """Those that are computed from the predictions of finished runs, the primary one among them where it is one."""
     components: Mapping[str, Component] = field(default_factory=dict)
@@ -265,6 +271,8 @@ class Study:
     """The function or command that trains its runs; None for the built-in image classifier."""
     declared: Mapping[str, MetricOptions] = field(default_factory=dict)
     """The metrics that a function or a command reports, the first of them the primary one unless it is stated."""
+    log: tuple[LogTarget, ...] = ()
+    """What runs are logged to; it changes nothing of them."""
 
     @property
     def baseline(self) -> Variant:

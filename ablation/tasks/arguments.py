@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def invocation(task: CommandTask, values: Mapping[str, Any], seed: int, folder: 
     arguments: list[str] = []
     match task.pass_:
         case "argparse":
-            arguments = [*_argparse(leaves(values), task.booleans), task.seed, str(seed)]
+            arguments = [*argparse_words(leaves(values), task.booleans), task.seed, str(seed)]
         case "hydra":
             arguments = [*(f"{path}={_hydra(value)}" for path, value in leaves(values)), f"{task.seed}={seed}"]
         case "json":
@@ -59,7 +59,7 @@ def _filled(word: str, own: Mapping[str, Sequence[str]]) -> str:
     return word.replace("{dir}", own["{dir}"][0]).replace("{seed}", own["{seed}"][0])
 
 
-def _argparse(values: Iterator[tuple[str, Any]], booleans: str) -> Iterator[str]:
+def argparse_words(values: Iterable[tuple[str, Any]], booleans: str) -> Iterator[str]:
     """`--k v` for each value: none for null, several words for a list."""
     for path, value in values:
         name = f"--{path}"
@@ -72,10 +72,10 @@ def _argparse(values: Iterator[tuple[str, Any]], booleans: str) -> Iterator[str]
                 yield f"--no-{path}"
         elif isinstance(value, list | tuple):
             yield from (name, *map(_plain, value))
-        elif isinstance(value, str) and value.startswith("-"):
-            yield f"{name}={value}"  # argparse would take it for an option
+        elif (text := _plain(value)).startswith("-"):
+            yield f"{name}={text}"  # argparse may take it for an option, such as -1e-05
         else:
-            yield from (name, _plain(value))
+            yield from (name, text)
 
 
 def _plain(value: Any) -> str:

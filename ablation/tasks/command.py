@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
@@ -11,31 +10,35 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ablation._util.files import writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
+from ablation.results.foreign.metric_files import flat, number
 from ablation.storage.record import RunRecord
 from ablation.study.tasks import CommandTask
+from ablation.tasks import guard
 from ablation.tasks.arguments import Invocation, invocation
 from ablation.tasks.hooks import Hooks
 from ablation.tasks.metric_sources import Found, find_metrics
-from ablation.tasks.recording import Recorder, environment_of
+from ablation.tasks.recording import Recorder, check_space, environment_of
 
 LOOK_SECONDS = 0.05
 """Between two looks at the process; at its metrics and output the trainer looks ten times less often."""
 STOP_SECONDS = 10.0
 """That a command has to end after it was asked to."""
+METRICS = "metrics.jsonl"
 TAIL_LINES = 20
 """Of the output, shown where a command fails."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_PR_SET_PDEATHSIG = 1
-
-_running: set[subprocess.Popen[bytes]] = set()
+_MEMORY = ("memoryerror", "out of memory", "t allocate memory", "cannot allocate memory", "bad_alloc")
+"""What the output of a command that had no memory left ends with."""
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""Exit codes of a command that the kernel has ended, mostly for its memory; the second is that of a shell."""
 
 
 def train(job: Job, hooks: Hooks) -> RunRecord | None:
@@ -48,6 +51,8 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     recorder = Recorder(job, hooks)
     folder = job.folder / "files"
     interrupted = folder.exists()
+    if interrupted:
+        guard.end_processes(0, str(folder))  # an earlier try, where its guard was killed with it
     if interrupted and not task.resume:
         with writing(folder):
             shutil.rmtree(folder)
@@ -57,20 +62,21 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
         started = invocation(task, recorder.recipe.values, job.run.seed, folder, job.device)
     if interrupted and task.resume:
         recorder.resumed = 1
+        _drop_torn_row(folder / METRICS)
         started.environment["ABLATE_RESUME"] = str(folder)  # type: ignore[index]
     follower = _Follower(recorder, folder)
-    process = start(started, job.folder / "log.txt", job.threads)
-    _running.add(process)
-    try:
-        if not _wait(process, hooks, follower):
-            return None
-    finally:
-        end(process)
-        _running.discard(process)
+    with _guarded(folder) as tell:
+        process = start(started, job.folder / "log.txt", job.threads)
+        tell(process.pid)
+        try:
+            if not _wait(process, hooks, follower):
+                return None
+        finally:
+            end(process, folder)
     if process.returncode:
-        raise UserError(
-            _failure(process.returncode, started, job.folder / "log.txt"), "fix it and run the same command again"
-        )
+        check_space(job.folder)
+        raise _failure(process.returncode, started, job.folder / "log.txt")
+    follower.look(ended=True)
     found = find_metrics(folder, job.folder / "log.txt", recorder.recipe.primary)
     _record_rows(recorder, follower, found)
     recorder.checks["metrics_from"] = found.source
@@ -94,31 +100,47 @@ def start(invocation: Invocation, log: Path, threads: int) -> subprocess.Popen[b
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=_heed_signals,
             )
         except (FileNotFoundError, PermissionError) as error:
             hint = "is it installed, and is the path relative to where you start `ablate`?"
             raise UserError(f"the command cannot be started: {invocation.words[0]}: {error.strerror}", hint) from None
 
 
-def _end_with_parent() -> None:
-    """Have the kernel end this process when the worker dies, however it dies; and let it heed signals again."""
+def _heed_signals() -> None:
+    """Have a process heed the signals that the worker does not."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Make sure that a command and all that it has started are gone."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+def end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Make sure that the command of a run folder and all that it has started are gone."""
+    guard.end_processes(process.pid, str(folder))
     process.wait()
 
 
-def end_all() -> None:
-    """End the commands of this process, which is about to leave."""
-    for process in list(_running):
-        end(process)
+@contextmanager
+def _guarded(folder: Path) -> Iterator[Callable[[int], None]]:
+    """Within it, a process that outlives this one ends the command of `folder`; it is told the process group."""
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", guard.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert keeper.stdin is not None
+    pipe = keeper.stdin
+
+    def tell(group: int) -> None:
+        pipe.write(f"{group} {os.fsencode(folder).hex()}\n".encode())
+        pipe.flush()
+
+    tell(0)
+    yield tell
+    pipe.write(b"\n")
+    pipe.close()
+    keeper.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], hooks: Hooks, follower: _Follower) -> bool:
@@ -138,7 +160,7 @@ def _wait(process: subprocess.Popen[bytes], hooks: Hooks, follower: _Follower) -
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
         if asked and time.monotonic() - asked > STOP_SECONDS:
-            end(process)
+            end(process, follower.folder)
 
 
 class _Follower:
@@ -149,15 +171,17 @@ class _Follower:
         self._read, self._size, self._last = 0, -1, time.perf_counter()
         self.rows = 0
 
-    def look(self) -> None:
-        """Take what is new."""
-        path = self.folder / "metrics.jsonl"
+    def look(self, *, ended: bool = False) -> None:
+        """Take the whole rows that are new; of a command that has ended, also a last one without an end of line."""
+        path = self.folder / METRICS
         if path.exists():
             with path.open("rb") as file:
                 file.seek(self._read)
-                whole, _, _ = file.read().rpartition(b"\n")
-            self._read += len(whole) + bool(whole)
-            for line in whole.splitlines():
+                new = file.read()
+            if not ended:
+                new = new[: new.rfind(b"\n") + 1]
+            self._read += len(new)
+            for line in new.splitlines():
                 self._row(line)
         log = self.recorder.job.folder / "log.txt"
         size = log.stat().st_size if log.exists() else 0
@@ -166,11 +190,13 @@ class _Follower:
             self.recorder.hooks.on_beat()
 
     def _row(self, line: bytes) -> None:
-        values = json.loads(line) if line.strip() else {}
+        try:
+            values = json.loads(line) if line.strip() else {}
+        except (ValueError, RecursionError):
+            values = None
         if not isinstance(values, dict):
-            raise UserError(
-                f"a line of metrics.jsonl is no object: {line.decode(errors='replace')[:80]}", "write JSON objects"
-            )
+            what = f"a line of {METRICS} is no JSON object: {line.decode(errors='replace')[:80]}"
+            raise UserError(what, 'write lines like {"step": 1, "loss": 0.5}')
         step, numbers = _split(values)
         if numbers:
             self.rows += 1
@@ -179,7 +205,7 @@ class _Follower:
 
 def _split(values: Mapping[str, Any]) -> tuple[int | None, dict[str, float]]:
     """The step of a row of metrics, and its numbers."""
-    numbers = {k: v for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    numbers = {name: own for name, value in flat(values) if (own := number(value)) is not None}
     step = next((numbers.pop(name) for name in ("step", "epoch") if name in numbers), None)
     numbers.pop("epoch", None)
     return (None if step is None else int(step)), numbers
@@ -191,8 +217,20 @@ def _record_rows(recorder: Recorder, follower: _Follower, found: Found) -> None:
         recorder.log(metrics, step, seconds=0.0)
 
 
-def _failure(code: int, started: Invocation, log: Path) -> str:
+def _drop_torn_row(path: Path) -> None:
+    """Cut off the end of a file of rows that was being written when its command was killed."""
+    if path.exists():
+        with writing(path), path.open("r+b") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _failure(code: int, started: Invocation, log: Path) -> UserError:
+    """What a command failed of, with the end of its output; its cause is a MemoryError where it had no memory left."""
     what = f"signal {-code}" if code < 0 else f"exit code {code}"
     with log.open("rb") as file:
         tail = b"".join(deque(file, TAIL_LINES)).decode(errors="replace").rstrip()
-    return f"the command ended with {what}: {' '.join(started.words)}\n{tail}"
+    message = f"the command ended with {what}: {' '.join(started.words)}\n{tail}"
+    error = UserError(message, "fix it and run the same command again")
+    if code in _KILLED or any(text in tail.lower() for text in _MEMORY):
+        error.__cause__ = MemoryError()
+    return error

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablation._util.files import replace
+from ablation._util.files import replace, set_aside, writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
 from ablation.storage.record import RunRecord
@@ -20,14 +21,14 @@ from ablation.study.import_code import explained, load_attribute
 from ablation.study.tasks import FunctionTask
 from ablation.tasks.hooks import Hooks
 from ablation.tasks.predictions import prediction_arrays, save_arrays
-from ablation.tasks.recording import Recorder, environment_of
+from ablation.tasks.recording import Recorder, check_space, environment_of
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 CALLED_WITH = "the options (a dict) and the run (ablation.Run)"
-STATE = "state.pickle"
+STATE, NEXT_STATE = "state.pickle", "state.pickle.next"
 
 
 class _Stop(BaseException):
@@ -46,9 +47,11 @@ class Run:
 
     def __init__(self, job: Job, recorder: Recorder, state: _State | None) -> None:
         self.seed, self.variant, self.device, self.threads = job.run.seed, job.run.variant, job.device, job.threads
-        self._path, self._recorder, self._state = job.folder, recorder, state
-        self._epoch = state.epoch if state else 0
-        self._saves, self._loops = state is not None, False
+        self._path, self._recorder, self._state, self._asked = job.folder, recorder, state, False
+        self._done = state.epochs if state else 0
+        """Epochs that are done, of all loops together."""
+        self._planned, self._inside = 0, False
+        self._saves, self._pending = state is not None, False
 
     @property
     def folder(self) -> Path:
@@ -58,17 +61,22 @@ class Run:
         return path
 
     def epochs(self, count: int) -> Iterator[int]:
-        """The epochs 0 to `count` - 1; in a resumed run, those after the last `save`.
+        """The epochs 0 to `count` - 1; in a resumed run, those after the last one that ended with a `save`.
 
-        A run that is asked to stop ends between two epochs.
+        A run that is asked to stop ends between two epochs. There may be several such loops, one after another.
         """
-        self._loops = True
-        self._recorder.planned = count
-        for epoch in range(self._epoch, count):
-            self._stop_if_asked()
-            self._epoch = epoch
-            yield epoch
-        self._epoch = count
+        self._start()
+        before = self._planned
+        self._planned = self._recorder.planned = before + count
+        self._inside = True
+        try:
+            for epoch in range(max(0, self._done - before), count):
+                self._stop_if_asked()
+                yield epoch
+                self._done = before + epoch + 1
+                self._commit()
+        finally:
+            self._inside = False
 
     def log(self, step: int | None = None, /, **metrics: Any) -> None:
         """Add a row to the curves of the run, and show that it goes on.
@@ -76,8 +84,9 @@ class Run:
         A metric is one number, also one of NumPy, PyTorch or JAX; names that are no keywords are passed as
         `run.log(**{"val/loss": 0.3})`. `step` counts the rows by default.
         """
+        self._start()
         self._recorder.log(metrics, step)
-        if not self._loops and not self._saves:
+        if not self._planned and not self._saves:
             self._stop_if_asked()
 
     def heartbeat(self) -> None:
@@ -87,19 +96,20 @@ class Run:
     def save(self, state: Any) -> None:
         """Keep what a resumed run needs, such as `{"model": model.state_dict()}`: anything that pickles.
 
-        The file is replaced as a whole. Inside `epochs`, the epoch under way counts as done.
+        The file is replaced as a whole: inside `epochs` at the end of the epoch, elsewhere at once.
         """
-        recorder = self._recorder
-        self._saves = True
-        self._epoch += self._loops
-        kept = _State(self._epoch, len(recorder.rows), recorder.resumed, recorder.started, state)
-        self._epoch -= self._loops
-        _write_state(self._path / STATE, kept)
-        if not self._loops:
+        self._start()
+        path = self._path / NEXT_STATE
+        with writing(path), path.open("wb") as file:
+            pickle.dump(state, file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._saves = self._pending = True
+        if not self._inside:
+            self._commit()
             self._stop_if_asked()
 
     def resume(self) -> Any:
         """What was saved last by an interrupted try of this run; None where it starts from the beginning."""
+        self._asked = True
         return self._state.content if self._state else None
 
     def save_predictions(
@@ -137,16 +147,38 @@ class Run:
         if "torch" in sys.modules:
             sys.modules["torch"].manual_seed(self.seed)
 
+    def _start(self) -> None:
+        """Forget the state of an interrupted try that the function has not asked for."""
+        if self._state and not self._asked:
+            self._state, self._done = None, 0
+            self._recorder.start_over()
+            self._recorder.hooks.on_notice("run.resume() was not called before training: the run starts again")
+
+    def _commit(self) -> None:
+        """Let what was saved count, with the epochs and rows that belong to it."""
+        if self._pending:
+            recorder, path = self._recorder, self._path / NEXT_STATE
+            progress = (self._done, len(recorder.rows), recorder.resumed, recorder.started)
+            with writing(path):
+                with path.open("ab") as file:
+                    pickle.dump(progress, file)
+                path.replace(self._path / STATE)
+            self._pending = False
+
     def _stop_if_asked(self) -> None:
         if self._recorder.hooks.should_stop():
             raise _Stop
 
 
+@dataclass(frozen=True)
 class _State:
-    """What `Run.save` keeps: epochs and rows that count, and the user's state."""
+    """What `Run.save` keeps: the user's state, and the epochs and rows that belong to it."""
 
-    def __init__(self, epoch: int, rows: int, resumed: int, started: str, content: Any) -> None:
-        self.epoch, self.rows, self.resumed, self.started, self.content = epoch, rows, resumed, started, content
+    content: Any
+    epochs: int
+    rows: int
+    resumed: int
+    started: str
 
 
 def derived_seed(seed: int, name: str) -> int:
@@ -166,6 +198,8 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     with explained(code, task.function, CALLED_WITH):
         function = load_attribute(code, task.function)  # before the clock of the run starts
     recorder = Recorder(job, hooks)
+    with explained(code, task.function, CALLED_WITH):  # first: a saved state may have objects of its classes
+        function = load_attribute(code, task.function)
     state = _read_state(job.folder / STATE, hooks)
     if state:
         recorder.keep(state.rows, state.resumed + 1, state.started)
@@ -178,11 +212,15 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
             result = function(options, run)
     except _Stop:
         return None
+    except UserError:
+        check_space(job.folder)
+        raise
     if result is not None and not isinstance(result, Mapping):
         what = f"{task.function} returned {type(result).__name__}"
         raise UserError(what, 'return a dict of metrics, such as {"val_accuracy": 0.9}, or nothing')
     record = recorder.finish(result, environment_of(job))
-    (job.folder / STATE).unlink(missing_ok=True)
+    for name in (STATE, NEXT_STATE):
+        (job.folder / name).unlink(missing_ok=True)
     return record
 
 
@@ -192,14 +230,11 @@ def find_packages(folder: Path) -> None:
         sys.path.append(str(folder))
 
 
-def _write_state(path: Path, state: _State) -> None:
-    replace(path, lambda file: pickle.dump(vars(state), file, protocol=pickle.HIGHEST_PROTOCOL))
-
-
 def _read_state(path: Path, hooks: Hooks) -> _State | None:
     if not path.exists():
         return None
     with suppress(Exception), path.open("rb") as file:  # whatever a torn or foreign file makes pickle raise
-        return _State(**pickle.load(file))
-    hooks.on_notice(f"{path} cannot be read: the run starts again")
+        return _State(pickle.load(file), *pickle.load(file))
+    set_aside(path)
+    hooks.on_notice(f"{path} cannot be read: set aside, the run starts again")
     return None

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from ablation._util.files import writing
 from ablation._util.machine import processor
 from ablation.errors import UserError
 from ablation.planning.job import Job
@@ -19,6 +21,14 @@ from ablation.storage.store import RunFolder
 from ablation.study.tasks import TaskRecipe
 from ablation.tasks.hooks import Hooks
 from ablation.versions import __version__
+
+_WHERE = {
+    "function": "log them, or return them",
+    "command": "write them to the file that ABLATE_METRICS names, or print `name: value`",
+}
+"""Metrics of each kind of task."""
+SPACE = 2**16
+"""Bytes that must be free where a run goes on."""
 
 
 class Recorder:
@@ -50,7 +60,8 @@ class Recorder:
         self._last = time.perf_counter()
 
     def start_over(self) -> None:
-        """Forget the rows of an interrupted run that saved no state."""
+        """Forget the rows of an interrupted run that does not go on."""
+        self.rows, self.resumed = [], 0
         if self.folder.history.exists():
             self.folder.keep_epochs(0)
 
@@ -116,7 +127,7 @@ class Recorder:
             if metrics:
                 return None, metrics
         if not self.rows:
-            raise UserError("the run reported no metrics", "log them, or return them")
+            raise UserError("the run reported no metrics", _WHERE[self.recipe.task.kind])
         chosen = self._best() if self.recipe.task.select == "best" else None
         rows = self.rows[:chosen]
         return chosen or len(rows), {name: value for row in rows for name, value in row.metrics.items()}
@@ -167,6 +178,16 @@ def environment_of(job: Job) -> Environment:
         device=name,
         threads=job.threads,
     )
+
+
+def check_space(folder: Path) -> None:
+    """Raise StorageError where nothing can be written to a run folder: what failed there has failed of that."""
+    path = folder / ".space"
+    try:
+        with writing(folder):
+            path.write_bytes(bytes(SPACE))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _now() -> str:

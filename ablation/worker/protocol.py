@@ -131,9 +131,10 @@ class Failed:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A run was asked to stop and has saved its last epoch."""
+    """A run was asked to stop, and has; `resumes` says whether it goes on from there, or starts again."""
 
     run: Run
+    resumes: bool = True
 
 
 @dataclass(frozen=True)

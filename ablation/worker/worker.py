@@ -11,7 +11,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from io import TextIOWrapper
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
@@ -19,15 +21,17 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ablation._util.files import writing
+from ablation._util.process_tree import descendants, kill_all
 from ablation.errors import StorageError, UserError
 from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside
-from ablation.study.tasks import FunctionTask
+from ablation.study.tasks import CommandTask, FunctionTask
 from ablation.tasks import command, function
 from ablation.tasks.hooks import Hooks
+from ablation.worker.busy import beating
 from ablation.worker.calls import Call, Returned
 from ablation.worker.channel import Channel
 from ablation.worker.protocol import (
@@ -60,7 +64,12 @@ def set_up(threads: int, *, images: bool) -> None:
         from ablation.worker import images as classifiers
 
         classifiers.set_up(threads)
-    elif torch := sys.modules.get("torch"):
+        return
+    multiprocessing.set_start_method(None, force=True)  # as in a program of the user's own, not as this process began
+    for stream in (sys.stdout, sys.stderr):  # what a process prints that is killed is not lost
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+    if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
 
 
@@ -111,7 +120,7 @@ def _leave_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    command.end_all()
+    kill_all(descendants(os.getpid()))
     os._exit(1)
 
 
@@ -129,10 +138,32 @@ def _train(job: Job, channel: Channel) -> Ending:
     with writing(job.folder):
         job.folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(job.folder / "lock", timeout=LOCK_PATIENCE):
+        lock, busy = FileLock(job.folder / "lock", timeout=LOCK_PATIENCE), beating(channel.beat)
+        with lock, _printing_to_log(job), busy if job.run.task else nullcontext():
             return until_end(job, channel.send, _hooks(job, channel))
     except Timeout:
         return Busy(job.run)
+
+
+@contextmanager
+def _printing_to_log(job: Job) -> Iterator[None]:
+    """What a function prints, and what it starts, goes to log.txt in its run folder; the terminal shows the study."""
+    if not isinstance(job.run.task, FunctionTask):
+        yield
+        return
+    path, before = job.folder / "log.txt", (os.dup(1), os.dup(2))
+    try:
+        with writing(path), path.open("ab" if (job.folder / function.STATE).exists() else "wb") as file:
+            for own in (1, 2):
+                os.dup2(file.fileno(), own)
+        yield
+        with writing(path):
+            sys.stdout.flush()
+            sys.stderr.flush()
+    finally:
+        for own, old in zip((1, 2), before, strict=True):
+            os.dup2(old, own)
+            os.close(old)
 
 
 def _end(run: Run, work: Callable[[], Ending], channel: Channel) -> Ending:
@@ -166,10 +197,21 @@ def until_end(job: Job, report: Callable[[Event], None], hooks: Hooks) -> Ending
         report(Started(run, job.device))
         record = _trainer(run)(job, hooks)
         if record is None:
-            return Stopped(run)
+            return Stopped(run, resumes=_resumes(job))
         stored = StoredRun(stored.folder, record.status, record)
     assert stored.record is not None
     return Done(run, stored.record)
+
+
+def _resumes(job: Job) -> bool:
+    """Whether a run that was stopped goes on where it was, and does not start again."""
+    match job.run.task:
+        case FunctionTask():
+            return (job.folder / function.STATE).exists()
+        case CommandTask(resume=resume):
+            return resume
+        case _:
+            return True
 
 
 def _trainer(run: Run) -> Callable[[Job, Hooks], RunRecord | None]:

@@ -13,6 +13,7 @@ from ablation.analysis.types import Confound, SeedResult, StudyWarning
 from ablation.analysis.warnings import conduct, find_warnings
 from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, entry
 from ablation.results.runs import Results
+from ablation.storage.audit_file import Audit, Check
 from ablation.storage.manifest import Manifest, StoredVariant
 from tests.analysis.made import ACCURACY, effect, history, manifest, record, results, run, variant
 
@@ -192,7 +193,10 @@ def everything(recipe: dict[str, Any]) -> tuple[StudyWarning, ...]:
     effects[1] = replace(effects[1], confounds=confounds)
     y = np.array([[0.1, 0.9], [0.5, 0.501], [0.5, 0.502], [0.5, 0.503], [0.5, 0.5005]])
     found = replace(stats.compare(y), baseline_screened=True)
-    own = results(study, rows, epochs, records, test_evaluations=opened, notices=("one",))
+    audited = tuple(Check(code, "fault", "seen") for code in ("reproducible", "seed"))
+    audit = Audit("2026-04-01T10:00:00+00:00", "b-s0", False, 5, audited)
+    seen = (("runs_left_out", None, "failed: x"), ("undeclared_change", "x", "x also differs"))
+    own = results(study, rows, epochs, records, test_evaluations=opened, notices=("one",), findings=seen, audit=audit)
     return find_warnings(own, effects, ACCURACY, y, found, {})
 
 

@@ -45,7 +45,9 @@ def _study(
     yield from conduct.data(results)
     yield from conduct.test_set(results)
     yield from conduct.stored_files(results)
+    yield from conduct.audit(results)
     yield from conduct.self_checks(results)
+    yield from conduct.imported(results)
     if found is not None:
         yield from fairness.spread(effects, y, found, measure)
 

@@ -68,6 +68,10 @@ CATALOGUE = {
         "More changed than was declared",
         "The difference cannot be put down to the declared change. Train these runs again from one study file.",
     ),
+    "runs_left_out": Entry(
+        "Runs that were left out, or did not finish",
+        "Check that none was left out for its result. Run again what is missing, and say what was excluded.",
+    ),
     "unequal_spread": Entry(
         "Unequal spread",
         "With five seeds or fewer a pooled error can claim too much here. Trust the paired t column, or add seeds.",
@@ -120,6 +124,14 @@ CATALOGUE = {
         "Restore the files from a copy. What is missing here counts as not evaluated; the record of who used the test "
         "set is kept as far as any file still has it.",
     ),
+    "not_reproducible": Entry(
+        "One seed does not give the same metrics twice",
+        "Pairs by seed are weaker than they look. Draw all that is random from the seed, or give the study more seeds.",
+    ),
+    "audit_fault": Entry(
+        "Faults that the audit found",
+        "Fix them, run the audit again, and train the runs with the corrected code.",
+    ),
     "unstable_evaluation": Entry(
         "Evaluation is not deterministic",
         "The network is probably not in eval mode: dropout or batch statistics are at work while it is measured. Call "
@@ -151,6 +163,8 @@ ELSEWHERE: Mapping[str, str] = {
     "missing_runs": "Add them to the table. Until then these rows are based on fewer seeds.",
     "few_seeds": "Train each variant under at least three seeds.",
     "diverged": "Find out why; or report the share of runs that diverge.",
+    "undeclared_change": "The difference cannot be put down to the declared change. Run these again with equal "
+    "settings, or declare what differs by --vary; --ignore names parameters that cannot matter.",
     "unequal_size": "The difference mixes the change with a larger or smaller network. Match the sizes, or say so.",
     "baseline_spread": "Train more seeds: the error of the baseline enters every comparison.",
 }

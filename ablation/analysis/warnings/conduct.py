@@ -131,6 +131,21 @@ def stored_files(results: Results) -> Iterator[StudyWarning]:
         yield warn("changed_files", None, notice)
 
 
+def audit(results: Results) -> Iterator[StudyWarning]:
+    """What `ablate audit` found in the code that the study was run with."""
+    for check in results.audit.checks if results.audit else ():
+        if check.code == "reproducible" and check.level != "ok":
+            yield warn("not_reproducible", None, check.message)
+        elif check.level == "fault":
+            yield warn("audit_fault", None, check.message)
+
+
+def imported(results: Results) -> Iterator[StudyWarning]:
+    """What an import of runs from another tool found."""
+    for code, variant, message in results.findings:
+        yield warn(code, variant, message)
+
+
 def self_checks(results: Results) -> Iterator[StudyWarning]:
     """What the runs noticed about themselves, each finding once for each variant, or once for the whole study."""
     found: dict[tuple[str, str], list[str]] = {}

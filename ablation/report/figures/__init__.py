@@ -14,11 +14,20 @@ from ablation.report.figures.curves import (
     rate_groups,
     study_curves,
 )
-from ablation.report.figures.forest import MOST_DOTS, drawn_seeds, forest, forest_range, signed, verdict_label
+from ablation.report.figures.forest import (
+    COLUMN,
+    MOST_DOTS,
+    drawn_seeds,
+    forest,
+    forest_range,
+    signed,
+    verdict_label,
+)
 from ablation.report.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
 
 __all__ = [
     "ACCURACY",
+    "COLUMN",
     "LOSS",
     "METRICS",
     "MOST_DOTS",

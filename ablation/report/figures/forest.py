@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,23 @@ _FARTHEST = 3.0
 """A variant more than this many times as far from zero as most others would flatten them; it gets an arrow instead."""
 MOST_DOTS = 200
 """Seeds of a variant that are drawn."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes in pixels: of the figure, of a row, and of what is left and right of the axis; the longest name shown."""
+
+    width: int
+    row: int
+    left: int
+    right: int
+    longest: int
+    verdicts: bool
+
+
+WIDE = Layout(860, 28, 220, 176, 30, verdicts=True)
+COLUMN = Layout(380, 20, 132, 48, 22, verdicts=False)
+"""For a column of a paper, whose table has the verdicts."""
 _COLOURS = {"better": style.MARK, "worse": style.WORSE, "unstable": style.WARN}
 _SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
 
@@ -61,21 +79,23 @@ def forest(
     effects: Sequence[Effect],
     measure: Measure,
     limits: tuple[float, float] | None = None,
+    layout: Layout = WIDE,
 ) -> Figure:
     """Draw the variants from top to bottom.
 
     Row i is at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
     """
-    figure = style.canvas(860, 28 * len(effects) + 58)
-    axes = style.axes(figure, 220, 46, 176, 12)
+    figure = style.canvas(layout.width, layout.row * len(effects) + 58)
+    axes = style.axes(figure, layout.left, 46, layout.right, 12)
     low, high = limits or forest_range(effects, measure)
     axes.set(xlim=(low, high), ylim=(len(effects) - 0.4, -0.6), yticks=[])
     axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
     for y, effect in enumerate(effects):
         axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)
-        _name(axes, y, effect)
+        _name(axes, y, effect, layout.longest)
         _row(axes, y, effect, measure, (low, high))
-        _verdict(axes, y, effect)
+        if layout.verdicts:
+            _verdict(axes, y, effect)
     unit = "percentage points" if measure.share else measure.name
     _axis(axes, f"difference from the baseline, {unit}")
     return figure
@@ -94,9 +114,9 @@ def signed(value: float) -> str:
     return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
 
 
-def _name(axes: Axes, y: int, effect: Effect) -> None:
+def _name(axes: Axes, y: int, effect: Effect, longest: int) -> None:
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    axes.annotate(style.label(effect.variant), (0, y), xytext=(-12, 0), ha="right", va="center", **place)
+    axes.annotate(style.label(effect.variant, longest), (0, y), xytext=(-12, 0), ha="right", va="center", **place)
 
 
 def _verdict(axes: Axes, y: int, effect: Effect) -> None:

@@ -75,6 +75,7 @@ _RC: Final[Any] = {
     "lines.solid_capstyle": "round",
     "figure.facecolor": "none",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,
     "svg.hashsalt": "ablation",
 }
 _P = ParamSpec("_P")

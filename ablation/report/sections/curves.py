@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import ablation.report.captions as captions
 import ablation.report.claims as claims
@@ -12,7 +13,7 @@ import ablation.report.drawing as drawing
 import ablation.report.figure_blocks as figure_blocks
 import ablation.report.figures as figures
 from ablation.analysis import Analysis
-from ablation.report.blocks import Block, Figure, Heading, Panel, Paragraph, Picture
+from ablation.report.blocks import Block, Figure, Heading, Panel, Paragraph
 from ablation.report.context import Context, Section
 from ablation.report.figures import Chart, Curves, Limits
 from ablation.report.ranking import ranked
@@ -161,9 +162,9 @@ class _Panels:
         pictures = []
         for number, start in enumerate(range(0, len(shown), _PAGE), 1):
             part = [(name, own) for name, _, own in shown[start : start + _PAGE]]
-            drawn = figures.curve_grid(chart, part, self.baseline, self.unit, limits)
+            draw = partial(figures.curve_grid, chart, part, self.baseline, self.unit, limits)
             alt = f"{title} over the {self.unit}s: {', '.join(name for name, _ in part)}"
-            pictures.append(Picture(f"figures/{key}-{number}.png", alt, drawing.png(drawn)))
+            pictures.append(drawing.picture(f"figures/{key}-{number}.png", alt, draw))
         return Figure(key, title, caption, tuple(pictures), tuple(panels), _legend(chart))
 
     def _panel(self, on: figures.CurvePanels, chart: Chart, key: str, name: str, note: str, own: Curves) -> Panel:

@@ -39,16 +39,18 @@ def _effects(context: Context) -> Iterator[Block]:
             "none",
         )
     yield variants_table(analysis)
-    notes, disagree = _notes(analysis), captions.disagreeing(analysis)
+    notes, disagree = beside_the_table(analysis), captions.disagreeing(analysis)
     if disagree:
-        yield Paragraph((f"{notes} {disagree}".strip(), " All p-values: ", ref("table-tests"), "."))
+        where = (" All p-values: ", ref("table-tests"), ".") if "tests" in context.shown else ()
+        yield Paragraph((f"{notes} {disagree}".strip(), *where))
     elif notes:
         yield Paragraph(notes)
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
 
 
-def _notes(analysis: Analysis) -> str:
+def beside_the_table(analysis: Analysis) -> str:
+    """What else a reader of the table must know."""
     effects = figure_blocks.largest(ranked(analysis))
     on = interval_plot.scale(effects, analysis.measure)
     outside = sum(own.difference is not None and not on.holds(own.difference) for own in effects)

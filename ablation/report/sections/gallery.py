@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import ablation.report.drawing as drawing
 import ablation.report.figures.mistakes as mistakes
 from ablation._util.formatting import plural
 from ablation.data.fingerprint import cache_folder
-from ablation.report.blocks import Block, Heading, Images, Paragraph, Picture, Sample
+from ablation.report.blocks import Block, Heading, Images, Paragraph, Sample
 from ablation.report.context import Context, Section
 from ablation.results.predictions import read_predictions
 from ablation.results.runs import Results
@@ -122,7 +123,9 @@ def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, i
     labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, p) for s, p in zip(samples, pixels, strict=True)]
     alt = f"{title}: " + "; ".join(f"{s.true}, predicted {s.predicted}" for s in samples)
     yield Heading(title)
-    yield Images(caption, samples, (Picture(f"figures/{key}.png", alt, drawing.png(mistakes.image_grid(labels))),), key)
+    yield Images(
+        caption, samples, (drawing.picture(f"figures/{key}.png", alt, partial(mistakes.image_grid, labels)),), key
+    )
 
 
 def _sample(place: int, seen: _Seen, image: Image.Image) -> Sample:

@@ -1,20 +1,22 @@
-"""The author's own interpretation: a Markdown file beside the report, which the tool reads and never writes."""
+"""The author's own texts: Markdown files beside the report, which the tool reads and never writes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup, escape
-from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.texmath import texmath_plugin
 
 from ablation._util.sanitize import clean, read_file
 from ablation.report.blocks import Block, Paragraph, Prose, code
 from ablation.report.context import Context, Section
+from ablation.report.prose import reader, to_blocks
 
+TEXTS = ("interpretation", "discussion", "conclusion")
+"""Each is a section, and the name of its file."""
 FILE = "interpretation.md"
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 MOST_BYTES = 1_000_000
@@ -22,20 +24,23 @@ _DEEPER = 2
 """The headings of the author stand below that of the section."""
 
 
-def read_interpretation(folder: Path) -> str:
-    """The text of the author's file in the folder of the report; empty where there is none.
+def read_texts(folder: Path) -> dict[str, str]:
+    """The author's files in the folder of the report, by name; those that are there and not empty.
 
     Raises UserError for what is not a file, or is larger than `MOST_BYTES`.
     """
-    path = folder / FILE
-    return clean(read_file(path, MOST_BYTES).decode("utf-8", "replace")).strip() if path.exists() else ""
+    paths = {name: folder / f"{name}.md" for name in TEXTS}
+    read = {name: _read(path) for name, path in paths.items() if path.exists()}
+    return {name: text for name, text in read.items() if text}
+
+
+def _read(path: Path) -> str:
+    return clean(read_file(path, MOST_BYTES).decode("utf-8", "replace")).strip()
 
 
 def to_html(text: str) -> Markup:
     """Markdown as HTML: tags in it are shown as text, formulas as they are typed, and pictures are only named."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    dollarmath_plugin(parser, allow_space=False, allow_digits=False)
-    texmath_plugin(parser, delimiters="brackets")
+    parser = reader()
     for kind in ("math_inline", "math_inline_double", "math_block"):
         parser.add_render_rule(kind, _formula)
     tokens = parser.parse(text)
@@ -76,17 +81,29 @@ def _deepen(lines: list[str], token: Token, start: int, end: int) -> None:
     lines[start + 1 : end] = [""] * (end - start - 1)
 
 
+def prose(text: str) -> Prose:
+    """Markdown as a block."""
+    return Prose(to_html(text), to_markdown(text), to_blocks(text))
+
+
 def _interpretation(context: Context) -> Iterator[Block]:
     if not context.analysis.facts.done:
         return
-    if context.interpretation:
-        yield Prose(to_html(context.interpretation), to_markdown(context.interpretation))
-        return
-    put, rest = (
-        "Yours to write: put it into ",
-        " beside this page and write the report again. The file is included here and never changed.",
-    )
-    yield Paragraph((put, code(FILE), rest), "none")
+    if "interpretation" in context.texts:
+        yield prose(context.texts["interpretation"])
+    elif context.options.style == "page":
+        put, rest = (
+            "Yours to write: put it into ",
+            " beside this page and write the report again. The file is included here and never changed.",
+        )
+        yield Paragraph((put, code(FILE), rest), "none")
+
+
+def _text(name: str, context: Context) -> Iterator[Block]:
+    if name in context.texts:
+        yield prose(context.texts[name])
 
 
 INTERPRETATION = Section("interpretation", "Interpretation", 120, _interpretation)
+DISCUSSION = Section("discussion", "Discussion", 122, partial(_text, "discussion"), optional=True)
+CONCLUSION = Section("conclusion", "Conclusion", 125, partial(_text, "conclusion"), optional=True)

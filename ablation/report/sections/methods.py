@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import ablation.report.captions as captions
 from ablation._util.formatting import ABSENT, plural
 from ablation.analysis import Analysis, Measure
-from ablation.report.blocks import Block, Paragraph
+from ablation.report.blocks import Block, Paragraph, Text, cite, join
 from ablation.report.context import Context, Section
 from ablation.stats.pooling import SCREEN_ALPHA
+from ablation.storage.audit_file import Audit
 
 
 def _methods(context: Context) -> Iterator[Block]:
@@ -17,14 +18,25 @@ def _methods(context: Context) -> Iterator[Block]:
     analysis = context.analysis
     if not analysis.variants or not any(effect.n for effect in analysis.effects):
         return
-    design = analysis.design
-    core = _one_seed(analysis) if design.networks else " ".join(_comparison(analysis))
-    for text in (core, " ".join(_contrasts(analysis)), " ".join(_selected(analysis))):
-        if text:
-            yield Paragraph(text)
+    audited = audited_sentence(context.results.audit)
+    parts = (_core(analysis), tuple(_contrasts(analysis)), tuple(_selected(analysis)), (audited,) if audited else ())
+    for sentences in parts:
+        if sentences:
+            yield Paragraph(join(sentences, " "))
 
 
-def _one_seed(analysis: Analysis) -> str:
+def statistics(analysis: Analysis) -> tuple[Text, ...]:
+    """All of it, sentence by sentence; nothing for a study without variants or results."""
+    if not analysis.variants or not any(effect.n for effect in analysis.effects):
+        return ()
+    return (*_core(analysis), *_contrasts(analysis), *_selected(analysis))
+
+
+def _core(analysis: Analysis) -> tuple[Text, ...]:
+    return (_one_seed(analysis),) if analysis.design.networks else tuple(own for own in _comparison(analysis) if own)
+
+
+def _one_seed(analysis: Analysis) -> Text:
     if all(effect.networks_p is None for effect in analysis.variants):
         return (
             f"The primary metric is {captions.metric(analysis)}; {analysis.measure.metric.direction} is better. "
@@ -32,14 +44,18 @@ def _one_seed(analysis: Analysis) -> str:
             "recipe."
         )
     return (
-        f"One seed: each variant's network was compared with the baseline's network on the same validation images by "
-        f"the exact test of McNemar (1947), two-sided, adjusted by Holm (1979) over the {len(analysis.variants)} "
+        "One seed: each variant's network was compared with the baseline's network on the same validation images by "
+        "the exact test of McNemar (1947)",
+        cite("mcnemar1947"),
+        ", two-sided, adjusted by Holm (1979)",
+        cite("holm1979"),
+        f" over the {len(analysis.variants)} "
         f"comparisons at alpha = {analysis.alpha:g}. It applies to these trained networks only: what another seed "
-        f"would give is unknown, so there is no verdict about a recipe."
+        f"would give is unknown, so there is no verdict about a recipe.",
     )
 
 
-def _comparison(analysis: Analysis) -> Iterator[str]:
+def _comparison(analysis: Analysis) -> Iterator[Text]:
     """The family of comparisons with the baseline."""
     design, measure = analysis.design, analysis.measure
     used = {effect.method for effect in analysis.variants}
@@ -62,34 +78,40 @@ def _comparison(analysis: Analysis) -> Iterator[str]:
     if "blocked Dunnett" in used:
         residual = measure.size(design.residual_sd) if design.residual_sd else ABSENT
         yield (
-            f"Method: guarded blocked Dunnett test (two-sided, Dunnett 1955, seeds as blocks), k = {design.k}, "
+            "Method: guarded blocked Dunnett test (two-sided, Dunnett 1955",
+            cite("dunnett1955"),
+            f", seeds as blocks), k = {design.k}, "
             f"n = {plural(design.n, 'seed')}, error pooled over variants and seeds on {design.df} degrees of "
             f"freedom (residual SD of one run {residual}), critical value {design.critical_value or 0.0:.3f}; no "
-            f"variant's standard error is taken below that of its own differences (the guard)."
+            f"variant's standard error is taken below that of its own differences (the guard).",
         )
     yield _screening(analysis)
     yield from _fallbacks(analysis)
     yield from _power(analysis)
 
 
-def _screening(analysis: Analysis) -> str:
-    test = f"Cochran's C test (1941, upper, alpha {SCREEN_ALPHA:g})"
+def _screening(analysis: Analysis) -> Text:
+    test = (
+        "Spreads over seeds were screened by Cochran's C test (1941",
+        cite("cochran1941"),
+        f", upper, alpha {SCREEN_ALPHA:g})",
+    )
     if analysis.design.n < 2:
         return ""
     out = [effect.variant for effect in analysis.variants if effect.screened]
     if analysis.design.baseline_screened:
         out.insert(0, analysis.baseline.variant)
     if not out:
-        return f"Spreads over seeds were screened by {test}: none was an outlier."
-    return f"Spreads over seeds were screened by {test}, which excluded {_listing(out)} from the pool."
+        return (*test, ": none was an outlier.")
+    return (*test, f", which excluded {_listing(out)} from the pool.")
 
 
-def _fallbacks(analysis: Analysis) -> Iterator[str]:
+def _fallbacks(analysis: Analysis) -> Iterator[Text]:
     share = [effect.variant for effect in analysis.variants if effect.method == "paired t, Bonferroni"]
     if share:
         yield f"{_listing(share)}: own paired t test at a Bonferroni share of alpha."
     if any(effect.method == "paired t, Holm" for effect in analysis.variants):
-        yield "All variants fall back to paired t tests with Holm's adjustment (1979)."
+        yield ("All variants fall back to paired t tests with Holm's adjustment (1979)", cite("holm1979"), ".")
     untested: dict[str, list[str]] = {}
     for effect in analysis.variants:
         if effect.reason:
@@ -104,7 +126,7 @@ def _fallbacks(analysis: Analysis) -> Iterator[str]:
         )
 
 
-def _power(analysis: Analysis) -> Iterator[str]:
+def _power(analysis: Analysis) -> Iterator[Text]:
     design = analysis.design
     if design.detectable_sds is not None:
         text = (
@@ -118,7 +140,7 @@ def _power(analysis: Analysis) -> Iterator[str]:
         yield "Sign flips: the max-T permutation test over all sign patterns of the seeds, as a second check."
 
 
-def _contrasts(analysis: Analysis) -> Iterator[str]:
+def _contrasts(analysis: Analysis) -> Iterator[Text]:
     if analysis.interactions:
         yield (
             "Interactions are contrasts within each seed (both changes, minus each alone, plus the baseline) on the "
@@ -127,7 +149,9 @@ def _contrasts(analysis: Analysis) -> Iterator[str]:
     if analysis.trends:
         yield (
             "Trends are linear and quadratic contrasts over the levels of a sweep on the pooled error, all sweeps one "
-            "family adjusted by Holm; Page's test (1963) is reported separately, outside that family."
+            "family adjusted by Holm; Page's test (1963)",
+            cite("page1963"),
+            " is reported separately, outside that family.",
         )
     if analysis.data_curve:
         yield (
@@ -136,7 +160,7 @@ def _contrasts(analysis: Analysis) -> Iterator[str]:
         )
 
 
-def _selected(analysis: Analysis) -> Iterator[str]:
+def _selected(analysis: Analysis) -> Iterator[Text]:
     """How epoch and winner are chosen, and what that adds to a score."""
     own, measure = analysis.selection, analysis.measure
     if own.epochs is not None:
@@ -150,6 +174,16 @@ def _selected(analysis: Analysis) -> Iterator[str]:
             f"The best of the {own.of_variants} means is optimistic by {_about(own.winner, measure)}: expect the "
             f"winner to be that much worse in a new study."
         )
+
+
+def audited_sentence(audit: Audit | None) -> str:
+    """What an audit of the code saw; empty where there was none, or where the warnings say it."""
+    if audit is None or not audit.runs or any(check.level != "ok" for check in audit.of("reproducible")):
+        return ""
+    seen = [own for own in audit.checks if own.level == "ok" and own.code in ("reproducible", "seed", "option")]
+    runs = plural(audit.runs, "short run" if audit.smoke else "run")
+    found = "; ".join(own.message for own in seen)
+    return f"The code was audited in {runs} on {audit.time[:10]}: {found}." if seen else ""
 
 
 def _about(size: float, measure: Measure, most: str = "") -> str:

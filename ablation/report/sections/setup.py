@@ -104,8 +104,8 @@ def _environments(analysis: Analysis) -> Iterator[tuple[str, str]]:
     found = analysis.setup.environments
     for environment, runs in found:
         share = f" ({plural(runs, 'run')})" if len(found) > 1 else ""
-        yield "Hardware", _hardware(environment) + share
-        yield "Software", _software(environment)
+        yield "Hardware", hardware(environment) + share
+        yield "Software", software(environment)
     if analysis.setup.started and analysis.setup.finished:
         yield "Trained", f"{_when(analysis.setup.started)} to {_when(analysis.setup.finished)} UTC"
     if analysis.setup.fingerprints:
@@ -117,7 +117,8 @@ def _when(stamp: str) -> str:
     return datetime.fromisoformat(stamp).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _hardware(environment: Environment) -> str:
+def hardware(environment: Environment) -> str:
+    """Device, processor and threads."""
     threads = plural(environment.threads, "thread")
     capability = f" (compute capability {environment.capability})" if environment.capability else ""
     parts = [f"{environment.device}{capability}", environment.processor, f"{threads} a run"]
@@ -125,7 +126,8 @@ def _hardware(environment: Environment) -> str:
     return " \u00b7 ".join(parts)
 
 
-def _software(environment: Environment) -> str:
+def software(environment: Environment) -> str:
+    """Versions and platform."""
     versions = f"ablation-lab {environment.ablation}, Python {environment.python}"
     versions += f", PyTorch {environment.torch}" if environment.torch else ""
     cuda = (("cuDNN", environment.cudnn), ("NVIDIA driver", environment.driver))

@@ -1,7 +1,7 @@
 """TensorBoard event files without TensorBoard: their scalars, and the hyperparameters of the HParams plugin.
 
 A file is a sequence of records (TFRecord): length (uint64), masked CRC-32C of the length, that many bytes, their masked
-CRC-32C. The bytes are an `Event` message. Sources: tensorflow/core/lib/io/record_writer.h, and event.proto, summary.proto
+CRC-32C. The bytes are an `Event` message. Sources: tensorflow/core/lib/io/record_writer.h; event.proto, summary.proto
 and tensor.proto in tensorboard/compat/proto; tensorboard/plugins/hparams/plugin_data.proto.
 """
 
@@ -135,7 +135,10 @@ def _read_event(event: bytes, log: EventLog) -> None:
 
 
 def _read_value(message: bytes, step: int, log: EventLog) -> None:
-    """`Summary.Value`: tag = 1, simple_value = 2, tensor = 8, metadata = 9 {plugin_data = 1 {name = 1, content = 2}}."""
+    """`Summary.Value`: tag = 1, simple_value = 2, tensor = 8, metadata = 9 {plugin_data = 1 {name = 1, content = 2}}.
+
+    Anything but a scalar or hyperparameters is skipped.
+    """
     tag, number_, tensor, plugin = "", None, b"", b""
     for number, kind, value in wire.fields(message):
         if number == 1 and isinstance(value, bytes):
@@ -185,7 +188,7 @@ def _listed(value: int | bytes, code: str) -> float | None:
     if code in "fd" and isinstance(value, bytes):
         return float(struct.unpack(f"<{code}", value)[0])
     if isinstance(value, bytes):
-        value, end = wire.varint(value, 0)
+        value, _ = wire.varint(value, 0)
     if code == "e":
         return float(struct.unpack("<e", struct.pack("<H", value))[0])
     return float(wire.signed(value))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ablation._util.formatting import plural
 from ablation._util.sanitize import read_file
 from ablation.errors import FileError, Problem, UserError
 from ablation.results.foreign.event_files import Point, Series, event_files, read_events
@@ -82,7 +83,7 @@ def _trainer_rows(path: Path) -> list[dict[str, Any]]:
 def lightning_csv(path: Path) -> Series:
     """`metrics.csv` of Lightning's CSVLogger: a column for each metric, `step` and `epoch`; empty where not logged.
 
-    Source: lightning/fabric/loggers/csv_logs.py. Any CSV file with a header and rows of numbers is read in the same way.
+    Source: lightning/fabric/loggers/csv_logs.py. Any CSV file with a header is read in the same way; text is skipped.
     """
     text = _text(path)
     lines = text.split("\n")
@@ -98,7 +99,7 @@ def lightning_csv(path: Path) -> Series:
             if len(cells) != len(header):
                 if reader.line_num >= len(lines):
                     break
-                what = f"{len(cells)} cells in this row, {len(header)} in the header"
+                what = f"{plural(len(cells), 'cell')} in this row, {len(header)} in the header"
                 raise _at(path, lines, reader.line_num, 1, what, "write a cell for each column")
             rows.append({name: _cell(cell) for name, cell in zip(header, cells, strict=True)})
     except csv.Error as error:
@@ -122,7 +123,9 @@ def tensorboard(path: Path) -> Series:
 
 _PART = r"(?:train(?:ing)?|val(?:id(?:ation)?)?|test|dev|eval) "
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|nan|inf(?:inity)?)"
-_PAIR = re.compile(rf"(?<![\w./-])((?:{_PART})?[A-Za-z_][\w./@-]*)\s?[:=]\s*({_NUMBER})(?![\w.:-])", re.IGNORECASE)
+_SIGN = r"(?:\s?=\s*|\s?:\s+|:(?=[+-]?(?:[0-9]*\.|nan|inf)))"
+"""A colon needs white space after it, or a number with a point: `cuda:0` is no metric."""
+_PAIR = re.compile(rf"(?<![\w./-])((?:{_PART})?[A-Za-z_][\w./@-]*){_SIGN}({_NUMBER})(?![\w.:-])", re.IGNORECASE)
 _STEP = re.compile(r"\b(?:global_?step|step|iter(?:ation)?)\W{1,3}([0-9]+)", re.IGNORECASE)
 _EPOCH = re.compile(r"\bepoch\W{1,3}([0-9]+)", re.IGNORECASE)
 

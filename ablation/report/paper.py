@@ -1,0 +1,152 @@
+"""The folder `paper/`: a LaTeX document of the page, with parts that can be included in another one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import ablation.report.drawing as drawing
+from ablation._util.formatting import MINUS
+from ablation.analysis import Analysis, Effect
+from ablation.report.bibliography import REFERENCES
+from ablation.report.blocks import Block, Table, pictures
+from ablation.report.captions import paper_table
+from ablation.report.latex_blocks import UNI, Renderer, breakable, tex, vector_name
+from ablation.report.page import Page, Part
+from ablation.report.ranking import ranked
+from ablation.report.templates import Templates
+
+_SHORT = {"not_detected": "", "no_claim": ""}
+_NUMBER = re.compile(r"[-+]?(\d+)(?:\.(\d+))?")
+_METHODS = ("methods", "paper_methods")
+
+
+def files(page: Page, analysis: Analysis, templates: Templates, *, twocolumn: bool) -> Iterator[tuple[str, bytes]]:
+    """The files of the folder: name and content. Raises UserError for a template that cannot be used."""
+    renderer = Renderer(twocolumn)
+    for part in page.parts:
+        if part.name in _METHODS:
+            yield "methods.tex", _document(renderer.blocks(part.blocks))
+    if any(isinstance(block, Table) and block.key == "variants" for part in page.parts for block in part.blocks):
+        yield "table.tex", results_table(page, analysis).encode()
+    yield "references.bib", "\n".join(REFERENCES[key].bibtex(key) for key in page.sources).encode()
+    for part in page.parts:
+        for picture in pictures(part.blocks):
+            data = drawing.vector(picture.draw(), "pdf") if picture.draw else picture.data
+            yield f"figures/{vector_name(picture)}", data
+    if page.logo:
+        yield page.logo.file, page.logo.data
+    values = {"page": page, "twocolumn": twocolumn, "uni": UNI, "body": _Body(renderer)}
+    yield "main.tex", templates.render("main.tex.jinja", values, {"tex": tex}, html=False).encode()
+
+
+def _document(blocks: Iterator[str]) -> bytes:
+    return ("\n\n".join([f"% made by ablate report\n{UNI}", *blocks]) + "\n").encode()
+
+
+class _Body:
+    """What the template of the document calls for its parts."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+
+    def part(self, part: Part) -> str:
+        """A section without its title."""
+        if part.name in _METHODS:
+            return r"\input{methods}"
+        return self.blocks(part.blocks)
+
+    def blocks(self, blocks: Sequence[Block]) -> str:
+        """Blocks one after the other."""
+        return "\n\n".join(self._renderer.blocks(blocks))
+
+
+def results_table(page: Page, analysis: Analysis) -> str:
+    """The table of variants: siunitx columns, and never wider than the column that it is in."""
+    effects = (analysis.baseline, *ranked(analysis))
+    measure = analysis.measure
+    means = [(measure.value(own.mean), measure.value(own.sd) if own.sd is not None else "") for own in effects]
+    differences = [measure.difference(own.difference) if place else "" for place, own in enumerate(effects)]
+    rows = [
+        " & ".join(
+            [
+                "{}" + breakable(own.variant),
+                *map(_number, mean),
+                _number(difference),
+                _interval(own, analysis),
+                _verdict(own),
+                f"{own.n}/{len(own.runs)}" if own.n < len(own.runs) else str(own.n),
+            ]
+        )
+        + r" \\"
+        for own, mean, difference in zip(effects, means, differences, strict=True)
+    ]
+    heads = [
+        "Variant",
+        tex(measure.metric.heading),
+        "SD",
+        "Difference",
+        f"{100 * (1 - analysis.alpha):g}\\,\\% interval",
+        "Verdict",
+        "$n$",
+    ]
+    form = " ".join(
+        [
+            r">{\raggedright\arraybackslash}p{2.1cm}",
+            *(f"S[table-format={_format(column)}]" for column in (*zip(*means, strict=True), differences)),
+            "r l r",
+        ]
+    )
+    lines = [
+        "% made by ablate report; needs \\usepackage{array,booktabs,adjustbox,siunitx}",
+        UNI,
+        r"\begin{table}[htb]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{tex(_caption(analysis))}}}",
+        r"\label{table-variants}",
+        r"\begin{adjustbox}{max width=\linewidth}",
+        rf"\begin{{tabular}}{{@{{}}{form}@{{}}}}",
+        r"\toprule",
+        " & ".join(f"{{{head}}}" for head in heads) + r" \\",
+        r"\midrule",
+        rows[0],
+        r"\midrule",
+        *rows[1:],
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{adjustbox}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _caption(analysis: Analysis) -> str:
+    blank = any(own.verdict in _SHORT for own in analysis.variants) and not analysis.design.networks
+    return paper_table(analysis) + (" No verdict: no clear effect." if blank else "")
+
+
+def _verdict(own: Effect) -> str:
+    return tex(_SHORT.get(own.verdict or "", own.verdict or ""))
+
+
+def _interval(own: Effect, analysis: Analysis) -> str:
+    text = _plain(analysis.measure.interval(own.low, own.high)).replace(", ", r",\ ")
+    return f"${text}$" if text else ""
+
+
+def _plain(text: str) -> str:
+    return text.replace(MINUS, "-")
+
+
+def _number(text: str) -> str:
+    """A number as siunitx reads it; anything else in braces."""
+    return _plain(text) if _NUMBER.fullmatch(_plain(text)) else f"{{{tex(text)}}}"
+
+
+def _format(numbers: Sequence[str]) -> str:
+    """The room that a column of numbers needs, as siunitx has it: `+2.1`."""
+    found = [m for own in numbers if (m := _NUMBER.fullmatch(_plain(own)))]
+    whole = max((len(m[1]) for m in found), default=1)
+    decimals = max((len(m[2] or "") for m in found), default=0)
+    sign = max((m[0][:1] for m in found if not m[0][:1].isdigit()), default="")
+    return f"{sign}{whole}.{decimals}"

@@ -1,0 +1,69 @@
+"""A page as PDF: tagged, with page numbers, bookmarks and the figures as lines."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+
+import ablation.report.drawing as drawing
+import ablation.report.formulas as formulas
+from ablation.errors import UserError
+from ablation.report.blocks import Block, Formula, Picture, Table
+from ablation.report.figures.style import LIGHT
+from ablation.report.html import FILTERS, fold
+from ablation.report.page import Page
+from ablation.report.templates import Templates
+
+_FORMULA = 0.65
+"""The size of formulas, which are drawn for a screen."""
+
+
+def render(page: Page, templates: Templates) -> bytes:
+    """The PDF. Raises UserError where WeasyPrint lacks the libraries of the system that it needs."""
+    try:
+        import weasyprint
+    except OSError as error:
+        hint = "https://doc.courtbouillon.org/weasyprint/stable/first_steps.html says which packages it needs"
+        raise UserError(f"WeasyPrint cannot be used here: {str(error).splitlines()[0]}", hint) from None
+    filters: dict[str, Callable[..., Any]] = {**FILTERS, "fold": _fold, "formula": _formula, "printed": _printed}
+    html = templates.render("print.html.jinja", {"page": page}, filters)
+    for name, colour in LIGHT.items():  # it knows no variables of CSS inside of SVG
+        html = html.replace(f"var(--{name})", colour)
+    identifier = hashlib.sha256(html.encode()).digest()[:16]
+    inside_only = weasyprint.urls.URLFetcher(allowed_protocols={"data"})
+    document: Any = weasyprint.HTML(string=html, url_fetcher=inside_only)
+    written: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_identifier=identifier, pdf_tags=True)
+    return written
+
+
+def _printed(block: Block) -> tuple[tuple[str, str], ...]:
+    return tuple((_source(own), own.alt) for own in block.pictures)
+
+
+def _source(picture: Picture) -> str:
+    """A picture inside of the document, as lines where it was drawn."""
+    return _uri(drawing.vector(picture.draw(), "svg"), "svg+xml") if picture.draw else _uri(picture.data, "png")
+
+
+def _uri(data: bytes, form: str) -> str:
+    return f"data:image/{form};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _fold(table: Table) -> Table:
+    """The table without its plots, which the picture above it shows."""
+    kept = [place for place, column in enumerate(table.columns) if not column.plot]
+    rows = (replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows)
+    return fold(replace(table, columns=tuple(table.columns[place] for place in kept), rows=tuple(rows)))
+
+
+def _formula(block: Formula) -> Markup:
+    with drawing.settings(formulas.SETTINGS):
+        figure = formulas.figure(block.latex)
+        drawn = drawing.vector(figure, "svg", formulas.SETTINGS)
+    width = _FORMULA * figure.get_figwidth() * 72
+    return Markup('<img src="{}" alt="{}" style="width:{:.1f}pt">').format(_uri(drawn, "svg+xml"), block.latex, width)

@@ -1,0 +1,53 @@
+"""Hydra: the run folders of a multirun, each with `.hydra/` and a metric file that the script wrote.
+
+Source: hydra.cc/docs/configure_hydra/workdir; `.hydra/config.yaml` is the job's configuration, `.hydra/overrides.yaml`
+the list of what the command line set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from ablation.errors import UserError
+from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, parameters, read_config
+from ablation.results.foreign.metric_files import MetricFile, find_metrics, printed
+
+
+def read_hydra(path: Path, declared: Declared) -> LoggedRuns:
+    """The runs below a folder. The experiment is a folder in it, as `2026-01-31/12-00-00`.
+
+    The parameters are those of the configuration. Metrics are those of the first metric file in the folder of a run
+    (see `metric_files.find_metrics`), or printed in its log. Raises UserError where there is no run.
+    """
+    root = path / declared.experiment if declared.experiment else path
+    configs = [own for own in root.rglob(".hydra/config.yaml") if own.is_file()] if root.is_dir() else []
+    if not configs:
+        raise UserError(f"no run of Hydra in {root}", "name the folder multirun: its runs have a folder .hydra each")
+    folders = sorted((own.parent.parent for own in configs), key=lambda own: _natural(own.relative_to(root).as_posix()))
+    kinds: Counter[str] = Counter()
+    runs = []
+    for folder in folders:
+        found = find_metrics(folder) or _log(folder)
+        kinds[found.kind if found else "no metric file"] += 1
+        name = folder.relative_to(root).as_posix()
+        values = parameters(read_config(folder / ".hydra" / "config.yaml"))
+        runs.append(LoggedRun(name, values, found.series if found else {}))
+    where = ", ".join(f"{kind} ({count} of {len(runs)} runs)" for kind, count in kinds.most_common())
+    note = "Hydra does not say whether a run ended early: runs count as finished if they logged the metric"
+    return LoggedRuns(root.resolve().name, tuple(runs), (f"metrics read from: {where}", note))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Numbers in names in the order of numbers: job 10 comes after job 9."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def _log(folder: Path) -> MetricFile | None:
+    """What a script printed through `logging`, which Hydra keeps in a file named after the script."""
+    for path in sorted(folder.glob("*.log")):
+        series = printed(path.read_text(encoding="utf-8", errors="replace"))
+        if series:
+            return MetricFile("printed lines", path, series)
+    return None
