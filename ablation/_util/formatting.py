@@ -100,11 +100,12 @@ def value(option: object) -> str:
 
 
 def option(path: str) -> str:
-    """The name of an option: its last part, spelt out."""
+    """The name of an option: its last part, spelt out; one outside any section is of other code, and is called as there."""
     section, _, key = path.rpartition(".")
     if key == "name" and section:
         return section
-    return _PARTS.get(path) or _NAMES.get(key, key.replace("_", " "))
+    spelt = key.replace("_", " ")
+    return _PARTS.get(path) or (_NAMES.get(key, spelt) if section else spelt)
 
 
 def _decimal(number: float) -> str:

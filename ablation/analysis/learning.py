@@ -102,7 +102,7 @@ def learning(results: Results) -> Learning | None:
     if not found:
         return None
     manifest = results.manifest
-    unit = "step" if manifest.baseline.train.get("steps") is not None else "epoch"
+    unit = unit_of_budget(results)
     own = found.get(manifest.baseline.name)
     base = own or next(iter(found.values()))
     longest = max(base, key=lambda course: len(course.epoch))
@@ -114,6 +114,17 @@ def learning(results: Results) -> Learning | None:
         _lesson(variant.name, found.get(variant.name, ()), chosen, goal, unit) for variant in manifest.variants
     )
     return Learning(accuracy, loss, unit, points, goal, lessons)
+
+
+def unit_of_budget(results: Results) -> str:
+    """What the curves are drawn over: `epoch` or `step`.
+
+    Rows that a function or a command logs under steps of their own, such as every tenth boosting round, are no epochs.
+    """
+    if results.manifest.task:
+        own = results.epochs
+        return "step" if bool((own["step"] != own["epoch"]).any()) else "epoch"
+    return "step" if results.manifest.baseline.train.get("steps") is not None else "epoch"
 
 
 def columns_of(results: Results) -> tuple[Chart | None, Chart | None]:

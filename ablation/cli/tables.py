@@ -15,7 +15,7 @@ from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import make_console
 from ablation.data.disk import Room
 from ablation.data.fingerprint import cache_folder
-from ablation.execution.progress import SMOKE, duration, percent, study_size
+from ablation.execution.progress import SMOKE, SMOKE_TASK, duration, percent, study_size
 from ablation.planning.plan import Plan, Run, data_sources, source_key
 from ablation.registry.metrics import SELECTION
 from ablation.storage.manifest import Manifest, make_manifest
@@ -54,7 +54,7 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
         row = _size_cells(variant, sizes) if study.task is None else ()
         table.add_row(Text(variant.name), Text(_change(variant)), *row, f"{done}/{len(own)}" if plan else ABSENT)
     console = make_console()
-    _print_heading(console, study.name, study.title, smoke=study.smoke)
+    _print_heading(console, study.name, study.title, smoke=(SMOKE_TASK if study.task else SMOKE) if study.smoke else "")
     console.print(table)
     number = len(study.variants) * len(study.seeds)
     size_of_study = f"{study_size(len(study.variants), len(study.seeds))} = {plural(number, 'run')}"
@@ -74,10 +74,10 @@ def _size_cells(variant: Variant, sizes: _Sizes) -> tuple[str, str, str]:
     return parameters, macs, _budget(variant)
 
 
-def _print_heading(console: Console, name: str, title: str, *, smoke: bool) -> None:
+def _print_heading(console: Console, name: str, title: str, *, smoke: str) -> None:
     console.print(Text(name if title == name else f"{name}: {title}", style="bold"))
     if smoke:
-        console.print(SMOKE, style="yellow")
+        console.print(smoke, style="yellow")
 
 
 def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool) -> None:
@@ -186,7 +186,9 @@ def print_status(manifest: Manifest, store: Store) -> None:
             faults.append((f"{variant.name} · seed {seed}", run))
     for name, row in cells.items():
         table.add_row(Text(name), *row)
-    _print_heading(console, manifest.name, manifest.title, smoke=manifest.smoke)
+    _print_heading(
+        console, manifest.name, manifest.title, smoke=(SMOKE_TASK if manifest.task else SMOKE) if manifest.smoke else ""
+    )
     console.print(table)
     console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
     for name, run in faults:

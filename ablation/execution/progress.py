@@ -38,6 +38,7 @@ QUIET_SECONDS = 30.0
 PREPARING_SECONDS = 2.0
 
 SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
+SMOKE_TASK = "smoke run: with the `smoke` options of the task, its numbers are meaningless"
 
 
 def study_size(variants: int, seeds: int) -> str:

@@ -19,7 +19,7 @@ from ablation.execution.local import TaskCode
 from ablation.execution.loggers.progress import LoggedProgress, log_to
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
-from ablation.execution.progress import SMOKE, Progress, study_size
+from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
 from ablation.execution.study import (
     MOST_ATTEMPTS,
     Outcome,
@@ -70,7 +70,7 @@ def _run_study(study: Study, store: Store, options: RunOptions, progress: Logged
     size = study_size(len({run.variant for run in runs}), len(study.seeds))
     progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
     if study.smoke:
-        progress.say(SMOKE, "warning")
+        progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
     _announce_given_up(gave_up, progress)
     _announce_retraining(todo, store, progress)
     chosen = {run.key for run in runs}

@@ -16,7 +16,11 @@ Unit = Literal["share", "raw"]
 """A share is stored as a fraction of 1 and shown in per cent and points; anything else is shown as it is stored."""
 Part = Literal["train", "val", "test", ""]
 _PARTS: Mapping[str, Part] = MappingProxyType({"train": "train", "val": "val", "test": "test"})
-_IN_WORDS = {"val": "validation", "train": "training"}
+_IN_WORDS = {"val": "validation", "eval": "evaluation", "train": "training"}
+_ACRONYMS = {own.lower(): own for own in """
+    AUC AUROC AUPRC AP mAP MAE MAPE MSE RMSE RMSLE NLL MCC ECE IoU mIoU PSNR SSIM LPIPS FID KID BLEU WER CER MRR NDCG
+""".split()} | {"r2": "R²", "f1": "F1"}  # fmt: skip
+"""Words of names that are written in another way."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class Metric:
         if self.title:
             return f"{_IN_WORDS.get(self.part, self.part)} {self.title}".strip()
         first, _, rest = self.name.partition("_")
-        return f"{_IN_WORDS.get(first, first)} {rest.replace('_', ' ')}".strip()
+        words = [_IN_WORDS.get(first, first), *rest.split("_")]
+        return " ".join(_ACRONYMS.get(word, word) for word in words).strip()
 
     @property
     def axis(self) -> str:
@@ -69,7 +74,8 @@ class Metric:
     def heading(self) -> str:
         """The head of its column in a table."""
         own = self.label.removeprefix("validation ") if self.share else self.label
-        shown = own if any(map(str.isupper, own)) else own[:1].upper() + own[1:]
+        first = own.partition(" ")[0]
+        shown = own if any(map(str.isupper, first)) else own[:1].upper() + own[1:]
         return f"{shown}, %" if self.share else shown
 
     def possible(self, value: float) -> bool:

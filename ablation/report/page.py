@@ -175,7 +175,8 @@ def _with_children(block: Block, change: Callable[[Block], Block]) -> Block:
 def _head(context: Context) -> Iterator[Block]:
     study, analysis = context.study, context.analysis
     if study.smoke:
-        text = "A tiny subset, trained only to see that everything works: the figures mean nothing."
+        cut = "A tiny subset, trained" if study.of_images else "Cut down by the smoke options of the task, and trained"
+        text = f"{cut} only to see that everything works: the figures mean nothing."
         yield Callout("Smoke run.", text, "smoke")
     if STYLES[context.options.style].result_first:
         yield from _result(context)

@@ -195,6 +195,8 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     assert isinstance(task, FunctionTask)
     code = job.run.codes[task.function]
     find_packages(Path(code.file).parent)
+    with explained(code, task.function, CALLED_WITH):
+        function = load_attribute(code, task.function)  # before the clock of the run starts
     recorder = Recorder(job, hooks)
     with explained(code, task.function, CALLED_WITH):  # first: a saved state may have objects of its classes
         function = load_attribute(code, task.function)

@@ -1,6 +1,7 @@
 """Tidy data -> matplotlib `Figure` objects: no pyplot, no files. One unit of a figure is one CSS pixel."""
 
 from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, difference_chart, study_charts
+from ablation.analysis.learning import unit_of_budget
 from ablation.report.figures.curves import (
     CurvePanels,
     Curves,
@@ -12,7 +13,6 @@ from ablation.report.figures.curves import (
     loss_limits,
     rate_groups,
     study_curves,
-    unit_of_budget,
 )
 from ablation.report.figures.forest import (
     COLUMN,

@@ -16,6 +16,7 @@ import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
 from ablation.analysis.charts import LOSS, OWN, RATE, Chart
 from ablation.analysis.classification.chance import at_chance
+from ablation.analysis.learning import unit_of_budget
 from ablation.results.runs import Results
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[np.float64]]
@@ -86,11 +87,6 @@ def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
         none = {column: np.zeros((0, 2))}
         found[variant.name] = Curves(variant.name, np.asarray(x, dtype=float), mean, low, high, (), none)
     return found
-
-
-def unit_of_budget(results: Results) -> str:
-    """What a budget counts: `epoch` or `step`."""
-    return "step" if results.manifest.baseline.train.get("steps") is not None else "epoch"
 
 
 def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, Curves]:

@@ -171,8 +171,8 @@ def _selected(analysis: Analysis) -> Iterator[Text]:
         )
     if own.winner is not None:
         yield (
-            f"The best of the {own.of_variants} means is optimistic by {_about(own.winner, measure)}: expect that "
-            f"much less of the winner in a new study."
+            f"The best of the {own.of_variants} means is optimistic by {_about(own.winner, measure)}: expect the "
+            f"winner to be that much worse in a new study."
         )
 
 

@@ -85,13 +85,15 @@ def _reproduce(context: Context) -> Iterator[Block]:
         yield Code(study.source, "yaml", tall=True)
     if context.recipe:
         yield Heading("Run folders")
-        rows = tuple(_runs(context))
+        rows, ours = tuple(_runs(context)), study.of_images
         summary = (
             f"{len(rows)} runs, with the hash of each configuration in the name of its folder below ",
             code("runs/"),
-            ", and the first 12 digits of the SHA-256 of the weights that it reports",
+            ", and the first 12 digits of the SHA-256 of the weights that it reports" * ours,
         )
-        heads = {"Variant": 0, "Seed": 1, "State": 0, "Accuracy, %": 1, "Epoch": 1, "Folder": 0, "Weights": 0}
+        score = "Accuracy, %" if ours else context.results.metric(context.analysis.measure.column).heading
+        heads = {"Variant": 0, "Seed": 1, "State": 0, score: 1}
+        heads |= {"Epoch": 1, "Folder": 0, "Weights": 0} if ours else {"Folder": 0}
         columns = tuple(Column(head, number=bool(number)) for head, number in heads.items())
         table = Table("Table of run folders", columns, rows, css="small")
         yield Details(summary, (table,), open=len(rows) <= _MOST_OPEN)
@@ -108,18 +110,15 @@ def _runs(context: Context) -> Iterator[Row]:
     for effect in context.analysis.effects:
         for run in effect.runs:
             record = context.results.records.get((effect.variant, run.seed))
+            which = (Cell(name(effect.variant)), Cell(str(run.seed)), Cell(run.status))
+            folder = Cell(code(folders[effect.variant, run.seed]))
+            if not context.study.of_images:
+                yield Row((*which, Cell(context.analysis.measure.value(run.value)), folder))
+                continue
             weights = (record.weights_sha256 or "")[:12] if record else ""
-            yield Row(
-                (
-                    Cell(name(effect.variant)),
-                    Cell(str(run.seed)),
-                    Cell(run.status),
-                    Cell(percent(run.accuracy, context.digits)),
-                    Cell(str(run.selected_epoch or ABSENT)),
-                    Cell(code(folders[effect.variant, run.seed])),
-                    Cell(code(weights) if weights else ABSENT),
-                )
-            )
+            epoch = Cell(str(run.selected_epoch or ABSENT))
+            score = Cell(percent(run.accuracy, context.digits))
+            yield Row((*which, score, epoch, folder, Cell(code(weights) if weights else ABSENT)))
 
 
 WARNINGS = Section("warnings", "Warnings and threats to validity", 40, _warnings)

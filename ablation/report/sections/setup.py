@@ -138,7 +138,7 @@ def _recipe(context: Context) -> Iterator[Block]:
     """The options of the baseline by section, the name of each part first."""
     parts: dict[str, list[tuple[str, str]]] = {}
     for path, value in context.analysis.setup.recipe:
-        part, _, key = path.partition(".") if context.study.of_images else ("options", "", path)
+        part, _, key = path.partition(".") if context.study.of_images else ("hyperparameters", "", path)
         parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
     if parts:
         yield Paragraph(
