@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ablation._util.formatting import option
 from ablation.registry.metric_names import guess, words
+from ablation.registry.metrics import Metric
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,14 @@ def test_words(name: str, expected: tuple[str, ...]) -> None:
 )  # fmt: skip
 def test_the_part_of_the_data(name: str, part: str, rest: tuple[str, ...]) -> None:
     assert (guess(name).part, guess(name).words) == (part, rest)
+
+
+def test_acronyms_are_written_as_in_the_field() -> None:
+    labels = [Metric(name, "lower").label for name in ("val_mae", "test_miou", "eval_r2", "val_psnr", "map")]
+    assert labels == ["validation MAE", "test mIoU", "evaluation R²", "validation PSNR", "mAP"]
+    assert Metric("val_mae", "lower").heading == "Validation MAE"
+
+
+def test_options_of_other_code_are_called_as_there() -> None:
+    assert [option(path) for path in ("norm", "lr", "weight_decay")] == ["norm", "lr", "weight decay"]
+    assert [option(path) for path in ("model.norm", "optimizer.lr")] == ["normalisation", "learning rate"]

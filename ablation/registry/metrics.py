@@ -17,9 +17,11 @@ Unit = Literal["share", "raw"]
 Part = Literal["train", "val", "test", ""]
 _PARTS: Mapping[str, Part] = MappingProxyType({"train": "train", "val": "val", "test": "test"})
 _IN_WORDS = {"val": "validation", "eval": "evaluation", "train": "training"}
-_ACRONYMS = {own.lower(): own for own in """
-    AUC AUROC AUPRC AP mAP MAE MAPE MSE RMSE RMSLE NLL MCC ECE IoU mIoU PSNR SSIM LPIPS FID KID BLEU WER CER MRR NDCG
-""".split()} | {"r2": "R²", "f1": "F1"}  # fmt: skip
+_ACRONYMS = (
+    *("AUC", "AUROC", "AUPRC", "AP", "mAP", "MAE", "MAPE", "MSE", "RMSE", "RMSLE", "NLL", "MCC", "ECE", "IoU", "mIoU"),
+    *("PSNR", "SSIM", "LPIPS", "FID", "KID", "BLEU", "WER", "CER", "MRR", "NDCG", "R²", "F1"),
+)
+_SPELT = {own.lower().replace("²", "2"): own for own in _ACRONYMS}
 """Words of names that are written in another way."""
 
 
@@ -63,7 +65,7 @@ class Metric:
             return f"{_IN_WORDS.get(self.part, self.part)} {self.title}".strip()
         first, _, rest = self.name.partition("_")
         words = [_IN_WORDS.get(first, first), *rest.split("_")]
-        return " ".join(_ACRONYMS.get(word, word) for word in words).strip()
+        return " ".join(_SPELT.get(word, word) for word in words).strip()
 
     @property
     def axis(self) -> str:
