@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ablation.analysis.measure import Measure
-from ablation.registry.metrics import Metric, Part
+from ablation.registry.metrics import Metric, Part, in_words
 from ablation.results.runs import Results
 
 MOST_CHARTS = 6
@@ -104,7 +104,7 @@ def _chart(number: int, own: Mapping[Part, Metric], measure: Measure) -> Chart:
     dashed = plain.name if plain and plain != line else None
     share = (measure.metric if primary else line).share
     kind: Literal["loss", "share", "other"] = "share" if share else "loss" if line.minimized else "other"
-    title = " ".join(line.words)
+    title = in_words(line.words)
     key = title if title in ("loss", "accuracy") else f"curve-{number}"
     axis = f"{title}, %" if kind == "share" else title
     return Chart(key, title[:1].upper() + title[1:], axis, line.name, dashed, kind, primary, 100.0 if share else 1.0)

@@ -25,6 +25,11 @@ _SPELT = {own.lower().replace("²", "2"): own for own in _ACRONYMS}
 """Words of names that are written in another way."""
 
 
+def in_words(words: Iterable[str]) -> str:
+    """The words of a name as a text, acronyms as the field writes them."""
+    return " ".join(_SPELT.get(word, word) for word in words).strip()
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric of a run; `name` is its column in `Results.runs`, `val_accuracy` for one.
@@ -65,7 +70,7 @@ class Metric:
             return f"{_IN_WORDS.get(self.part, self.part)} {self.title}".strip()
         first, _, rest = self.name.partition("_")
         words = [_IN_WORDS.get(first, first), *rest.split("_")]
-        return " ".join(_SPELT.get(word, word) for word in words).strip()
+        return in_words(words)
 
     @property
     def axis(self) -> str:

@@ -85,7 +85,7 @@ def _sweep_figure(key: str, caption: str, shown: Sequence[tuple[Sweep, Metric]],
         title = f"{metric.label} against {sweep.name}"
         drawn = figures.sweep_panel(analysis, sweep, metric)
         svg = drawing.inline_svg(drawn, f"{key}-{number}", title, _levels(sweep))
-        panels.append(Panel(f"{metric.label.partition(',')[0].capitalize()} against {sweep.name}", "", svg))
+        panels.append(Panel(f"{captions.first_up(metric.label.partition(',')[0])} against {sweep.name}", "", svg))
     for number, start in enumerate(range(0, len(shown), 6), 1):
         part = shown[start : start + 6]
         alt = "; ".join(f"{metric.label} against {sweep.name}" for sweep, metric in part)

@@ -85,10 +85,10 @@ def test_at_most_six_quantities_are_drawn() -> None:
     ("name", "units", "measure", "expected"),
     [
         ("val_accuracy", {}, ACCURACY, ("accuracy", "Accuracy", "accuracy, %", "share", 100.0)),
-        ("val_top_iou", {}, ACCURACY, ("curve-1", "Top iou", "top iou, %", "share", 100.0)),
-        ("val_iou", {"val_iou": "raw"}, ACCURACY, ("curve-1", "Iou", "iou", "other", 1.0)),
+        ("val_top_iou", {}, ACCURACY, ("curve-1", "Top IoU", "top IoU, %", "share", 100.0)),
+        ("val_iou", {"val_iou": "raw"}, ACCURACY, ("curve-1", "IoU", "IoU", "other", 1.0)),
         ("score", {"score": "share"}, ACCURACY, ("curve-1", "Score", "score, %", "share", 100.0)),
-        ("nll_loss", {}, ACCURACY, ("curve-1", "Nll loss", "nll loss", "loss", 1.0)),
+        ("nll_loss", {}, ACCURACY, ("curve-1", "NLL loss", "NLL loss", "loss", 1.0)),
         ("val_loss", {}, measure_of("val_loss", False, 3, False), ("loss", "Loss", "loss", "loss", 1.0)),
         ("score", {}, measure_of("score", True, 3, False), ("curve-1", "Score", "score", "other", 1.0)),
         ("score", {}, measure_of("score", True, 3, True), ("curve-1", "Score", "score, %", "share", 100.0)),

@@ -9,7 +9,6 @@ from ablation._util.formatting import ABSENT, count, percent, plural, points, va
 from ablation.analysis.charts import ACCURACY, LOSS
 from ablation.analysis.learning import Learning, Lesson, Span, learning
 from ablation.report.blocks import Block, Cell, Column, Heading, Note, Paragraph, Row, Table, name
-from ablation.report.captions import first_up
 from ablation.report.context import Context, Section
 
 _MOST_NAMED = 8
@@ -35,7 +34,7 @@ def _learning(context: Context) -> Iterator[Block]:
         return
     planned = len(context.study.seeds)
     score = _names(found)[0]
-    about = "Accuracy" if context.study.of_images or not score else first_up(score)
+    about = "Accuracy" if context.study.of_images or not score else _first_up(score)
     speed = _table("milestones", f"{about} during training", found, planned, tuple(_speed(found, digits)))
     fit = _table("fit", "Training against validation", found, planned, tuple(_fit(found, digits)))
     for table, sentences in ((speed, _compared(found)), (fit, _long_after(found))):

@@ -95,7 +95,9 @@ def _task(analysis: Analysis, context: Context) -> Iterator[tuple[str, str]]:
     yield "Primary metric", analysis.measure.name
     yield (
         "Result of a run",
-        "its best row by the primary metric" if "by" in task else "what it returned, or its last value",
+        "its best row by the primary metric"
+        if "by" in task
+        else "what it returned, or else the last value that it logged",
     )
     yield "Seeds", captions.seeds(analysis.facts.seeds)
 
