@@ -17,9 +17,15 @@ Unit = Literal["share", "raw"]
 Part = Literal["train", "val", "test", ""]
 _PARTS: Mapping[str, Part] = MappingProxyType({"train": "train", "val": "val", "test": "test"})
 _IN_WORDS = {"val": "validation", "eval": "evaluation", "train": "training"}
-_ACRONYMS = {own.lower(): own for own in """
-    AUC AUROC AUPRC AP mAP MAE MAPE MSE RMSE RMSLE NLL MCC ECE IoU mIoU PSNR SSIM LPIPS FID KID BLEU WER CER MRR NDCG
-""".split()} | {"r2": "R²", "f1": "F1"}  # fmt: skip
+_ACRONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        **{own.lower(): own for own in ("AUC", "AUROC", "AUPRC", "AP", "mAP", "MAE", "MAPE", "MSE", "RMSE", "RMSLE")},
+        **{own.lower(): own for own in ("NLL", "MCC", "ECE", "IoU", "mIoU", "PSNR", "SSIM", "LPIPS", "FID", "KID")},
+        **{own.lower(): own for own in ("BLEU", "WER", "CER", "MRR", "NDCG")},
+        "r2": "R²",
+        "f1": "F1",
+    }
+)
 """Words of names that are written in another way."""
 
 
