@@ -21,7 +21,7 @@ from tests.test_report import HOSTILE, Page, every_file, variants
 
 docx = pytest.importorskip("docx")
 try:
-    import weasyprint
+    import weasyprint  # noqa: F401  (where it cannot be used, nothing here can be tried)
 except OSError as missing:  # the libraries that it draws with are packages of the system
     pytest.skip(f"WeasyPrint lacks a library: {missing}", allow_module_level=True)
 except ImportError as missing:
