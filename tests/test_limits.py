@@ -281,9 +281,10 @@ STUCK = """
 import os, signal, sys
 from multiprocessing import forkserver
 from ablation.execution import processes
+from ablation.execution.server import worker_context
 
 processes.END_SECONDS = 0.5
-worker = processes.Worker.start(processes.worker_context(), "cpu", 1)
+worker = processes.Worker.start(worker_context(), "cpu", 1)
 server = forkserver._forkserver._forkserver_pid
 os.kill(server, signal.SIGSTOP)
 print(server, worker.end(), flush=True)

@@ -20,7 +20,12 @@ from tests.stored import ARMS, StoredVariant, write_study
 from tests.test_report import HOSTILE, Page, every_file, variants
 
 docx = pytest.importorskip("docx")
-weasyprint = pytest.importorskip("weasyprint")
+try:
+    import weasyprint  # noqa: F401  (where it cannot be used, nothing here can be tried)
+except OSError as missing:  # the libraries that it draws with are packages of the system
+    pytest.skip(f"WeasyPrint lacks a library: {missing}", allow_module_level=True)
+except ImportError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
 
 ALL = ("html", "md", "svg", "tex", "pdf", "docx")
 PDFLATEX = shutil.which("pdflatex")

@@ -100,7 +100,7 @@ def value(option: object) -> str:
 
 
 def option(path: str) -> str:
-    """The name of an option: its last part, spelt out; without a section it is of other code, and called as there."""
+    """The name of an option: its last part, spelt out; one outside any section is of other code, and keeps its name."""
     section, _, key = path.rpartition(".")
     if key == "name" and section:
         return section

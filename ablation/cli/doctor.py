@@ -151,7 +151,7 @@ def _space(results: Path) -> Iterator[Finding]:
 
 
 def _temporary_folder() -> Finding:
-    from ablation.execution.processes import short_folder
+    from ablation.execution.server import short_folder
 
     try:
         return Finding("temporary files", short_folder())

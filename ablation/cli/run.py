@@ -53,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Train, and say what came of it and what to do next."""
+    from ablation.execution.server import start_early
+
+    if arguments.backend == "local" and not arguments.workers:
+        start_early(arguments.study, arguments.threads)
     from ablation._util.formatting import plural
     from ablation.cli.console import TerminalProgress
     from ablation.execution.options import RunOptions, WorkerOptions

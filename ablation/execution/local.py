@@ -23,7 +23,8 @@ from ablation.execution.devices import (
     most_sharing,
     of_one_model,
 )
-from ablation.execution.processes import Worker, memory_hint, worker_context
+from ablation.execution.processes import Worker, memory_hint
+from ablation.execution.server import worker_context
 from ablation.planning.job import Job
 from ablation.study.custom_code import Code
 from ablation.worker import calls

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ablation.errors import UserError
-from ablation.execution.processes import safe_start, short_folder
+from ablation.execution.server import safe_start, short_folder
 from ablation.worker.entry import Remote
 
 CONNECT_SECONDS = 5.0

@@ -17,17 +17,21 @@ Unit = Literal["share", "raw"]
 Part = Literal["train", "val", "test", ""]
 _PARTS: Mapping[str, Part] = MappingProxyType({"train": "train", "val": "val", "test": "test"})
 _IN_WORDS = {"val": "validation", "eval": "evaluation", "train": "training"}
-_ACRONYMS = (
-    *("AUC", "AUROC", "AUPRC", "AP", "mAP", "MAE", "MAPE", "MSE", "RMSE", "RMSLE", "NLL", "MCC", "ECE", "IoU", "mIoU"),
-    *("PSNR", "SSIM", "LPIPS", "FID", "KID", "BLEU", "WER", "CER", "MRR", "NDCG", "R²", "F1"),
+_ACRONYMS: Mapping[str, str] = MappingProxyType(
+    {
+        **{own.lower(): own for own in ("AUC", "AUROC", "AUPRC", "AP", "mAP", "MAE", "MAPE", "MSE", "RMSE", "RMSLE")},
+        **{own.lower(): own for own in ("NLL", "MCC", "ECE", "IoU", "mIoU", "PSNR", "SSIM", "LPIPS", "FID", "KID")},
+        **{own.lower(): own for own in ("BLEU", "WER", "CER", "MRR", "NDCG")},
+        "r2": "R²",
+        "f1": "F1",
+    }
 )
-_SPELT = {own.lower().replace("²", "2"): own for own in _ACRONYMS}
 """Words of names that are written in another way."""
 
 
 def in_words(words: Iterable[str]) -> str:
     """The words of a name as a text, acronyms as the field writes them."""
-    return " ".join(_SPELT.get(word, word) for word in words).strip()
+    return " ".join(_ACRONYMS.get(word, word) for word in words).strip()
 
 
 @dataclass(frozen=True)
