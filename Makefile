@@ -20,7 +20,8 @@ test: $(VENV)/installed  ## run the tests (about 9 minutes on 2 cores)
 
 slow: $(VENV)/installed  ## run the longer tests
 	@echo "== running the longer tests"
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --ignore tests/test_chaos.py
+	$(BIN)/python -m pytest -m slow tests/test_chaos.py  # its faults come at moments that other work would shift
 
 bench: $(VENV)/installed $(BENCH)/installed  ## measure speed and memory against others, write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks --rivals $(BENCH)/bin/python

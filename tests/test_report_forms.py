@@ -15,16 +15,15 @@ import pytest
 from ablation.errors import UserError
 from ablation.report import Form, Report, write_report
 from ablation.report.latex_blocks import breakable, tex
+from ablation.report.pdf import load_weasyprint
 from ablation.study.report_options import ReportOptions
 from tests.stored import ARMS, StoredVariant, write_study
 from tests.test_report import HOSTILE, Page, every_file, variants
 
 docx = pytest.importorskip("docx")
 try:
-    import weasyprint  # noqa: F401  (where it cannot be used, nothing here can be tried)
-except OSError as missing:  # the libraries that it draws with are packages of the system
-    pytest.skip(f"WeasyPrint lacks a library: {missing}", allow_module_level=True)
-except ImportError as missing:
+    load_weasyprint()
+except (ImportError, UserError) as missing:  # the libraries that it draws with are packages of the system
     pytest.skip(str(missing), allow_module_level=True)
 
 ALL = ("html", "md", "svg", "tex", "pdf", "docx")

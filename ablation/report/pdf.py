@@ -6,9 +6,11 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from markupsafe import Markup
+from PIL import ImageFile
 
 import ablation.report.drawing as drawing
 import ablation.report.formulas as formulas
@@ -25,11 +27,7 @@ _FORMULA = 0.65
 
 def render(page: Page, templates: Templates) -> bytes:
     """The PDF. Raises UserError where WeasyPrint lacks the libraries of the system that it needs."""
-    try:
-        import weasyprint
-    except OSError as error:
-        hint = "https://doc.courtbouillon.org/weasyprint/stable/first_steps.html says which packages it needs"
-        raise UserError(f"WeasyPrint cannot be used here: {str(error).splitlines()[0]}", hint) from None
+    weasyprint = load_weasyprint()
     filters: dict[str, Callable[..., Any]] = {**FILTERS, "fold": _fold, "formula": _formula, "printed": _printed}
     html = templates.render("print.html.jinja", {"page": page}, filters)
     for name, colour in LIGHT.items():  # it knows no variables of CSS inside of SVG
@@ -39,6 +37,20 @@ def render(page: Page, templates: Templates) -> bytes:
     document: Any = weasyprint.HTML(string=html, url_fetcher=inside_only)
     written: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_identifier=identifier, pdf_tags=True)
     return written
+
+
+def load_weasyprint() -> ModuleType:
+    """WeasyPrint. Raises UserError where it lacks the libraries of the system that it needs."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        import weasyprint
+    except OSError as error:
+        hint = "https://doc.courtbouillon.org/weasyprint/stable/first_steps.html says which packages it needs"
+        raise UserError(f"WeasyPrint cannot be used here: {str(error).splitlines()[0]}", hint) from None
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before  # it switches that on for the whole process
+    module: ModuleType = weasyprint
+    return module
 
 
 def _printed(block: Block) -> tuple[tuple[str, str], ...]:

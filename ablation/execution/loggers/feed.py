@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
 from textwrap import shorten
 from threading import Thread
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ablation._util.sanitize import one_line
 from ablation.execution.loggers.base import End, LoggedRun, Logger, Row, last_change, stored_rows
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Store
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 MOST_LETTERS = 200
 """Of an error of a library: some say all that they know."""
@@ -78,6 +80,8 @@ class Feed:
     def __init__(self, name: str, connect: Callable[[], Logger], store: Store, study: str) -> None:
         self.name = name
         self.error = ""
+        from queue import SimpleQueue
+
         self._jobs: SimpleQueue[Callable[[Book], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, args=(connect, store, study), name=f"log to {name}", daemon=True)
         self._thread.start()
