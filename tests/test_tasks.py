@@ -304,7 +304,11 @@ def test_a_script_is_a_study_by_what_it_prints(command: Path, ablate: Ablate) ->
     assert len(found.epochs) == 27
     report = ablate("report")
     assert report.returncode == 0, report.stderr
-    assert "standard output" in (command / "reports" / "script" / "report.md").read_text("utf-8")
+    text = (command / "reports" / "script" / "report.md").read_text("utf-8")
+    assert "| Metrics read from | standard output |" in text
+    assert "none found" in text  # where metrics were read from is no warning
+    seconds = found.runs["train_seconds"]
+    assert (seconds > 0.01).all(), "rows that are read at the end leave out how long the command took"
 
 
 def test_a_command_that_fails_shows_the_end_of_its_output(command: Path, ablate: Ablate) -> None:

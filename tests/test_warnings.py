@@ -385,6 +385,17 @@ def test_what_a_run_noticed_about_itself(tmp_path: Path, code: str) -> None:
     seen(stored, tmp_path, found)
 
 
+def test_metrics_of_one_command_that_come_from_two_places(tmp_path: Path) -> None:
+    stored = write_study(tmp_path)
+    for seed in (0, 1):
+        amend(stored, "constant", seed, checks={"metrics_from": "metrics.csv"})
+    assert warned(stored) == []
+    amend(stored, "baseline", 1, checks={"metrics_from": "standard output"})
+    found = the("metrics_from", stored)
+    assert found.message == "metrics were read from metrics.csv (2 runs), standard output (1 run)"
+    seen(stored, tmp_path, found)
+
+
 @pytest.mark.parametrize(
     ("code", "check"), [("not_reproducible", "reproducible"), ("audit_fault", "seed")], ids=["not reproducible", "seed"]
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -63,21 +63,22 @@ def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
     """The charts of a study; of a table from elsewhere those that the names of its columns show, measured or not.
 
     These are the primary metric, losses, accuracies and other shares, what was measured on training and validation
-    data, and the learning rate; the first columns where there is none of these. Columns without a finite value are left
-    out.
+    data, and the learning rate; the first columns where there is none of these. Where the study declares metrics, these
+    and the losses are drawn. Columns without a finite value are left out.
     """
     if results.manifest.of_images:
         return OWN
     epochs = results.epochs
     named = [str(name) for name in epochs.columns if name not in _NOT_DRAWN and _measured(epochs, str(name))]
+    declared = results.manifest.declared
     groups: dict[tuple[str, ...], dict[Part, Metric]] = {}
-    for metric in map(results.metric, named):
+    for metric in sorted(map(results.metric, named), key=lambda metric: metric.name not in declared):
         groups.setdefault(metric.words, {}).setdefault(metric.part, metric)
     found = {stem: own for stem, own in groups.items() if stem not in _RATES}
     rates = [metric.name for stem, own in groups.items() if stem in _RATES for metric in own.values()]
-    wanted = [stem for stem, own in found.items() if _worth_drawing(own, measure.column)] or list(found)
+    wanted = [stem for stem, own in found.items() if _worth_drawing(own, measure.column, declared)] or list(found)
     wanted.sort(key=lambda stem: not _holds(found[stem], measure.column))
-    charts = [_chart(n, found[stem], measure) for n, stem in enumerate(wanted[:MOST_CHARTS], 1)]
+    charts = [_chart(n, found[stem], measure, declared) for n, stem in enumerate(wanted[:MOST_CHARTS], 1)]
     return (*charts, *(replace(RATE, line=name, ours=False) for name in rates[:1]))
 
 
@@ -89,18 +90,21 @@ def _holds(own: Mapping[Part, Metric], name: str) -> bool:
     return any(metric.name == name for metric in own.values())
 
 
-def _worth_drawing(own: Mapping[Part, Metric], primary: str) -> bool:
+def _worth_drawing(own: Mapping[Part, Metric], primary: str, declared: Collection[str]) -> bool:
     first, *others = own.values()
+    if declared:
+        return any(metric.name in declared or metric.minimized for metric in own.values())
     return bool(others) or first.name == primary or first.minimized or (first.share and first.direction == "higher")
 
 
-def _chart(number: int, own: Mapping[Part, Metric], measure: Measure) -> Chart:
+def _chart(number: int, own: Mapping[Part, Metric], measure: Measure, declared: Collection[str]) -> Chart:
     """The chart of columns that differ only in the part of the data; without another, training is drawn solid."""
     order: Iterable[Part] = ("val", "", "test", "train")
     line = next((metric for metric in own.values() if metric.name == measure.column), None)
     primary = line is not None
     line = line or next(own[part] for part in order if part in own)
-    plain = own.get("train") or (own.get("") if line.part else None)
+    others = [own[part] for part in ("train", "") if part in own and (part or line.part)]
+    plain = next((metric for metric in others if metric.name in declared), others[0] if others else None)
     dashed = plain.name if plain and plain != line else None
     share = (measure.metric if primary else line).share
     kind: Literal["loss", "share", "other"] = "share" if share else "loss" if line.minimized else "other"

@@ -51,7 +51,7 @@ class Recorder:
         self.classes: tuple[str, ...] = ()
         self.predicted: int | None = None
         """How many predictions were saved; None where none were."""
-        self._last = time.perf_counter()
+        self._began = self._last = time.perf_counter()
 
     def keep(self, rows: int, resumed: int, started: str) -> None:
         """Go on after the first `rows` rows of an interrupted run."""
@@ -112,7 +112,7 @@ class Recorder:
             weights_sha256=None,
             started=self.started,
             finished=_now(),
-            train_seconds=sum(row.seconds for row in self.rows) or max(0.0, time.perf_counter() - self._last),
+            train_seconds=sum(row.seconds for row in self.rows) or time.perf_counter() - self._began,
             resumed=self.resumed,
             environment=environment,
             checks=self.checks,

@@ -12,6 +12,7 @@ from ablation.analysis.charts import MOST_CHARTS, OWN, Chart, study_charts
 from ablation.analysis.measure import Measure
 from ablation.registry.metric_names import guess
 from ablation.storage.manifest import StoredVariant
+from ablation.study.tasks import MetricOptions
 from tests.analysis.made import ACCURACY, history, manifest, results, variant
 from tests.analysis.made import measure as measure_of
 
@@ -107,3 +108,15 @@ def test_a_chart_reads_its_line_and_the_dashed_one() -> None:
     assert [(own.dots, own.ours, own.scale) for own in OWN] == [
         (True, True, 100.0), (False, True, 1.0), (False, True, 1.0),
     ]  # fmt: skip
+
+
+def test_of_declared_metrics_and_losses_alone_there_are_charts() -> None:
+    """As the Trainer of Transformers logs them: `loss` after each epoch, `train_loss` once at the end."""
+    names = ("train_loss", "loss", "eval_loss", "eval_accuracy", "eval_runtime", "train_runtime", "grad_norm")
+    declared = {name: MetricOptions(direction="lower") for name in ("eval_loss", "loss")}
+    study = replace(manifest([variant("b", "baseline")]), declared=declared, task={"kind": "command"})
+    columns: dict[str, Any] = {name: [0.5, 0.6] for name in names}
+    own = results(study, [], [history("b", 0, **columns)])
+    assert [
+        (c.line, c.dashed) for c in study_charts(own, measure_of("eval_loss", higher=False, digits=3, share=False))
+    ] == [("eval_loss", "loss")]

@@ -206,7 +206,7 @@ def test_warnings_come_in_the_order_of_the_catalogue_and_unknown_ones_last() -> 
     assert codes == [*known, "unheard_of"]
     assert set(CATALOGUE) - set(codes) == {
         "unequal_time", "unequal_spread", "test_overlap", "trained_after_test", "unstable_evaluation",
-        "augmented_validation", "leaked_normalisation", "memory_nearly_full", "mixed_settings",
+        "augmented_validation", "leaked_normalisation", "memory_nearly_full", "mixed_settings", "metrics_from",
     }  # fmt: skip
 
 

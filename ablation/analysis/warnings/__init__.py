@@ -47,6 +47,7 @@ def _study(
     yield from conduct.stored_files(results)
     yield from conduct.audit(results)
     yield from conduct.self_checks(results)
+    yield from conduct.metric_sources(results)
     yield from conduct.imported(results)
     if found is not None:
         yield from fairness.spread(effects, y, found, measure)

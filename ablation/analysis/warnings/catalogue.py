@@ -52,6 +52,10 @@ CATALOGUE = {
         "Check that the option reaches the code that it is meant to change; a dropout on a layer that is not there, "
         "for example, does nothing.",
     ),
+    "metrics_from": Entry(
+        "Metrics from different places",
+        "Have every run write its metrics in the same way: two places may hold different quantities under one name.",
+    ),
     "unequal_budget": Entry(
         "Unequal budget",
         "The difference mixes the change with more or less training. Give all variants the same steps, or say so.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -24,6 +25,8 @@ _CODE = {
     "driver": "NVIDIA driver",
 }
 _PLACE = {"platform": "platform", "processor": "processor", "device": "device", "threads": "threads"}
+_SOURCE = "metrics_from"
+"""The self-check that says where the metrics of a command were found."""
 _MODIFIES_DATA = ("augment", "fraction", "limit", "validation")
 
 
@@ -153,7 +156,8 @@ def self_checks(results: Results) -> Iterator[StudyWarning]:
     for (variant, _), record in results.records.items():
         done.setdefault(variant, []).append(record)
         for code, message in record.checks.items():
-            found.setdefault((code, variant), []).append(message)
+            if code != _SOURCE:
+                found.setdefault((code, variant), []).append(message)
     for code in dict.fromkeys(code for code, _ in found):
         hit = {variant: messages for (own, variant), messages in found.items() if own == code}
         if len(hit) == len(done) and len(done) > 1:
@@ -162,6 +166,14 @@ def self_checks(results: Results) -> Iterator[StudyWarning]:
             continue
         for variant, messages in hit.items():
             yield warn(code, variant, f"{variant}: {messages[0]} ({_share(len(messages), len(done[variant]))})")
+
+
+def metric_sources(results: Results) -> Iterator[StudyWarning]:
+    """Runs of one command whose metrics were read from different places."""
+    counts = Counter(own.checks[_SOURCE] for own in results.records.values() if _SOURCE in own.checks)
+    if len(counts) > 1:
+        places = ", ".join(f"{source} ({plural(count, 'run')})" for source, count in counts.most_common())
+        yield warn(_SOURCE, None, f"metrics were read from {places}")
 
 
 def _share(runs: int, of: int) -> str:

@@ -76,7 +76,7 @@ def without_effect(
     for own in effects[1:]:
         seeds = sorted(own.differences)
         pairs = [((own.variant, seed), (base, seed)) for seed in seeds]
-        if not pairs or own.kind == "control":
+        if not pairs or own.kind == "control" or _shared(results, own.variant, base, seeds):
             continue
         what = ""
         if same_weights(results, own.variant, seeds):
@@ -88,6 +88,12 @@ def without_effect(
         if what:
             where = f"in all {len(seeds)} seeds" if len(seeds) > 1 else f"under seed {seeds[0]}"
             yield warn("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")
+
+
+def _shared(results: Results, variant: str, base: str, seeds: Sequence[int]) -> bool:
+    """Whether its runs are those of the baseline, as under options that `--smoke` overrides in both."""
+    folder = results.manifest.run_folder
+    return results.manifest.smoke and all(folder(variant, seed) == folder(base, seed) for seed in seeds)
 
 
 def _same_metrics(results: Results, first: Run, second: Run) -> bool:
