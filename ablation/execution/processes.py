@@ -127,7 +127,7 @@ class Worker:
         raise TimeoutError
 
     def kill(self) -> None:
-        """End it at once, with what the code of its runs has started."""
+        """End it immediately, with what the code of its runs has started."""
         self.process.join(timeout=0)
         if self.process.exitcode is None:
             started = descendants(self.process.pid or 0) if not self.process.daemon else set()

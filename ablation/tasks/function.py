@@ -96,7 +96,7 @@ class Run:
     def save(self, state: Any) -> None:
         """Keep what a resumed run needs, such as `{"model": model.state_dict()}`: anything that pickles.
 
-        The file is replaced as a whole: inside `epochs` at the end of the epoch, elsewhere at once.
+        The file is replaced as a whole: inside `epochs` at the end of the epoch, elsewhere immediately.
         """
         self._start()
         path = self._path / NEXT_STATE
