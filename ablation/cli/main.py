@@ -105,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = Parser(
         prog="ablate",
-        description="Ablation studies of image classifiers.",
+        description="Ablation studies of any training code.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -84,7 +84,7 @@ def without_effect(
         elif all(_same_predictions(predictions, a, b) for a, b in pairs):
             what = "the same prediction for every validation image"
         elif results.manifest.task and all(_same_metrics(results, a, b) for a, b in pairs):
-            what = "the same value of every metric that is no time"
+            what = "the same value of every metric, times aside,"
         if what:
             where = f"in all {len(seeds)} seeds" if len(seeds) > 1 else f"under seed {seeds[0]}"
             yield warn("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")

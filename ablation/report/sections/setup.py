@@ -93,12 +93,9 @@ def _task(analysis: Analysis, context: Context) -> Iterator[tuple[str, str]]:
     if sources:
         yield "Metrics read from", ", ".join(sorted(sources))
     yield "Primary metric", analysis.measure.name
-    yield (
-        "Result of a run",
-        "its best row by the primary metric"
-        if "by" in task
-        else "what it returned, or else the last value that it logged",
-    )
+    last = "the last value of each metric"
+    result = f"what it returned, or else {last}" if task["kind"] == "function" else last
+    yield "Result of a run", "its best row by the primary metric" if "by" in task else result
     yield "Seeds", captions.seeds(analysis.facts.seeds)
 
 
@@ -140,7 +137,7 @@ def _recipe(context: Context) -> Iterator[Block]:
     """The options of the baseline by section, the name of each part first."""
     parts: dict[str, list[tuple[str, str]]] = {}
     for path, value in context.analysis.setup.recipe:
-        part, _, key = path.partition(".") if context.study.of_images else ("hyperparameters", "", path)
+        part, _, key = path.partition(".") if context.study.of_images else ("Hyperparameters", "", path)
         parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
     if parts:
         yield Paragraph(
