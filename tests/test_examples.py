@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
 from pathlib import Path
@@ -39,7 +40,8 @@ def smoke(name: str, folder: Path, ablate: Ablate) -> str:
     shutil.copytree(
         ROOT / "examples" / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("results", "reports")
     )
-    study = load_study(folder / "study.yaml", smoke=True)
+    with contextlib.chdir(folder):
+        study = load_study("study.yaml", smoke=True)
     chosen = [word for variant in study.variants[:2] for word in ("--only", variant.name)] if name in SHORT else []
     result = ablate("run", "study.yaml", "--smoke", *chosen, timeout=400)
     assert result.returncode == 0, result.stdout + result.stderr
