@@ -66,11 +66,22 @@ def set_up(threads: int, *, images: bool) -> None:
         classifiers.set_up(threads)
         return
     multiprocessing.set_start_method(None, force=True)  # as in a program of the user's own, not as this process began
+    signal.signal(signal.SIGTERM, _take_no_notice)
+    os.register_at_fork(after_in_child=_heed_sigterm)
     for stream in (sys.stdout, sys.stderr):  # what a process prints that is killed is not lost
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(line_buffering=True)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
+
+
+def _take_no_notice(*_: object) -> None:
+    """A worker ends when the command says so. Programs that it starts do not inherit a handler, as they do SIG_IGN."""
+
+
+def _heed_sigterm() -> None:
+    """Have a process that a function forks end by SIGTERM: a `multiprocessing.Pool` ends its own in that way."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _device() -> ModuleType | None:
