@@ -466,3 +466,11 @@ def test_a_change_without_effect_is_warned_of(function: Path, ablate: Ablate) ->
     refused = ablate("test", "waves")
     assert refused.returncode == 1
     assert "were trained by a function; `ablate test` evaluates the built-in image classifier" in refused.stderr
+
+
+def test_levels_that_smoke_options_make_equal_are_no_sweep(function: Path, ablate: Ablate) -> None:
+    study = FUNCTION.replace("vary: {dropout", "vary: {epochs: [2, 5], dropout")
+    (function / "waves.yaml").write_text(study, encoding="utf-8")
+    assert ablate("run", "waves.yaml", "--smoke").returncode == 0
+    report = ablate("report")
+    assert report.returncode == 0, report.stderr

@@ -249,11 +249,13 @@ def _sweeps(manifest: Manifest) -> tuple[Sweep, ...]:
             if _is_number(level) and _is_number(look_up(manifest.baseline.recipe, path)):
                 levels.setdefault(path, []).append((float(level), variant.name))
     own = {path: (float(look_up(manifest.baseline.recipe, path)), manifest.baseline.name) for path in levels}
-    return tuple(
-        Sweep(path, option(path), tuple(sorted([own[path], *found], key=lambda level: level[0])))
-        for path, found in levels.items()
-        if len(found) >= 2
-    )
+    found = []
+    for path, others in levels.items():
+        distinct = dict([own[path], *reversed(others)])  # smoke options may give several variants the same level
+        distinct[own[path][0]] = own[path][1]
+        if len(distinct) >= 3:
+            found.append(Sweep(path, option(path), tuple(sorted(distinct.items()))))
+    return tuple(found)
 
 
 def _is_number(level: object) -> bool:
