@@ -4,12 +4,16 @@ A stream is derived from (seed, names), so that turning one part of the recipe o
 every other part as they were. That is what makes two variants of one seed a pair.
 """
 
+from __future__ import annotations
+
 import hashlib
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -20,11 +24,15 @@ def derive(seed: int, *names: str | int) -> int:
 
 def generator(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator at the start of the stream `names`."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(derive(seed, *names))
 
 
 def seed_layers(seed: int, *names: str | int) -> None:
     """Point torch's global generators at a stream: dropout layers draw from these, and nothing else here does."""
+    import torch
+
     torch.manual_seed(derive(seed, *names))
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from ablation._util.formatting import plural
 from ablation.registry.catalog import nearest
-from ablation.registry.metric_names import guess, words
+from ablation.registry.metric_names import guess, of_machine, words
 from ablation.storage.audit_file import Check, Level
 
 Series = Mapping[str, tuple[float | None, ...]]
@@ -20,21 +20,8 @@ def _words(text: str) -> frozenset[str]:
 
 SMALL = 0.1
 """Of the difference between two seeds: what one seed may differ from itself before its pairs count as broken."""
-_MACHINE = _words("""
-    s sec secs second seconds minute minutes hour hours ms time times runtime walltime duration elapsed eta latency
-    throughput speed fps ips memory mem ram vram mb gb mib gib gpu cpu utilization watts energy timestamp date
-""")
-"""Words of metrics that say how fast or large a run was: they differ from run to run."""
-_QUALITY = _words("loss error err acc accuracy f1 mae mse rmse")
-"""Words that say how good a prediction is, be it of a time."""
 _SUMMARY = _words("best final last max min mean avg average epoch overall total ema")
 """Words that do not make another metric: `best_val_accuracy` may be `val_accuracy`."""
-
-
-def of_machine(name: str) -> bool:
-    """Whether a metric measures the machine, as `seconds` and `images_per_second` do."""
-    own = set(words(name))
-    return bool(_MACHINE & own) and not _QUALITY & own
 
 
 def compared(series: Series, declared: Sequence[str]) -> dict[str, tuple[float | None, ...]]:

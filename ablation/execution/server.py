@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import ablation.safe_path as safe_path
+from ablation._util.threads import THREAD_LIMITS
 from ablation.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 SHORT_FOLDERS = ("/tmp", "/var/tmp")
 LONGEST_FOLDER = 70
 """Bytes of a folder in which multiprocessing can still make a Unix socket (its address has 104 or 108 in all)."""
-THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Environment variables by which libraries are told how many threads they may use; they read them when they load."""
 _MOST_BYTES = 2**20
 """Of a study file that is looked into before it is read."""
 

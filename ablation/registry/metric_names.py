@@ -91,3 +91,18 @@ def _split_part(name: str) -> tuple[Part, tuple[str, ...]]:
             if len(own) > 1 and own[place] in names:
                 return part, own[1:] if place == 0 else own[:-1]
     return "", own
+
+
+_MACHINE = _names("""
+    s sec secs second seconds minute minutes hour hours ms time times runtime walltime duration elapsed eta latency
+    throughput speed fps ips memory mem ram vram mb gb mib gib gpu cpu utilization watts energy timestamp date
+""")
+"""Words of metrics that say how fast or large a run was: they differ from run to run."""
+_QUALITY = _names("loss error err acc accuracy f1 mae mse rmse")
+"""Words that say how good a prediction is, be it of a time."""
+
+
+def of_machine(name: str) -> bool:
+    """Whether a metric measures the machine, as `seconds` and `images_per_second` do."""
+    own = set(words(name))
+    return bool(_MACHINE & own) and not _QUALITY & own

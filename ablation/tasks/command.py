@@ -10,15 +10,15 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ablation._util.files import writing
+from ablation._util.threads import THREAD_LIMITS
 from ablation.errors import UserError
 from ablation.planning.job import Job
-from ablation.results.foreign.metric_files import flat, number
+from ablation.results.foreign.metric_files import flat, numbers_of
 from ablation.storage.record import RunRecord
 from ablation.study.tasks import CommandTask
 from ablation.tasks import guard
@@ -34,7 +34,6 @@ STOP_SECONDS = 10.0
 METRICS = "metrics.jsonl"
 TAIL_LINES = 20
 """Of the output, shown where a command fails."""
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _MEMORY = ("memoryerror", "out of memory", "t allocate memory", "cannot allocate memory", "bad_alloc")
 """What the output of a command that had no memory left ends with."""
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
@@ -86,7 +85,7 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
 def start(invocation: Invocation, log: Path, threads: int) -> subprocess.Popen[bytes]:
     """Start a command in a process group of its own, its output in `log`. Raises UserError where it is not there."""
     beside = str(Path(sys.executable).parent)
-    environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), **invocation.environment}
+    environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(threads)), **invocation.environment}
     environment |= {"PATH": beside + os.pathsep + os.environ.get("PATH", ""), "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTHONSAFEPATH", None)  # set for processes of ours
     if original := os.environ.get("ABLATION_PYTHONPATH"):
@@ -197,23 +196,18 @@ class _Follower:
         if not isinstance(values, dict):
             what = f"a line of {METRICS} is no JSON object: {line.decode(errors='replace')[:80]}"
             raise UserError(what, 'write lines like {"step": 1, "loss": 0.5}')
-        step, numbers = _split(values)
+        step, numbers = numbers_of(dict(flat(values)))
         if numbers:
             self.rows += 1
             self.recorder.log(numbers, step)
 
 
-def _split(values: Mapping[str, Any]) -> tuple[int | None, dict[str, float]]:
-    """The step of a row of metrics, and its numbers."""
-    numbers = {name: own for name, value in flat(values) if (own := number(value)) is not None}
-    step = next((numbers.pop(name) for name in ("step", "epoch") if name in numbers), None)
-    numbers.pop("epoch", None)
-    return (None if step is None else int(step)), numbers
-
-
 def _record_rows(recorder: Recorder, follower: _Follower, found: Found) -> None:
-    """The rows of a source that is read at the end only."""
-    for step, metrics in found.rows if not follower.rows else ():
+    """The rows of a source that is read at the end only; they replace those that were followed without the metric."""
+    if follower.rows and found.source.startswith("json lines"):
+        return
+    recorder.drop_rows()
+    for step, metrics in found.rows:
         recorder.log(metrics, step, seconds=0.0)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
-import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ablation._util.files import replace, set_aside, writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
+from ablation.rng import derive, generator, seed_foreign
 from ablation.storage.record import RunRecord
 from ablation.study.import_code import explained, load_attribute
 from ablation.study.tasks import FunctionTask
@@ -130,20 +129,15 @@ class Run:
         """A NumPy generator of the run's seed; each name is a stream of its own."""
         import numpy as np
 
-        return np.random.default_rng(derived_seed(self.seed, name))
+        return np.random.default_rng(derive(self.seed, name))
 
     def torch_generator(self, name: str = "", device: str = "cpu") -> torch.Generator:
         """A PyTorch generator of the run's seed; each name is a stream of its own."""
-        import torch
-
-        return torch.Generator(device=device).manual_seed(derived_seed(self.seed, name) % 2**63)
+        return generator(self.seed, name, device=device)
 
     def seed_everything(self) -> None:
         """Seed the global generators of Python, NumPy and, where it is imported, PyTorch."""
-        import numpy as np
-
-        random.seed(self.seed)
-        np.random.seed(self.seed % 2**32)
+        seed_foreign(self.seed)
         if "torch" in sys.modules:
             sys.modules["torch"].manual_seed(self.seed)
 
@@ -181,11 +175,6 @@ class _State:
     started: str
 
 
-def derived_seed(seed: int, name: str) -> int:
-    """The 64-bit seed of the stream `name` under `seed`: the leading bits of a SHA-256 digest."""
-    return int.from_bytes(hashlib.sha256(f"{seed}\x1f{name}".encode()).digest()[:8], "big")
-
-
 def train(job: Job, hooks: Hooks) -> RunRecord | None:
     """Train a run to its end, from its saved state where there is one; None when asked to stop before.
 
@@ -195,11 +184,9 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     assert isinstance(task, FunctionTask)
     code = job.run.codes[task.function]
     find_packages(Path(code.file).parent)
-    with explained(code, task.function, CALLED_WITH):
-        function = load_attribute(code, task.function)  # before the clock of the run starts
-    recorder = Recorder(job, hooks)
     with explained(code, task.function, CALLED_WITH):  # first: a saved state may have objects of its classes
         function = load_attribute(code, task.function)
+    recorder = Recorder(job, hooks)
     state = _read_state(job.folder / STATE, hooks)
     if state:
         recorder.keep(state.rows, state.resumed + 1, state.started)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,17 +37,10 @@ def find_metrics(folder: Path, log: Path, primary: str) -> Found:
 
 
 def _sources(folder: Path, log: Path) -> Iterable[tuple[str, Series]]:
-    for kind, pattern, read in metric_files.KINDS:
-        files = [path for path in folder.glob(pattern) if path.is_file()]
-        if files:
-            latest = max(files, key=lambda path: (path.stat().st_mtime_ns, str(path)))
-            yield f"{kind} ({latest.name})" if latest.name != kind else kind, _read(read, latest, kind)
+    for found in metric_files.metric_files(folder):
+        yield found.kind if found.kind == found.path.name else f"{found.kind} ({found.path.name})", found.series
     if log.exists():
         yield "standard output", metric_files.printed(log.read_text(encoding="utf-8", errors="replace"))
-
-
-def _read(read: Callable[[Path], Series], path: Path, kind: str) -> Series:
-    return read(path.parent if kind == "TensorBoard" else path)
 
 
 def rows_of(series: Series, primary: str) -> tuple[tuple[int, Mapping[str, float]], ...]:

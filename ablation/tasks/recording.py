@@ -61,7 +61,12 @@ class Recorder:
 
     def start_over(self) -> None:
         """Forget the rows of an interrupted run that does not go on."""
-        self.rows, self.resumed = [], 0
+        self.resumed = 0
+        self.drop_rows()
+
+    def drop_rows(self) -> None:
+        """Forget the rows so far."""
+        self.rows = []
         if self.folder.history.exists():
             self.folder.keep_epochs(0)
 

@@ -101,12 +101,8 @@ def _same_metrics(results: Results, first: Run, second: Run) -> bool:
     a, b = results.records.get(first), results.records.get(second)
     if a is None or b is None or not a.metrics:
         return False
-    names = [name for name in {*a.metrics, *b.metrics} if not TIMES & set(metric_names.words(name))]
+    names = [name for name in {*a.metrics, *b.metrics} if not metric_names.of_machine(name)]
     return bool(names) and all(a.metrics.get(name) == b.metrics.get(name) for name in names)
-
-
-TIMES = frozenset(("seconds", "second", "secs", "sec", "s", "ms", "time", "minutes", "hours", "runtime", "duration"))
-"""Words in the name of a metric that is a time."""
 
 
 def _same_predictions(predictions: Mapping[Run, Predicted], first: Run, second: Run) -> bool:

@@ -161,21 +161,26 @@ class MetricFile:
 
 
 def find_metrics(folder: Path) -> MetricFile | None:
-    """The metric file in the folder of a run or below it: the first kind that is there, in the order of `MetricFile`.
+    """The first of `metric_files`; None where there is none."""
+    return next(metric_files(folder), None)
 
-    None where there is none. Of several files of the first kind, the last written one counts.
+
+def metric_files(folder: Path) -> Iterator[MetricFile]:
+    """The metric files in the folder of a run or below it, one of each kind, in the order of `MetricFile`.
+
+    Of several files of a kind, the last written one counts. Each is read when its turn comes: what is damaged and
+    never reached is no error.
     """
-    for kind, pattern, read in KINDS:
+    for kind, pattern, read in _KINDS:
         files = [path for path in folder.glob(pattern) if path.is_file()]
         if kind == "TensorBoard":
             files = list(dict.fromkeys(path.parent for path in files))
         if files:
-            latest = max(files, key=lambda path: (path.stat().st_mtime, str(path)))
-            return MetricFile(kind, latest, read(latest))
-    return None
+            latest = max(files, key=lambda path: (path.stat().st_mtime_ns, str(path)))
+            yield MetricFile(kind, latest, read(latest))
 
 
-KINDS: tuple[tuple[str, str, Callable[[Path], Series]], ...] = (
+_KINDS: tuple[tuple[str, str, Callable[[Path], Series]], ...] = (
     ("json lines", "**/*.jsonl", json_lines),
     ("trainer_state.json", "**/trainer_state.json", trainer_state),
     ("metrics.csv", "**/metrics.csv", lightning_csv),
@@ -203,14 +208,17 @@ def series_of(rows: Iterable[Mapping[str, Any]]) -> Series:
     """Rows of named values -> series. A row without a step gets its number, from 1."""
     found: Series = {}
     for place, row in enumerate(rows, start=1):
-        key = next((name for name in _INDEX if _whole(row.get(name)) is not None), None)
-        step = place if key is None else _whole(row[key])
-        assert step is not None
-        for name, value in row.items():
-            own = number(value) if name != key else None
-            if own is not None:
-                found.setdefault(name, []).append(Point(step, own))
+        step, metrics = numbers_of(row)
+        for name, value in metrics.items():
+            found.setdefault(name, []).append(Point(place if step is None else step, value))
     return {name: _ordered(points) for name, points in found.items()}
+
+
+def numbers_of(row: Mapping[str, Any]) -> tuple[int | None, dict[str, float]]:
+    """The step of a row, None where it names none, and its numbers."""
+    key = next((name for name in _INDEX if _whole(row.get(name)) is not None), None)
+    found = {name: own for name, value in row.items() if name != key and (own := number(value)) is not None}
+    return None if key is None else _whole(row[key]), found
 
 
 def _whole(value: object) -> int | None:
