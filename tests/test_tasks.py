@@ -474,3 +474,40 @@ def test_levels_that_smoke_options_make_equal_are_no_sweep(function: Path, ablat
     assert ablate("run", "waves.yaml", "--smoke").returncode == 0
     report = ablate("report")
     assert report.returncode == 0, report.stderr
+
+
+def test_a_value_that_cannot_be_in_its_unit_is_refused_and_nothing_is_lost(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "def main(options, run):\n    return {'val_accuracy': 70 + options['dropout'], 'train_loss': -1.0}\n"
+    )
+    refused = ablate("run", "waves.yaml")
+    assert refused.returncode == 1
+    assert "val_accuracy is 70.2; in the unit share it is between 0 and 1" in refused.stderr
+    assert "declare its unit as percent, or raw in waves.yaml" in refused.stderr
+    (function / "waves.yaml").write_text(FUNCTION.replace("unit: share", "unit: percent"))
+    assert "nothing left to train" in ablate("run", "waves.yaml").stdout
+    assert ablate("report").returncode == 0
+
+
+def test_an_epoch_that_is_logged_among_the_metrics_is_no_metric(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "def main(options, run):\n"
+        "    for epoch in run.epochs(3):\n"
+        "        run.log(epoch=epoch / 2, lr=0.1, val_accuracy=0.1 * epoch, train_loss=1.0)\n"
+    )
+    assert ablate("run", "waves.yaml").returncode == 0
+    store = Store(function / "results")
+    found = load_results(store, read_manifest(store.study_file("waves")))
+    rows = found.epochs[(found.epochs["variant"] == "baseline") & (found.epochs["seed"] == 0)]
+    assert list(rows["epoch"]) == [1, 2, 3]
+    assert list(rows["lr"]) == [0.1] * 3
+
+
+def test_what_is_printed_counts_where_rows_in_a_file_lack_the_primary_metric(command: Path, ablate: Ablate) -> None:
+    with (command / "train.py").open("a") as file:
+        file.write("import os\nopen(os.environ['ABLATE_METRICS'], 'w').write('{\"train_loss\": 1}\\n')\n")
+    done = ablate("run", "script.yaml", "--seeds", "0", "--only", "baseline")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (history,) = (command / "results" / "runs").glob("*/epochs.jsonl")
+    rows = [json.loads(line)["metrics"] for line in history.read_text().splitlines()]
+    assert ["val_accuracy" in row for row in rows] == [True] * 3

@@ -40,7 +40,7 @@ from ablation.storage.stored_run import finished_runs
 from ablation.study.custom_code import imports_module
 from ablation.study.load import load_study
 from ablation.study.schema import Study
-from ablation.study.tasks import CommandTask, TaskRecipe
+from ablation.study.tasks import CommandTask, TaskRecipe, check_units
 
 
 def run_study(study: Study, store: Store, options: RunOptions, progress: Progress) -> Outcome:
@@ -108,7 +108,10 @@ def uses_torch(plan: Plan) -> bool:
 
 
 def check_reported(study: Study, runs: Sequence[Run], store: Store) -> None:
-    """Raise UserError where finished runs have not reported the primary metric. They are kept: the study is wrong."""
+    """Raise UserError where finished runs lack the primary metric, or have values that cannot be in its unit.
+
+    The runs are kept: it is the study file that is wrong.
+    """
     recipe = study.baseline.recipe
     assert isinstance(recipe, TaskRecipe)
     records = [record for record in finished_runs(runs, store).values() if record.status == "finished"]
@@ -118,6 +121,8 @@ def check_reported(study: Study, runs: Sequence[Run], store: Store) -> None:
         what = f"{plural(len(lacking), 'finished run')} reported no {recipe.primary!r}"
         hint = f"{suggestion(recipe.primary, known)}; correct metrics in {study.file}: nothing is trained again"
         raise UserError(f"{what}; reported were: {', '.join(known)}", hint)
+    for record in records:
+        check_units(record.metrics, study.declared, study.file)
 
 
 def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Failure, Store
 from ablation.storage.stored_run import StoredRun, read_run
 from ablation.storage.test_set_log import Outcome, read_log
-from ablation.study.tasks import MetricOptions
+from ablation.study.tasks import RESERVED_METRICS, MetricOptions, check_units
 
 RUN_COLUMNS = (
     "variant",
@@ -125,6 +125,7 @@ def load_results(store: Store, manifest: Manifest) -> Results:
         run = read_run(store.run(name), identity)
         if run.record:
             records[variant.name, seed] = run.record
+            check_units(run.record.metrics, manifest.declared, manifest.file)
         elif run.failure or run.reason:
             failures[variant.name, seed] = run.failure or Failure(run.reason, "", 0)
         computed = {} if manifest.task else _computed(run, manifest.metrics, metrics, notices)
@@ -178,15 +179,16 @@ def _epoch_columns(
 ) -> dict[str, Column]:
     """The rows of one run as arrays, which take a tenth of the memory."""
     run = {"variant": np.full(len(history), variant, dtype=object), "seed": np.full(len(history), seed)}
-    values = [{**vars(row), **_read(row.metrics, declared)} for row in history]
-    logged = dict.fromkeys(name for row in history for name in row.metrics)
+    values = [{**vars(row), **_read(row.metrics, declared), "seconds": row.seconds} for row in history]
+    logged = dict.fromkeys(name for row in history for name in row.metrics if name not in RESERVED_METRICS)
     names = dict.fromkeys((*EPOCH_COLUMNS[2:], *logged))
     return run | {name: np.array([own.get(name, math.nan) for own in values]) for name in names}
 
 
 def _read(metrics: Mapping[str, float], declared: Mapping[str, MetricOptions]) -> Mapping[str, float]:
     """Metrics as they are analysed: those that were logged in per cent as fractions of 1."""
-    return {name: declared[name].read(value) if name in declared else value for name, value in metrics.items()}
+    own = {name: value for name, value in metrics.items() if name not in RESERVED_METRICS}  # `epoch` of a Trainer
+    return {name: declared[name].read(value) if name in declared else value for name, value in own.items()}
 
 
 def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:

@@ -18,40 +18,18 @@ from pydantic import AfterValidator, Discriminator, Field, Strict, Tag, model_va
 from pydantic_core import PydanticCustomError
 
 from ablation._util.hashing import slug
+from ablation.errors import UserError
 from ablation.registry.custom_names import well_formed
 from ablation.registry.metric_names import Unit, guess
 from ablation.registry.metrics import Direction, Metric
 from ablation.registry.options import Section
 
-RESERVED_METRICS = frozenset(
-    [
-        "variant",
-        "seed",
-        "status",
-        "epochs",
-        "selected_epoch",
-        "best_epoch",
-        "folder",
-        "device",
-        "threads",
-        "resumed",
-        "epoch",
-        "step",
-        "lr",
-        "stage",
-        "parameters",
-        "trainable_parameters",
-        "macs",
-        "train_images",
-        "val_images",
-        "train_seconds",
-        "weights_sha256",
-        "eval_seconds",
-        "images_per_second",
-        "peak_memory_mb",
-        "skipped_steps",
-    ]
-)
+RESERVED_METRICS = frozenset((
+    "variant", "seed", "status", "epochs", "selected_epoch", "best_epoch", "folder", "device", "threads", "resumed",
+    "epoch", "step", "stage", "parameters", "trainable_parameters", "macs", "train_images", "val_images",
+    "train_seconds", "weights_sha256", "eval_seconds", "images_per_second", "peak_memory_mb",
+    "skipped_steps",
+))  # fmt: skip
 """Columns of the tables of runs and epochs that mean something else."""
 IMAGES = "image_classification"
 LONGEST_NAME = 100
@@ -70,11 +48,6 @@ class Task(Section):
     smoke: dict[str, Any] = Field(default_factory=dict)
     select: Literal["best", "last"] = "last"
 
-    @property
-    def label(self) -> str:
-        """What names its run folders."""
-        raise NotImplementedError
-
     def trained(self) -> dict[str, Any]:
         """What of it decides what a run trains: part of run keys."""
         kept = self.model_dump(mode="json", by_alias=True, exclude={"smoke", "code"}, exclude_defaults=True)
@@ -89,6 +62,7 @@ class FunctionTask(Task):
 
     @property
     def label(self) -> str:
+        """What names its run folders."""
         return slug(self.function.replace(":", "-"))
 
 
@@ -122,6 +96,7 @@ class CommandTask(Task):
 
     @property
     def label(self) -> str:
+        """What names its run folders: the script."""
         words = [word for word in shlex.split(self.command) if not word.startswith(("-", "{"))]
         scripts = [word for word in words if word.endswith(".py")]
         return slug(Path((scripts or words or ["command"])[0]).stem)
@@ -165,9 +140,27 @@ class MetricOptions(Section):
             words=known.words,
         )
 
+    def fault(self, name: str, value: float) -> str:
+        """Why the unit cannot be that of a logged value; empty where it can."""
+        top = {"share": 1, "percent": 100}.get(self.unit)
+        if top is None or not math.isfinite(value) or 0 <= value <= top:
+            return ""
+        return f"{name} is {value:.6g}; in the unit {self.unit} it is between 0 and {top}"
+
     def read(self, value: float) -> float:
         """A logged value as it is analysed."""
         return value / 100 if self.unit == "percent" else value
+
+
+def check_units(metrics: Mapping[str, float], declared: Mapping[str, MetricOptions], file: str) -> None:
+    """Raise UserError where a value that a run reported cannot be in the unit that the study file declares."""
+    for name, options in declared.items():
+        if fault := options.fault(name, metrics.get(name, math.nan)):
+            units = "percent, or raw" if options.unit == "share" else "raw"
+            hint = (
+                f"declare its unit as {units} in {file or 'the study file'} and run it again: nothing is trained again"
+            )
+            raise UserError(fault, hint)
 
 
 def _plain_name(name: str) -> str:
