@@ -13,6 +13,7 @@ import pytest
 from ablation.cli.main import main
 from ablation.errors import UserError
 from ablation.library import read_results
+from ablation.results.foreign.csv_runs import read_csv
 from ablation.results.foreign.event_files import Point
 from ablation.results.foreign.imported import MOST_ROWS, Source, Tables, write_tables
 from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, Status, canonical
@@ -317,3 +318,13 @@ def test_a_metric_whose_name_does_not_say_which_way_is_better_is_asked_about_bef
     assert [own.name for own in tmp_path.iterdir()] == ["export.csv"]
     assert main([*arguments, "--direction", "lower"]) == 0
     assert json.loads(Path("imported/export/report/analysis.json").read_text())["direction"] == "lower"
+
+
+def test_a_diverged_row_of_a_table_is_a_diverged_run(tmp_path: Path) -> None:
+    rows = ["lr,seed,val_acc,status"]
+    rows += [f"{lr},{seed},{0.5 + lr},finished" for lr in (0.1, 0.2) for seed in (0, 1)]
+    rows[-1] = "0.2,1,,diverged"
+    (tmp_path / "runs.csv").write_text("\n".join(rows) + "\n")
+    declared = Declared(("lr",), "seed", "val_acc", baseline={"lr": "0.1"})
+    found = match(read_csv(tmp_path / "runs.csv", declared), declared)
+    assert [run.status for run in found.runs.values()] == ["finished", "finished", "finished", "diverged"]

@@ -18,7 +18,7 @@ from ablation.study.task_file import TaskStudyFile
 from ablation.study.tasks import CommandTask
 from ablation.tasks.arguments import invocation
 from ablation.tasks.metric_sources import find_metrics
-from tests.conftest import Ablate
+from tests.conftest import TINY, Ablate
 
 FUNCTION = """\
 study: waves
@@ -511,3 +511,18 @@ def test_what_is_printed_counts_where_rows_in_a_file_lack_the_primary_metric(com
     (history,) = (command / "results" / "runs").glob("*/epochs.jsonl")
     rows = [json.loads(line)["metrics"] for line in history.read_text().splitlines()]
     assert ["val_accuracy" in row for row in rows] == [True] * 3
+
+
+def test_a_train_option_of_other_code_is_no_budget(function: Path, ablate: Ablate) -> None:
+    study = FUNCTION.replace("baseline: {", "baseline: {train: {batch_size: 8}, ")
+    (function / "waves.yaml").write_text(study, encoding="utf-8")
+    assert ablate("run", "waves.yaml").returncode == 0
+    report = ablate("report")
+    assert report.returncode == 0, report.stderr
+
+
+def test_image_classifiers_are_not_trained_in_the_process_itself(ablate: Ablate, tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    refused = ablate("run", "tiny.yaml", "--workers", "0")
+    assert refused.returncode == 1
+    assert "--workers 0 is for studies of a function or a command" in refused.stderr

@@ -162,7 +162,11 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
     """
     if measure.column != SELECTION:
         return np.zeros((0, 0))
-    best = {variant.name for variant in results.manifest.variants if variant.train.get("select") == "best"}
+    best = {
+        variant.name
+        for variant in results.manifest.variants
+        if results.manifest.train_of(variant).get("select") == "best"
+    }
     done = results.runs[(results.runs["status"] == "finished") & results.runs["variant"].isin(best)]
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
     curves = [_curve(own) for _, own in rows.groupby(["variant", "seed"], sort=False)]

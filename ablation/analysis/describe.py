@@ -251,8 +251,7 @@ def _sweeps(manifest: Manifest) -> tuple[Sweep, ...]:
     own = {path: (float(look_up(manifest.baseline.recipe, path)), manifest.baseline.name) for path in levels}
     found = []
     for path, others in levels.items():
-        distinct = dict([own[path], *reversed(others)])  # smoke options may give several variants the same level
-        distinct[own[path][0]] = own[path][1]
+        distinct = dict([*reversed(others), own[path]])  # smoke options may give several variants the same level
         if len(distinct) >= 3:
             found.append(Sweep(path, option(path), tuple(sorted(distinct.items()))))
     return tuple(found)
@@ -270,8 +269,8 @@ def _setup(results: Results) -> Setup:
     environments = Counter(record.environment for record in records)
     return Setup(
         recipe=tuple((path, formatting.value(value)) for path, value in _options(manifest)),
-        budget=_budget(manifest.baseline.train),
-        select=_select(manifest.variants),
+        budget=_budget(manifest.train_of(manifest.baseline)),
+        select=_select(manifest),
         image=like.image if like else None,
         classes=like.classes if like else (),
         train_images=like.train_images if like else None,
@@ -300,7 +299,8 @@ def _budget(train: Mapping[str, Any]) -> str:
     return plural(int(train[key]), key.removesuffix("s"))
 
 
-def _select(variants: Sequence[StoredVariant]) -> str:
+def _select(manifest: Manifest) -> str:
     """best or last: which epoch each run reports; mixed where the variants differ in it, empty where unknown."""
-    choices = {str(variant.train["select"]) for variant in variants if "select" in variant.train}
+    found = (manifest.train_of(variant).get("select") for variant in manifest.variants)
+    choices = {str(select) for select in found if select is not None}
     return "" if not choices else choices.pop() if len(choices) == 1 else "mixed"

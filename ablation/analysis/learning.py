@@ -119,12 +119,13 @@ def learning(results: Results) -> Learning | None:
 def unit_of_budget(results: Results) -> str:
     """What the curves are drawn over: `epoch` or `step`.
 
-    Rows that a function or a command logs under steps of their own, such as every tenth boosting round, are no epochs.
+    Rows that other code logs under steps of their own, such as every tenth boosting round, are no epochs.
     """
-    if results.manifest.task:
+    manifest = results.manifest
+    if not manifest.of_images:
         own = results.epochs
-        return "step" if bool((own["step"] != own["epoch"]).any()) else "epoch"
-    return "step" if results.manifest.baseline.train.get("steps") is not None else "epoch"
+        return "step" if bool((own["step"].notna() & (own["step"] != own["epoch"])).any()) else "epoch"
+    return "step" if manifest.train_of(manifest.baseline).get("steps") is not None else "epoch"
 
 
 def columns_of(results: Results) -> tuple[Chart | None, Chart | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import tempfile
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import ablation.analysis.audit as compare
 from ablation._util.formatting import duration, plural
 from ablation._util.hashing import canonical_json, slug
+from ablation._util.nested import leaves
 from ablation._util.sanitize import one_line
 from ablation.analysis.audit import Series
 from ablation.errors import UserError
@@ -32,7 +34,7 @@ from ablation.storage.audit_file import Audit, Check, write_audit
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder, Store
 from ablation.study.schema import Study
-from ablation.study.tasks import CommandTask, leaves
+from ablation.study.tasks import CommandTask
 from ablation.tasks.preflight import rejected_options
 from ablation.worker.protocol import Done, Failed, Started
 
@@ -142,11 +144,12 @@ class _Trials:
     primary: str
     reported: dict[Trial, Series] = field(default_factory=dict)
     failed: dict[Trial, str] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def train(self, *trials: Trial) -> bool:
         """Train runs, several at a time where there are workers; whether each of them has reported."""
         known = {(trial.variant, trial.seed): trial for trial in trials}
-        folders = {trial: self.folder / f"{number}" for number, trial in enumerate(trials, self._next())}
+        folders = {trial: self.folder / f"{next(self._numbers)}" for trial in trials}
         for trial in trials:
             run = self.runs[trial.variant, trial.seed]
             self.executor.submit(Job(run, folders[trial], None, "cpu", self.executor.threads))
@@ -163,9 +166,6 @@ class _Trials:
                 case _:
                     pass
         return all(trial in self.reported for trial in trials)
-
-    def _next(self) -> int:
-        return sum(1 for _ in self.folder.iterdir())
 
 
 def _series(folder: RunFolder, record: RunRecord, primary: str) -> Series:
@@ -222,7 +222,7 @@ def tried_variants(study: Study) -> list[str]:
 
 def _checks(trials: _Trials, study: Study, tried: Study, seeds: tuple[int, ...], seconds: float) -> tuple[Check, ...]:
     """What the runs show. Raises UserError where none of them ended in time."""
-    return (*_failures(trials), *_Findings(trials, study, tried, seeds, seconds).checks())
+    return (*_failures(trials), *_Evaluation(trials, study, tried, seeds, seconds).checks())
 
 
 def _failures(trials: _Trials) -> Iterator[Check]:
@@ -238,7 +238,7 @@ def _failures(trials: _Trials) -> Iterator[Check]:
 
 
 @dataclass
-class _Findings:
+class _Evaluation:
     """What the metrics of the trials show, with what was not tried."""
 
     trials: _Trials
@@ -299,8 +299,11 @@ class _Findings:
         late = [name for name in variants if Trial(name, self.seeds[0]) not in ended]
         base = self.study.baseline.name
         if not all(trial in ended for trial in (Trial(base, self.seeds[0], 2), Trial(base, self.seeds[1]))):
-            what = "whether runs are reproducible, and use their seed, was not tried in the time"
-            yield Check("time", "warning", what, "more time: --minutes N")
+            if self.trials.over.is_set():
+                what = "there was no time to check whether runs are reproducible and use their seed"
+                yield Check("time", "warning", what, "more time: --minutes N")
+            else:
+                yield Check("time", "skipped", "whether runs are reproducible and use their seed, since a run failed")
         elif late:
             what = f"{len(late)} of {plural(len(variants), 'variant')} were not tried in the time"
             yield Check("time", "warning", what, "more time: --minutes N")
@@ -326,7 +329,7 @@ def _written(before: Mapping[Path, tuple[int, int]], after: Mapping[Path, tuple[
     part = any(path in known or any(path.is_relative_to(folder) for folder in listed) for path in files)
     place = "{dir} in the command, or ABLATE_RUN_DIR" if isinstance(run.task, CommandTask) else "run.folder"
     if part:
-        what = f"runs write into the code of the study, so that each one changes the keys of all others: {shown}"
+        what = f"runs write into the code of the study, which gives every later run another key: {shown}"
         return Check("files", "fault", what, f"write to the folder of the run: {place}")
     what = f"runs write beside their code, where they overwrite each other's files: {shown}"
     return Check("files", "warning", what, f"write to the folder of the run: {place}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ablation.planning.plan import Run
-from ablation.study.code_files import code_files, script_of
+from ablation.study.code_files import SKIPPED, code_files, script_of
 from ablation.study.tasks import CommandTask
 
 MOST_FILES = 20_000
 """That are looked at, those nearest to the code first."""
-_SKIPPED = ("__pycache__", "node_modules")
 Snapshot = Mapping[Path, tuple[int, int]]
 """File -> its time of change and size."""
 
@@ -49,13 +49,14 @@ def snapshot(folders: Iterable[Path], without: Collection[Path]) -> Snapshot:
         except OSError:  # not readable, or gone: nothing can be said of it
             continue
         for entry in entries:
-            if entry.name.startswith(".") or entry.name in _SKIPPED:
+            if entry.name.startswith(".") or entry.name in SKIPPED:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 todo.append(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-                found[Path(entry.path)] = (status.st_mtime_ns, status.st_size)
+                with suppress(OSError):  # it has just gone
+                    status = entry.stat(follow_symlinks=False)
+                    found[Path(entry.path)] = (status.st_mtime_ns, status.st_size)
     return found
 
 

@@ -19,7 +19,7 @@ from ablation.worker.protocol import Busy, Ending, EpochDone, Event, Noticed, Pr
 from ablation.worker.worker import LOCK_PATIENCE, ending_of, until_end
 
 
-class _Silent(Channel):
+class _LocalChannel(Channel):
     """The channel of a worker that has no parent: what it is told is shown, or left out."""
 
     def __init__(self, progress: Callable[[Preparing], None]) -> None:
@@ -64,7 +64,7 @@ class InProcess:
 
     def call(self, request: Call[Value], progress: Callable[[Preparing], None] = lambda _: None) -> Value:
         """What a function returns."""
-        return request.function(_Silent(progress))
+        return request.function(_LocalChannel(progress))
 
     def autotune_workers(self, longest: Job, runs: int) -> None:
         """There are none."""

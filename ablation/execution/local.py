@@ -13,6 +13,7 @@ from typing import Any
 
 from ablation._util.formatting import duration
 from ablation._util.machine import Accelerator, has_nvidia_driver
+from ablation._util.process_tree import descendants, kill_all
 from ablation.errors import UserError
 from ablation.execution.devices import (
     check_threads,
@@ -157,7 +158,9 @@ class LocalPool:
         self._stopping = True
         for worker in list(self._workers.values()):
             if worker.job:
+                started = descendants(worker.process.pid or 0)  # afterwards nothing shows whose they were
                 worker.process.kill()
+                kill_all(started)
 
     def events(self) -> Iterator[Event]:
         """What happens to the submitted runs, until each has ended, or been left in the queue by `stop`."""

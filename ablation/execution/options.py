@@ -39,6 +39,11 @@ class WorkerOptions:
         `code` says what a function or a command needs; None for image classifiers.
         """
         if self.in_process:
+            if code is None:
+                what = "--workers 0 is for studies of a function or a command"
+                raise UserError(what, "leave it out: image classifiers are trained by workers")
+            if self.backend != "local":
+                raise UserError("--workers 0 and --backend ray exclude each other", "leave one of them out")
             from ablation.execution.in_process import InProcess
 
             return InProcess(self.device, self.threads)

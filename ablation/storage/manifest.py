@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from ablation._util.hashing import canonical_json, slug
+from ablation._util.nested import leaves
 from ablation.errors import UnreadableError, UserError
 from ablation.planning.plan import Plan, source_key
 from ablation.storage.record import Number
@@ -17,8 +18,8 @@ from ablation.storage.sealed import typed
 from ablation.storage.store import Store, is_folder_name, read_json
 from ablation.storage.stored_run import Identity
 from ablation.study.report_options import ReportOptions
-from ablation.study.schema import Train, Variant
-from ablation.study.tasks import MetricOptions, TaskRecipe, leaves
+from ablation.study.schema import Variant
+from ablation.study.tasks import MetricOptions, TaskRecipe
 from ablation.versions import SCHEMA_VERSION
 
 REWRITE = "run the study again: the damaged file is set aside and written again"
@@ -40,12 +41,6 @@ class StoredVariant:
     """Which components of the study are on in it; empty for an variant that no design has."""
     seed_offset: int | None = None
     """Added to each seed of the study to get the seed that is trained under; None in a file that does not say it."""
-
-    @property
-    def train(self) -> Mapping[str, Any]:
-        """The `train` section of the recipe of an image classifier; empty for any other code."""
-        own = self.recipe.get("train")
-        return own if isinstance(own, Mapping) and own.keys() <= Train.model_fields.keys() else {}
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -143,6 +138,11 @@ class Manifest:
     def of_images(self) -> bool:
         """Whether its runs were trained by the built-in image classifier."""
         return bool(self.baseline.recipe) and not self.task
+
+    def train_of(self, variant: StoredVariant) -> Mapping[str, Any]:
+        """The `train` section of a variant of an image classifier; empty for any other code."""
+        own: Mapping[str, Any] = {} if self.task else variant.recipe.get("train", {})
+        return own
 
     @property
     def folder(self) -> str:

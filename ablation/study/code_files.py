@@ -12,7 +12,7 @@ from ablation.errors import UserError
 from ablation.study.tasks import CommandTask, Task
 
 MOST_FILES = 10_000
-_SKIPPED = ("__pycache__", "node_modules")
+SKIPPED = ("__pycache__", "node_modules")
 
 
 def script_of(task: CommandTask) -> str:
@@ -63,7 +63,7 @@ def _files(name: str) -> Iterator[tuple[str, Path]]:
     elif path.is_dir():
         for file in path.rglob("*"):
             inside = file.relative_to(path)
-            hidden = any(part.startswith(".") or part in _SKIPPED for part in inside.parts)
+            hidden = any(part.startswith(".") or part in SKIPPED for part in inside.parts)
             if file.is_file() and not hidden:
                 yield inside.as_posix(), file
     else:

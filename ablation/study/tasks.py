@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Discriminator, Field, Strict, Tag, model_va
 from pydantic_core import PydanticCustomError
 
 from ablation._util.hashing import slug
+from ablation._util.nested import leaves
 from ablation.errors import UserError
 from ablation.registry.custom_names import well_formed
 from ablation.registry.metric_names import Unit, guess
@@ -220,15 +221,6 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _canonical(own) for key, own in value.items()}
     return [_canonical(own) for own in value] if isinstance(value, list | tuple) else value
-
-
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping, or an empty one, by its dotted path."""
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablation.study.tasks import CommandTask, leaves
+from ablation._util.nested import leaves
+from ablation.study.tasks import CommandTask
 
 
 @dataclass(frozen=True)

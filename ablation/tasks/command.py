@@ -15,10 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ablation._util.files import writing
+from ablation._util.nested import leaves
 from ablation._util.threads import THREAD_LIMITS
 from ablation.errors import UserError
 from ablation.planning.job import Job
-from ablation.results.foreign.metric_files import flat, numbers_of
+from ablation.results.foreign.metric_files import numbers_of
 from ablation.storage.record import RunRecord
 from ablation.study.tasks import CommandTask
 from ablation.tasks import guard
@@ -196,7 +197,7 @@ class _Follower:
         if not isinstance(values, dict):
             what = f"a line of {METRICS} is no JSON object: {line.decode(errors='replace')[:80]}"
             raise UserError(what, 'write lines like {"step": 1, "loss": 0.5}')
-        step, numbers = numbers_of(dict(flat(values)))
+        step, numbers = numbers_of(dict(leaves(values)))
         if numbers:
             self.rows += 1
             self.recorder.log(numbers, step)
@@ -204,7 +205,7 @@ class _Follower:
 
 def _record_rows(recorder: Recorder, follower: _Follower, found: Found) -> None:
     """The rows of a source that is read at the end only; they replace those that were followed without the metric."""
-    if follower.rows and found.source.startswith("json lines"):
+    if follower.rows and found.source == "json lines":
         return
     recorder.drop_rows()
     for step, metrics in found.rows:

@@ -38,7 +38,7 @@ def find_metrics(folder: Path, log: Path, primary: str) -> Found:
 
 def _sources(folder: Path, log: Path) -> Iterable[tuple[str, Series]]:
     for found in metric_files.metric_files(folder):
-        yield found.kind if found.kind == found.path.name else f"{found.kind} ({found.path.name})", found.series
+        yield found.kind, found.series
     if log.exists():
         yield "standard output", metric_files.printed(log.read_text(encoding="utf-8", errors="replace"))
 

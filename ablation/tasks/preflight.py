@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ablation._util.formatting import plural
+from ablation._util.nested import leaves
 from ablation.errors import UserError
 from ablation.registry.catalog import nearest
 from ablation.study.code_files import code_files, script_of
-from ablation.study.tasks import CommandTask, leaves
+from ablation.study.tasks import CommandTask
 from ablation.tasks.arguments import argparse_words
 from ablation.tasks.script_options import Inspection, ScriptOption, inspect_script
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -126,27 +127,27 @@ def inspect_script(
 
 
 def _run(command: Sequence[str], cwd: Path, limit: float, script: str) -> tuple[int, str]:
-    """Exit code and standard error; a process group of its own is ended as a whole."""
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        _, errors = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        what = f"{script} did not parse its options with argparse within {limit:g} seconds"
-        raise UserError(what, f"parse them before anything is trained; or {_HINT}") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    return process.returncode, errors
+    """Exit code and standard error; the script and all that it has started are ended."""
+    with tempfile.TemporaryFile() as errors:  # no pipe: what the script starts would keep it open
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            status = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            what = f"{script} did not parse its options with argparse within {limit:g} seconds"
+            raise UserError(what, f"parse them before anything is trained; or {_HINT}") from None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        errors.seek(0)
+        return status, errors.read().decode("utf-8", "replace")
 
 
 def _no_parser(script: str, status: int, errors: str) -> UserError:

@@ -71,6 +71,7 @@ class _Writer:
     def __init__(self, request: ScriptRequest, found: Inspection, direction: Direction, command: str) -> None:
         self.request, self.found, self.direction, self.command = request, found, direction, command
         self.seed = self._seed()
+        self.without_default: list[str] = []
         self.varied = {name: self._varied(name) for name in request.vary}
         if found.rejected:
             what = f"{request.script} rejects its arguments: {found.rejected}"
@@ -162,6 +163,7 @@ class _Writer:
         values = [self._value(option, *own) for own in zip(self.request.vary[name], found, strict=True)]
         if self.baseline.get(option.name) is None:
             self.baseline[option.name] = values[0]
+            self.without_default.append(f"{option.name} has no default: the baseline has {_flow(values[0])}")
         base = self.baseline[option.name]
         others = [value for number, value in enumerate(values) if value != base and value not in values[:number]]
         if not others:
@@ -214,6 +216,7 @@ class _Writer:
     def _assumed(self, share: bool) -> tuple[str, ...]:
         request, script = self.request, self.request.script
         lines = [f"the baseline has the defaults of {script}; options without one are left out"]
+        lines += self.without_default
         if not request.seed_option:
             lines.append(f"{self.seed.flags[0]} sets the seed")
         if request.direction is None:

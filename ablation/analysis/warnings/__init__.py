@@ -13,7 +13,7 @@ from ablation.analysis.classification.networks import Predicted, Run
 from ablation.analysis.compare import Table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Effect, StudyWarning
-from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, Entry, entry
+from ablation.analysis.warnings.catalogue import CATALOGUE, ELSEWHERE, OTHER_CODE, Entry, entry
 from ablation.results.runs import Results
 from ablation.stats import Comparison
 
@@ -30,8 +30,9 @@ def find_warnings(
 ) -> tuple[StudyWarning, ...]:
     """Everything that the results and the manifest show to be amiss, by kind in the order of the catalogue."""
     every = [*_study(results, effects, measure, y, found), *_variants(results, effects, predictions)]
-    if not results.manifest.baseline.recipe:
-        every = [replace(own, hint=ELSEWHERE.get(own.code, own.hint)) for own in every]
+    manifest = results.manifest
+    hints = {} if manifest.of_images else OTHER_CODE if manifest.task else ELSEWHERE
+    every = [replace(own, hint=hints.get(own.code, own.hint)) for own in every]
     order = {code: place for place, code in enumerate(CATALOGUE)}
     return tuple(sorted(every, key=lambda own: order.get(own.code, len(order))))
 

@@ -162,6 +162,10 @@ CATALOGUE = {
         "Remove the duplicates before splitting: accuracy on them measures memory.",
     ),
 }
+OTHER_CODE: Mapping[str, str] = {
+    "diverged": "Lower the learning rate, warm up longer or clip gradients; or report the share of runs that diverge.",
+}
+"""What to do instead where a function or a command trained the runs."""
 ELSEWHERE: Mapping[str, str] = {
     "baseline_missing_runs": "Add them to the table: without the baseline a seed cannot be compared at all.",
     "missing_runs": "Add them to the table. Until then these rows are based on fewer seeds.",

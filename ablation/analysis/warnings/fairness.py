@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -75,7 +76,6 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
     rows = results.epochs.merge(done[["variant", "seed"]], on=["variant", "seed"])
     last = rows.groupby(["variant", "seed"]).agg(epochs=("epoch", "max"), steps=("step", "max"))
     table = done.set_index(["variant", "seed"]).join(last, how="left").sort_index()
-    batches = {variant.name: variant.train.get("batch_size") for variant in results.manifest.variants}
     found: dict[str, dict[str, list[float]]] = {}
     parts = {str(name): part for name, part in table.groupby(level="variant", sort=False)}
     for variant in results.manifest.variants:
@@ -83,7 +83,7 @@ def _amounts(results: Results) -> dict[str, dict[str, list[float]]]:
         found[variant.name] = {
             "epochs": _floats(own["epochs"]),
             "steps": _floats(own["steps"]),
-            "images seen": _images_seen(own, batches[variant.name], variant),
+            "images seen": _images_seen(own, results.manifest.train_of(variant)),
             "parameters": _floats(own["parameters"]),
             "MACs": _floats(own["macs"]),
         }
@@ -94,9 +94,9 @@ def _floats(column: pd.Series[float]) -> list[float]:
     return [float(value) for value in column]
 
 
-def _images_seen(own: pd.DataFrame, batch: object, variant: StoredVariant) -> list[float]:
+def _images_seen(own: pd.DataFrame, train: Mapping[str, Any]) -> list[float]:
     """Training images times epochs, or steps times the size of a batch where the budget is in steps."""
-    if variant.train.get("steps") is not None and isinstance(batch, int):
+    if train.get("steps") is not None and isinstance(batch := train.get("batch_size"), int):
         return [steps * batch for steps in _floats(own["steps"])]
     return _floats(own["train_images"] * own["epochs"])
 
@@ -189,8 +189,10 @@ def undeclared(manifest: Manifest) -> Iterator[StudyWarning]:
     base = manifest.baseline
     for variant in manifest.variants[1:]:
         declared = {path.partition(".")[0] for path in variant.changes}
-        own, other = ({path: v for path, v in v.options.items() if path.partition(".")[0] not in declared}
-                      for v in (variant, base))  # fmt: skip
+        own, other = (
+            {path: value for path, value in each.options.items() if path.partition(".")[0] not in declared}
+            for each in (variant, base)
+        )
         differing = sorted(path for path in {*own, *other} if own.get(path) != other.get(path))
         if differing:
             message = f"{variant.name} also differs from the baseline in {', '.join(differing)}"

@@ -23,7 +23,7 @@ _OF_EPOCHS = ("lr", "images_per_second")
 
 
 @dataclass(frozen=True)
-class LoggedRun:
+class RunInfo:
     """One variant under one seed, as a logger names it; `options` are what is trained (dotted path -> value)."""
 
     study: str
@@ -34,7 +34,7 @@ class LoggedRun:
     options: Mapping[str, object] = field(hash=False)
 
     @classmethod
-    def of(cls, run: Run, study: str) -> LoggedRun:
+    def of(cls, run: Run, study: str) -> RunInfo:
         """That of a planned run; options without a value are left out."""
         options = {path: value for path, value in run.recipe.flat().items() if value is not None}
         return cls(study, run.variant, run.block, run.key, run.label, options)
@@ -79,19 +79,19 @@ class End:
 class Logger(Protocol):
     """Where runs are logged. Called from one thread; any exception means that it cannot go on."""
 
-    def open(self, run: LoggedRun, rows: Sequence[Row]) -> None:
+    def open(self, run: RunInfo, rows: Sequence[Row]) -> None:
         """Begin a run or go on with it: afterwards exactly these rows are there, each once."""
 
-    def add(self, run: LoggedRun, row: Row) -> None:
+    def add(self, run: RunInfo, row: Row) -> None:
         """Add the next row of an open run."""
 
-    def finish(self, run: LoggedRun, end: End) -> None:
+    def finish(self, run: RunInfo, end: End) -> None:
         """End an open run."""
 
-    def suspend(self, run: LoggedRun, why: Literal["failed", "stopped"]) -> None:
+    def suspend(self, run: RunInfo, why: Literal["failed", "stopped"]) -> None:
         """Close an open run that has not ended; it may be opened again."""
 
-    def missing(self, ended: Sequence[tuple[LoggedRun, End]]) -> list[tuple[LoggedRun, End]]:
+    def missing(self, ended: Sequence[tuple[RunInfo, End]]) -> list[tuple[RunInfo, End]]:
         """Those that are not there to their end, with all their final metrics."""
 
 

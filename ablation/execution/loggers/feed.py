@@ -9,7 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from ablation._util.sanitize import one_line
-from ablation.execution.loggers.base import End, LoggedRun, Logger, Row, last_change, stored_rows
+from ablation.execution.loggers.base import End, Logger, Row, RunInfo, last_change, stored_rows
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Store
@@ -17,12 +17,12 @@ from ablation.storage.store import Store
 if TYPE_CHECKING:
     from queue import SimpleQueue
 
-MOST_LETTERS = 200
+MOST_CHARACTERS = 200
 """Of an error of a library: some say all that they know."""
 
 
 @dataclass
-class Book:
+class RunLogger:
     """What one logger was told of a study. The stored epochs decide what it should hold."""
 
     logger: Logger
@@ -48,7 +48,7 @@ class Book:
         if run.key in self._last:
             self._finish(run, self._name(run), End.of(record, self.store.run(run.folder)))
 
-    def broken_off(self, run: Run, why: Literal["failed", "stopped"]) -> None:
+    def interrupted(self, run: Run, why: Literal["failed", "stopped"]) -> None:
         """A run came to no end."""
         if self._last.pop(run.key, None) is not None:
             self.logger.suspend(self._name(run), why)
@@ -64,17 +64,17 @@ class Book:
         self.logger.open(self._name(run), stored_rows(rows, end))
         self._last[run.key] = rows[-1].epoch if rows else 0
 
-    def _finish(self, run: Run, named: LoggedRun, end: End) -> None:
+    def _finish(self, run: Run, named: RunInfo, end: End) -> None:
         if self._last.pop(run.key, None) != end.epochs:
             folder = self.store.run(run.folder)
             self.logger.open(named, stored_rows(folder.epochs(), min(end.time, last_change(folder.history))))
         self.logger.finish(named, end)
 
-    def _name(self, run: Run) -> LoggedRun:
-        return LoggedRun.of(run, self.study)
+    def _name(self, run: Run) -> RunInfo:
+        return RunInfo.of(run, self.study)
 
 
-class Feed:
+class LoggerThread:
     """Jobs for one logger, done in their order. After the first error it does nothing more, and `error` says why."""
 
     def __init__(self, name: str, connect: Callable[[], Logger], store: Store, study: str) -> None:
@@ -82,11 +82,11 @@ class Feed:
         self.error = ""
         from queue import SimpleQueue
 
-        self._jobs: SimpleQueue[Callable[[Book], None] | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[RunLogger], None] | None] = SimpleQueue()
         self._thread = Thread(target=self._work, args=(connect, store, study), name=f"log to {name}", daemon=True)
         self._thread.start()
 
-    def put(self, job: Callable[[Book], None]) -> None:
+    def put(self, job: Callable[[RunLogger], None]) -> None:
         """Queue a job; returns immediately."""
         if not self.error:
             self._jobs.put(job)
@@ -99,8 +99,8 @@ class Feed:
 
     def _work(self, connect: Callable[[], Logger], store: Store, study: str) -> None:
         try:
-            book = Book(connect(), store, study)
+            book = RunLogger(connect(), store, study)
             while job := self._jobs.get():
                 job(book)
         except Exception as error:  # whatever a library raises: training goes on, and the user is told
-            self.error = shorten(one_line(f"{type(error).__name__}: {error}"), MOST_LETTERS, placeholder=" ...")
+            self.error = shorten(one_line(f"{type(error).__name__}: {error}"), MOST_CHARACTERS, placeholder=" ...")

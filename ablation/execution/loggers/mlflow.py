@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ablation.execution.loggers.base import FINAL, End, LoggedRun, Row
+from ablation.execution.loggers.base import FINAL, End, Row, RunInfo
 
 # Before mlflow is imported, which reads them then: no usage statistics are sent, and a server that is gone is given up
 # after seconds rather than many minutes. What the user has set stays.
@@ -28,7 +28,7 @@ from mlflow.entities import Metric, Param  # noqa: E402
 
 KEY, VARIANT, SEED, STATUS = "ablation.key", "ablation.variant", "ablation.seed", "ablation.status"
 """Tags of a run, by which it is found again."""
-MOST_METRICS, MOST_PARAMS, MOST_LETTERS = 1000, 100, 6000
+MOST_METRICS, MOST_PARAMS, MOST_CHARACTERS = 1000, 100, 6000
 """What MLflow takes in one request, and of one value."""
 _STATUS = {"failed": "FAILED", "stopped": "KILLED"}
 
@@ -50,9 +50,9 @@ class MLflowLogger:
             self._artifacts = (folder / "mlflow-artifacts").resolve().as_uri()
         self._client = MlflowClient(tracking_uri=uri)
         self._experiments: dict[str, str] = {}
-        self._open: dict[LoggedRun, str] = {}
+        self._open: dict[RunInfo, str] = {}
 
-    def open(self, run: LoggedRun, rows: Sequence[Row]) -> None:
+    def open(self, run: RunInfo, rows: Sequence[Row]) -> None:
         """Find the run, or make it, and log the rows that it lacks."""
         wanted = [metric for row in rows for metric in _metrics(row)]
         found = self._find(run)
@@ -67,11 +67,11 @@ class MLflowLogger:
             self._open[run] = self._create(run, rows)
         self._log(run, [metric for metric in wanted if _identity(metric) not in there])
 
-    def add(self, run: LoggedRun, row: Row) -> None:
+    def add(self, run: RunInfo, row: Row) -> None:
         """Log the next row."""
         self._log(run, _metrics(row))
 
-    def finish(self, run: LoggedRun, end: End) -> None:
+    def finish(self, run: RunInfo, end: End) -> None:
         """Log the final metrics that are not there, and end the run."""
         there = self._client.get_run(self._open[run]).data.metrics
         own = {name: value for name, value in end.metrics.items() if _name(name) not in there}
@@ -79,11 +79,11 @@ class MLflowLogger:
         self._client.set_tag(self._open[run], STATUS, end.status)
         self._client.set_terminated(self._open.pop(run), "FINISHED", _milliseconds(end.time))
 
-    def suspend(self, run: LoggedRun, why: Literal["failed", "stopped"]) -> None:
+    def suspend(self, run: RunInfo, why: Literal["failed", "stopped"]) -> None:
         """Mark the run as failed, or as killed."""
         self._client.set_terminated(self._open.pop(run), _STATUS[why])
 
-    def missing(self, ended: Sequence[tuple[LoggedRun, End]]) -> list[tuple[LoggedRun, End]]:
+    def missing(self, ended: Sequence[tuple[RunInfo, End]]) -> list[tuple[RunInfo, End]]:
         """Those that are not among the finished runs of their experiment, or lack a final metric."""
         there = {
             _names(own): set(own.data.metrics)
@@ -96,21 +96,21 @@ class MLflowLogger:
             if (found := there.get(_id(run))) is None or not found.issuperset(map(_name, end.metrics))
         ]
 
-    def _create(self, run: LoggedRun, rows: Sequence[Row]) -> str:
+    def _create(self, run: RunInfo, rows: Sequence[Row]) -> str:
         tags = {KEY: run.key, VARIANT: run.variant, SEED: str(run.seed)}
         began = _milliseconds(rows[0].time) if rows else None
         made = self._client.create_run(self._experiment(run.study), began, tags, run.label)
         options = {**run.options, "variant": run.variant, "seed": run.seed}
-        params = [Param(_name(name), _text(value)[:MOST_LETTERS]) for name, value in options.items()]
+        params = [Param(_name(name), _text(value)[:MOST_CHARACTERS]) for name, value in options.items()]
         for start in range(0, len(params), MOST_PARAMS):
             self._client.log_batch(made.info.run_id, params=params[start : start + MOST_PARAMS])
         return str(made.info.run_id)
 
-    def _log(self, run: LoggedRun, metrics: Sequence[Metric]) -> None:
+    def _log(self, run: RunInfo, metrics: Sequence[Metric]) -> None:
         for start in range(0, len(metrics), MOST_METRICS):
             self._client.log_batch(self._open[run], metrics[start : start + MOST_METRICS])
 
-    def _find(self, run: LoggedRun) -> Any | None:
+    def _find(self, run: RunInfo) -> Any | None:
         """The MLflow run of this training, variant and seed."""
         found = self._search(run.study, f"tags.`{KEY}` = '{run.key}'")
         return next((own for own in found if _names(own) == _id(run)), None)
@@ -150,7 +150,7 @@ def _identity(metric: Metric) -> tuple[str, int, str]:
     return metric.key, metric.step, repr(float(metric.value))
 
 
-def _id(run: LoggedRun) -> tuple[str, str, str]:
+def _id(run: RunInfo) -> tuple[str, str, str]:
     return run.key, run.variant, str(run.seed)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from ablation.errors import UserError
 from ablation.execution.loggers.base import Logger
-from ablation.execution.loggers.feed import Book, Feed
+from ablation.execution.loggers.feed import LoggerThread, RunLogger
 from ablation.execution.progress import Progress, Tone
 from ablation.planning.plan import Run
 from ablation.storage.record import RunRecord
@@ -60,7 +60,9 @@ def log_to(names: Sequence[LogTarget], study: Study, store: Store, progress: Pro
     """
     names = tuple(dict.fromkeys(names))
     check_libraries(names)
-    logged = LoggedProgress(progress, [Feed(name, partial(_CONNECT[name], store), store, study.name) for name in names])
+    logged = LoggedProgress(
+        progress, [LoggerThread(name, partial(_CONNECT[name], store), store, study.name) for name in names]
+    )
     wait = True
     try:
         yield logged
@@ -75,7 +77,7 @@ def log_to(names: Sequence[LogTarget], study: Study, store: Store, progress: Pro
 class LoggedProgress:
     """Shows what happens, and tells the feeds what of it is to be logged."""
 
-    def __init__(self, progress: Progress, feeds: Sequence[Feed]) -> None:
+    def __init__(self, progress: Progress, feeds: Sequence[LoggerThread]) -> None:
         self._shown = progress
         self._feeds = feeds
         self._warned: set[str] = set()
@@ -139,7 +141,7 @@ class LoggedProgress:
                 self.say(f"logging to {feed.name} failed and is off from here: {feed.error}", "warning")
 
 
-def _job(event: Event, now: float) -> Callable[[Book], None] | None:
+def _job(event: Event, now: float) -> Callable[[RunLogger], None] | None:
     """What an event, seen at `now`, means for a logger."""
     match event:
         case EpochDone(run, row):
@@ -147,8 +149,8 @@ def _job(event: Event, now: float) -> Callable[[Book], None] | None:
         case Done(run, record):
             return lambda book: book.ended(run, record)
         case Failed(run):
-            return lambda book: book.broken_off(run, "failed")
+            return lambda book: book.interrupted(run, "failed")
         case Stopped(run):
-            return lambda book: book.broken_off(run, "stopped")
+            return lambda book: book.interrupted(run, "stopped")
         case _:
             return None

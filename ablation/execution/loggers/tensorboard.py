@@ -16,7 +16,7 @@ from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ablation._util.hashing import slug
-from ablation.execution.loggers.base import End, LoggedRun, Row
+from ablation.execution.loggers.base import End, Row, RunInfo
 
 _END = metadata.SESSION_END_INFO_TAG.encode()
 """The tag of the last event of a run that is there to its end."""
@@ -33,7 +33,7 @@ class TensorBoardLogger:
         self._folder = folder
         self._writers: dict[Path, RecordWriter] = {}
 
-    def open(self, run: LoggedRun, rows: Sequence[Row]) -> None:
+    def open(self, run: RunInfo, rows: Sequence[Row]) -> None:
         """Write a file with these rows, and remove those of earlier commands."""
         place = self._place(run)
         self._close(place)
@@ -53,33 +53,33 @@ class TensorBoardLogger:
         for path in before:
             path.unlink()
 
-    def add(self, run: LoggedRun, row: Row) -> None:
+    def add(self, run: RunInfo, row: Row) -> None:
         """Add the next row, and flush it."""
         writer = self._writers[self._place(run)]
         _write(writer, _scalars(row.values, row.epoch, row.time))
         writer.flush()
 
-    def finish(self, run: LoggedRun, end: End) -> None:
+    def finish(self, run: RunInfo, end: End) -> None:
         """Add the final metrics and the end of the session."""
         writer = self._writers[self._place(run)]
         _write(writer, _scalars(end.metrics, end.epochs, end.time))
         _write(writer, _session_end(end))
         self._close(self._place(run))
 
-    def suspend(self, run: LoggedRun, why: Literal["failed", "stopped"]) -> None:
+    def suspend(self, run: RunInfo, why: Literal["failed", "stopped"]) -> None:
         """Close the file."""
         self._close(self._place(run))
 
-    def missing(self, ended: Sequence[tuple[LoggedRun, End]]) -> list[tuple[LoggedRun, End]]:
+    def missing(self, ended: Sequence[tuple[RunInfo, End]]) -> list[tuple[RunInfo, End]]:
         """Those whose file lacks the end of the session or a final metric."""
         return [(run, end) for run, end in ended if not self._has(run, end)]
 
-    def _has(self, run: LoggedRun, end: End) -> bool:
+    def _has(self, run: RunInfo, end: End) -> bool:
         files = [path for path in _files(self._place(run)) if path.name.endswith(f".{run.key}")]
         content = files[0].read_bytes() if len(files) == 1 else b""
         return _END in content and all(Summary.Value(tag=name).SerializeToString() in content for name in end.metrics)
 
-    def _place(self, run: LoggedRun) -> Path:
+    def _place(self, run: RunInfo) -> Path:
         return self._folder / slug(run.study) / f"{_folder_name(run.variant)}-s{run.seed}"
 
     def _close(self, place: Path) -> None:
@@ -110,7 +110,7 @@ def _scalars(values: Mapping[str, float], step: int, wall_time: float) -> Event:
 
 def _session_end(end: End) -> Event:
     """The event by which the HParams page knows that a run is over."""
-    status = api_pb2.STATUS_SUCCESS if end.status == "finished" else api_pb2.STATUS_FAILURE
+    status = api_pb2.STATUS_SUCCESS if end.status in ("finished", "diverged") else api_pb2.STATUS_FAILURE
     info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=end.time)
     content = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=info))
     value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=content, tensor=metadata.NULL_TENSOR)

@@ -15,9 +15,10 @@ from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, Sta
 
 _STATUS: Mapping[str, Status] = {
     "finished": "finished", "completed": "finished", "complete": "finished", "done": "finished", "": "finished",
-    "success": "finished", "diverged": "finished", "crashed": "crashed", "failed": "crashed", "error": "crashed",
+    "success": "finished", "diverged": "diverged", "crashed": "crashed", "failed": "crashed", "error": "crashed",
     "killed": "interrupted", "running": "interrupted", "interrupted": "interrupted", "stopped": "interrupted",
-    "preempted": "interrupted", "pending": "interrupted", "queued": "interrupted",
+    "preempted": "interrupted", "pending": "interrupted", "queued": "interrupted", "missing": "interrupted",
+    "damaged": "interrupted",
 }  # fmt: skip
 _ABOUT_RUNS = frozenset(
     (

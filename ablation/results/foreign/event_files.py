@@ -66,12 +66,12 @@ def read_events(path: Path) -> EventLog:
                 _read_event(record, log)
             except (wire.WireError, struct.error) as error:
                 raise _damaged(file, offset, str(error)) from None
-    log.series = {name: _latest(points) for name, points in log.series.items()}
+    log.series = {name: by_step(points) for name, points in log.series.items()}
     return log
 
 
-def _latest(points: list[Point]) -> list[Point]:
-    """One value for each step: the last one that was logged, as a run that was resumed repeats steps."""
+def by_step(points: list[Point]) -> list[Point]:
+    """One value for each step, in order: the last one that was logged, as a run that was resumed repeats steps."""
     return [Point(step, value) for step, value in sorted(dict(points).items())]
 
 

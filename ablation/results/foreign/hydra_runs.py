@@ -10,16 +10,20 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from ablation._util.sanitize import read_file
 from ablation.errors import UserError
 from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, parameters, read_config
-from ablation.results.foreign.metric_files import MetricFile, find_metrics, printed
+from ablation.results.foreign.metric_files import MetricFile, metric_files, printed
+
+_MOST_BYTES = 2**26
 
 
 def read_hydra(path: Path, declared: Declared) -> LoggedRuns:
     """The runs below a folder. The experiment is a folder in it, as `2026-01-31/12-00-00`.
 
     The parameters are those of the configuration. Metrics are those of the first metric file in the folder of a run
-    (see `metric_files.find_metrics`), or printed in its log. Raises UserError where there is no run.
+    that has the declared one (see `metric_files.metric_files`), or printed in its log. Raises UserError where there is
+    no run.
     """
     root = path / declared.experiment if declared.experiment else path
     configs = [own for own in root.rglob(".hydra/config.yaml") if own.is_file()] if root.is_dir() else []
@@ -29,7 +33,7 @@ def read_hydra(path: Path, declared: Declared) -> LoggedRuns:
     kinds: Counter[str] = Counter()
     runs = []
     for folder in folders:
-        found = find_metrics(folder) or _log(folder)
+        found = _metrics(folder, declared.metric)
         kinds[found.kind if found else "no metric file"] += 1
         name = folder.relative_to(root).as_posix()
         values = parameters(read_config(folder / ".hydra" / "config.yaml"))
@@ -44,10 +48,16 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)]
 
 
+def _metrics(folder: Path, metric: str) -> MetricFile | None:
+    """The first source with the metric, or else the first with any."""
+    sources = [*metric_files(folder), *filter(None, [_log(folder)])]
+    return next((own for own in sources if metric in own.series), next(iter(sources), None))
+
+
 def _log(folder: Path) -> MetricFile | None:
     """What a script printed through `logging`, which Hydra keeps in a file named after the script."""
     for path in sorted(folder.glob("*.log")):
-        series = printed(path.read_text(encoding="utf-8", errors="replace"))
+        series = printed(read_file(path, _MOST_BYTES).decode("utf-8", "replace"))
         if series:
             return MetricFile("printed lines", path, series)
     return None

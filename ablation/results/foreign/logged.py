@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ablation._util.formatting import plural
+from ablation._util.nested import leaves
 from ablation._util.sanitize import read_file
 from ablation.errors import UserError
 from ablation.results.foreign.event_files import Series
-from ablation.results.foreign.metric_files import flat
 
-Status = Literal["finished", "crashed", "interrupted"]
+Status = Literal["finished", "diverged", "crashed", "interrupted"]
 UNSET = "unset"
 """The value of a parameter in a run that did not log it."""
 COMMIT = 12
@@ -91,7 +91,7 @@ def canonical(value: object) -> str:
 
 def parameters(values: Mapping[str, Any]) -> dict[str, str]:
     """Nested parameters as flat ones in canonical form."""
-    return {name: canonical(value) for name, value in flat(values)}
+    return {name: canonical(value) for name, value in leaves(values)}
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -117,9 +117,9 @@ def _seeds(runs: Iterable[LoggedRun], name: str) -> tuple[list[tuple[LoggedRun, 
     return seeded, [Finding("runs_left_out", None, message)] if without else []
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], separator: str = ", ") -> str:
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return ", ".join(names[:_MOST_LISTED]) + more
+    return separator.join(names[:_MOST_LISTED]) + more
 
 
 def _in_words(names: Sequence[str], values: Combination) -> str:
@@ -157,8 +157,7 @@ def _choices(combinations: Mapping[Combination, Mapping[int, object]], names: Se
         f'"{_in_words(names, own).replace(", ", ",")}" ({plural(len(seeds), "seed")})'
         for own, seeds in sorted(combinations.items(), key=lambda own: [_sortable(value) for value in own[0]])
     ]
-    more = f" and {len(each) - _MOST_LISTED} more" if len(each) > _MOST_LISTED else ""
-    return f"choose it by --baseline; there are {', '.join(each[:_MOST_LISTED])}{more}"
+    return f"choose it by --baseline; there are {_listed(each)}"
 
 
 def _sortable(value: str) -> tuple[int, float, str]:
@@ -190,8 +189,8 @@ def _brief(value: str) -> str:
 
 def _one_of(several: Sequence[LoggedRun], metric: str) -> LoggedRun:
     """The run that counts: the latest that finished with a value of the metric, or else the latest."""
-    finished = [run for run in several if run.status == "finished" and metric in run.series]
-    return (finished or several)[-1]
+    ended = [run for run in several if run.status == "diverged" or (run.status == "finished" and metric in run.series)]
+    return (ended or several)[-1]
 
 
 def _doubles(
@@ -257,7 +256,7 @@ def _states(matched: Matched) -> Iterator[Finding]:
         names = [f"{v}, seed {s} ({run.name})" for (v, s), run in matched.runs.items() if run.status == state]
         if names:
             text = "failed" if state == "crashed" else "unfinished"
-            yield Finding("runs_left_out", None, f"{text}: {'; '.join(names[:_MOST_LISTED])}")
+            yield Finding("runs_left_out", None, f"{text}: {_listed(names, '; ')}")
 
 
 def _notes(matched: Matched, metric: str) -> Iterator[str]:
@@ -265,9 +264,13 @@ def _notes(matched: Matched, metric: str) -> Iterator[str]:
         lacking = [seed for seed in matched.seeds if (variant, seed) not in matched.runs]
         if lacking:
             yield f"{variant} has no run of seed {_listed(list(map(str, lacking)))}"
-    without = [f"{v}, seed {s}" for (v, s), run in matched.runs.items() if metric not in run.series]
+    without = [
+        f"{v}, seed {s}"
+        for (v, s), run in matched.runs.items()
+        if metric not in run.series and run.status != "diverged"
+    ]
     if without:
-        yield f"no value of {metric}: {'; '.join(without[:_MOST_LISTED])}"
+        yield f"no value of {metric}: {_listed(without, '; ')}"
     yield from _steps(matched, metric)
 
 
@@ -296,5 +299,4 @@ def _steps(matched: Matched, metric: str) -> Iterator[str]:
         return
     usual = Counter(last.values()).most_common(1)[0][0]
     others = [f"{step:,} in {variant}, seed {seed}" for (variant, seed), step in last.items() if step != usual]
-    more = f" and {len(others) - _MOST_LISTED} more" if len(others) > _MOST_LISTED else ""
-    yield f"the last step of {metric} is {usual:,}, but {'; '.join(others[:_MOST_LISTED])}{more}"
+    yield f"the last step of {metric} is {usual:,}, but {_listed(others, '; ')}"

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ablation._util.formatting import plural
+from ablation._util.nested import leaves
 from ablation._util.sanitize import read_file
 from ablation.errors import FileError, Problem, UserError
-from ablation.results.foreign.event_files import Point, Series, event_files, read_events
+from ablation.results.foreign.event_files import Point, Series, by_step, event_files, read_events
 
 __all__ = [
     "MetricFile", "Point", "Series", "find_metrics", "json_lines", "lightning_csv", "printed", "tensorboard",
@@ -41,7 +42,7 @@ def json_lines(path: Path) -> Series:
     are no metrics. The format is that of jsonlines.org; NaN and Infinity are read as Python writes them.
     """
     rows = []
-    lines = _text(path).split("\n")
+    lines = text_of(path).split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -54,7 +55,7 @@ def json_lines(path: Path) -> Series:
             raise _at(path, lines, number, column, f"this is not JSON: {error}", "write one object a line") from None
         if not isinstance(row, dict):
             raise _at(path, lines, number, 1, "this is not a JSON object", 'write {"step": 1, "loss": 0.5}')
-        rows.append(dict(flat(row)))
+        rows.append(dict(leaves(row)))
     return series_of(rows)
 
 
@@ -73,8 +74,8 @@ def trainer_state(path: Path) -> Series:
 
 def _trainer_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        history = json.loads(_text(path))["log_history"]
-        return [dict(flat(row)) for row in history]
+        history = json.loads(text_of(path))["log_history"]
+        return [dict(leaves(row)) for row in history]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         what = "it has no log_history" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} is no state of a Trainer: {what}", "write it again by Trainer.save_state()") from None
@@ -85,7 +86,7 @@ def lightning_csv(path: Path) -> Series:
 
     Source: lightning/fabric/loggers/csv_logs.py. Any CSV file with a header is read in the same way; text is skipped.
     """
-    text = _text(path)
+    text = text_of(path)
     lines = text.split("\n")
     reader = csv.reader(io.StringIO(text, newline=""))
     rows: list[dict[str, Any]] = []
@@ -147,7 +148,7 @@ def printed(text: str) -> Series:
                 continue
             points = found.setdefault(key.replace(" ", "_"), [])
             points.append(Point(index if index is not None else len(points) + 1, float(value)))
-    return {name: _ordered(points) for name, points in found.items()}
+    return {name: by_step(points) for name, points in found.items()}
 
 
 @dataclass(frozen=True)
@@ -188,15 +189,6 @@ _KINDS: tuple[tuple[str, str, Callable[[Path], Series]], ...] = (
 )
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested objects, each with the names on its way joined by points."""
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def number(value: object) -> float | None:
     """A logged value as a number; None where it is none. True and false are none."""
     if isinstance(value, str):
@@ -211,7 +203,7 @@ def series_of(rows: Iterable[Mapping[str, Any]]) -> Series:
         step, metrics = numbers_of(row)
         for name, value in metrics.items():
             found.setdefault(name, []).append(Point(place if step is None else step, value))
-    return {name: _ordered(points) for name, points in found.items()}
+    return {name: by_step(points) for name, points in found.items()}
 
 
 def numbers_of(row: Mapping[str, Any]) -> tuple[int | None, dict[str, float]]:
@@ -226,12 +218,8 @@ def _whole(value: object) -> int | None:
     return int(own) if own is not None and math.isfinite(own) and own == int(own) else None
 
 
-def _ordered(points: list[Point]) -> list[Point]:
-    """By step; of several values of one step, the last one that was logged."""
-    return [Point(step, value) for step, value in sorted(dict(points).items())]
-
-
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A text file. Raises UserError where it is too large, or not in UTF-8."""
     try:
         return read_file(path, _MOST_BYTES).decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

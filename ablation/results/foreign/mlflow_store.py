@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablation._util.formatting import plural
 from ablation.errors import FileError, Problem, UserError
-from ablation.results.foreign.event_files import Point, Series
+from ablation.results.foreign.event_files import Point, Series, by_step
 from ablation.results.foreign.logged import (
     COMMIT,
     Declared,
@@ -27,7 +28,7 @@ from ablation.results.foreign.logged import (
     label,
     read_config,
 )
-from ablation.results.foreign.metric_files import NOT_FINITE
+from ablation.results.foreign.metric_files import NOT_FINITE, text_of
 
 _STATUS: Mapping[str, Status] = {
     "FINISHED": "finished", "FAILED": "crashed", "KILLED": "interrupted", "RUNNING": "interrupted",
@@ -86,15 +87,16 @@ def _stored_run(connection: sqlite3.Connection, run: str, name: str, status: str
     for key, step, value, is_nan in connection.execute(query, own):
         number = math.nan if is_nan else math.copysign(math.inf, value) if abs(value) >= _LARGEST else float(value)
         series.setdefault(str(key), []).append(Point(int(step), number))
-    return LoggedRun(label(name, run), values, _last_of_each_step(series), _STATUS.get(status, "interrupted"))
-
-
-def _last_of_each_step(series: Series) -> Series:
-    return {name: [Point(*own) for own in sorted(dict(points).items())] for name, points in series.items()}
+    return LoggedRun(
+        label(name, run),
+        values,
+        {key: by_step(points) for key, points in series.items()},
+        _STATUS.get(status, "interrupted"),
+    )
 
 
 def _deleted(count: int) -> tuple[str, ...]:
-    return (f"left out: {count} deleted run{'s' if count > 1 else ''}",) if count else ()
+    return (f"left out: {plural(count, 'deleted run')}",) if count else ()
 
 
 def _experiments(path: Path) -> dict[str, Path]:
@@ -143,11 +145,11 @@ def _run_folders(experiment: Path) -> list[_RunFolder]:
 
 
 def _files_of(run: Path) -> tuple[dict[str, str], Series]:
-    values = {name: canonical(path.read_text(encoding="utf-8")) for name, path in _named(run / "params")}
+    values = {name: canonical(text_of(path)) for name, path in _named(run / "params")}
     commit = run / "tags" / _COMMIT
     if commit.is_file():
-        values["git.commit"] = commit.read_text(encoding="utf-8").strip()[:COMMIT]
-    return values, _last_of_each_step({name: _points(path) for name, path in _named(run / "metrics")})
+        values["git.commit"] = text_of(commit).strip()[:COMMIT]
+    return values, {name: by_step(_points(path)) for name, path in _named(run / "metrics")}
 
 
 def _named(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -158,7 +160,7 @@ def _named(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _points(path: Path) -> list[Point]:
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = text_of(path).split("\n")
     found = []
     for number, line in enumerate(lines, start=1):
         cells = line.split()

@@ -9,9 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ablation._util.nested import leaves
 from ablation.errors import UserError
 from ablation.results.foreign.logged import Declared, LoggedRun, LoggedRuns, chosen, columns, database, parameters
-from ablation.results.foreign.metric_files import flat, series_of
+from ablation.results.foreign.metric_files import series_of
 
 
 def read_trackio(path: Path, declared: Declared) -> LoggedRuns:
@@ -30,7 +31,7 @@ def read_trackio(path: Path, declared: Declared) -> LoggedRuns:
             f"SELECT COALESCE({key}, run_name), run_name, step, metrics FROM metrics ORDER BY timestamp, id"
         ):
             names[str(run)] = str(name)
-            logged.setdefault(str(run), []).append({"step": step} | dict(flat(_object(path, metrics))))
+            logged.setdefault(str(run), []).append({"step": step} | dict(leaves(_object(path, metrics))))
         held: dict[str, dict[str, Any]] = {}
         if columns(connection, "configs"):
             own = key if key in columns(connection, "configs") else "run_name"

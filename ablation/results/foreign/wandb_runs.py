@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ablation.results.foreign.wire as wire
+from ablation._util.nested import leaves
 from ablation._util.sanitize import read_file
 from ablation.errors import UserError
 from ablation.results.foreign.csv_runs import read_csv
@@ -30,7 +31,7 @@ from ablation.results.foreign.logged import (
     parameters,
     read_config,
 )
-from ablation.results.foreign.metric_files import flat, series_of
+from ablation.results.foreign.metric_files import series_of
 
 _MOST_BYTES = 2**32
 _BLOCK, _HEADER = 32768, 7
@@ -96,7 +97,7 @@ def _public(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _visible(row: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics of a row and its step, without what wandb adds of its own (`_runtime`, `_timestamp`)."""
-    return {name: value for name, value in flat(row) if not name.startswith("_") or name == "_step"}
+    return {name: value for name, value in leaves(row) if not name.startswith("_") or name == "_step"}
 
 
 @dataclass
@@ -120,7 +121,7 @@ def _logged(path: Path) -> _Stored:
             _add(record, log)
         except (wire.WireError, ValueError) as error:
             raise _damaged(path, offset, str(error)) from None
-    values = parameters(_public(dict(flat(log.config)))) | ({"git.commit": log.commit[:COMMIT]} if log.commit else {})
+    values = parameters(_public(dict(leaves(log.config)))) | ({"git.commit": log.commit[:COMMIT]} if log.commit else {})
     series = series_of([_visible(row) for row in log.rows])
     once = series_of([_visible(log.summary)])
     series |= {metric: points for metric, points in once.items() if metric not in series}
@@ -161,7 +162,7 @@ def _history(message: bytes) -> dict[str, Any]:
     """`HistoryRecord`: item = 1, step = 2 {num = 1}."""
     row = _items(message, 1)
     steps = wire.parts(message, 2)
-    return dict(flat(row | ({"_step": wire.whole(steps[-1], 1)} if steps and "_step" not in row else {})))
+    return dict(leaves(row | ({"_step": wire.whole(steps[-1], 1)} if steps and "_step" not in row else {})))
 
 
 def _items(message: bytes, number: int) -> dict[str, Any]:
