@@ -45,7 +45,7 @@ def secure() -> None:
     wanted = environment()["PYTHONPATH"]
     if os.name == "posix" and (ignores or os.environ.get("PYTHONPATH", "") != wanted):
         options = ["-P"] if ignores else []
-        os.environ["ABLATION_PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # for commands that train runs
+        os.environ["ABLATE_PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # for commands that train runs
         os.environ["PYTHONPATH"] = wanted
         os.execv(sys.executable, [sys.executable, *options, *sys.orig_argv[1:]])
     sys.path[:] = clean(sys.path)

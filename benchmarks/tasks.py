@@ -74,7 +74,7 @@ def _against_others(quick: bool, python: Path) -> list[Row]:
             print(f"{name}: {found[name][-1]:.2f} s", flush=True)
     runs, ours = len(VALUES) * len(SEEDS), found[OURS]
     pairs = list(zip(ours, found[POOL], strict=True))
-    label = f"{runs} runs of {WORK} s"
+    label = f"{runs} runs of {work} s"
     rows = [
         row(f"{label}: {OURS} over the pool", [own / bare for own, bare in pairs], "x", 1.2, against=POOL),
         row(f"{label}: over the pool, for each run", [(own - bare) / runs for own, bare in pairs], "s", 0.1),

@@ -10,10 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from ablation.errors import FileError, UserError
+from ablation.execution.study import plan_study
 from ablation.results.runs import load_results
 from ablation.storage.manifest import read_manifest
 from ablation.storage.store import Store
-from ablation.study.load import study_of
+from ablation.study.load import load_study, study_of
 from ablation.study.task_file import TaskStudyFile
 from ablation.study.tasks import CommandTask
 from ablation.tasks.arguments import invocation
@@ -526,3 +527,55 @@ def test_image_classifiers_are_not_trained_in_the_process_itself(ablate: Ablate,
     refused = ablate("run", "tiny.yaml", "--workers", "0")
     assert refused.returncode == 1
     assert "--workers 0 is for studies of a function or a command" in refused.stderr
+
+
+def test_whether_a_run_has_diverged_depends_on_the_primary_metric(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "def main(options, run):\n    return {'val_accuracy': 0.5 + run.seed / 10, 'train_loss': float('inf')}\n"
+    )
+    assert ablate("run", "waves.yaml").returncode == 0
+    assert "12 finished" in ablate("status").stdout
+    (function / "waves.yaml").write_text(f"{FUNCTION}analysis: {{metric: train_loss}}\n")
+    assert "nothing left to train" in ablate("run", "waves.yaml").stdout
+    assert "12 diverged" in ablate("status").stdout
+
+
+def test_code_that_changes_while_a_study_runs_is_not_stored_under_the_old_key(command: Path, ablate: Ablate) -> None:
+    with (command / "train.py").open("a") as file:
+        file.write("open('train.py', 'a').write('# one more line\\n')\n")
+    failed = ablate("run", "script.yaml", "--per-device", "1", "--only", "baseline")
+    assert failed.returncode == 2
+    assert "code of the study has changed since the study was planned" in failed.stdout
+    assert len(list((command / "results" / "runs").glob("*/run.json"))) == 1
+
+
+def test_a_module_that_only_a_package_imports_is_part_of_the_code(function: Path) -> None:
+    (function / "parts").mkdir()
+    (function / "parts" / "__init__.py").write_text("import deeper\n")
+    (function / "deeper.py").write_text("VALUE = 1\n")
+    (function / "train.py").write_text("import parts\ndef main(options, run): ...\n")
+    keys = set()
+    for value in (1, 2):
+        (function / "deeper.py").write_text(f"VALUE = {value}\n")
+        keys.add(plan_study(load_study(function / "waves.yaml")).runs[0].key)
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize(("unit", "margin"), [("percent", 0.01), ("share", 1.0), ("raw", 1.0)])
+def test_a_margin_is_in_the_unit_of_its_metric(unit: str, margin: float, function: Path) -> None:
+    text = FUNCTION.replace("unit: share", f"unit: {unit}") + "analysis: {margin: 1}\n"
+    assert study_of(text, function / "waves.yaml").analysis.margin == margin
+
+
+def test_the_seed_of_a_command_is_no_option_of_the_baseline(command: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(command)
+    with pytest.raises(FileError, match="seed is the seed of the command"):
+        study_of(COMMAND.replace("{lr: 0.1", "{seed: 1, lr: 0.1"), Path("script.yaml"))
+
+
+def test_a_command_sees_only_the_device_that_it_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = CommandTask.model_validate({"command": "prog {args}", "seed": "--seed"})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    found = [invocation(task, {}, 0, tmp_path, device).environment for device in ("cuda:1", "cpu")]
+    assert [own["CUDA_VISIBLE_DEVICES"] for own in found] == ["3", ""]
+    assert [own["ABLATE_DEVICE"] for own in found] == ["cuda:0", "cpu"]

@@ -30,12 +30,12 @@ def cpu_seconds(pid: int) -> float:
     for each in {pid, *descendants(pid)}:
         with suppress(OSError):
             fields = Path(f"/proc/{each}/stat").read_text(errors="replace").rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+            ticks += sum(map(int, fields[11:15]))  # its own, and of children that have ended
     return ticks / os.sysconf("SC_CLK_TCK") if ticks else time.process_time()
 
 
 def kill_all(pids: set[int]) -> None:
-    """End processes at once; those that are gone already are left out."""
+    """Kill processes immediately; those that are gone already are left out."""
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)

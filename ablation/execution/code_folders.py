@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ablation.planning.plan import Run
 from ablation.study.code_files import SKIPPED, code_files, script_of
+from ablation.study.custom_code import beside
 from ablation.study.tasks import CommandTask
 
 MOST_FILES = 20_000
@@ -32,7 +33,8 @@ def hashed_files(run: Run) -> frozenset[Path]:
     """The files whose content is part of the key of a run."""
     named = [path for _, path in code_files(run.task)] if run.task else []
     own = [Path(part.file) for code in run.codes.values() for part in (code, *code.helpers)]
-    return frozenset(path.resolve() for path in (*named, *own))
+    packages = [path for code in run.codes.values() for path in beside(code)]
+    return frozenset(path.resolve() for path in (*named, *own, *packages))
 
 
 def snapshot(folders: Iterable[Path], without: Collection[Path]) -> Snapshot:

@@ -13,7 +13,7 @@ from ablation._util.sanitize import one_line
 from ablation.planning.fixes import fixes_of
 from ablation.registry.datasets import Data
 from ablation.study.code_files import code_digest
-from ablation.study.custom_code import Code, custom_names, custom_parts, packages
+from ablation.study.custom_code import Code, custom_names, custom_parts
 from ablation.study.networks import Model
 from ablation.study.schema import AnyRecipe, Recipe, Study, Variant
 from ablation.study.tasks import AnyTask, FunctionTask, TaskRecipe
@@ -38,6 +38,8 @@ class Run:
     """What the weights that it starts from are (`fingerprint.weights_digest`); empty where it starts from none."""
     codes: Mapping[str, Code] = field(default_factory=dict, hash=False)
     """The code of its custom components (`module:attribute` -> code)."""
+    code_digest: str = ""
+    """That of the code files of a function or a command (`code_files.code_digest`)."""
     earlier: tuple[str, ...] = ()
     """The folders that it had before corrections that change its weights (`fixes`), the oldest first."""
 
@@ -128,7 +130,8 @@ def make_plan(
     """
     known = {"": "", **weights}
     prepared = []
-    trained = _trained(study.baseline.recipe, code)
+    digest = code_digest(study.task, code.values()) if study.task else ""
+    trained = _trained(study.baseline.recipe, code, digest)
     for variant in study.variants:
         if isinstance(variant.recipe, TaskRecipe):
             configuration = f"{trained}|{canonical_json(variant.recipe.canonical())}"
@@ -136,17 +139,16 @@ def make_plan(
         else:
             data, model = variant.recipe.data, variant.recipe.model
             prepared.append(_prepare(variant, fingerprints[source_key(data)], known[weights_key(model)], code))
-    runs = [_run(*parts, block) for block in study.seeds for parts in prepared]
+    runs = [_run(*parts, block, digest) for block in study.seeds for parts in prepared]
     return Plan(study, tuple(runs))
 
 
-def _trained(recipe: AnyRecipe, code: Mapping[str, Code]) -> str:
+def _trained(recipe: AnyRecipe, code: Mapping[str, Code], digest: str) -> str:
     """What of a function or a command decides what its runs train, its code included; empty for image classifiers."""
     if isinstance(recipe, Recipe):
         return ""
     own = [own.identity for own in code.values()]
-    beside = [package for named in code.values() for package in packages(named)]
-    return canonical_json({**recipe.trained(), "code": [*own, code_digest(recipe.task, beside)]})
+    return canonical_json({**recipe.key_fields(), "code": [*own, digest]})
 
 
 def _prepare(
@@ -168,7 +170,14 @@ def _prepare(
 
 
 def _run(
-    variant: Variant, fingerprint: str, weights: str, codes: dict[str, Code], name: str, configuration: str, block: int
+    variant: Variant,
+    fingerprint: str,
+    weights: str,
+    codes: dict[str, Code],
+    name: str,
+    configuration: str,
+    block: int,
+    digest: str,
 ) -> Run:
     seed = block + variant.seed_offset
     parts = (configuration, str(seed), fingerprint, str(TRAINING_VERSION))
@@ -176,7 +185,7 @@ def _run(
     keys = [_key(*parts, *markers[:count]) for count in range(len(markers) + 1)]
     *earlier, folder = (f"{name}-s{seed}-{key}" for key in keys)
     own = (variant.name, block, seed, variant.recipe, fingerprint)
-    return Run(*own, keys[-1], folder, weights, codes, tuple(earlier))
+    return Run(*own, keys[-1], folder, weights, codes, digest, tuple(earlier))
 
 
 def _key(*parts: str) -> str:

@@ -125,7 +125,7 @@ class Manifest:
     metrics: tuple[str, ...] = ()
     """Metrics that are computed from the predictions of finished runs."""
     task: Mapping[str, Any] = field(default_factory=dict)
-    """What trains its runs (`Task.trained`); empty for the built-in image classifier."""
+    """What trains its runs (`Task.key_fields`); empty for the built-in image classifier."""
     declared: Mapping[str, MetricOptions] = field(default_factory=dict)
     """The metrics that a function or a command reports."""
     file: str = ""
@@ -203,12 +203,13 @@ class Manifest:
 
     def runs(self) -> Iterator[tuple[StoredVariant, int, str, Identity]]:
         """Every run: its variant, its seed in the study, the name of its folder, and what must be in there."""
+        primary = str(self.analysis["metric"]) if self.task else ""
         for variant in self.variants:
             recipe = canonical_json(variant.recipe)
             for seed in self.seeds:
                 folder = self.run_folder(variant.name, seed)
                 key, trained = folder.rpartition("-")[2], variant.trained_seed(seed)
-                yield variant, seed, folder, Identity(key, trained, recipe)
+                yield variant, seed, folder, Identity(key, trained, recipe, primary)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -264,7 +265,7 @@ def make_manifest(
         command=command,
         analysis=study.analysis.resolved(),
         metrics=study.metrics or tuple(study.declared),
-        task=recipe.trained() if isinstance(recipe := study.baseline.recipe, TaskRecipe) else {},
+        task=recipe.key_fields() if isinstance(recipe := study.baseline.recipe, TaskRecipe) else {},
         declared=study.declared,
         components={name: component.model_dump(mode="json") for name, component in study.components.items()},
         design=study.design,

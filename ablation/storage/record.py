@@ -30,6 +30,12 @@ def impossible(metrics: Mapping[str, float]) -> str:
     return ""
 
 
+def has_diverged(metrics: Mapping[str, float], primary: str) -> bool:
+    """Whether a run of a function or a command has diverged: it reported the primary metric, and no finite value."""
+    value = metrics.get(primary)
+    return value is not None and not math.isfinite(value)
+
+
 def _with_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
@@ -131,7 +137,7 @@ class RunRecord:
     selected_epoch: Number | None
     best_epoch: Number | None
     metrics: Metrics
-    """Those of the selected epoch; none of a run that diverged."""
+    """Those of the selected epoch; none of an image classifier that diverged."""
     weights_sha256: str | None
     started: TimeStamp
     finished: TimeStamp
@@ -150,14 +156,14 @@ class RunRecord:
     val_per_class: tuple[int, ...] = ()
     """Images of each class, in the order of `classes`; empty in a record from before they were kept."""
     task: Mapping[str, Any] = field(default_factory=dict)
-    """What trained it (`Task.trained`); empty for the built-in image classifier."""
+    """What trained it (`Task.key_fields`); empty for the built-in image classifier."""
     files: Mapping[str, FileStamp] = field(default_factory=dict)
     """Name -> what each file of the folder was when the run ended; empty in a record from before they were kept."""
     schema_version: int = SCHEMA_VERSION
     training_version: int = TRAINING_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "metrics": _with_nulls(self.metrics)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], what: str = "run.json") -> Self:

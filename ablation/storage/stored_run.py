@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -13,9 +13,10 @@ from ablation._util.hashing import canonical_json
 from ablation.errors import UnreadableError
 from ablation.planning.plan import Run
 from ablation.registry.metrics import METRICS, SELECTION
-from ablation.storage.record import EpochRow, RunRecord
+from ablation.storage.record import EpochRow, RunRecord, has_diverged
 from ablation.storage.sealed import stamp
 from ablation.storage.store import Failure, RunFolder, Store
+from ablation.study.tasks import TaskRecipe
 
 State = Literal["finished", "diverged", "damaged", "crashed", "interrupted", "missing"]
 _READ = ("epochs.jsonl", "predictions.npz")
@@ -30,11 +31,13 @@ class Identity:
     key: str
     seed: int
     recipe: str
+    primary: str = ""
+    """The primary metric of a study of a function or a command: whether a run has diverged depends on it."""
 
     @classmethod
     def of(cls, run: Run) -> Identity:
         """That of a planned run."""
-        return cls(run.key, run.seed, canonical_json(run.recipe.canonical()))
+        return cls(run.key, run.seed, canonical_json(run.recipe.canonical()), _primary(run))
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,10 @@ class StoredRun:
         if self.state == "damaged":
             return ()
         return self.folder.epochs() if self.known_epochs is None else self.known_epochs
+
+
+def _primary(run: Run) -> str:
+    return run.recipe.primary if isinstance(run.recipe, TaskRecipe) else ""
 
 
 def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True) -> StoredRun:
@@ -78,6 +85,8 @@ def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True)
         return StoredRun(folder, "damaged", reason=error.message)
     if fault:
         return StoredRun(folder, "damaged", reason=f"{folder.path}: {fault}")
+    if record.task:
+        record = replace(record, status="diverged" if has_diverged(record.metrics, identity.primary) else "finished")
     return StoredRun(folder, record.status, record, known_epochs=epochs)
 
 
@@ -126,7 +135,7 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
     if [row.epoch for row in rows] != list(range(1, record.epochs + 1)):
         return f"its epochs are not 1 to {record.epochs}"
     if record.task:
-        return "" if record.metrics or record.status == "diverged" else "its record has no metrics"
+        return "" if record.metrics else "its record has no metrics"
     if any(second.step < first.step for first, second in pairwise(rows)):
         return "the steps of its epochs decrease"
     if any(SELECTION not in row.metrics for row in rows):

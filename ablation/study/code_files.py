@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ablation._util.hashing import file_sha256
 from ablation.errors import UserError
+from ablation.study.custom_code import Code, beside
 from ablation.study.tasks import CommandTask, Task
 
 MOST_FILES = 10_000
@@ -16,22 +17,27 @@ SKIPPED = ("__pycache__", "node_modules")
 
 
 def script_of(task: CommandTask) -> str:
-    """The first word of the command that is a file, such as train.py; empty where there is none."""
-    words = [word for word in shlex.split(task.command) if not word.startswith(("-", "{"))]
-    return next((word for word in words if Path(word).is_file() and Path(word).suffix), "")
+    """The script that the command starts: its first word that is a Python file, else the first file."""
+    files = _named_files(task)
+    return next((name for name in files if name.endswith(".py")), next(iter(files), ""))
 
 
-def code_digest(task: Task, packages: Sequence[Path] = ()) -> str:
+def _named_files(task: CommandTask) -> list[str]:
+    """The files that the command names, as words of its own or after an equals sign."""
+    words = [word for word in shlex.split(task.command) if not word.startswith("{")]
+    parts = [part for word in words for part in (word, word.partition("=")[2])]
+    return [part for part in dict.fromkeys(parts) if part and Path(part).suffix and Path(part).is_file()]
+
+
+def code_digest(task: Task, code: Iterable[Code] = ()) -> str:
     """The SHA-256 of all code files of a task, by their paths as the study names them; empty where it names none.
 
-    `packages` are folders whose Python files belong to them. Hidden files and caches in a
-    folder are left out. Raises UserError where a file cannot be read.
+    `code` is that of its function, the packages beside which belong to it. Hidden files and caches in a folder are
+    left out. Raises UserError where a file cannot be read.
     """
     files = code_files(task)
-    files += [
-        (f"{own.name}/{file.relative_to(own).as_posix()}", file) for own in packages for file in own.rglob("*.py")
-    ]
-    files = sorted(files)
+    files += [(path.relative_to(Path(own.file).parent).as_posix(), path) for own in code for path in beside(own)]
+    files = sorted(set(files))
     if len(files) > MOST_FILES:
         hint = "name the folders that hold the code only"
         raise UserError(f"task.code has {len(files):,} files; the limit is {MOST_FILES:,}", hint)
@@ -45,13 +51,11 @@ def code_digest(task: Task, packages: Sequence[Path] = ()) -> str:
 
 
 def code_files(task: Task) -> list[tuple[str, Path]]:
-    """The files that the study lists as code, and the script of a command, each with its name in the digest.
+    """The files that the study lists as code, and those that a command names, each with its name in the digest.
 
     Raises UserError where one is not there.
     """
-    named = list(task.code)
-    if isinstance(task, CommandTask) and (script := script_of(task)) and script not in named:
-        named.append(script)
+    named = dict.fromkeys([*task.code, *(_named_files(task) if isinstance(task, CommandTask) else ())])
     return [(name, file) for own in named for name, file in _files(own)]
 
 

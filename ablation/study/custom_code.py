@@ -87,24 +87,38 @@ def _beside(file: Path) -> list[Path]:
     while unread:
         for name in _imports(unread.pop()):
             other = file.with_name(f"{name}.py")
-            if other not in {file, *found} and other.is_file() and not _is_elsewhere(name):
+            if other not in {file, *found} and other.is_file() and not _is_elsewhere(name, file.parent):
                 found.add(other)
                 unread.append(other)
     return sorted(found)
 
 
-def packages(code: Code) -> list[Path]:
-    """The folders beside the code that it imports packages from."""
+def beside(code: Code) -> list[Path]:
+    """What the packages next to the code consist of, with all that they import from there in turn, sorted.
+
+    The modules that the code itself imports are its `helpers`, and not among them.
+    """
+    if code.release:
+        return []
     folder = Path(code.file).parent
-    names = sorted({name for own in (code, *code.helpers) for name in _imports(Path(own.file))})
-    found = [folder / name for name in names if (folder / name).is_dir() and not _is_elsewhere(name)]
-    return [path for path in found if any(path.rglob("*.py"))] if not code.release else []
+    found: set[Path] = set()
+    unread = [Path(own.file) for own in (code, *code.helpers)]
+    known = {*unread}
+    while unread:
+        for name in _imports(unread.pop()):
+            package, module = folder / name, folder / f"{name}.py"
+            if _is_elsewhere(name, folder):
+                continue
+            new = {*package.rglob("*.py")} if package.is_dir() else {module} if module.is_file() else set()
+            unread += new - found - known
+            found |= new - known
+    return sorted(found)
 
 
 def imports_module(code: Code, name: str) -> bool:
     """Whether the code, or a module or package beside it that it imports, names a module in an import statement."""
-    beside = [file for package in packages(code) for file in package.rglob("*.py")]
-    return any(name in _imports(file) for file in (Path(code.file), *(Path(o.file) for o in code.helpers), *beside))
+    files = (Path(code.file), *(Path(own.file) for own in code.helpers), *beside(code))
+    return any(name in _imports(file) for file in files)
 
 
 def _imports(file: Path) -> set[str]:
@@ -118,8 +132,20 @@ def _imports(file: Path) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-def _is_elsewhere(name: str) -> bool:
-    return name in {"__main__", *sys.stdlib_module_names} or importlib.util.find_spec(name) is not None
+def _is_elsewhere(name: str, folder: Path) -> bool:
+    """Whether a module of the standard library, or an installed one, has the name.
+
+    One in `folder` itself is not elsewhere, although a notebook there, or a worker, finds it by its path too.
+    """
+    if name in {"__main__", *sys.stdlib_module_names}:
+        return True
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
+    return not any(Path(place).resolve().is_relative_to(folder.resolve() / name) for place in places) and (
+        spec.origin is None or Path(spec.origin).resolve() != (folder / f"{name}.py").resolve()
+    )
 
 
 def _installed(module: str) -> Path | None:

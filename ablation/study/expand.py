@@ -8,10 +8,11 @@ from itertools import combinations, product
 from math import prod
 from typing import Any, Protocol, get_args
 
+from ablation._util.hashing import canonical_json
 from ablation.registry import catalog
 from ablation.study import designs, variants
 from ablation.study.designs import MOST_FACTORIAL, MOST_POINTS, Component, DesignName
-from ablation.study.kinds import AnyFile, Kind
+from ablation.study.kinds import AnyFile, StudyKind
 from ablation.study.schema import AnyRecipe, Variant, changed
 from ablation.study.strict_yaml import Loc
 from ablation.study.variants import VariantTable
@@ -21,7 +22,7 @@ class Checker(Protocol):
     """What notes the faults of a study file, and makes recipes of changes."""
 
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> StudyKind: ...
     def problem(self, loc: Loc, message: str, hint: str | None, *, key: bool = False) -> None: ...
     def check_recipe(self, recipe: AnyRecipe, loc: Loc) -> None: ...
     def resolve(
@@ -31,7 +32,7 @@ class Checker(Protocol):
 
 def same_training(first: AnyRecipe, second: AnyRecipe) -> bool:
     """Whether two recipes train the same, however they are written."""
-    return first.canonical() == second.canonical()
+    return canonical_json(first.canonical()) == canonical_json(second.canonical())
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class DesignVariants:
     def _apart(self) -> bool:
         """Whether no option belongs to two components."""
         sound = True
-        own = {name: designs.options_of({**c.on, **c.off}) for name, c in self.file.components.items()}
+        own = {name: self.checker.kind.options_of({**c.on, **c.off}) for name, c in self.file.components.items()}
         for first, second in combinations(own, 2):
             for option in sorted(own[first] & own[second]):
                 message = f"{option} belongs to the component {first!r} and to {second!r}"

@@ -13,7 +13,7 @@ from ablation.errors import UserError
 from ablation.registry import catalog
 from ablation.registry.custom_names import is_custom
 from ablation.registry.metrics import EXTRAS
-from ablation.study import code_files, custom_code, task_file, tasks, validation_errors, variants
+from ablation.study import code_files, custom_code, designs, task_file, tasks, validation_errors, variants
 from ablation.study.schema import AnyRecipe, Recipe, StudyFile, Train
 from ablation.study.strict_yaml import Loc
 from ablation.study.task_file import TaskStudyFile
@@ -32,12 +32,17 @@ class RecipeFault(NamedTuple):
     absent: bool = False
 
 
-class Kind(Protocol):
+class StudyKind(Protocol):
     """A kind of study file."""
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of the file, but for the baseline."""
+        ...
+
+    @property
+    def example(self) -> str:
+        """An override of the baseline."""
         ...
 
     def file(self, raw: Mapping[str, Any]) -> AnyFile:
@@ -59,13 +64,14 @@ class Kind(Protocol):
     def with_change(self, sections: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]: ...
     def recipe(self, baseline: AnyRecipe, sections: Mapping[str, Any]) -> AnyRecipe: ...
     def label(self, path: str, value: object, recipe: AnyRecipe) -> str: ...
+    def options_of(self, changes: Mapping[str, object]) -> set[str]: ...
     def extra_variables(self, baseline: AnyRecipe, recipe: AnyRecipe, path: str) -> list[str]: ...
     def recipe_faults(self, recipe: AnyRecipe, folder: Path) -> Iterator[RecipeFault]: ...
     def file_faults(self, file: AnyFile, folder: Path) -> Iterator[RecipeFault]: ...
     def smoke(self, recipe: AnyRecipe) -> AnyRecipe: ...
 
 
-def kind_of(raw: Mapping[str, Any]) -> Kind:
+def kind_of(raw: Mapping[str, Any]) -> StudyKind:
     """The kind of a study file, by its `task`."""
     return ImageStudies(raw) if raw.get("task", tasks.IMAGES) == tasks.IMAGES else TaskStudies(raw)
 
@@ -77,6 +83,8 @@ class ImageStudies:
         self._custom = validation_errors.names_code(raw)
 
     keys = tuple(name for name in StudyFile.model_fields if name != "baseline")
+
+    example = "model.dropout=0.5"
 
     def file(self, raw: Mapping[str, Any]) -> StudyFile:
         return StudyFile.model_validate({key: value for key, value in raw.items() if key != "task"})
@@ -103,6 +111,9 @@ class ImageStudies:
 
     def label(self, path: str, value: object, recipe: AnyRecipe) -> str:
         return variants.label(path, value, _image(recipe))
+
+    def options_of(self, changes: Mapping[str, object]) -> set[str]:
+        return designs.options_of(changes)
 
     def extra_variables(self, baseline: AnyRecipe, recipe: AnyRecipe, path: str) -> list[str]:
         return variants.extra_variables(_image(baseline), _image(recipe), path)
@@ -149,6 +160,10 @@ class TaskStudies:
 
     keys = tuple(name for name in task_file.fields() if name != "baseline")
 
+    @property
+    def example(self) -> str:
+        return f"{next(iter(self._paths), 'lr')}=0.5"
+
     def file(self, raw: Mapping[str, Any]) -> TaskStudyFile:
         return TaskStudyFile.model_validate(raw)
 
@@ -172,6 +187,9 @@ class TaskStudies:
 
     def label(self, path: str, value: object, recipe: AnyRecipe) -> str:
         return f"{path.rpartition('.')[2]}={variants.show(value)}"
+
+    def options_of(self, changes: Mapping[str, object]) -> set[str]:
+        return set(changes)
 
     def extra_variables(self, baseline: AnyRecipe, recipe: AnyRecipe, path: str) -> list[str]:
         return []  # a change is of the declared path, or of what is in it

@@ -14,7 +14,7 @@ from ablation.errors import FileError, Problem, UserError
 from ablation.registry import catalog
 from ablation.study import strict_yaml, validation_errors, variants
 from ablation.study.expand import DesignVariants, GridVariants
-from ablation.study.kinds import AnyFile, Kind, RecipeFault, computed_metrics, kind_of, task_of
+from ablation.study.kinds import AnyFile, RecipeFault, StudyKind, computed_metrics, kind_of, task_of
 from ablation.study.schema import AnyRecipe, Study, Variant
 from ablation.study.strict_yaml import Document, Loc
 from ablation.study.task_file import TaskStudyFile
@@ -112,7 +112,7 @@ def _nearby(path: Path) -> str:
     return f"study files nearby: {', '.join(names)}" if files else "no study file is in that folder or in studies/"
 
 
-def _override(raw: dict[str, Any], overrides: Sequence[str], kind: Kind) -> tuple[dict[str, Any], dict[str, str]]:
+def _override(raw: dict[str, Any], overrides: Sequence[str], kind: StudyKind) -> tuple[dict[str, Any], dict[str, str]]:
     """`raw` with the overrides of the command line, and which paths these are (path -> what was typed)."""
     overridden: dict[str, str] = {}
     for setting in overrides:
@@ -120,7 +120,7 @@ def _override(raw: dict[str, Any], overrides: Sequence[str], kind: Kind) -> tupl
         key = key.strip().removeprefix("baseline.")
         top = kind.keys
         if not equals or not (key in top or kind.is_path(key)):
-            hint = kind.path_hint(key) if equals else "write it as KEY=VALUE, for example model.dropout=0.5"
+            hint = kind.path_hint(key) if equals else f"write it as KEY=VALUE, for example {kind.example}"
             raise UserError(f"--set {setting}: {'unknown key ' + repr(key) if equals else 'no value given'}", hint)
         value = strict_yaml.parse_scalar(text)
         if key in top:
@@ -136,7 +136,7 @@ class _Loader:
     """Checks one document step by step, collecting errors; a step starts only when what it needs is valid."""
 
     def __init__(
-        self, document: Document, raw: dict[str, Any], overridden: dict[str, str], kind: Kind, *, need_data: bool
+        self, document: Document, raw: dict[str, Any], overridden: dict[str, str], kind: StudyKind, *, need_data: bool
     ) -> None:
         self.document = document
         self.kind = kind
@@ -318,7 +318,7 @@ def _control(name: str, baseline: AnyRecipe, index: int) -> Variant:
     return Variant(f"{name} control", {}, baseline, "control", ("controls", index), CONTROL_OFFSET)
 
 
-def _smoke(study: Study, kind: Kind) -> Study:
+def _smoke(study: Study, kind: StudyKind) -> Study:
     """The study cut to a tiny subset, with two seeds and a name of its own."""
     table = tuple(replace(variant, recipe=kind.smoke(variant.recipe)) for variant in study.variants)
     return replace(study, name=f"{study.name}-smoke", variants=table, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)

@@ -10,11 +10,14 @@ from pydantic_core import PydanticCustomError
 
 from ablation.registry.options import Section
 from ablation.study.schema import AnalysisOptions, CommonStudyFile
-from ablation.study.tasks import ChosenTask, Hyperparameters, MetricTable, TaskRecipe, paths
+from ablation.study.tasks import ChosenTask, CommandTask, Hyperparameters, MetricTable, TaskRecipe, paths
 
 
 class TaskAnalysis(Section):
-    """How a study of other code speaks: `metric` is one that it declares, the first by default."""
+    """What the claims rest on: `metric` is one that the study declares, the first by default.
+
+    `margin` is in the unit in which the metric is declared: 1 is one point of a metric in per cent.
+    """
 
     metric: str | None = None
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -27,7 +30,7 @@ class TaskStudyFile(CommonStudyFile):
     task: ChosenTask
     hyperparameters: Hyperparameters = Field(alias="baseline")
     metrics: MetricTable
-    own_analysis: TaskAnalysis = Field(TaskAnalysis(), alias="analysis")
+    analysis_options: TaskAnalysis = Field(TaskAnalysis(), alias="analysis")
 
     @property
     def baseline(self) -> TaskRecipe:
@@ -37,7 +40,7 @@ class TaskStudyFile(CommonStudyFile):
     @property
     def primary(self) -> str:
         """The primary metric."""
-        return self.own_analysis.metric or next(iter(self.metrics))
+        return self.analysis_options.metric or next(iter(self.metrics))
 
     @cached_property
     def known_paths(self) -> tuple[str, ...]:
@@ -47,18 +50,26 @@ class TaskStudyFile(CommonStudyFile):
     @property
     def analysis(self) -> AnalysisOptions:
         """The analysis with its primary metric and the direction of that filled in."""
-        own, name = self.own_analysis, self.primary
+        own, name = self.analysis_options, self.primary
         return AnalysisOptions.model_construct(
-            metric=name, direction=self.metrics[name].direction, margin=own.margin, alpha=own.alpha
+            metric=name,
+            direction=self.metrics[name].direction,
+            margin=None if own.margin is None else self.metrics[name].read(own.margin),
+            alpha=own.alpha,
         )
 
     @model_validator(mode="after")
     def _known_names(self) -> TaskStudyFile:
-        metric = self.own_analysis.metric
+        metric = self.analysis_options.metric
         if metric is not None and metric not in self.metrics:
             hint = f"metrics has {', '.join(self.metrics)}"
             context = {"metric": metric, "hint": hint, "place": ("analysis", "metric")}
             raise PydanticCustomError("metric", "there is no metric {metric}", context)
+        seed = self.task.seed.lstrip("-") if isinstance(self.task, CommandTask) else None
+        if seed in self.hyperparameters:
+            hint = "remove it: seeds says under which seeds each variant is trained"
+            context = {"name": seed, "hint": hint, "place": ("baseline", seed)}
+            raise PydanticCustomError("seed", "{name} is the seed of the command", context)
         for key in self.task.smoke:
             if key not in self.known_paths:
                 context = {

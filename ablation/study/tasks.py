@@ -10,7 +10,6 @@ import math
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -49,9 +48,9 @@ class Task(Section):
     smoke: dict[str, Any] = Field(default_factory=dict)
     select: Literal["best", "last"] = "last"
 
-    def trained(self) -> dict[str, Any]:
-        """What of it decides what a run trains: part of run keys."""
-        kept = self.model_dump(mode="json", by_alias=True, exclude={"smoke", "code"}, exclude_defaults=True)
+    def key_fields(self) -> dict[str, Any]:
+        """What of it is part of run keys: what decides what a run trains, its code apart."""
+        kept = self.model_dump(mode="json", by_alias=True, exclude={"smoke", "code", "resume"}, exclude_defaults=True)
         return {"kind": self.kind, **kept}
 
 
@@ -195,10 +194,10 @@ class TaskRecipe:
     """The metrics that the study declares; they are no part of what is trained."""
     primary: str = ""
 
-    def trained(self) -> dict[str, Any]:
+    def key_fields(self) -> dict[str, Any]:
         """What of the task decides what a run trains, and which of its rows is its result."""
         chosen = {"by": [self.primary, self.metrics[self.primary].direction]} if self.task.select == "best" else {}
-        return {**self.task.trained(), **chosen}
+        return {**self.task.key_fields(), **chosen}
 
     def model_dump(self, **_: Any) -> dict[str, Any]:
         """The hyperparameters as plain values."""
@@ -210,17 +209,7 @@ class TaskRecipe:
 
     def canonical(self) -> dict[str, Any]:
         """What is trained: two recipes are the same training exactly when these are equal."""
-        return self._canonical
-
-    @cached_property
-    def _canonical(self) -> dict[str, Any]:
-        return {key: _canonical(value) for key, value in self.values.items()}
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(own) for key, own in value.items()}
-    return [_canonical(own) for own in value] if isinstance(value, list | tuple) else value
+        return dict(self.values)
 
 
 def paths(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from ablation._util.nested import leaves
+from ablation.study.strict_yaml import parse_scalar
 from ablation.study.tasks import CommandTask
+from ablation.tasks.metric_sources import METRICS
+
+_WORD = re.compile(r"[\w./-]+")
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command as it is started: its words, and what its environment has besides."""
+    """A command as it is started: its arguments, and the variables that its environment has besides."""
 
     words: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: dict[str, str]
 
 
 def invocation(task: CommandTask, values: Mapping[str, Any], seed: int, folder: Path, device: str) -> Invocation:
     """The command of a run.
 
-    `folder` is the run's own: `params.json` and `metrics.jsonl` are in it, and `{dir}` stands for it in the command.
+    `folder` is the run's own: `params.json` and `metrics.jsonl` are in it, and it replaces `{dir}` in the command.
     Hyperparameters and seed are always in the environment as well, as docs/commands.md says.
     """
     everything = {**values, task.seed.lstrip("-"): seed} if task.pass_ == "json" else values
@@ -43,16 +49,23 @@ def invocation(task: CommandTask, values: Mapping[str, Any], seed: int, folder: 
         "ABLATE_RUN_DIR": str(folder),
         "ABLATE_SEED": str(seed),
         "ABLATE_PARAMS": str(parameters),
-        "ABLATE_METRICS": str(folder / "metrics.jsonl"),
-        "ABLATE_DEVICE": device,
+        "ABLATE_METRICS": str(folder / METRICS),
+        **_devices(device),
     }
-    if device.startswith("cuda:"):
-        environment["CUDA_VISIBLE_DEVICES"] = device.partition(":")[2]
     if task.pass_ == "env":
         environment |= {path.replace(".", "_"): _plain(value) for path, value in leaves(values)}
         environment[task.seed] = str(seed)
     parameters.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
     return Invocation(tuple(words), environment)
+
+
+def _devices(device: str) -> dict[str, str]:
+    """The variables that leave a command the one device that it may use, which it then knows as the first one."""
+    kind, _, number = device.partition(":")
+    if kind != "cuda":
+        return {"ABLATE_DEVICE": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    visible = [own for own in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if own.strip()]
+    return {"ABLATE_DEVICE": "cuda:0", "CUDA_VISIBLE_DEVICES": visible[int(number)] if visible else number}
 
 
 def _filled(word: str, own: Mapping[str, Sequence[str]]) -> str:
@@ -93,6 +106,6 @@ def _hydra(value: Any) -> str:
         return f"[{','.join(map(_hydra, value))}]"
     if isinstance(value, Mapping):
         return "{}"
-    if isinstance(value, str) and not (value and all(c.isalnum() or c in "_-./" for c in value)):
+    if isinstance(value, str) and not (_WORD.fullmatch(value) and parse_scalar(value) == value):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return _plain(value)

@@ -25,19 +25,19 @@ from ablation.study.tasks import CommandTask
 from ablation.tasks import guard
 from ablation.tasks.arguments import Invocation, invocation
 from ablation.tasks.hooks import Hooks
-from ablation.tasks.metric_sources import Found, find_metrics
-from ablation.tasks.recording import Recorder, check_space, environment_of
+from ablation.tasks.metric_sources import JSON_LINES, METRICS, Found, find_metrics
+from ablation.tasks.recording import Recorder, check_code, check_space, environment_of
 
 LOOK_SECONDS = 0.05
-"""Between two looks at the process; at its metrics and output the trainer looks ten times less often."""
+"""Polling interval for the process; its metrics and output are polled a tenth as often."""
 STOP_SECONDS = 10.0
 """That a command has to end after it was asked to."""
-METRICS = "metrics.jsonl"
 TAIL_LINES = 20
 """Of the output, shown where a command fails."""
-_MEMORY = ("memoryerror", "out of memory", "t allocate memory", "cannot allocate memory", "bad_alloc")
+_MEMORY = ("memoryerror", "out of memory", "t allocate memory", "bad_alloc")
 """What the output of a command that had no memory left ends with."""
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+_SIGKILL = 9
+_KILLED = (-_SIGKILL, 128 + _SIGKILL)
 """Exit codes of a command that the kernel has ended, mostly for its memory; the second is that of a shell."""
 
 
@@ -48,6 +48,7 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     """
     task = job.run.task
     assert isinstance(task, CommandTask)
+    check_code(job.run)
     recorder = Recorder(job, hooks)
     folder = job.folder / "files"
     interrupted = folder.exists()
@@ -63,11 +64,11 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     if interrupted and task.resume:
         recorder.resumed = 1
         _drop_torn_row(folder / METRICS)
-        started.environment["ABLATE_RESUME"] = str(folder)  # type: ignore[index]
+        started.environment["ABLATE_RESUME"] = str(folder)
     follower = _Follower(recorder, folder)
-    with _guarded(folder) as tell:
+    with _guarded(folder) as set_group:
         process = start(started, job.folder / "log.txt", job.threads)
-        tell(process.pid)
+        set_group(process.pid)
         try:
             if not _wait(process, hooks, follower):
                 return None
@@ -89,7 +90,7 @@ def start(invocation: Invocation, log: Path, threads: int) -> subprocess.Popen[b
     environment = {**os.environ, **dict.fromkeys(THREAD_LIMITS, str(threads)), **invocation.environment}
     environment |= {"PATH": beside + os.pathsep + os.environ.get("PATH", ""), "PYTHONUNBUFFERED": "1"}
     environment.pop("PYTHONSAFEPATH", None)  # set for processes of ours
-    if original := os.environ.get("ABLATION_PYTHONPATH"):
+    if original := os.environ.get("ABLATE_PYTHONPATH"):
         environment["PYTHONPATH"] = original
     with writing(log), log.open("wb") as output:
         try:
@@ -121,7 +122,7 @@ def end(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 @contextmanager
 def _guarded(folder: Path) -> Iterator[Callable[[int], None]]:
-    """Within it, a process that outlives this one ends the command of `folder`; it is told the process group."""
+    """Within it, a process that outlives this one ends the command of `folder`, whose process group it is given."""
     keeper = subprocess.Popen(
         [sys.executable, "-I", "-S", guard.__file__],
         stdin=subprocess.PIPE,
@@ -132,19 +133,22 @@ def _guarded(folder: Path) -> Iterator[Callable[[int], None]]:
     assert keeper.stdin is not None
     pipe = keeper.stdin
 
-    def tell(group: int) -> None:
+    def set_group(group: int) -> None:
         pipe.write(f"{group} {os.fsencode(folder).hex()}\n".encode())
         pipe.flush()
 
-    tell(0)
-    yield tell
-    pipe.write(b"\n")
-    pipe.close()
-    keeper.wait()
+    set_group(0)
+    try:
+        yield set_group
+    finally:
+        with suppress(BrokenPipeError):
+            pipe.write(b"\n")
+            pipe.close()
+        keeper.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], hooks: Hooks, follower: _Follower) -> bool:
-    """Whether the command has come to its end; False where it was asked to stop, and has."""
+    """Whether the command has ended by itself; False where it was asked to stop, and has."""
     asked, looks = 0.0, 0
     while True:
         try:
@@ -155,6 +159,8 @@ def _wait(process: subprocess.Popen[bytes], hooks: Hooks, follower: _Follower) -
             looks += 1
         if looks % 10 == 0:
             follower.look()
+            if not Path("/proc").is_dir():  # whether it computes cannot be seen: it lives
+                hooks.on_beat()
         if not asked and hooks.should_stop():
             asked = time.monotonic()
             with suppress(ProcessLookupError):
@@ -168,7 +174,7 @@ class _Follower:
 
     def __init__(self, recorder: Recorder, folder: Path) -> None:
         self.recorder, self.folder = recorder, folder
-        self._read, self._size, self._last = 0, -1, time.perf_counter()
+        self._read, self._size = 0, -1
         self.rows = 0
 
     def look(self, *, ended: bool = False) -> None:
@@ -195,7 +201,7 @@ class _Follower:
         except (ValueError, RecursionError):
             values = None
         if not isinstance(values, dict):
-            what = f"a line of {METRICS} is no JSON object: {line.decode(errors='replace')[:80]}"
+            what = f"a line of {METRICS} is not a JSON object: {line.decode(errors='replace')[:80]}"
             raise UserError(what, 'write lines like {"step": 1, "loss": 0.5}')
         step, numbers = numbers_of(dict(leaves(values)))
         if numbers:
@@ -205,8 +211,8 @@ class _Follower:
 
 def _record_rows(recorder: Recorder, follower: _Follower, found: Found) -> None:
     """The rows of a source that is read at the end only; they replace those that were followed without the metric."""
-    if follower.rows and found.source == "json lines":
-        return
+    if follower.rows and found.source == JSON_LINES and not recorder.resumed:
+        return  # a resumed command may have written a step again: then the last row of each counts
     recorder.drop_rows()
     for step, metrics in found.rows:
         recorder.log(metrics, step, seconds=0.0)
@@ -220,7 +226,7 @@ def _drop_torn_row(path: Path) -> None:
 
 
 def _failure(code: int, started: Invocation, log: Path) -> UserError:
-    """What a command failed of, with the end of its output; its cause is a MemoryError where it had no memory left."""
+    """The error of a failed command, with the end of its output; its cause is a MemoryError where memory ran out."""
     what = f"signal {-code}" if code < 0 else f"exit code {code}"
     with log.open("rb") as file:
         tail = b"".join(deque(file, TAIL_LINES)).decode(errors="replace").rstrip()

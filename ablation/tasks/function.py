@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ablation.study.import_code import explained, load_attribute
 from ablation.study.tasks import FunctionTask
 from ablation.tasks.hooks import Hooks
 from ablation.tasks.predictions import prediction_arrays, save_arrays
-from ablation.tasks.recording import Recorder, check_space, environment_of
+from ablation.tasks.recording import Recorder, check_code, check_space, environment_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,6 +182,7 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
     task = job.run.task
     assert isinstance(task, FunctionTask)
     code = job.run.codes[task.function]
+    check_code(job.run)
     find_packages(Path(code.file).parent)
     with explained(code, task.function, CALLED_WITH):  # first: a saved state may have objects of its classes
         function = load_attribute(code, task.function)
@@ -220,8 +220,14 @@ def find_packages(folder: Path) -> None:
 def _read_state(path: Path, hooks: Hooks) -> _State | None:
     if not path.exists():
         return None
-    with suppress(Exception), path.open("rb") as file:  # whatever a torn or foreign file makes pickle raise
-        return _State(pickle.load(file), *pickle.load(file))
+    try:
+        with path.open("rb") as file:
+            return _State(pickle.load(file), *pickle.load(file))
+    except Exception as error:  # whatever a torn or foreign file makes pickle raise
+        if isinstance(error, MemoryError) or "memory" in str(error).lower():  # the state is as good as it was
+            hint = f"free memory, or delete {path} to start the run again"
+            raise UserError(f"the saved state cannot be loaded: {error or 'out of memory'}", hint) from error
+        why = f"{type(error).__name__}: {error}"
     set_aside(path)
-    hooks.on_notice(f"{path} cannot be read: set aside, the run starts again")
+    hooks.on_notice(f"{path} cannot be read ({why}): set aside, the run starts again")
     return None

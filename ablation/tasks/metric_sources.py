@@ -9,6 +9,9 @@ from pathlib import Path
 from ablation.results.foreign import metric_files
 from ablation.results.foreign.event_files import Series
 
+JSON_LINES = "json lines"
+METRICS = "metrics.jsonl"
+"""The file that ABLATE_METRICS names."""
 MOST_ROWS = 5000
 """That are kept of a source; of more, those with the primary metric first, then an even choice of the others."""
 
@@ -24,8 +27,8 @@ class Found:
 def find_metrics(folder: Path, log: Path, primary: str) -> Found:
     """The first source that has the primary metric, or else the first that has any.
 
-    JSON lines, `trainer_state.json`, `metrics.csv` and TensorBoard events below `folder`, and `key: value` pairs in
-    the output `log`. Raises UserError for a file that is damaged.
+    The rows of `metrics.jsonl` in `folder`; `trainer_state.json`, `metrics.csv` and TensorBoard events below it; and
+    `key: value` pairs in the output `log`. Raises UserError for a file that is damaged.
     """
     found = []
     for source, series in _sources(folder, log):
@@ -37,7 +40,10 @@ def find_metrics(folder: Path, log: Path, primary: str) -> Found:
 
 
 def _sources(folder: Path, log: Path) -> Iterable[tuple[str, Series]]:
-    for found in metric_files.metric_files(folder):
+    own = folder / METRICS
+    if own.exists():
+        yield JSON_LINES, metric_files.json_lines(own)
+    for found in metric_files.metric_files(folder, without=JSON_LINES):  # others may hold predictions
         yield found.kind, found.series
     if log.exists():
         yield "standard output", metric_files.printed(log.read_text(encoding="utf-8", errors="replace"))

@@ -16,8 +16,10 @@ from ablation._util.files import writing
 from ablation._util.machine import processor
 from ablation.errors import UserError
 from ablation.planning.job import Job
-from ablation.storage.record import Environment, EpochRow, RunRecord
+from ablation.planning.plan import Run
+from ablation.storage.record import Environment, EpochRow, RunRecord, has_diverged
 from ablation.storage.store import RunFolder
+from ablation.study.code_files import code_digest
 from ablation.study.tasks import TaskRecipe
 from ablation.tasks.hooks import Hooks
 from ablation.versions import __version__
@@ -40,7 +42,7 @@ class Recorder:
         self.recipe, self.job, self.hooks = recipe, job, hooks
         self.folder = RunFolder(job.folder)
         self.folder.open(
-            {"recipe": recipe.canonical(), "task": recipe.trained(), "seed": job.run.seed, "key": job.run.key}
+            {"recipe": recipe.canonical(), "task": recipe.key_fields(), "seed": job.run.seed, "key": job.run.key}
         )
         self.rows: list[EpochRow] = []
         self.planned = 0
@@ -51,17 +53,19 @@ class Recorder:
         self.classes: tuple[str, ...] = ()
         self.predicted: int | None = None
         """How many predictions were saved; None where none were."""
+        self._before = 0.0
         self._began = self._last = time.perf_counter()
 
     def keep(self, rows: int, resumed: int, started: str) -> None:
         """Go on after the first `rows` rows of an interrupted run."""
         self.folder.keep_epochs(rows)
         self.rows, self.resumed, self.started = self.folder.epochs(), resumed, started
-        self._last = time.perf_counter()
+        self._before = sum(row.seconds for row in self.rows)
+        self._began = self._last = time.perf_counter()
 
     def start_over(self) -> None:
         """Forget the rows of an interrupted run that does not go on."""
-        self.resumed = 0
+        self.resumed, self._before, self.started = 0, 0.0, _now()
         self.drop_rows()
 
     def drop_rows(self) -> None:
@@ -96,8 +100,7 @@ class Recorder:
         diverged. Raises UserError where it reported nothing.
         """
         selected, metrics = self._result(result)
-        primary = metrics.get(self.recipe.primary)
-        diverged = primary is not None and not math.isfinite(primary)
+        diverged = has_diverged(metrics, self.recipe.primary)
         record = RunRecord(
             status="diverged" if diverged else "finished",
             key=self.job.run.key,
@@ -113,16 +116,16 @@ class Recorder:
             epochs=len(self.rows),
             selected_epoch=None if diverged else selected,
             best_epoch=None if diverged else self._best(),
-            metrics={} if diverged else metrics,
+            metrics=metrics,
             weights_sha256=None,
             started=self.started,
             finished=_now(),
-            train_seconds=sum(row.seconds for row in self.rows) or time.perf_counter() - self._began,
+            train_seconds=self._before + time.perf_counter() - self._began,
             resumed=self.resumed,
             environment=environment,
             checks=self.checks,
             host=platform.node(),
-            task=self.recipe.trained(),
+            task=self.recipe.key_fields(),
         )
         return self.folder.finish(record)
 
@@ -183,6 +186,14 @@ def environment_of(job: Job) -> Environment:
         device=name,
         threads=job.threads,
     )
+
+
+def check_code(run: Run) -> None:
+    """Raise UserError where the code files of a run have changed since the study was planned: its key is of others."""
+    assert run.task is not None
+    if code_digest(run.task, run.codes.values()) != run.code_digest:
+        what = "code of the study has changed since the study was planned"
+        raise UserError(what, "run the same command again: what is not finished is trained with the code as it is now")
 
 
 def check_space(folder: Path) -> None:

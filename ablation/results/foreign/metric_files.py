@@ -166,13 +166,15 @@ def find_metrics(folder: Path) -> MetricFile | None:
     return next(metric_files(folder), None)
 
 
-def metric_files(folder: Path) -> Iterator[MetricFile]:
+def metric_files(folder: Path, without: str = "") -> Iterator[MetricFile]:
     """The metric files in the folder of a run or below it, one of each kind, in the order of `MetricFile`.
+
+    Those of the kind `without` are left out.
 
     Of several files of a kind, the last written one counts. Each is read when its turn comes: what is damaged and
     never reached is no error.
     """
-    for kind, pattern, read in _KINDS:
+    for kind, pattern, read in (own for own in _KINDS if own[0] != without):
         files = [path for path in folder.glob(pattern) if path.is_file()]
         if kind == "TensorBoard":
             files = list(dict.fromkeys(path.parent for path in files))
