@@ -14,7 +14,10 @@ from ablation.registry.metrics import Metric, Part, in_words
 from ablation.results.runs import Results
 
 MOST_CHARTS = 6
-_NOT_DRAWN = {"variant", "seed", "epoch", "step", "seconds", "eval_seconds", "images_per_second", "peak_memory_mb"}
+_NOT_DRAWN = frozenset((
+    "variant", "seed", "epoch", "step", "seconds", "eval_seconds", "images_per_second", "peak_memory_mb", "stage",
+    "skipped_steps", "reported",
+))  # fmt: skip
 _RATES = frozenset((("lr",), ("learning", "rate")))
 
 
@@ -47,7 +50,7 @@ class Chart:
 LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss", ours=True)
 ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", True, 100.0, True)
 RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate", ours=True)
-OWN = (ACCURACY, LOSS, RATE)
+IMAGE_CHARTS = (ACCURACY, LOSS, RATE)
 
 
 def difference_chart(charts: Sequence[Chart], measure: Measure) -> Chart | None:
@@ -67,7 +70,7 @@ def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:
     and the losses are drawn. Columns without a finite value are left out.
     """
     if results.manifest.of_images:
-        return OWN
+        return IMAGE_CHARTS
     epochs = results.epochs
     named = [str(name) for name in epochs.columns if name not in _NOT_DRAWN and _measured(epochs, str(name))]
     declared = results.manifest.declared

@@ -140,7 +140,7 @@ def headline(effects: Sequence[Effect], measure: Measure, design: Design, alpha:
 def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iterator[str]:
     """What was found, what was not, and what could have been found."""
     matter = _with(changes, "better", "worse")
-    hedge = "tentatively " if design.seeds == 2 else ""
+    hedge = "tentatively " if design.seeds == 2 or (matter and all(own.pairs == 2 for own in matter)) else ""
     makes = "makes" if len(matter) == 1 else "make"
     of = f"of {plural(len(changes), 'change')}"
     if matter:

@@ -93,6 +93,12 @@ REFERENCES: dict[str, Reference] = {
         "UCI Machine Learning Repository",
         1998,
     ),
+    "araujo2019": _article(
+        "Andr\u00e9 Araujo and Wade Norris and Jack Sim",
+        "Computing Receptive Fields of Convolutional Neural Networks",
+        "Distill",
+        2019,
+    ),
     "ba2016": _arxiv(
         "Jimmy Lei Ba and Jamie Ryan Kiros and Geoffrey E. Hinton", "Layer Normalization", "1607.06450", 2016
     ),
@@ -182,13 +188,6 @@ REFERENCES: dict[str, Reference] = {
         "1712.00409",
         2017,
     ),
-    "hoffer2017": _talk(
-        "Elad Hoffer and Itay Hubara and Daniel Soudry",
-        "Train Longer, Generalize Better: Closing the Generalization Gap in Large Batch Training of Neural Networks",
-        _NIPS,
-        2017,
-        "30, 1731\u20131741",
-    ),
     "holm1979": _article(
         "Sture Holm",
         "A Simple Sequentially Rejective Multiple Test Procedure",
@@ -220,6 +219,13 @@ REFERENCES: dict[str, Reference] = {
         "Dhiraj Kalamkar and others", "A Study of BFLOAT16 for Deep Learning Training", "1905.12322", 2019
     ),
     "kingma2015": _talk("Diederik P. Kingma and Jimmy Ba", "Adam: A Method for Stochastic Optimization", _ICLR, 2015),
+    "kornblith2019": _talk(
+        "Simon Kornblith and Jonathon Shlens and Quoc V. Le",
+        "Do Better ImageNet Models Transfer Better?",
+        _CVPR,
+        2019,
+        "2661\u20132671",
+    ),
     "krizhevsky2009": Reference(
         "misc",
         "Alex Krizhevsky",
@@ -364,7 +370,7 @@ REFERENCES: dict[str, Reference] = {
         "A Survey on Image Data Augmentation for Deep Learning",
         "Journal of Big Data",
         2019,
-        "6",
+        "6, 60",
     ),
     "simonyan2015": _talk(
         "Karen Simonyan and Andrew Zisserman",
@@ -410,7 +416,7 @@ REFERENCES: dict[str, Reference] = {
     "tieleman2012": Reference(
         "misc",
         "Tijmen Tieleman and Geoffrey Hinton",
-        "Lecture 6.5: RMSProp",
+        "Lecture 6.5: RMSProp, Divide the Gradient by a Running Average of Its Recent Magnitude",
         "Coursera, Neural Networks for Machine Learning",
         2012,
     ),
@@ -419,7 +425,7 @@ REFERENCES: dict[str, Reference] = {
         "Fixing the Train-Test Resolution Discrepancy",
         _NIPS,
         2019,
-        "32",
+        "32, 8250\u20138260",
     ),
     "ulyanov2016": _arxiv(
         "Dmitry Ulyanov and Andrea Vedaldi and Victor Lempitsky",

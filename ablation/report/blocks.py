@@ -189,6 +189,12 @@ class SummaryLine:
     variants: tuple[tuple[str, str], ...]
     note: str = ""
 
+    @property
+    def text(self) -> Text:
+        """What follows the label: each variant with what is said of it, then the note."""
+        named: list[Text] = [(name(own), f" ({said})" if said else "") for own, said in self.variants]
+        return join([*named, self.note] if self.note else named, ", ")
+
 
 @dataclass(frozen=True)
 class Summary(Block):
@@ -288,6 +294,16 @@ class Table(Block):
         """The table with the columns of these headings alone."""
         kept = [place for place, column in enumerate(self.columns) if plain(column.heading) in headings]
         rows = tuple(Row(tuple(row.cells[place] for place in kept), row.baseline) for row in self.rows)
+        return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
+
+    def printable(self) -> Table:
+        """The table without plots, which its pictures show, and without folded columns that are empty."""
+        kept = [
+            place
+            for place, column in enumerate(self.columns)
+            if not column.plot and (not column.folded or any(plain(row.cells[place].text) for row in self.rows))
+        ]
+        rows = tuple(replace(row, cells=tuple(row.cells[place] for place in kept)) for row in self.rows)
         return replace(self, columns=tuple(self.columns[place] for place in kept), rows=rows)
 
 

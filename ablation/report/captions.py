@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ablation.report.figures as figures
 import ablation.report.intervals as intervals
@@ -30,6 +31,8 @@ def summary(analysis: Analysis, manifest: Manifest) -> str:
         what = f"{number} against the baseline under {seeds}"
     elif not analysis.variants:
         what = f"The baseline alone{base} is trained under {seeds}"
+    elif not changes:
+        what = f"The baseline{base} against itself (A/A control), under {seeds}"
     else:
         controls = len(analysis.variants) - len(changes)
         controlled = f", and {plural(controls, 'A/A control')}" if controls else ""
@@ -52,8 +55,13 @@ def baseline(analysis: Analysis, manifest: Manifest) -> str:
     if not recipe:
         return ""
     if manifest.task:
-        return f" ({manifest.task[manifest.task['kind']]})"
+        return f" ({trainer(manifest.task)})"
     return f" ({recipe['model']['name']} on {recipe['data']['name']}, {analysis.setup.budget})"
+
+
+def trainer(task: Mapping[str, Any]) -> str:
+    """The function, or the command without the place of its arguments, that trains the runs."""
+    return " ".join(word for word in str(task[task["kind"]]).split() if word != "{args}")
 
 
 def first_up(text: str) -> str:
@@ -157,7 +165,7 @@ def table(analysis: Analysis) -> str:
         text += f" Difference{points} under the same seed."
     elif any(effect.pairs for effect in analysis.variants):
         text += f" Difference{points}, paired by seed: dots are seeds, the bar is their mean"
-        text += f", {_lines(analysis)}."
+        text += f", {_lines(analysis)}." if _tested(analysis) else "."
     return text
 
 
@@ -168,18 +176,26 @@ def paper_table(analysis: Analysis) -> str:
     seeds = plural(len(analysis.facts.seeds), "seed")
     spread = "one seed" if analysis.design.networks else f"mean \u00b1 SD over {seeds}"
     points = " in points" if measure.share else ""
-    text = f"{first_up(measure.name)}{images(analysis)}{unit}: {spread}. Difference{points} from the baseline"
-    return text + (
-        " under the same seed." if analysis.design.networks else f", paired by seed, with {_plain_lines(analysis)}."
-    )
+    text = f"{first_up(measure.name)}{images(analysis)}{unit}: {spread}."
+    if not analysis.variants:
+        return text
+    text += f" Difference{points} from the baseline"
+    if analysis.design.networks:
+        return f"{text} under the same seed."
+    return f"{text}, paired by seed" + (f", with {_plain_lines(analysis)}." if _tested(analysis) else ".")
 
 
 def paper_forest(analysis: Analysis) -> str:
     """Caption of the figure of the short paper."""
     unit = ", percentage points" if analysis.measure.share else ""
     one = analysis.design.networks
-    marks = "dots are seeds" if one else f"dots are seeds, bars their means, lines {_plain_lines(analysis)}"
+    marks = "dots are seeds" if one else "dots are seeds, bars their means"
+    marks += f", lines {_plain_lines(analysis)}" if _tested(analysis) and not one else ""
     return f"Differences from the baseline in {analysis.measure.name}{unit}: {marks}. Zero is the baseline."
+
+
+def _tested(analysis: Analysis) -> bool:
+    return any(own.low is not None for own in analysis.variants)
 
 
 def _plain_lines(analysis: Analysis) -> str:

@@ -10,6 +10,7 @@ from ablation.analysis.measure import Measure
 from ablation.analysis.verdicts import p_value
 from ablation.analysis.warnings import entry
 from ablation.analysis.warnings.fairness import in_words
+from ablation.report import captions
 from ablation.report.blocks import Finding
 
 _MARKS = {
@@ -52,8 +53,8 @@ def all_clear(analysis: Analysis) -> str:
         )
     if not analysis.setup.image:
         return (
-            "Checked for missing and diverged runs, unequal time, unequal spread over seeds, changes of code and "
-            "machines, and variants and seeds added later: none found."
+            "Checked for missing and diverged runs, unequal time of runs trained side by side, unequal spread over "
+            "seeds, changes of code and machines, and variants and seeds added later: none found."
         )
     return (
         "None of the checks found anything: budget, size and time of every variant, missing and diverged runs, chance "
@@ -114,11 +115,11 @@ def _trend(own: TrendTest, analysis: Analysis) -> str:
     measure, alpha = analysis.measure, analysis.alpha
     span = f"from {formatting.value(own.levels[0])} to {formatting.value(own.levels[-1])}"
     if own.rise is None:
-        return f"{own.name.capitalize()}, {span}: too few runs for a trend."
+        return f"{captions.first_up(own.name)}, {span}: too few runs for a trend."
     rise, low, high, p = own.rise
     shown = f"{measure.difference(rise)}{measure.unit} {measure.interval(low, high)} over the range, p {p_value(p)}"
     found = f"{measure.name} {'rises' if rise > 0 else 'falls'}" if p <= alpha else "no linear trend detected"
-    text = f"{own.name.capitalize()}, {span}: {found} ({shown}); {_bow(own, analysis)}"
+    text = f"{captions.first_up(own.name)}, {span}: {found} ({shown}); {_bow(own, analysis)}"
     if own.page_p is not None:
         text += f". Page's rank test: p {p_value(own.page_p)}"
     if own.left_out:

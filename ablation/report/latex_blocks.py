@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ablation.report.blocks import (
@@ -32,8 +32,6 @@ from ablation.report.blocks import (
     code,
     content_lengths,
     join,
-    name,
-    plain,
     spans,
 )
 from ablation.report.latex import escape
@@ -70,6 +68,7 @@ _GREEK |= {"Φ": "Phi", "Σ": "Sigma", "Δ": "Delta", "∞": "infty", "≤": "le
 _KNOWN = {"\u2013": "--", "\u2014": "---", "\u2018": "`", "\u2019": "'", "\u201c": "``", "\u201d": "''"}
 _KNOWN |= {"\u2026": r"\ldots{}", "\u00b7": r"\textperiodcentered{}", "\u2022": r"\textbullet{}", "\u00a0": "~"}
 _KNOWN |= {"\u00b2": r"\textsuperscript{2}", "\u00b3": r"\textsuperscript{3}"}
+_KNOWN |= {"\u2113": r"$\ell$"}
 _KNOWN |= {letter: rf"$\{command}$" for letter, command in _GREEK.items()}
 _BREAKS = re.compile(r"(?<=[/.=+,:;)-])(?=\S)|(?<=\\_)(?=\S)")
 _LONG = re.compile(r"[^\s\\{}$]{24}")
@@ -181,10 +180,7 @@ class Renderer:
         yield rf"\noindent\textbf{{{tex(block.title)}}}"
         rows = []
         for line in block.lines:
-            named: list[Text] = [(name(own), f" ({said})" if said else "") for own, said in line.variants]
-            rows.append(
-                rf"\item[{{{tex(line.label)}}}] {inline(join([*named, line.note] if line.note else named, ', '))}"
-            )
+            rows.append(rf"\item[{{{tex(line.label)}}}] {inline(line.text)}")
         body = "\n".join(rows)
         yield f"\\begin{{description}}\\itemsep0pt\n{body}\n\\end{{description}}"
 
@@ -227,7 +223,7 @@ class Renderer:
         if block.key == "variants":
             yield r"\input{table}"
             return
-        shown = _shown(block)
+        shown = block.printable()
         head = " & ".join(rf"\textbf{{{inline(column.heading, breakable)}}}" for column in shown.columns) + r" \\"
         rows = [" & ".join(map(_cell, row.cells)) + r" \\" for row in shown.rows]
         form = "".join(_forms(shown))
@@ -255,17 +251,6 @@ def _code_line(line: str) -> str:
     """A line of code; `tex` would take the blanks at its start away."""
     bare = line.replace("\t", "    ")
     return " " * (len(bare) - len(bare.lstrip(" "))) + breakable(bare)
-
-
-def _shown(table: Table) -> Table:
-    """The table without plots and without columns that are empty."""
-    kept = [
-        place
-        for place, column in enumerate(table.columns)
-        if not column.plot and (not column.folded or any(plain(row.cells[place].text) for row in table.rows))
-    ]
-    rows = tuple(replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows)
-    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=rows)
 
 
 def _forms(table: Table) -> Iterator[str]:

@@ -28,11 +28,9 @@ from ablation.report.blocks import (
     References,
     Span,
     Summary,
-    SummaryLine,
     Table,
     Text,
     join,
-    name,
     plain,
     spans,
 )
@@ -121,12 +119,7 @@ def _columns(block: Columns) -> Iterator[str]:
 
 def _summary(block: Summary) -> Iterator[str]:
     yield f"**{text(block.title)}**"
-    yield "\n".join(f"- **{text(line.label)}:** {text(_said(line))}" for line in block.lines)
-
-
-def _said(line: SummaryLine) -> Text:
-    named = [(name(variant), f" ({said})" if said else "") for variant, said in line.variants]
-    return join([*named, line.note] if line.note else named, ", ")
+    yield "\n".join(f"- **{text(line.label)}:** {text(line.text)}" for line in block.lines)
 
 
 def _facts(block: Facts) -> Iterator[str]:
@@ -134,19 +127,15 @@ def _facts(block: Facts) -> Iterator[str]:
 
 
 def _pairs(block: Pairs) -> Iterator[str]:
-    head = ("Option", "Value") if block.options else ("", "")
+    head = ("Hyperparameter", "Value") if block.options else ("", "")
     yield _grid(head, (":--", ":--"), [(text(term), text(value)) for term, value in block.rows])
 
 
-def _table(table: Table) -> Iterator[str]:
-    shown = [
-        place
-        for place, column in enumerate(table.columns)
-        if not column.plot and (not column.folded or any(plain(row.cells[place].text) for row in table.rows))
-    ]
+def _table(block: Table) -> Iterator[str]:
+    table = block.printable()
     yield from map(_picture, table.pictures)
-    columns = [table.columns[place] for place in shown]
-    rows = [[_cell(row.cells[place], first=not place) for place in shown] for row in table.rows]
+    columns = table.columns
+    rows = [[_cell(cell, first=not place) for place, cell in enumerate(row.cells)] for row in table.rows]
     yield _grid([text(own.heading) for own in columns], ["--:" if own.number else ":--" for own in columns], rows)
     if table.caption:
         yield _caption(f"Table {table.number}.", table.caption)

@@ -30,7 +30,7 @@ from ablation.report.blocks import (
 from ablation.report.context import Context, Section
 from ablation.report.logo import Logo
 from ablation.report.sections.runs import overrides
-from ablation.report.styles import STYLES
+from ablation.report.styles import LAYOUTS
 from ablation.report.summary import summary
 
 
@@ -96,7 +96,7 @@ def make_page(context: Context, sections: Iterable[Section], logo: Logo | None =
         study.title or study.name,
         tuple(_head(context)),
         parts,
-        STYLES[options.style].kind,
+        LAYOUTS[options.style].kind,
         options.author,
         options.course,
         options.date,
@@ -178,7 +178,7 @@ def _head(context: Context) -> Iterator[Block]:
         cut = "A tiny subset, trained" if study.of_images else "Cut down by the smoke options of the task, and trained"
         text = f"{cut} only to see that everything works: the figures mean nothing."
         yield Callout("Smoke run.", text, "smoke")
-    if STYLES[context.options.style].result_first:
+    if LAYOUTS[context.options.style].result_first:
         yield from _result(context)
     if analysis.facts.open and context.recipe:
         text = f"{captions.still_open(analysis.facts)} To go on:"

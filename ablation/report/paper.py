@@ -10,13 +10,13 @@ from ablation._util.formatting import MINUS
 from ablation.analysis import Analysis, Effect
 from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import Block, Table, pictures
-from ablation.report.captions import paper_table
+from ablation.report.captions import paper_table, verdict_cell
 from ablation.report.latex_blocks import UNI, Renderer, breakable, tex, vector_name
 from ablation.report.page import Page, Part
 from ablation.report.ranking import ranked
 from ablation.report.templates import Templates
 
-_SHORT = {"not_detected": "", "no_claim": ""}
+_SHORT = {"not_detected": ""}
 _NUMBER = re.compile(r"[-+]?(\d+)(?:\.(\d+))?")
 _METHODS = ("methods", "paper_methods")
 
@@ -63,61 +63,52 @@ class _Body:
 
 def results_table(page: Page, analysis: Analysis) -> str:
     """The table of variants: siunitx columns, and never wider than the column that it is in."""
-    effects = (analysis.baseline, *ranked(analysis))
-    measure = analysis.measure
+    effects, measure = (analysis.baseline, *ranked(analysis)), analysis.measure
     means = [(measure.value(own.mean), measure.value(own.sd) if own.sd is not None else "") for own in effects]
     differences = [measure.difference(own.difference) if place else "" for place, own in enumerate(effects)]
-    rows = [
-        " & ".join(
-            [
-                "{}" + breakable(own.variant),
-                *map(_number, mean),
-                _number(difference),
-                _interval(own, analysis),
-                _verdict(own),
-                f"{own.n}/{len(own.runs)}" if own.n < len(own.runs) else str(own.n),
-            ]
-        )
-        + r" \\"
-        for own, mean, difference in zip(effects, means, differences, strict=True)
-    ]
-    heads = [
-        "Variant",
-        tex(measure.metric.heading),
-        "SD",
-        "Difference",
-        f"{100 * (1 - analysis.alpha):g}\\,\\% interval",
-        "Verdict",
-        "$n$",
-    ]
-    form = " ".join(
-        [
-            r">{\raggedright\arraybackslash}p{2.1cm}",
-            *(f"S[table-format={_format(column)}]" for column in (*zip(*means, strict=True), differences)),
-            "r l r",
-        ]
+    numbers = [(*mean, difference) for mean, difference in zip(means, differences, strict=True)]
+    first, *others = (_row(own, row, analysis) for own, row in zip(effects, numbers, strict=True))
+    interval = f"{100 * (1 - analysis.alpha):g}\\,\\% interval"
+    heads = ["Variant", tex(measure.metric.heading), "SD", "Difference", interval, "Verdict", "$n$"]
+    columns = " ".join(f"S[table-format={_format(column)}]" for column in zip(*numbers, strict=True))
+    return _FRAME.format(
+        uni=UNI,
+        caption=tex(_caption(analysis)),
+        form=rf">{{\raggedright\arraybackslash}}p{{2.1cm}} {columns} r l r",
+        heads=" & ".join(f"{{{head}}}" for head in heads),
+        first=first,
+        rows="\n".join(others),
     )
-    lines = [
-        "% made by ablate report; needs \\usepackage{array,booktabs,adjustbox,siunitx}",
-        UNI,
-        r"\begin{table}[htb]",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{tex(_caption(analysis))}}}",
-        r"\label{table-variants}",
-        r"\begin{adjustbox}{max width=\linewidth}",
-        rf"\begin{{tabular}}{{@{{}}{form}@{{}}}}",
-        r"\toprule",
-        " & ".join(f"{{{head}}}" for head in heads) + r" \\",
-        r"\midrule",
-        rows[0],
-        r"\midrule",
-        *rows[1:],
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{adjustbox}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+
+
+_FRAME = r"""% made by ablate report; needs \usepackage{{array,booktabs,adjustbox,siunitx}}
+{uni}
+\begin{{table}}[htb]
+\centering\footnotesize\setlength{{\tabcolsep}}{{3pt}}
+\caption{{{caption}}}
+\label{{table-variants}}
+\begin{{adjustbox}}{{max width=\linewidth}}
+\begin{{tabular}}{{@{{}}{form}@{{}}}}
+\toprule
+{heads} \\
+\midrule
+{first}
+\midrule
+{rows}
+\bottomrule
+\end{{tabular}}
+\end{{adjustbox}}
+\end{{table}}
+"""
+
+
+def _row(own: Effect, numbers: Sequence[str], analysis: Analysis) -> str:
+    """A variant with its mean, SD and difference; its pairs in brackets where they are fewer than its runs."""
+    *mean, difference = map(_number, numbers)
+    pairs = f" ({own.pairs})" if own is not analysis.baseline and own.pairs < own.n else ""
+    runs = f"{own.n}/{len(own.runs)}" if own.n < len(own.runs) else str(own.n)
+    cells = ["{}" + breakable(own.variant), *mean, difference, _interval(own, analysis), _verdict(own), runs + pairs]
+    return " & ".join(cells) + r" \\"
 
 
 def _caption(analysis: Analysis) -> str:
@@ -126,7 +117,7 @@ def _caption(analysis: Analysis) -> str:
 
 
 def _verdict(own: Effect) -> str:
-    return tex(_SHORT.get(own.verdict or "", own.verdict or ""))
+    return tex(_SHORT.get(own.verdict or "", "no claim" if own.verdict == "no_claim" else verdict_cell(own)[0]))
 
 
 def _interval(own: Effect, analysis: Analysis) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -68,9 +67,7 @@ def _uri(data: bytes, form: str) -> str:
 
 def _fold(table: Table) -> Table:
     """The table without its plots, which the picture above it shows."""
-    kept = [place for place, column in enumerate(table.columns) if not column.plot]
-    rows = (replace(row, cells=tuple(row.cells[place] for place in kept)) for row in table.rows)
-    return fold(replace(table, columns=tuple(table.columns[place] for place in kept), rows=tuple(rows)))
+    return fold(table.printable())
 
 
 def _formula(block: Formula) -> Markup:

@@ -12,7 +12,7 @@ from ablation.study.report_options import ReportOptions
 
 
 @dataclass(frozen=True)
-class Style:
+class Layout:
     """The sections of a report by name, those of the appendix apart; `kind` is printed above the title.
 
     Sections of others come before `more`, where it is given.
@@ -29,15 +29,15 @@ class Style:
 _APPENDIX = ("tests", "learning", "curves", "classes", "mistakes", "cost", "problem_runs", "recipe", "reproduce")
 _OPENING, _CLOSING = ("abstract", "question"), ("discussion", "conclusion")
 _RESULTS = ("effects", "metrics", "sweeps", "difference", "test", "warnings")
-STYLES: Mapping[str, Style] = {
-    "page": Style("Ablation study", result_first=True),
-    "lab": Style(
+LAYOUTS: Mapping[str, Layout] = {
+    "page": Layout("Ablation study", result_first=True),
+    "lab": Layout(
         "Lab report",
         (*_OPENING, "principles", "setup", "methods", *_RESULTS, "interpretation", *_CLOSING, "references"),
         _APPENDIX,
         "interpretation",
     ),
-    "paper": Style(
+    "paper": Layout(
         "Ablation study",
         (*_OPENING, "paper_methods", "paper_results", *_CLOSING, "limitations", "checklist", "references"),
     ),
@@ -49,7 +49,7 @@ def chosen(options: ReportOptions, sections: Sequence[Section]) -> tuple[Section
     by_name = {own.name: own for own in sections}
     if options.sections:
         return tuple(_named(name, by_name) for name in options.sections)
-    style = STYLES[options.style]
+    style = LAYOUTS[options.style]
     if not style.main:
         return tuple(sorted((own for own in sections if not own.optional), key=lambda own: own.appendix))
     main = [by_name[name] for name in style.main if name in by_name]

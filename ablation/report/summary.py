@@ -38,15 +38,16 @@ def summary(analysis: Analysis) -> Summary | None:
 
 def _line(verdict: str, found: Sequence[Effect], analysis: Analysis) -> SummaryLine:
     largest = sorted(found, key=lambda own: -abs(own.difference or 0.0))
-    named = tuple((own.variant, _said(own, analysis)) for own in largest[:_MOST_NAMED])
+    hedged = any(own.pairs != 2 for own in found) and verdict in ("better", "worse")
+    named = tuple((own.variant, _said(own, analysis, hedged=hedged)) for own in largest[:_MOST_NAMED])
     more = f"and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    tentative = " (tentative)" if analysis.design.seeds == 2 and verdict in ("better", "worse") else ""
+    tentative = " (tentative)" if verdict in ("better", "worse") and all(own.pairs == 2 for own in found) else ""
     note = _note(verdict, analysis)
     return SummaryLine(_LABELS[verdict] + tentative, verdict, named, "; ".join(filter(None, (more, note))))
 
 
-def _said(own: Effect, analysis: Analysis) -> str:
-    """What is said of a variant beside its name."""
+def _said(own: Effect, analysis: Analysis, *, hedged: bool) -> str:
+    """What is said of a variant beside its name; `hedged` where a verdict on two pairs needs to say so itself."""
     measure = analysis.measure
     size = f"{measure.difference(own.difference)}{measure.unit}" if own.difference is not None else ""
     if own.verdict == "unstable":
@@ -54,7 +55,8 @@ def _said(own: Effect, analysis: Analysis) -> str:
         size = ", ".join(filter(None, (own.words.removeprefix("unstable: "), size + rest)))
     if own.verdict in ("identical", "no_claim"):
         size = ""
-    return ", ".join(filter(None, (size, "exploratory" if own.exploratory else "")))
+    tentative = "tentative" if hedged and own.pairs == 2 else ""
+    return ", ".join(filter(None, (size, tentative, "exploratory" if own.exploratory else "")))
 
 
 def _note(verdict: str, analysis: Analysis) -> str:

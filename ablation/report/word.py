@@ -42,7 +42,6 @@ from ablation.report.blocks import (
     Text,
     content_lengths,
     join,
-    name,
     spans,
 )
 from ablation.report.page import Page
@@ -163,9 +162,7 @@ class _Writer:
     def _summary(self, block: Summary) -> None:
         self.text(Span(block.title, "strong"))
         for line in block.lines:
-            named: list[Text] = [(name(own), f" ({said})" if said else "") for own, said in line.variants]
-            said = join([*named, line.note] if line.note else named, ", ")
-            self.text((Span(f"{line.label}: ", "strong"), *said), "List Bullet")
+            self.text((Span(f"{line.label}: ", "strong"), *spans(line.text)), "List Bullet")
 
     def _facts(self, block: Facts) -> None:
         self.text(join(block.facts, " \u00b7 "))
@@ -210,23 +207,21 @@ class _Writer:
     def _table(self, block: Table) -> None:
         for picture in block.pictures:
             self._picture(picture)
-        columns = [place for place, column in enumerate(block.columns) if not column.plot]
+        shown = block.printable()
         if block.caption:
             caption = self.text((Span(f"Table {block.number}. ", "strong"), block.caption), "Caption")
             caption.paragraph_format.keep_with_next = True
-        table = self._document.add_table(rows=1 + len(block.rows), cols=len(columns), style="Light List")
+        table = self._document.add_table(rows=1 + len(block.rows), cols=len(shown.columns), style="Light List")
         table.autofit = False
-        lengths = [content_lengths(block)[place] for place in columns]
+        lengths = content_lengths(shown)
         widths = [Emu(round(_WIDTH * length / sum(lengths))) for length in lengths]
         for column, width in zip(table.columns, widths, strict=True):
             column.width = width
         _repeat(table.rows[0])
-        numbers = [block.columns[place].number for place in columns]
-        heads = [block.columns[place].heading for place in columns]
-        _fill(table.rows[0], [(head, ()) for head in heads], numbers, widths)
-        for row, own in zip(list(table.rows)[1:], block.rows, strict=True):
-            cells = [(own.cells[place].text, own.cells[place].notes) for place in columns]
-            _fill(row, cells, numbers, widths)
+        numbers = [column.number for column in shown.columns]
+        _fill(table.rows[0], [(column.heading, ()) for column in shown.columns], numbers, widths)
+        for row, own in zip(list(table.rows)[1:], shown.rows, strict=True):
+            _fill(row, [(cell.text, cell.notes) for cell in own.cells], numbers, widths)
         self._document.add_paragraph(style="No Spacing")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ablation.analysis.charts import MOST_CHARTS, OWN, Chart, study_charts
+from ablation.analysis.charts import IMAGE_CHARTS, MOST_CHARTS, Chart, study_charts
 from ablation.analysis.measure import Measure
 from ablation.registry.metric_names import guess
 from ablation.storage.manifest import StoredVariant
@@ -32,7 +32,7 @@ def lines(*names: str, measure: Measure = ACCURACY) -> list[tuple[str, str | Non
 
 def test_a_study_that_was_run_here_has_its_own_three() -> None:
     study = manifest([StoredVariant("b", "baseline", {}, {"train": {}})])
-    assert study_charts(results(study, []), ACCURACY) == OWN
+    assert study_charts(results(study, []), ACCURACY) == IMAGE_CHARTS
 
 
 def test_columns_of_one_quantity_share_a_chart_with_training_dashed() -> None:
@@ -104,8 +104,10 @@ def test_a_chart_has_the_unit_of_its_column(
 
 
 def test_a_chart_reads_its_line_and_the_dashed_one() -> None:
-    assert [own.columns for own in OWN] == [("train_accuracy", "val_accuracy"), ("train_loss", "val_loss"), ("lr",)]
-    assert [(own.dots, own.ours, own.scale) for own in OWN] == [
+    assert [own.columns for own in IMAGE_CHARTS] == [
+        ("train_accuracy", "val_accuracy"), ("train_loss", "val_loss"), ("lr",),
+    ]  # fmt: skip
+    assert [(own.dots, own.ours, own.scale) for own in IMAGE_CHARTS] == [
         (True, True, 100.0), (False, True, 1.0), (False, True, 1.0),
     ]  # fmt: skip
 

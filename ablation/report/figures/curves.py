@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
-from ablation.analysis.charts import LOSS, OWN, RATE, Chart
+from ablation.analysis.charts import IMAGE_CHARTS, LOSS, RATE, Chart
 from ablation.analysis.classification.chance import at_chance
 from ablation.analysis.learning import unit_of_budget
 from ablation.results.runs import Results
@@ -89,7 +89,7 @@ def difference_curves(results: Results, chart: Chart) -> dict[str, Curves]:
     return found
 
 
-def study_curves(results: Results, charts: Sequence[Chart] = OWN) -> dict[str, Curves]:
+def study_curves(results: Results, charts: Sequence[Chart] = IMAGE_CHARTS) -> dict[str, Curves]:
     """Aggregate the epochs of every variant; its keys are in the order of the study."""
     unit = unit_of_budget(results)
     columns = list(dict.fromkeys(column for chart in charts for column in chart.columns))

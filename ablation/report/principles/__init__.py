@@ -78,6 +78,8 @@ def _kinds(key: str, recipe: Mapping[str, Any]) -> Iterable[str]:
         return [str(look_up(recipe, "schedule.name"))]
     if key == "model.name":
         name = str(look_up(recipe, key)).rpartition("/")[2]
+        if ":" in name and not name.startswith("torchvision:"):  # custom code may be anything
+            return []
         return ["resnet9"] if name == "resnet9" else [kind for kind in ("lenet", "vgg", "resnet") if kind in name]
     value = look_up(recipe, key)
     if key == "model.init" and isinstance(value, Mapping):

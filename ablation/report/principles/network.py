@@ -85,7 +85,7 @@ NETWORK: dict[str, Principle] = {
         "Kernel size",
         "A convolution with kernels of *k* \u00d7 *k* pixels from *C* to *C'* channels has *k*\u00b2 *C C'* "
         "weights. The region of the image that a unit sees, its receptive field *r*, grows with every layer by (*k* "
-        "\u2212 1) times the product of the strides *s* before it [dumoulin2016]. Several small kernels see as much "
+        "\u2212 1) times the product of the strides *s* before it [araujo2019]. Several small kernels see as much "
         "as one large kernel with fewer weights and more nonlinearities [simonyan2015].",
         r"r = 1 + \sum_{l=1}^{L} (k_l - 1) \prod_{j=1}^{l-1} s_j",
     ),
@@ -149,7 +149,8 @@ NETWORK: dict[str, Principle] = {
         "Pretrained weights",
         "Instead of random weights, training can start from those of a network that was trained on another task. The "
         "first layers of such networks detect features that are useful for most images, the later ones become specific "
-        "to the task; starting from them helps most where there are few training images [yosinski2014].",
+        "to the task [yosinski2014]. Starting from them helps most where there are few training images "
+        "[kornblith2019].",
         r"\theta_0 = \theta_{\mathrm{source}}",
     ),
     "model.freeze": Principle(

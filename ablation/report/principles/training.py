@@ -8,8 +8,8 @@ _ADAM = r"m_t = \beta_1 m_{t-1} + (1 - \beta_1)\, g_t, \qquad v_t = \beta_2 v_{t
 _STEP = r"\frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \varepsilon}"
 BUDGET = Principle(
     "Length of the training",
-    "A longer training takes more steps of the optimizer. It lowers the training loss further; whether the validation "
-    "accuracy gains as well depends on regularisation and on the learning rate [hoffer2017].",
+    "A longer training takes more steps of the optimizer. It usually lowers the training loss further, while the "
+    "validation error may rise again [prechelt1998].",
 )
 
 OPTIMIZATION: dict[str, Principle] = {
@@ -18,8 +18,8 @@ OPTIMIZATION: dict[str, Principle] = {
         "The optimizer turns the gradient *g_t* of the loss on a batch into a step of the weights \u03b8; \u03b7 is "
         "the learning rate.",
         kinds={
-            "sgd": "`sgd`, stochastic gradient descent, follows the gradient itself [robbins1951], usually with "
-            "momentum [sutskever2013].",
+            "sgd": "`sgd`, stochastic gradient descent, follows the gradient itself [robbins1951], or with momentum "
+            "\u03bc a decaying sum of it [sutskever2013].",
             "adam": "`adam` divides a running mean of the gradients by the root of a running mean of their squares, "
             "both corrected for their start at zero, so that every weight has its own step size [kingma2015].",
             "adamw": "`adamw` is Adam with a weight decay \u03bb that acts on the weights directly instead of "
@@ -27,7 +27,7 @@ OPTIMIZATION: dict[str, Principle] = {
             "rmsprop": "`rmsprop` divides the gradient by the root of a running mean of its squares [tieleman2012].",
         },
         formulas={
-            "sgd": r"\theta_{t+1} = \theta_t - \eta\, g_t",
+            "sgd": r"v_{t+1} = \mu v_t + g_t, \qquad \theta_{t+1} = \theta_t - \eta\, v_{t+1}",
             "adam": rf"{_ADAM}" "\n" rf"\theta_{{t+1}} = \theta_t - \eta\, {_STEP}",
             "adamw": rf"\theta_{{t+1}} = (1 - \eta \lambda)\, \theta_t - \eta\, {_STEP}",
             "rmsprop": r"v_t = \alpha v_{t-1} + (1 - \alpha)\, g_t^2, \qquad "
@@ -75,15 +75,15 @@ OPTIMIZATION: dict[str, Principle] = {
         "Learning-rate schedule",
         "A schedule changes the learning rate \u03b7 during training: large steps at first to make progress, small "
         "ones at the end to settle in a minimum. Here *e* is the epoch and *u* the part of the training that is "
-        "done, from 0 to 1.",
+        "done, from 0 to 1, both counted from the end of the warm-up.",
         kinds={
             "constant": "`constant` keeps it.",
-            "step": "`step` multiplies it by \u03b3 every *S* epochs [he2016].",
+            "step": "`step` multiplies it by \u03b3 every *S* epochs.",
             "multistep": "`multistep` multiplies it by \u03b3 at each of the milestones *M* [he2016].",
             "cosine": "`cosine` lowers it along half a cosine [loshchilov2017].",
-            "exponential": "`exponential` multiplies it by \u03b3 after every epoch [bengio2012].",
-            "one_cycle": "`one_cycle` raises it to its peak and then lowers it to almost zero, each along half a "
-            "cosine [smith2019].",
+            "exponential": "`exponential` multiplies it by \u03b3 after every epoch.",
+            "one_cycle": "`one_cycle` raises it to its peak and then lowers it to almost zero [smith2019], here each "
+            "along half a cosine.",
             "plateau": "`plateau` multiplies it by a factor when the validation loss has stopped falling [he2016].",
         },
         formulas={
@@ -118,8 +118,8 @@ OPTIMIZATION: dict[str, Principle] = {
     ),
     "train.mixup": Principle(
         "Mixup",
-        "Mixup trains on weighted means of two images and of their labels, with a weight \u03bb drawn for each, so "
-        "that the network is encouraged to behave linearly between examples [zhang2018].",
+        "Mixup trains on weighted means of two images and of their labels, with a weight \u03bb drawn for each batch, "
+        "so that the network is encouraged to behave linearly between examples [zhang2018].",
         r"\tilde{x} = \lambda x_i + (1 - \lambda) x_j, \quad \tilde{y} = \lambda y_i + (1 - \lambda) y_j, \quad "
         r"\lambda \sim \mathrm{Beta}(\alpha, \alpha)",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import ablation.report.captions as captions
-from ablation._util.formatting import percent, plural
+from ablation._util.formatting import accuracy_digits, percent, plural
 from ablation.analysis import Analysis, Effect
 from ablation.report.blocks import Block, Paragraph, Text, join, name
 from ablation.report.context import Context, Section
@@ -22,10 +22,13 @@ def _abstract(context: Context) -> Iterator[Block]:
 def _compared(context: Context) -> str:
     """What was trained, and how much of it is done."""
     analysis, of = context.analysis, captions.baseline(context.analysis, context.study)
-    changes = plural(sum(own.kind != "control" for own in analysis.variants), "variant")
-    text = f"This study compares {changes} with a baseline{of} under {plural(len(analysis.facts.seeds), 'seed')}."
+    seeds, changes = plural(len(analysis.facts.seeds), "seed"), sum(own.kind != "control" for own in analysis.variants)
+    text = f"This study compares {plural(changes, 'variant')} with a baseline{of} under {seeds}."
+    if not changes:
+        text = f"This study compares a baseline{of} with itself under other seeds (A/A control), {seeds} each."
     if analysis.facts.open:
-        text += f" So far {analysis.facts.done:,} of {plural(analysis.facts.runs, 'run')} are done."
+        done = f"{analysis.facts.done:,} of {plural(analysis.facts.runs, 'run')}"
+        text += f" So far {done} are done." if context.recipe else f" {done} have a result."
     return text
 
 
@@ -44,17 +47,20 @@ def _level(analysis: Analysis) -> Iterator[Text]:
     """Where the baseline is."""
     base, measure = analysis.baseline, analysis.measure
     if base.mean is None:
+        if base.failed and base.failed == len(base.runs):
+            yield f"All {plural(len(base.runs), 'run')} of the baseline failed, so that nothing can be compared."
         return
     unit = " %" if measure.share else ""
-    spread = f" (SD {measure.value(base.sd)} over {plural(base.n, 'seed')})" if base.sd is not None else ""
-    yield f"The mean {measure.name} of the baseline is {measure.value(base.mean)}{unit}{spread}."
+    spread = f", SD {measure.value(base.sd)}" if base.sd is not None else ""
+    over = f" (mean over {plural(base.n, 'seed')}{spread})" if base.n > 1 else ""
+    yield f"The baseline has a {measure.name} of {measure.value(base.mean)}{unit}{over}."
 
 
 def _judged(analysis: Analysis) -> Iterator[Text]:
     """The verdicts on the changes, then that on the control."""
     changes = [own for own in ranked(analysis) if own.kind != "control"]
     found = {verdict: [own for own in changes if own.verdict == verdict] for verdict in _SENTENCES}
-    if not found["better"] and not found["worse"]:
+    if changes and not found["better"] and not found["worse"]:
         yield "No change is shown to make a difference."
     for verdict, own in found.items():
         if own:
@@ -69,10 +75,11 @@ def _changed(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
     largest = sorted(found, key=lambda own: -abs(own.difference or 0.0))
     parts: list[Text] = []
     for own in largest[:_MOST_NAMED]:
-        said = own.words.partition(";")[0].partition(", yet")[0]
+        said, within, _ = own.words.partition(";")[0].partition(", yet")
         hedge, _, size = said.partition(" by ")
         is_it = f" is {hedge} than the baseline by {size}" if not parts else f" by {size}"
-        parts.append((name(own.variant), is_it + (" (exploratory)" if own.exploratory else "")))
+        notes = ["within the margin"] * bool(within) + ["exploratory"] * own.exploratory
+        parts.append((name(own.variant), is_it + (f" ({', '.join(notes)})" if notes else "")))
     if len(found) > _MOST_NAMED:
         parts.append(f"and {len(found) - _MOST_NAMED} more are {found[0].verdict}")
     yield (*join(parts, ", "), ".")
@@ -138,9 +145,10 @@ def _test_set(context: Context) -> Iterator[Text]:
     times = "once" if len(found.times) == 1 else f"{len(found.times)} times"
     first = found.rows[0]
     if first.mean is not None:
-        accuracy = percent(first.mean, context.digits)
+        accuracy = percent(first.mean, accuracy_digits(found.images))
         on = f"On {plural(found.images, 'test image')}, evaluated {times}"
-        yield f"{on}, the accuracy of {first.variant} is {accuracy} %."
+        mean = "mean accuracy" if len(context.analysis.facts.seeds) > 1 else "accuracy"
+        yield f"{on}, the {mean} of {first.variant} is {accuracy} %."
 
 
 ABSTRACT = Section("abstract", "Abstract", 10, _abstract, optional=True)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 
 import ablation.report.captions as captions
 from ablation._util.formatting import count, duration, plural
+from ablation.report.bibliography import DATA_SETS, REFERENCES
 from ablation.report.blocks import Block, Cell, Column, Paragraph, Row, Table
 from ablation.report.context import Context, Section
+from ablation.report.sections.paper import limits
 from ablation.report.sections.setup import hardware, software
 from ablation.storage.record import Environment
 
@@ -27,10 +29,12 @@ def _checklist(context: Context) -> Iterator[Block]:
 def _answers(context: Context) -> Iterator[tuple[str, str, str]]:
     """The item, its numbers, and its answer."""
     yield "Claims match the results", "1 / \u2013", _claims(context)
-    yield "Limitations", "2 / A1", "see the section on limitations"
+    yield "Limitations", "2 / A1", "see the section on limitations" if any(limits(context)) else NOT_RECORDED
     yield "Data set and splits", "6 / B6", _data(context) or NOT_RECORDED
-    yield "Data set: source, licence", "12 / B1, B2", NOT_RECORDED
-    yield "Code and data for reproduction", "4, 5 / C4", _reproduce(context) or NOT_RECORDED
+    yield "Data set: source", "12 / B1", _source(context) or NOT_RECORDED
+    yield "Data set: licence", "12 / B2", NOT_RECORDED
+    yield "Reproduction", "4 / \u2013", _reproduce(context) or NOT_RECORDED
+    yield "Open access to data and code", "5 / \u2013", NOT_RECORDED
     yield "Hyperparameters", "6 / C2", _hyperparameters(context) or NOT_RECORDED
     yield "How hyperparameters were chosen", "6 / C2", NOT_RECORDED
     yield "Model size", "\u2013 / C1", _size(context) or NOT_RECORDED
@@ -43,10 +47,20 @@ def _answers(context: Context) -> Iterator[tuple[str, str, str]]:
 
 
 def _claims(context: Context) -> str:
-    level = f"{100 * (1 - context.analysis.alpha):g} %"
-    if context.analysis.design.networks:
+    analysis = context.analysis
+    if analysis.design.networks:
         return "one seed: no claim about any recipe is made"
-    return f"every claim is a verdict at a family-wise level of {level}, over all variants together"
+    if not any(own.method for own in analysis.variants):
+        return "nothing was tested, and no claim is made"
+    return (
+        f"verdicts on variants have a family-wise error of at most {analysis.family_wise_bound:g}; trends and "
+        "interactions are families of their own"
+    )
+
+
+def _source(context: Context) -> str:
+    name = str(context.study.baseline.recipe["data"]["name"]) if context.study.of_images else ""
+    return REFERENCES[DATA_SETS[name]].text if name in DATA_SETS else ""
 
 
 def _data(context: Context) -> str:
@@ -64,12 +78,17 @@ def _reproduce(context: Context) -> str:
     study = context.study
     if not study.baseline.recipe:
         return f"the report is written by: {study.command}" if study.command else ""
-    return f"one command, {study.command}, trains every run; seeds and recipes are in the study file"
+    code = ", with the code that it names" if study.task else ""
+    return f"one command, {study.command}, trains every run{code}; seeds and recipes are in the study file"
 
 
 def _hyperparameters(context: Context) -> str:
     number = len(context.analysis.setup.recipe)
-    return f"all {number} options of the baseline are recorded; a variant differs by its change alone" if number else ""
+    if not number:
+        return ""
+    if context.study.task:
+        return f"{plural(number, 'hyperparameter')} in the study file; others are set in the code"
+    return f"all {number} hyperparameters of the baseline are recorded, and the change of each variant"
 
 
 def _size(context: Context) -> str:
@@ -83,6 +102,8 @@ def _significance(context: Context) -> str:
     analysis = context.analysis
     if analysis.design.networks:
         return "one seed: no intervals"
+    if not any(own.method for own in analysis.variants):
+        return "mean and SD over seeds; no test was possible"
     return f"mean, SD over seeds, and simultaneous {100 * (1 - analysis.alpha):g} % intervals; {analysis.method}"
 
 
@@ -90,7 +111,7 @@ def _runs(context: Context) -> str:
     facts = context.analysis.facts
     done = f"{facts.done:,} of {plural(facts.runs, 'run')} done" if facts.open else plural(facts.runs, "run")
     failed = f", {facts.diverged:,} of them diverged" if facts.diverged else ""
-    return f"{done}{failed}; seeds {captions.seeds(facts.seeds)}"
+    return f"{done}{failed}; seed{'s' * (len(facts.seeds) > 1)} {captions.seeds(facts.seeds)}"
 
 
 def _environments(context: Context, say: Callable[[Environment], str]) -> str:
@@ -99,7 +120,10 @@ def _environments(context: Context, say: Callable[[Environment], str]) -> str:
 
 def _time(context: Context) -> str:
     facts = context.analysis.facts
-    return f"{duration(facts.seconds)} of training in all, failed runs included" if facts.seconds else ""
+    if not facts.seconds:
+        return ""
+    counted = f"the {plural(facts.done, 'run')} that finished or diverged"
+    return f"{duration(facts.seconds)} of training in {counted}; others and preliminary experiments are not counted"
 
 
 def _selection(context: Context) -> str:
@@ -107,7 +131,8 @@ def _selection(context: Context) -> str:
     if not context.study.of_images:
         return ""
     times = analysis.facts.test_evaluations
-    used = f"the test set was evaluated {plural(times, 'time')}" if times else "the test set was not used"
+    often = "once" if times == 1 else f"{times} times"
+    used = f"the test set was evaluated {often}" if times else "the test set was not used"
     return f"{captions.metric(analysis)}; {used}"
 
 

@@ -60,11 +60,14 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
     design, measure = analysis.design, analysis.measure
     used = {effect.method for effect in analysis.variants}
     yield f"The primary metric is {captions.metric(analysis)}; {measure.metric.direction} is better."
-    yield (
-        f"Every variant is paired with the baseline by seed, and all {plural(len(analysis.variants), 'variant')} "
-        f"are one family: intervals are simultaneous at {100 * (1 - analysis.alpha):g} %, p-values adjusted for the "
-        f"family, verdicts taken from these at alpha = {analysis.alpha:g}. No other metric carries a verdict."
-    )
+    if any(effect.method for effect in analysis.variants):
+        number = len(analysis.variants)
+        family = f"all {number} variants are one family" if number > 1 else "it is the only comparison"
+        yield (
+            f"Every variant is paired with the baseline by seed, and {family}: intervals are simultaneous at "
+            f"{100 * (1 - analysis.alpha):g} %, p-values adjusted for the family, verdicts taken from these at alpha = "
+            f"{analysis.alpha:g}. No other metric carries a verdict."
+        )
     if analysis.looks > 1:
         yield (
             f"Seeds were added after results had been seen: over {analysis.looks} looks the family-wise error is at "

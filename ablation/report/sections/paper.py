@@ -23,9 +23,9 @@ from ablation.report.sections.methods import statistics
 
 
 def _methods(context: Context) -> Iterator[Block]:
-    told = [*_trained(context), *statistics(context.analysis)]
-    if told:
-        yield Paragraph(join(told, " "))
+    sentences = [*_trained(context), *statistics(context.analysis)]
+    if sentences:
+        yield Paragraph(join(sentences, " "))
 
 
 def _trained(context: Context) -> Iterator[Text]:
@@ -34,13 +34,16 @@ def _trained(context: Context) -> Iterator[Text]:
     if not recipe or not context.analysis.facts.done:
         return
     if task:
-        yield f"The baseline is trained by {task[task['kind']]} with {formatting.value(recipe)}."
+        yield f"The baseline is trained by {captions.trainer(task)} with {formatting.value(recipe)}."
     else:
         yield _baseline(context)
     changes = [own for own in context.analysis.variants if own.kind != "control"]
     single = all(len(own.changes) == 1 for own in context.study.variants[1:] if own.changes)
-    what = "differs from it in one option" if single else "differs from it by the change that the table names"
-    yield f"Each of {plural(len(changes), 'variant')} {what}; all are trained under the same seeds."
+    what = "one declared change" if single else "the change that the table names"
+    if len(changes) == 1:
+        yield f"The variant differs from it by {what}."
+    elif changes:
+        yield f"Each of the {len(changes)} variants differs from it by {what}; all use the same seeds."
 
 
 def _baseline(context: Context) -> Text:
@@ -73,15 +76,18 @@ def _results(context: Context) -> Iterator[Block]:
     table, effects = variants_table(analysis), ranked(analysis)
     shown = [plain(own.heading) for own in table.columns if not own.plot]
     figure = figure_blocks.paper_forest(figure_blocks.largest(effects), analysis)
-    told: list[Text] = [(ref("table-variants"), " has every variant with its verdict", *_and_figure(figure), ".")]
+    of_each = "difference from the baseline" if analysis.design.networks else "verdict"
+    sentences: list[Text] = [
+        (ref("table-variants"), f" has every variant with its {of_each}", *_and_figure(figure), ".")
+    ]
     notes = beside_the_table(analysis)
-    yield Paragraph(join([*told, notes] if notes else told, " "))
+    yield Paragraph(join([*sentences, notes] if notes else sentences, " "))
     yield replace(table.only(*shown), pictures=(), caption=captions.paper_table(analysis))
     if figure:
         yield figure
-    sentences = (*claims.interactions(analysis), *claims.trends(analysis))
-    if sentences:
-        yield Paragraph(" ".join(sentences))
+    contrasts = (*claims.interactions(analysis), *claims.trends(analysis))
+    if contrasts:
+        yield Paragraph(" ".join(contrasts))
 
 
 def _and_figure(figure: Figure | None) -> tuple[str | Span, ...]:
@@ -89,12 +95,12 @@ def _and_figure(figure: Figure | None) -> tuple[str | Span, ...]:
 
 
 def _limitations(context: Context) -> Iterator[Block]:
-    parts = [*_limits(context)]
+    parts = [*limits(context)]
     if parts:
         yield Paragraph(f"{captions.first_up('; '.join(parts))}.")
 
 
-def _limits(context: Context) -> Iterator[str]:
+def limits(context: Context) -> Iterator[str]:
     """What the records show to be narrow about the study."""
     analysis = context.analysis
     recipes = [own.recipe for own in context.study.variants] if context.study.of_images else []
@@ -103,12 +109,15 @@ def _limits(context: Context) -> Iterator[str]:
     if recipes:
         models = {str(recipe["model"]["name"]) for recipe in recipes}
         own = {str(recipe["data"]["name"]) for recipe in recipes}
-        yield f"the results hold for {_listed('the model', models)} and {_listed('the data set', own)} alone"
-    yield f"they rest on {plural(len(analysis.facts.seeds), 'seed')}"
+        yield f"the results are for {_listed('the model', models)} and {_listed('the data set', own)} only"
+    yield f"{'they' if recipes else 'the results'} rest on {plural(len(analysis.facts.seeds), 'seed')}"
     if analysis.design.detectable:
-        yield f"differences below {analysis.measure.size(analysis.design.detectable)} are likely to go unnoticed"
-    if analysis.setup.select == "best":
+        size = analysis.measure.size(analysis.design.detectable)
+        yield f"a true difference of {size} would be found in 80 % of such studies, a smaller one less often"
+    if any(own.n for own in analysis.effects) and analysis.setup.select == "best":
         yield "each run reports the best epoch on the images that it is evaluated on"
+    if any(own.n for own in analysis.effects) and "by" in context.study.task:
+        yield "each run reports its best row by the metric that it is compared on"
     if recipes and not analysis.facts.test_evaluations:
         yield "no test set was used"
     if analysis.facts.open:

@@ -122,5 +122,5 @@ def _runs(context: Context) -> Iterator[Row]:
 
 
 WARNINGS = Section("warnings", "Warnings and threats to validity", 40, _warnings)
-TROUBLES = Section("problem_runs", "Diverged and unfinished runs", 110, _problem_runs)
+PROBLEM_RUNS = Section("problem_runs", "Diverged and unfinished runs", 110, _problem_runs)
 REPRODUCE = Section("reproduce", "How to reproduce", 150, _reproduce, appendix=True)

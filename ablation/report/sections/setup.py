@@ -39,7 +39,7 @@ def _setup(context: Context) -> Iterator[Block]:
         parts.append(("Hardware and software", tuple(_environments(analysis))))
     yield Columns(tuple((title, (Pairs(rows),)) for title, rows in parts))
     if not analysis.setup.environments:
-        yield Paragraph("Split sizes, hardware and versions are known once a run is done.", "none")
+        yield Paragraph("Hardware and versions are known once a run is done.", "none")
 
 
 def _data(setup: Setup, recipe: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -77,9 +77,9 @@ def _training(analysis: Analysis, manifest: Manifest) -> Iterator[tuple[str, str
     yield "Model", str(recipe["model"]["name"]) + (size if baseline.parameters else "")
     yield "Budget", f"{analysis.setup.budget}, batches of {formatting.value(recipe['train']['batch_size'])}"
     yield "Precision", PRECISIONS[recipe["train"]["precision"]]
-    yield "Optimiser", formatting.value(recipe["optimizer"])
+    yield "Optimizer", formatting.value(recipe["optimizer"])
     yield "Schedule", formatting.value(recipe["schedule"])
-    yield "Reported epoch", captions.metric(analysis)
+    yield "Primary metric", captions.metric(analysis)
     yield "Seeds", captions.seeds(analysis.facts.seeds)
 
 
@@ -141,9 +141,9 @@ def _recipe(context: Context) -> Iterator[Block]:
         parts.setdefault(part, []).insert(0 if key == "name" else len(parts.get(part, ())), (key, value))
     if parts:
         yield Paragraph(
-            "Every option of the baseline"
-            + ", the defaults filled in" * context.study.of_images
-            + "; each variant differs from it only by its change."
+            "Every hyperparameter of the baseline, the defaults filled in; each variant differs from it by its change."
+            if context.study.of_images
+            else "The hyperparameters in the study file; each variant differs from the baseline by its change."
         )
         yield Columns(tuple((part, (Pairs(tuple(rows), options=True),)) for part, rows in parts.items()), "recipe")
 
