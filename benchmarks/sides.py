@@ -16,6 +16,7 @@ from benchmarks.work import Work
 
 SCRIPTS = Path(__file__).parent / "rivals"
 ROOT = Path(__file__).parent.parent
+PATH = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ Side = Callable[[Work, Path], Spent]
 """Trains a whole study, with a fresh folder for what it writes."""
 
 
-def ours(precision: str) -> Side:
-    """`ablate run` with its default settings, checkpoints and self-checks included."""
+def ours(precision: str, *more: str) -> Side:
+    """`ablate run` with its default settings, checkpoints and self-checks included; `more` are options of it."""
 
     def side(work: Work, folder: Path) -> Spent:
         (folder / "study.yaml").write_text(work.study(precision), encoding="utf-8")
-        command = [sys.executable, "-m", "ablation", "run", "study.yaml"]
-        whole = timed(command, folder, {**os.environ, "PYTHONPATH": str(ROOT)})
+        command = [sys.executable, "-m", "ablation", "run", "study.yaml", *more]
+        whole = timed(command, folder, {**os.environ, "PYTHONPATH": PATH})
         runs = list((folder / "results" / "runs").iterdir())
         # The lock is the first file of a run, the move of run.json into its place the last change of its folder.
         began = min((run / "lock").stat().st_mtime for run in runs)
@@ -60,11 +61,11 @@ def ours(precision: str) -> Side:
     return side
 
 
-def script(python: Path, name: str, images: tuple[Path, int], workers: int = 0) -> Side:
-    """A script that trains one run, started again for every run, one after another."""
+def script(python: Path, name: str, images: tuple[Path, int], **more: object) -> Side:
+    """A script that trains one run, started again for every run, one after another; `more` are options of it."""
 
     def side(work: Work, folder: Path) -> Spent:
-        common = {**_options(work, images), "workers": workers}
+        common = {**_options(work, images), **more}
         whole = 0.0
         for number, (dropout, seed) in enumerate((d, s) for s in work.seeds for d in work.dropouts):
             own = {**common, "dropout": dropout, "seed": seed, "output": folder / str(number)}

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ablation.errors import UserError
-from ablation.execution import devices
-from ablation.execution.devices import choose_devices, default_sharing, list_places, more_pays
+from ablation.execution import devices, local
+from ablation.execution.devices import choose_devices, default_sharing, list_places, more_pays, worth_trying
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study, prepare_part
 from ablation.planning.job import Job
@@ -69,6 +69,21 @@ def test_more_workers_share_a_device_while_that_gets_more_done(
     before: list[Timing | None] | None, found: list[Timing | None], pays: bool
 ) -> None:
     assert more_pays(before, found) == pays
+
+
+@pytest.mark.parametrize(
+    ("found", "runs", "cost", "worth"),
+    [
+        ([Timing(10.0)], 8, 39.0, True),
+        ([Timing(10.0)], 8, 41.0, False),
+        ([Timing(10.0), Timing(10.0)], 8, 21.0, False),
+    ],
+    ids=["it could save 40 s", "it costs more", "two workers have half of it left"],
+)
+def test_more_workers_are_tried_only_where_that_can_pay(
+    found: list[Timing | None], runs: int, cost: float, worth: bool
+) -> None:
+    assert worth_trying(found, runs, cost) == worth
 
 
 NO_MEMORY = (
@@ -188,6 +203,7 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
     monkeypatch.setenv("ABLATION_DEVICES", TABLE)
     monkeypatch.setattr(devices, "available_cores", lambda: 4)
     monkeypatch.setattr(devices, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(local, "worth_trying", lambda *_: True)
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     store = Store(tmp_path / "results")
     runs = plan_study(load_study(tmp_path / "tiny.yaml")).runs

@@ -98,6 +98,15 @@ def more_pays(before: Sequence[Timing | None] | None, found: Sequence[Timing | N
     return before is None or _speed(found) > LEAST_GAIN * _speed(before)
 
 
+def worth_trying(found: Sequence[Timing | None], runs: float, cost: float) -> bool:
+    """Whether twice as many workers on a device could save the `cost` of trying that, in seconds.
+
+    `found` is what the present workers say, and `runs` how many each device still has to train. Twice as many workers
+    get at most twice as much done.
+    """
+    return runs / _speed(found) / 2 > cost
+
+
 def _speed(answers: Sequence[Timing | None]) -> float:
     """Runs per second."""
     return sum(1 / answer.seconds for answer in answers if answer)

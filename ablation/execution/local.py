@@ -23,6 +23,7 @@ from ablation.execution.devices import (
     more_pays,
     most_sharing,
     of_one_model,
+    worth_trying,
 )
 from ablation.execution.processes import Worker, memory_hint
 from ablation.execution.server import worker_context
@@ -79,8 +80,8 @@ class LocalPool:
             if device == "auto":
                 self._devices, others = of_one_model(self._devices, accelerators, trained_on)
                 self.unusable += (others,) if others else ()
-            models = {each.device: each.model for each in accelerators}
-            self.models = tuple(dict.fromkeys(models.get(each, each) for each in self._devices))
+            self._models = {each.device: each.model for each in accelerators}
+            self.models = tuple(dict.fromkeys(self._models.get(each, each) for each in self._devices))
             self._open = per_device is None and self._devices != ["cpu"] and code is None
             self.places = list_places(self._devices, per_device or default_sharing(self._devices, threads))
         except BaseException:
@@ -130,14 +131,18 @@ class LocalPool:
     def autotune_workers(self, longest: Job, runs: int) -> None:
         """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... workers.
 
-        Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.
+        Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured; nor is what
+        takes longer than it could save.
         """
         count, before, most = 1, None, most_sharing(len(self._devices), self.threads, runs)
         while self._open and count <= most > 1:
+            start = time.monotonic()
             found = self._probe_together(longest, count)
             if not more_pays(before, found):
                 break
             before, count = found, 2 * count
+            if not worth_trying(found, runs / len(self._devices), time.monotonic() - start):
+                break
         if self._open and before:
             self.places = list_places(self._devices, len(before))
             self._open = False
@@ -248,7 +253,7 @@ class LocalPool:
                 job = self._queue[0]
                 self._leave_alone(place, device)
             self._queue.remove(job)
-            self._give(place, replace(job, device=device))
+            self._give(place, replace(job, device=device, model=self._models.get(device, "")))
 
     def _give(self, place: int, job: Job) -> None:
         if place not in self._workers:

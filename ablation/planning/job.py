@@ -21,6 +21,8 @@ class Job:
     data: Path | Arrays | None
     device: str
     threads: int
+    model: str = ""
+    """The model of the device where it is known, such as NVIDIA H100."""
     alone: bool = False
     """Whether nothing else may run on its device meanwhile."""
 

@@ -172,18 +172,15 @@ def _number(name: str, value: Any) -> float:
 
 
 def environment_of(job: Job) -> Environment:
-    """Where a run of this process is trained; what torch knows of the device where the run uses torch."""
+    """Where a run of this process is trained, and with which torch where the run uses it."""
     torch = sys.modules.get("torch")
-    name = job.device
-    if torch is not None and name.startswith("cuda"):
-        name = str(torch.cuda.get_device_name(name))
     return Environment(
         ablation=__version__,
         python=platform.python_version(),
         torch=str(getattr(torch, "__version__", "")),
         platform=platform.platform(),
         processor=processor(),
-        device=name,
+        device=job.model or job.device,
         threads=job.threads,
     )
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -186,6 +187,31 @@ def synchronize(device: torch.device) -> None:
 def has_fused_optimizers(device: torch.device) -> bool:
     """Whether optimizers update all weights in one kernel there. On a CPU that would change the weights' last bits."""
     return device.type == "cuda"
+
+
+def can_record(device: torch.device, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether the kernels of a step can be recorded there: those of fused optimizers read the learning rate as data.
+
+    With CUDA_LAUNCH_BLOCKING each launch waits for its kernel, which a recording forbids.
+    """
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return has_fused_optimizers(device) and fused and os.environ.get("CUDA_LAUNCH_BLOCKING", "0") == "0"
+
+
+def record(work: Callable[[], None]) -> Callable[[], None]:
+    """Record the kernels that `work` launches as a CUDA graph, without running them: what replays all of them.
+
+    The tensors that `work` reads and writes must stay where they are; those that it makes belong to the graph.
+    """
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may go on
+        work()
+    return graph.replay
+
+
+def learning_rate(rate: float, device: torch.device) -> float:
+    """A learning rate as the optimizers there get it: as float32 where a recorded step reads it from memory."""
+    return float(np.float32(rate)) if has_fused_optimizers(device) else rate
 
 
 def place(network: nn.Module, device: torch.device) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ablation._util.files import replace
 from ablation.data import sources
@@ -31,7 +31,8 @@ from ablation.training.evaluation import Evaluation, evaluate
 from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.progress import Progress, integrity_error, ticking
 from ablation.training.sizes import input_shape
-from ablation.training.targets import Mixup, Targets
+from ablation.training.step import Step
+from ablation.training.targets import Mixup
 from ablation.versions import __version__
 
 PREDICTIONS = ("predicted", "confidence", "true_probability", "probabilities")
@@ -94,10 +95,20 @@ class Training:
         self.trained = finetune.trained_parameters(self.classifier)
         groups = finetune.parameter_groups(self.classifier, stage.optimizer.head_lr_multiplier)
         fused = device.has_fused_optimizers(self.device)
-        codes = self.job.run.codes
+        codes, optimizer = self.job.run.codes, stage.optimizer.name
         self.optimizer = components.bound(stage.optimizer, codes).build(groups, fused=fused)
         self.schedule = components.bound(stage.schedule, codes)
         self.scaler = precision.loss_scaler(self.recipe.train.precision, self.device)
+        self.step = Step(
+            self.forward,
+            self.trained,
+            self.optimizer,
+            self.scaler,
+            self.autocast,
+            self.recipe.train,
+            self.device,
+            recordable=self.recipe.train.compile == "none" and not codes.keys() & {self.recipe.model.name, optimizer},
+        )
 
     def _stage_of(self, epoch: int) -> ResolvedStage:
         return next(stage for stage in self.stages if epoch <= stage.last)
@@ -197,7 +208,7 @@ class Training:
             images_per_second=seen / trained,
             peak_memory_mb=self.memory.peak(),
             stage=self.stage.number,
-            skipped_steps=int(self.skipped),
+            skipped_steps=int(self.step.skipped),
         )
         self.progress.epoch = number
         self.progress.train_seconds += trained
@@ -220,9 +231,7 @@ class Training:
         finetune.train_mode(self.classifier, self.stage.freeze)
         seed_layers(self.job.run.seed, "layers", number)
         steps = self.budget.steps(number)
-        total = torch.zeros((), device=self.device, dtype=torch.float64)
-        correct = torch.zeros((), device=self.device, dtype=torch.float64)
-        self.skipped = torch.zeros((), device=self.device)
+        self.step.start()
         mixup = Mixup(self.recipe.train.mixup, self.job.run.seed, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
 
@@ -231,14 +240,10 @@ class Training:
 
         planned = zip(self._rates(steps), self.loader.train(self.budget, number), strict=True)
         for rate, (images, labels) in ticking(planned, report):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate * group["lr_multiplier"]
-            loss, hits = self._step(*mixup(images, labels))
-            total.add_(loss, alpha=len(labels))
-            correct.add_(hits)
+            self.step(*mixup(images, labels), rate)
             seen += len(labels)
         device.synchronize(self.device)
-        return total.item() / seen, correct.item() / seen, seen, rate
+        return self.step.loss.item() / seen, self.step.hits.item() / seen, seen, rate
 
     def _rates(self, steps: range) -> list[float]:
         """The learning rates of the steps of a row; the schedule starts again in each stage."""
@@ -248,22 +253,6 @@ class Training:
         losses = self.progress.val_losses[stage.first - 1 + warm :]
         base, per_epoch, total = stage.optimizer.lr, budget.per_epoch, end - first
         return [self.schedule.rate(base, step - first, per_epoch, total, losses) for step in steps]
-
-    def _step(self, images: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
-        """One update of the weights: (mean loss of the batch, number of right answers), both still on the device."""
-        with self.autocast:
-            logits = self.forward(images)
-            loss = targets.loss(logits, self.recipe.train.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.unscale_(self.optimizer)
-        if self.scaler.is_enabled():
-            self.skipped.add_(precision.overflows(self.scaler, self.optimizer))
-        if self.recipe.train.clip_norm:
-            nn.utils.clip_grad_norm_(self.trained, self.recipe.train.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        return loss.detach(), targets.hits(logits.detach())
 
     def _save(self, result: Evaluation) -> None:
         """The best checkpoint first, then the last one, which is what a resumed run goes by."""

@@ -96,7 +96,7 @@ class Trainer:
                 should_stop=self._stopping.is_set,
                 on_notice=lambda message: report(Noticed(job.run, message)),
             )
-            return until_end(job, report, hooks)
+            return until_end(replace(job, model=device.describe(job.device)[0]), report, hooks)
 
         ending, reason = ending_of(job.run, work)
         self._events.put(RemoteEvent(ending, mirror.changes(), broken=bool(reason)))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.gpu.bench import Bench, FailedError, Outcome
+from benchmarks.gpu.bench import Bench, FailedError, Outcome, last_lines
 from benchmarks.gpu.checks import CHECKS
 
 NO_GPU = "no CUDA device here: nothing was checked"
@@ -33,7 +34,10 @@ def main() -> int:
         parser.error(f"no check {unknown[0]!r}; there are: {', '.join(CHECKS)}")
     with tempfile.TemporaryDirectory(prefix="ablation-gpu-") as folder:
         bench = Bench(Path(folder), options.dry_run, environment={"ABLATION_DEVICES": TABLE} if options.dry_run else {})
-        findings = json.loads(bench.ablate(bench.place("doctor"), "doctor", "--json").stdout)["findings"]
+        doctor = bench.ablate(bench.place("doctor"), "doctor", "--json")
+        if not doctor.stdout.startswith("{"):
+            sys.exit(f"ablate doctor failed: {last_lines(doctor)}")
+        findings = json.loads(doctor.stdout)["findings"]
         bench.gpus = tuple(each["name"] for each in findings if re.match(r"cuda:\d", each["name"]) and _ok(each))
         if not bench.gpus:
             return _without_gpu([each for each in findings if not _ok(each)])

@@ -17,6 +17,8 @@ from ablation.storage.record import RunRecord
 from ablation.storage.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
+PATH = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+"""Where commands find this package, and whatever this process found elsewhere."""
 LIMIT = 1800.0
 """Seconds after which a command has hung."""
 
@@ -63,7 +65,7 @@ class Bench:
         return folder
 
     def environ(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        return {**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **self.environment, **(extra or {})}
+        return {**os.environ, "NO_COLOR": "1", "PYTHONPATH": PATH, **self.environment, **(extra or {})}
 
     def ablate(self, place: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
         """`ablate ARGUMENTS...` in a folder, to its end."""

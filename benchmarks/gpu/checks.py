@@ -11,18 +11,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ablation.storage.store import RunFolder
 from benchmarks.gpu.bench import ROOT, Bench, Outcome, last_lines, not_checked, passed, records, require, require_same
-from benchmarks.gpu.texts import used, write_custom, write_study
+from benchmarks.gpu.texts import used, write_custom, write_study, write_task
+from benchmarks.sides import ours
+from benchmarks.sides import script as student
+from benchmarks.work import LENET, RESNET, noise, shortened
 
 NEEDS_GPU = "needs a GPU"
 FAMILIES = ("alexnet", "vgg11", "resnet18", "densenet121", "mobilenet_v3_small", "efficientnet_b0", "mnasnet0_5",
             "regnet_y_400mf", "shufflenet_v2_x0_5", "convnext_tiny", "swin_t", "swin_v2_t", "vit_b_16",
             "maxvit_t")  # fmt: skip
 OWN = ("lenet5", "vgg11", "resnet9", "resnet18")
+GPU_RESNET = replace(RESNET, data=noise(6000, 1000), epochs=5, batch_size=128)
 MOST_ERROR = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 2e-2, "fp16": 3e-3}
 """Relative, of a convolution; TF32 has about 3e-4."""
 
@@ -247,6 +252,72 @@ def _ray(bench: Bench) -> float:
     return time.monotonic() - start
 
 
+def recording(bench: Bench) -> Outcome:
+    """Steps that are recorded as a CUDA graph and those that are launched kernel by kernel: the same weights."""
+    result = bench.inside("recording", bench.gpus[0])
+    found = result["found"]
+    differ = [name for name, each in found.items() if not each["same"]]
+    require(not differ, f"other weights: {', '.join(differ)}; {found}")
+    if not result["cuda"]:
+        return not_checked(f"{len(found)} recipes on the CPU, which records nothing; {NEEDS_GPU}")
+    times = [f"{name} {each['launched']:.2f} -> {each['recorded']:.2f}" for name, each in found.items()]
+    return passed(f"the same SHA-256; ms a step at batch 64: {', '.join(times)}")
+
+
+def streaming(bench: Bench) -> Outcome:
+    """Images that stay on the host and are copied block by block: the same weights as where the GPU holds them."""
+    found = []
+    for name, free in (("resident", {}), ("streamed", {"ABLATION_FREE_BYTES": "1000"})):
+        place = bench.place(name)
+        data = {"name": "synthetic", "samples": 600 if bench.dry else 6000, "validation": 0.2, "augment": ["crop"]}
+        write_study(place, {"data": data}, seeds=2)
+        found.append(bench.train(place, "--device", bench.gpus[0], "--per-device", "2", **free))
+    streamed = [{record.environment.streamed for record in runs.values()} for runs in found]
+    require(streamed == [{False}, {True}], f"where the images were: {streamed}")
+    require_same(found[0], found[1], "on the GPU and on the host")
+    return passed(f"{len(found[0])} runs have the same SHA-256")
+
+
+def own_code(bench: Bench) -> Outcome:
+    """A function and a command that train with PyTorch: each on the GPU of its worker, a killed function resumes."""
+    seen = []
+    for kind in ("function",) if bench.dry else ("function", "command"):
+        place = bench.place(kind)
+        write_task(place, kind, seeds=4)
+        options = ("--device", bench.gpus[0], "--per-device", "2")
+        if kind == "function":
+            bench.kill(place, 2, *options)
+        found = bench.train(place, *options)
+        require(len(found) == 8, f"{kind}: {len(found)} of 8 runs")
+        resumed = [record.resumed for record in found.values()]
+        require(kind == "command" or max(resumed) > 0, "no run of the function was resumed")
+        gpus = {int(record.metrics["gpus"]) for record in found.values()}
+        require(bench.dry or gpus == {1}, f"{kind}: visible GPUs: {gpus}")
+        losses = [record.metrics["val_loss"] for record in found.values()]
+        require(max(losses) < 1, f"{kind}: validation losses {losses}")
+        seen.append(f"{len(found)} runs of a {kind}")
+    return not_checked(f"{', '.join(seen)} on the CPU; {NEEDS_GPU}") if bench.dry else passed(", ".join(seen))
+
+
+def script(bench: Bench) -> Outcome:
+    """Whole studies against a plain PyTorch script with 0 and 4 loader workers, started once a run on the same GPU."""
+    works = [shortened(LENET)] if bench.dry else [replace(LENET, dropouts=(0.0, 0.3)), GPU_RESNET]
+    gpu = "cpu" if bench.dry else bench.gpus[0]
+    told = []
+    for work in works:
+        images = work.prepare(bench.place(f"images {work.model}"))
+        sides = {"`ablate run`": ours("fp32", "--device", gpu)}
+        for workers in (0, 4):
+            rival = student(Path(sys.executable), "student.py", images, workers=workers, device=gpu)
+            sides[f"script with {workers} loader workers"] = rival
+        spent = {name: side(work, bench.place(f"{work.model}, {name}")) for name, side in sides.items()}
+        require(len({each.trained for each in spent.values()}) == 1, f"they did not train the same: {spent}")
+        least = spent["`ablate run`"].whole
+        times = [f"{name} {each.whole:.1f} s ({each.whole / least:.1f} x)" for name, each in spent.items()]
+        told.append(f"{work.label}: {', '.join(times)}")
+    return not_checked(f"{NEEDS_GPU} ({'; '.join(told)})") if bench.dry else passed("; ".join(told))
+
+
 CHECKS: dict[str, Callable[[Bench], Outcome]] = {
     "machine": machine,
     "sharing": sharing,
@@ -259,5 +330,9 @@ CHECKS: dict[str, Callable[[Bench], Outcome]] = {
     "broken": broken,
     "compiling": compiling,
     "numbers": numbers,
+    "recording": recording,
+    "streaming": streaming,
+    "own code": own_code,
     "speed": speed,
+    "script": script,
 }

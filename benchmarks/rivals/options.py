@@ -21,6 +21,7 @@ def parse():
     parser.add_argument("--padding", type=int, required=True)
     parser.add_argument("--flip", type=int, required=True)
     parser.add_argument("--workers", type=int, default=0, help="of the DataLoaders")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--output", required=True)
     return parser.parse_args()
 

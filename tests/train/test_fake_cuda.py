@@ -75,7 +75,7 @@ class HostCopies(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is torch.ops.aten._fused_sgd_.default:
+        if func in (torch.ops.aten._fused_sgd_.default, torch.ops.aten._fused_sgd_.tensor_lr):
             assert {each.device for tensors in args for each in tensors} == {CUDA}
             return None
         out = func(*args, **(kwargs or {}))
@@ -128,6 +128,7 @@ def on_fake_cuda(job: Job, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch
     parts = training.loader.split  # which images are where is decided on the host, by values
     monkeypatch.setattr(data, "split", lambda *_: parts)
     monkeypatch.setattr(device, "free_memory", lambda _: math.inf)
+    monkeypatch.setattr(device, "record", lambda work: work)  # a recorded step is traced as what it records
     monkeypatch.setattr(device, "synchronize", lambda _: (_ for _ in ()).throw(PassEndedError))
     network = training.model
 
@@ -150,13 +151,17 @@ def on_fake_cuda(job: Job, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch
 def trace(training: Training, fake: FakeTensorMode) -> int:
     """The number of steps of one traced pass."""
     steps: list[int] = []
-    original = training._step
+    original = training.step
 
-    def step(*batch: Any) -> Any:
-        steps.append(1)
-        return original(*batch)
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(original, name)
 
-    training._step = step  # type: ignore[method-assign]
+        def __call__(self, *batch: Any) -> None:
+            steps.append(1)
+            original(*batch)
+
+    training.step = Counted()  # type: ignore[assignment]
     with fake, HostCopies(), pytest.raises(PassEndedError):
         training.train_pass(1, Hooks(lambda *_: None, lambda *_: None, lambda: False))
     return len(steps)
@@ -201,8 +206,8 @@ def test_the_trace_finds_what_it_looks_for(mistake: str, study, jobs, monkeypatc
     change, error = MISTAKES[mistake]
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     training = on_fake_cuda(jobs(study())[0], fake, monkeypatch)
-    network = training.forward
-    training.forward = lambda images: change(network(images))
+    network = training.step.forward
+    training.step.forward = lambda images: change(network(images))
     with fake, HostCopies(), pytest.raises(error) as raised:
         training.train_pass(1, Hooks(lambda *_: None, lambda *_: None, lambda: False))
     assert raised.type is not PassEndedError

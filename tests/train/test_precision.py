@@ -182,7 +182,7 @@ def test_a_step_with_infinite_gradients_is_counted_and_changes_no_weight(study, 
     training = Training(job)
     before = {name: value.clone() for name, value in training.model.named_parameters()}
     training.train_pass(1, Hooks(lambda *_: None, lambda *_: None, lambda: False))
-    assert int(training.skipped) == len(training.budget.steps(1))
+    assert int(training.step.skipped) == len(training.budget.steps(1))
     assert all(torch.equal(before[name], value) for name, value in training.model.named_parameters())
 
 
