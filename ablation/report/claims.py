@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import ablation.report.captions as captions
 from ablation._util import formatting
 from ablation.analysis import Analysis, Confound, DataCurve, Effect, Interaction, TrendTest
 from ablation.analysis.measure import Measure
 from ablation.analysis.verdicts import p_value
 from ablation.analysis.warnings import entry
 from ablation.analysis.warnings.fairness import in_words
-from ablation.report import captions
 from ablation.report.blocks import Finding
 
 _MARKS = {
