@@ -117,6 +117,7 @@ def _document(head: list[str], parts: list[Part]) -> str:
     for part in parts:
         notes = "\n".join(f"- {note}" for note in part.notes)
         blocks += [f"## {part.title}", notes, table(part.rows)]
+    blocks.append((HERE / "gpu" / "RESULTS.md").read_text(encoding="utf-8").rstrip())  # of another machine
     return "\n\n".join(blocks) + "\n"
 
 
