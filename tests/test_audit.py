@@ -71,6 +71,15 @@ def only(result: CompletedProcess[str], level: str) -> str:
     return line
 
 
+def test_the_first_command_of_a_study_says_that_it_was_not_audited(audit: Audited, ablate: Ablate) -> None:
+    audited = audit(FUNCTION, "def main(options, run):\n    run.log(val_loss=run.seed)\n")
+    assert audited.returncode == 1  # the option has no effect, but it was audited
+    hint = "not audited: `ablate audit study.yaml`"
+    assert hint not in ablate("run", "study.yaml", "--results", "results").stdout
+    assert hint in ablate("run", "study.yaml", "--results", "new", "--only", "baseline").stdout
+    assert hint not in ablate("run", "study.yaml", "--results", "new").stdout
+
+
 def test_an_ignored_seed_is_found(audit: Audited) -> None:
     code = "def main(options, run):\n    run.log(val_loss=1.0)\n    return {'val_loss': options['dropout']}\n"
     assert "seeds 0, 1 and 2 give the same metrics: the seed is ignored" in only(audit(FUNCTION, code), "fault")

@@ -34,6 +34,7 @@ from ablation.planning.fixes import fixes_of
 from ablation.planning.plan import Plan, Run
 from ablation.registry.catalog import suggestion
 from ablation.registry.metrics import check_packages
+from ablation.storage.audit_file import audit_file
 from ablation.storage.manifest import Manifest, make_manifest, read_manifest
 from ablation.storage.store import Store, write_record
 from ablation.storage.stored_run import finished_runs
@@ -71,6 +72,8 @@ def _run_study(study: Study, store: Store, options: RunOptions, progress: Logged
     progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
     if study.smoke:
         progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
+    if study.task and not done and not audit_file(store, slug(study.name)).exists():
+        progress.say(f"not audited: `ablate audit {study.file}` tries whether runs repeat and use their seed", "dim")
     _announce_given_up(gave_up, progress)
     _announce_retraining(todo, store, progress)
     chosen = {run.key for run in runs}
