@@ -75,7 +75,8 @@ def audit_study(study: Study, tried: Study, store: Store, options: AuditOptions,
     """
     full = plan_study(study)
     seeds = _seeds(study.seeds)
-    runs = {(run.variant, run.block): run for run in plan_study(replace(tried, seeds=seeds)).runs}
+    planned = plan_study(replace(tried, seeds=seeds)).runs
+    runs = {(run.variant, run.block): replace(run, code_digest="") for run in planned}  # each says what it writes
     first = runs[study.baseline.name, seeds[0]]
     with tempfile.TemporaryDirectory(prefix="ablate-audit-", ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()

@@ -186,9 +186,12 @@ def environment_of(job: Job) -> Environment:
 
 
 def check_code(run: Run) -> None:
-    """Raise UserError where the code files of a run have changed since the study was planned: its key is of others."""
+    """Raise UserError where the code files of a run have changed since the study was planned: its key is of others.
+
+    A run without a `code_digest`, which is not stored under its key, is not checked.
+    """
     assert run.task is not None
-    if code_digest(run.task, run.codes.values()) != run.code_digest:
+    if run.code_digest and code_digest(run.task, run.codes.values()) != run.code_digest:
         what = "code of the study has changed since the study was planned"
         raise UserError(what, "run the same command again: what is not finished is trained with the code as it is now")
 
