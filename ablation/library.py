@@ -116,7 +116,7 @@ def load_study(
     """Read and check a study file.
 
     `overrides` are settings of the baseline (`model.dropout=0.5`), `seeds` replace those of the file, and `smoke` cuts
-    every run to a tiny subset of the data. Raises UserError with every error of the file, its line and a fix.
+    every run short, as `--smoke` does. Raises UserError with every error of the file, its line and a fix.
 
     >>> study = load_study("tiny.yaml")
     >>> [variant.name for variant in study.variants], study.seeds

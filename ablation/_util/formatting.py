@@ -100,7 +100,7 @@ def value(option: object) -> str:
 
 
 def option(path: str) -> str:
-    """The name of an option: its last part, spelt out; one outside any section is of other code, and keeps its name."""
+    """The name of an option: its last part, spelt out; one outside any section, of a function or command, as it is."""
     section, _, key = path.rpartition(".")
     if key == "name" and section:
         return section

@@ -284,7 +284,7 @@ def _setup(results: Results) -> Setup:
 
 
 def _options(manifest: Manifest) -> Iterator[tuple[str, Any]]:
-    """The options of the baseline by their paths: of an image classifier two levels deep, of other code to the end."""
+    """The options of the baseline by their paths: two levels deep for image classifiers, else all."""
     if manifest.task:
         yield from manifest.baseline.options.items()
         return

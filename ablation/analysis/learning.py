@@ -119,7 +119,7 @@ def learning(results: Results) -> Learning | None:
 def unit_of_budget(results: Results) -> str:
     """What the curves are drawn over: `epoch` or `step`.
 
-    Rows that other code logs under steps of their own, such as every tenth boosting round, are no epochs.
+    Rows that functions and commands log under their own steps, such as every tenth boosting round, are no epochs.
     """
     manifest = results.manifest
     if not manifest.of_images:

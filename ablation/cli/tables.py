@@ -207,7 +207,7 @@ def _print_fault(console: Console, name: str, run: StoredRun) -> None:
 
 
 def _value(record: RunRecord, metric: str) -> str:
-    """The accuracy of the selected epoch; of other code the primary metric as it was reported."""
+    """The accuracy of the selected epoch; of functions and commands the primary metric as reported."""
     if not record.task:
         return percent(record.metrics[SELECTION])
     value = record.metrics.get(metric)

@@ -54,7 +54,7 @@ class LocalPool:
     `per_device` of them share a device; None: one for each core of the CPU, and on a GPU as many as `autotune_workers`
     finds. One that reports nothing for `hang_after` seconds of a request or a run is ended. `unusable` says which
     devices of the machine are left out, and why; `auto` takes GPUs of one model only, that which runs were `trained_on`
-    where it can. `code` says what other code than the built-in image classifier needs.
+    where it can. `code` says what functions and commands need; None for image classifiers.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class LocalPool:
         return Worker.start(self._context, device, self.threads, self._hang_after, images=self._code is None)
 
     def _accelerators(self) -> tuple[tuple[Accelerator, ...], tuple[str, ...]]:
-        """The accelerators that can be used; torch is not imported to find that there are none for other code."""
+        """The accelerators that can be used; torch is not imported to find none for functions and commands."""
         if self._code and not self._code.torch and not has_nvidia_driver():
             return (), ()
         return self.call(Call(calls.accelerators, "it started"))

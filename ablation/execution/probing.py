@@ -50,7 +50,7 @@ def estimate(plan: Plan, store: Store, workers: WorkerOptions) -> Estimate:
 
 
 def _of_finished(plan: Plan, todo: Sequence[Run], store: Store, workers: WorkerOptions) -> Estimate:
-    """What finished runs took: the steps of other code cannot be timed. Raises UserError where none is finished."""
+    """What finished runs took: functions and commands are not timed in steps. Raises UserError if none is finished."""
     taken: dict[str, list[float]] = {}
     finished = finished_runs(plan.runs, store)
     for run in plan.runs:

@@ -58,7 +58,7 @@ class Worker:
         *,
         images: bool = True,
     ) -> Worker:
-        """A new worker, for image classifiers or for other code.
+        """A new worker, for image classifiers or for functions and commands.
 
         Raises UserError where the system, or the server that forks workers, cannot start one.
         """

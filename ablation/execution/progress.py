@@ -138,7 +138,7 @@ class LineProgress:
 
 
 def _row(event: EpochDone) -> str:
-    """An epoch in words; the first metrics of a row that other code has logged."""
+    """An epoch in words; the first metrics of a row that a function or a command has logged."""
     row = event.row
     of = f"/{event.epochs}" if event.epochs else ""
     if event.run.task:

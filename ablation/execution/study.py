@@ -133,7 +133,7 @@ def check_devices(runs: Sequence[Run], executor: Executor) -> None:
 def prepare_data(
     runs: Sequence[Run], store: Store, executor: Executor, progress: Callable[[Preparing], None]
 ) -> dict[str, Path]:
-    """The folder with the arrays of the data set of each run, by its key; none where other code trains the runs.
+    """The folder with the arrays of the data set of each run, by its key; none for functions and commands.
 
     The weights that runs start from are loaded once, on trial, and custom code is run once. Raises UserError where the
     devices cannot train a run, data or weights cannot be had, weights do not fit, or custom code fails.
@@ -242,7 +242,7 @@ def train_runs(
 
 
 def _costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
-    """How long each run will take relative to the others; runs of other code count the same."""
+    """How long each run will take relative to the others; those of functions and commands count the same."""
     if not data:
         return {run.key: 1.0 for run in runs}
     weigh = partial(calls.weigh, runs=[(run, data[run.key]) for run in runs])

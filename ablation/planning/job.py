@@ -13,7 +13,7 @@ from ablation.planning.plan import Run
 class Job:
     """A run to train: where its folder is, its prepared data or their folder, and on what to train it.
 
-    A run that other code trains has no `data`.
+    A run of a function or a command has no `data`.
     """
 
     run: Run

@@ -31,7 +31,7 @@ class Run:
     """The seed that it is trained under: that of its block, but for a control."""
     recipe: AnyRecipe
     data_fingerprint: str
-    """The content of the data set that it is trained on; empty where other code trains it."""
+    """The content of the data set that it is trained on; empty for functions and commands."""
     key: str
     folder: str
     weights: str = ""
@@ -95,7 +95,7 @@ def data_sources(study: Study) -> dict[str, Data]:
 
 
 def _recipes(study: Study) -> list[Recipe]:
-    """The recipes of a study of image classifiers, that of the baseline last; none of other code."""
+    """The recipes of a study of image classifiers, that of the baseline last; none of functions and commands."""
     return [variant.recipe for variant in reversed(study.variants) if isinstance(variant.recipe, Recipe)]
 
 

@@ -140,7 +140,7 @@ class Manifest:
         return bool(self.baseline.recipe) and not self.task
 
     def train_of(self, variant: StoredVariant) -> Mapping[str, Any]:
-        """The `train` section of a variant of an image classifier; empty for any other code."""
+        """The `train` section of a variant of an image classifier; empty for functions and commands."""
         own: Mapping[str, Any] = {} if self.task else variant.recipe.get("train", {})
         return own
 

@@ -85,7 +85,7 @@ class EpochRow:
     skipped_steps: Count = 0
     """Steps that changed no weight, since the scaled gradients of fp16 were not finite."""
     reported: bool = False
-    """Whether other code than the built-in trainer reported the metrics: whatever their names, they have any value."""
+    """Whether a function or a command reported the metrics: whatever their names, they have any value."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; JSON has no NaN or infinity, so these become null."""

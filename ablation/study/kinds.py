@@ -1,4 +1,4 @@
-"""What differs between studies of image classifiers and of other code while a study file is read."""
+"""What differs between studies of image classifiers and of functions and commands while a study file is read."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def load_study(
     """Read and check a study file.
 
     `overrides` are `KEY=VALUE` settings that replace those of the baseline (`model.dropout=0.5`) or of the file
-    (`seeds=[0, 1]`); `smoke` cuts every run to a tiny subset. Data and weights that are not on this machine are an
+    (`seeds=[0, 1]`); `smoke` cuts every run short. Data and weights that are not on this machine are an
     error if `need_data`, and are listed in `Study.missing` otherwise. Raises FileError with all errors of the file, or
     UserError.
     """
@@ -319,6 +319,6 @@ def _control(name: str, baseline: AnyRecipe, index: int) -> Variant:
 
 
 def _smoke(study: Study, kind: StudyKind) -> Study:
-    """The study cut to a tiny subset, with two seeds and a name of its own."""
+    """The study with every run cut short, two seeds, and its own name."""
     table = tuple(replace(variant, recipe=kind.smoke(variant.recipe)) for variant in study.variants)
     return replace(study, name=f"{study.name}-smoke", variants=table, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)

@@ -1,4 +1,4 @@
-"""The record of a run that other code trains: its rows as they are logged, and what it came to."""
+"""The record of a run that a function or a command trains: its rows as they are logged, and what it came to."""
 
 from __future__ import annotations
 

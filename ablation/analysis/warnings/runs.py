@@ -97,7 +97,7 @@ def _shared(results: Results, variant: str, base: str, seeds: Sequence[int]) -> 
 
 
 def _same_metrics(results: Results, first: Run, second: Run) -> bool:
-    """Whether two runs of other code reported the same numbers; how long they took is left out."""
+    """Whether two runs of a function or a command reported the same numbers; how long they took is left out."""
     a, b = results.records.get(first), results.records.get(second)
     if a is None or b is None or not a.metrics:
         return False

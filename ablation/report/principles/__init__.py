@@ -45,7 +45,7 @@ def key_of(path: str) -> str:
 def used(study: Manifest) -> tuple[Used, ...]:
     """The principles of what a study varies, each once, in the order in which it varies them.
 
-    None for other code than the built-in image classifier: what its options mean is not known.
+    None for functions and commands: what their options mean is not known.
     """
     if not study.of_images:
         return ()
