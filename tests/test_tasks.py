@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
 from ablation.errors import FileError, UserError
 from ablation.execution.study import plan_study
 from ablation.results.runs import load_results
 from ablation.storage.manifest import read_manifest
-from ablation.storage.store import Store
+from ablation.storage.store import Store, write_record
 from ablation.study.load import load_study, study_of
 from ablation.study.task_file import TaskStudyFile
 from ablation.study.tasks import CommandTask
@@ -579,3 +582,94 @@ def test_a_command_sees_only_the_device_that_it_may_use(tmp_path: Path, monkeypa
     found = [invocation(task, {}, 0, tmp_path, device).environment for device in ("cuda:1", "cpu")]
     assert [own["CUDA_VISIBLE_DEVICES"] for own in found] == ["3", ""]
     assert [own["ABLATE_DEVICE"] for own in found] == ["cuda:0", "cpu"]
+
+
+def test_a_file_that_a_command_writes_is_no_code_of_it(command: Path, ablate: Ablate) -> None:
+    (command / "train.log").write_text("")
+    (command / "train.py").write_text(
+        SCRIPT.replace("given =", 'parser.add_argument("--log")\ngiven =')
+        + "print(given.seed, file=open(given.log, 'a'))\n"
+    )
+    (command / "script.yaml").write_text(COMMAND.replace("train.py {args}", "train.py --log=train.log {args}"))
+    assert "9 runs trained" in ablate("run", "script.yaml").stdout
+    assert "nothing left to train" in ablate("run", "script.yaml").stdout
+
+
+@pytest.mark.parametrize("name", ["conf.yaml", "more.py"])
+def test_configuration_and_scripts_that_a_command_names_are_part_of_its_code(
+    name: str, command: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(command)
+    (command / "script.yaml").write_text(COMMAND.replace("train.py {args}", f"train.py --with {name} {{args}}"))
+    keys = set()
+    for text in ("a: 1", "a: 2"):
+        (command / name).write_text(text)
+        keys.add(plan_study(load_study(command / "script.yaml")).runs[0].key)
+    assert len(keys) == 2
+
+
+def test_a_package_that_is_a_link_is_code_of_the_study(function: Path, ablate: Ablate, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "shared" / "parts"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "__init__.py").write_text("VALUE = 0.25\n")
+    (function / "parts").symlink_to(elsewhere)
+    (function / "train.py").write_text(
+        "import parts\ndef main(options, run):\n    return {'val_accuracy': parts.VALUE, 'train_loss': 1}\n"
+    )
+    ran = ablate("run", "waves.yaml", "--only", "baseline")
+    assert "3 runs trained" in ran.stdout, ran.stdout
+    (elsewhere / "__init__.py").write_text("VALUE = 0.5\n")
+    assert "3 runs trained" in ablate("run", "waves.yaml", "--only", "baseline").stdout
+
+
+def test_a_module_is_hashed_where_a_folder_without_code_has_its_name(function: Path) -> None:
+    (function / "config").mkdir()
+    (function / "parts").mkdir()
+    (function / "parts" / "__init__.py").write_text("from config import VALUE\n")
+    (function / "train.py").write_text("import parts\ndef main(options, run): ...\n")
+    keys = set()
+    for value in (1, 2):
+        (function / "config.py").write_text(f"VALUE = {value}\n")
+        keys.add(plan_study(load_study(function / "waves.yaml")).runs[0].key)
+    assert len(keys) == 2
+
+
+def test_an_option_inside_a_mapping_belongs_to_one_component(function: Path) -> None:
+    start = FUNCTION.partition("vary:")[0]
+    parts = "{adam: {on: {optimizer: {name: adam, beta: 0.9}}}, high: {on: {optimizer.beta: 0.99}}}"
+    (function / "waves.yaml").write_text(f"{start}components: {parts}\ndesign: factorial\n")
+    with pytest.raises(FileError, match=r"optimizer\.beta belongs to the component 'adam' and to 'high'"):
+        load_study(function / "waves.yaml")
+
+
+def test_the_streams_of_a_function_are_those_of_stored_runs(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "def main(options, run):\n"
+        "    import torch\n"
+        "    own = torch.rand((), generator=run.torch_generator('x'), dtype=torch.float64)\n"
+        "    return {'val_accuracy': run.generator('x').random(), 'train_loss': own.item()}\n"
+    )
+    assert ablate("run", "waves.yaml", "--only", "baseline", "--seeds", "0").returncode == 0
+    (path,) = (function / "results" / "runs").glob("*/run.json")
+    seed = int.from_bytes(hashlib.sha256(b"0\x1fx").digest()[:8], "big")
+    stream = torch.Generator().manual_seed(seed % 2**63)
+    assert json.loads(path.read_text())["metrics"] == {
+        "val_accuracy": np.random.default_rng(seed).random(),
+        "train_loss": torch.rand((), generator=stream, dtype=torch.float64).item(),
+    }
+
+
+def test_a_diverged_run_that_an_earlier_version_stored_without_metrics_is_kept(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text("def main(options, run):\n    return {'val_accuracy': float('nan')}\n")
+    assert ablate("run", "waves.yaml", "--only", "baseline", "--seeds", "0").returncode == 0
+    (path,) = (function / "results" / "runs").glob("*/run.json")
+    record = json.loads(path.read_text())
+    assert record["status"] == "diverged"
+    write_record(path, {**record, "metrics": {}})
+    assert "nothing left to train" in ablate("run", "waves.yaml", "--only", "baseline", "--seeds", "0").stdout
+    assert "1 diverged" in ablate("status").stdout
+
+
+def test_whether_a_command_may_resume_is_part_of_its_key_as_it_was() -> None:
+    fields = CommandTask(command="python train.py {args}", seed="--seed", resume=True).key_fields()
+    assert fields == {"kind": "command", "command": "python train.py {args}", "seed": "--seed", "resume": True}

@@ -72,8 +72,8 @@ def _run_study(study: Study, store: Store, options: RunOptions, progress: Logged
     progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
     if study.smoke:
         progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
-    if study.task and not done and not audit_file(store, slug(study.name)).exists():
-        progress.say(f"not audited: `ablate audit {study.file}` tries whether runs repeat and use their seed", "dim")
+    if study.task and not study.smoke and not done and not audit_file(store, slug(study.name)).exists():
+        progress.say(f"not audited: `ablate audit {study.file}` checks reproducibility and the use of seeds", "dim")
     _announce_given_up(gave_up, progress)
     _announce_retraining(todo, store, progress)
     chosen = {run.key for run in runs}

@@ -85,7 +85,7 @@ def read_run(folder: RunFolder, identity: Identity, *, every_epoch: bool = True)
         return StoredRun(folder, "damaged", reason=error.message)
     if fault:
         return StoredRun(folder, "damaged", reason=f"{folder.path}: {fault}")
-    if record.task:
+    if record.task and record.metrics:  # an earlier version stored none of a run that had diverged
         record = replace(record, status="diverged" if has_diverged(record.metrics, identity.primary) else "finished")
     return StoredRun(folder, record.status, record, known_epochs=epochs)
 
@@ -135,7 +135,7 @@ def inconsistency(record: RunRecord, rows: Sequence[EpochRow]) -> str:
     if [row.epoch for row in rows] != list(range(1, record.epochs + 1)):
         return f"its epochs are not 1 to {record.epochs}"
     if record.task:
-        return "" if record.metrics else "its record has no metrics"
+        return "" if record.metrics or record.status == "diverged" else "its record has no metrics"
     if any(second.step < first.step for first, second in pairwise(rows)):
         return "the steps of its epochs decrease"
     if any(SELECTION not in row.metrics for row in rows):

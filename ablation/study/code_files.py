@@ -14,15 +14,23 @@ from ablation.study.tasks import CommandTask, Task
 
 MOST_FILES = 10_000
 SKIPPED = ("__pycache__", "node_modules")
+CODE = (".py", ".sh", ".yaml", ".yml", ".toml", ".cfg", ".ini")
+"""Files that count as code where a command names them; others may be its data, or what it writes."""
 
 
 def script_of(task: CommandTask) -> str:
     """The script that the command starts: its first word that is a Python file, else the first file."""
-    files = _named_files(task)
+    files = _named(task)
     return next((name for name in files if name.endswith(".py")), next(iter(files), ""))
 
 
-def _named_files(task: CommandTask) -> list[str]:
+def _named_code(task: CommandTask) -> list[str]:
+    """The script that the command starts, and what else it names of scripts and configuration."""
+    script = script_of(task)
+    return [name for name in _named(task) if name == script or Path(name).suffix in CODE]
+
+
+def _named(task: CommandTask) -> list[str]:
     """The files that the command names, as words of its own or after an equals sign."""
     words = [word for word in shlex.split(task.command) if not word.startswith("{")]
     parts = [part for word in words for part in (word, word.partition("=")[2])]
@@ -51,11 +59,11 @@ def code_digest(task: Task, code: Iterable[Code] = ()) -> str:
 
 
 def code_files(task: Task) -> list[tuple[str, Path]]:
-    """The files that the study lists as code, and those that a command names, each with its name in the digest.
+    """The files that the study lists as code, and the code that a command names, each with its name in the digest.
 
     Raises UserError where one is not there.
     """
-    named = dict.fromkeys([*task.code, *(_named_files(task) if isinstance(task, CommandTask) else ())])
+    named = dict.fromkeys([*task.code, *(_named_code(task) if isinstance(task, CommandTask) else ())])
     return [(name, file) for own in named for name, file in _files(own)]
 
 

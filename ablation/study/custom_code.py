@@ -109,7 +109,8 @@ def beside(code: Code) -> list[Path]:
             package, module = folder / name, folder / f"{name}.py"
             if _is_elsewhere(name, folder):
                 continue
-            new = {*package.rglob("*.py")} if package.is_dir() else {module} if module.is_file() else set()
+            hides = (package / "__init__.py").is_file()  # a folder without it comes after a module
+            new = {module} if module.is_file() and not hides else {*package.rglob("*.py")}
             unread += new - found - known
             found |= new - known
     return sorted(found)
@@ -143,7 +144,8 @@ def _is_elsewhere(name: str, folder: Path) -> bool:
     if spec is None:
         return False
     places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or ())
-    return not any(Path(place).resolve().is_relative_to(folder.resolve() / name) for place in places) and (
+    own = (folder / name).resolve()  # which may be a link
+    return not any(Path(place).resolve().is_relative_to(own) for place in places) and (
         spec.origin is None or Path(spec.origin).resolve() != (folder / f"{name}.py").resolve()
     )
 

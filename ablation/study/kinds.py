@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
+from ablation._util.nested import leaves
 from ablation.errors import UserError
 from ablation.registry import catalog
 from ablation.registry.custom_names import is_custom
@@ -189,7 +190,7 @@ class TaskStudies:
         return f"{path.rpartition('.')[2]}={variants.show(value)}"
 
     def options_of(self, changes: Mapping[str, object]) -> set[str]:
-        return set(changes)
+        return {option for path, value in changes.items() for option, _ in leaves({path: value})}
 
     def extra_variables(self, baseline: AnyRecipe, recipe: AnyRecipe, path: str) -> list[str]:
         return []  # a change is of the declared path, or of what is in it

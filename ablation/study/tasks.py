@@ -50,7 +50,7 @@ class Task(Section):
 
     def key_fields(self) -> dict[str, Any]:
         """What of it is part of run keys: what decides what a run trains, its code apart."""
-        kept = self.model_dump(mode="json", by_alias=True, exclude={"smoke", "code", "resume"}, exclude_defaults=True)
+        kept = self.model_dump(mode="json", by_alias=True, exclude={"smoke", "code"}, exclude_defaults=True)
         return {"kind": self.kind, **kept}
 
 

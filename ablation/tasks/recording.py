@@ -193,7 +193,7 @@ def check_code(run: Run) -> None:
     assert run.task is not None
     if run.code_digest and code_digest(run.task, run.codes.values()) != run.code_digest:
         what = "code of the study has changed since the study was planned"
-        raise UserError(what, "run the same command again: what is not finished is trained with the code as it is now")
+        raise UserError(what, "run the same command again: all runs are then trained with the code as it is now")
 
 
 def check_space(folder: Path) -> None:
