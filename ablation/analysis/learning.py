@@ -124,7 +124,8 @@ def unit_of_budget(results: Results) -> str:
     manifest = results.manifest
     if not manifest.of_images:
         own = results.epochs
-        return "step" if bool((own["step"].notna() & (own["step"] != own["epoch"])).any()) else "epoch"
+        known = bool(own["step"].notna().all())
+        return "step" if known and bool((own["step"] != own["epoch"]).any()) else "epoch"
     return "step" if manifest.train_of(manifest.baseline).get("steps") is not None else "epoch"
 
 
