@@ -136,6 +136,14 @@ def test_of_several_runs_of_a_seed_the_latest_that_finished_counts_and_all_are_n
     ) in messages(found)
 
 
+def test_of_several_runs_one_that_diverged_is_not_said_to_have_finished() -> None:
+    extra = {"lr": 0.1, "dropout": 0.5, "seed": 3}
+    lost, dead = run("lost", extra, status="diverged"), run("dead", extra, None, status="crashed")
+    found = match(LoggedRuns("s", (*grid().runs, lost, dead)), DECLARED)
+    message = "dropout=0.5, seed 3: 2 runs; lost, the latest that finished or diverged, counts; left out: dead"
+    assert ("runs_left_out", "dropout=0.5", message) in messages(found)
+
+
 def test_failed_and_missing_runs_seeds_and_other_numbers_of_steps_are_each_said_in_a_line() -> None:
     runs = [own for own in grid().runs if own.name not in ("r11", "r22")]
     runs += [

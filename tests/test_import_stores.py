@@ -160,6 +160,21 @@ def test_a_run_folder_of_wandb_without_its_log_is_read_from_its_summary(tmp_path
         read_store("wandb", tmp_path, DECLARED)
 
 
+def test_of_a_run_of_hydra_no_file_is_read_after_the_one_with_the_metric(tmp_path: Path) -> None:
+    folder = tmp_path / "multirun" / "0"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text("lr: 0.1\ndropout: 0\nseed: 0\n")
+    (folder / "metrics.jsonl").write_text('{"step": 1, "val_acc": 0.75}\n')
+    (folder / "metrics.csv").write_text("step,val_loss\n1\n2,0.5\n")
+    with (folder / "train.log").open("wb") as file:
+        file.truncate(2**26 + 1)
+    (run,) = read_store("hydra", tmp_path / "multirun", DECLARED).runs
+    assert run.series == {"val_acc": [(1, 0.75)]}
+    (folder / "metrics.jsonl").unlink()
+    with pytest.raises(UserError, match="1 cell in this row, 2 in the header"):
+        read_store("hydra", tmp_path / "multirun", DECLARED)
+
+
 def test_parameters_beside_event_files_are_read_and_folders_by_part_of_the_data_are_one_run(
     tmp_path: Path,
 ) -> None:

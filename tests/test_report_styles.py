@@ -98,6 +98,21 @@ def test_the_principles_are_those_of_what_the_study_varies_each_with_its_source(
     assert cited == {f"#{item.attributes['id']}" for item in sources}
 
 
+def test_one_variant_is_one_comparison_and_no_formula_is_without_its_parts_or_shown_twice(tmp_path: Path) -> None:
+    variants = [StoredVariant("adamw", {"optimizer": {"name": "adamw", "lr": 0.01}}, 0.95)]
+    root = Page(write(tmp_path / "one", LAB, variants)[1].html).root
+    only = "The variant is paired with the baseline by seed; this is the only comparison: intervals"
+    assert only in section(root, "methods").words
+    own = section(root, "principles")
+    shown = [svg.all("title")[0].text for svg in own.all("svg")]
+    assert sum(formula.startswith("m_t = ") for formula in shown) == 1
+    variants.append(StoredVariant("adam", {"optimizer": {"name": "adam", "lr": 0.01}}, 0.95))
+    own = section(Page(write(tmp_path / "two", LAB, variants)[1].html).root, "principles")
+    shown = [svg.all("title")[0].text for svg in own.all("svg")]
+    assert sum(formula.startswith("m_t = ") for formula in shown) == 1
+    assert len(set(shown)) == len(shown)
+
+
 def test_citations_are_numbered_in_markdown_too_and_formulas_are_mathematics(lab: tuple[Stored, Report]) -> None:
     text = lab[1].markdown.read_text(encoding="utf-8")
     assert "share their weights \\[1\\]." in text
@@ -288,6 +303,7 @@ def test_a_function_has_a_lab_report_and_a_paper_without_what_is_not_known(ablat
     assert ablate("report").returncode == 0
     assert "principles" not in sections(Page(page).root)
     assert "with a baseline (train:main) under 3 seeds" in section(Page(page).root, "abstract").words
+    assert "The score of the baseline is 0.6" in section(Page(page).root, "abstract").words
     result = ablate("report", "--style", "paper", "--format", "html,tex")
     assert result.returncode == 0, result.stderr
     assert "The baseline is trained by train:main with dropout 0.1." in section(Page(page).root, "paper_methods").words

@@ -220,6 +220,22 @@ def test_options_of_a_script_in_a_folder_of_its_own(script: Script, tmp_path: Pa
     assert inspect_script(["src/train.py"], tmp_path).files == ("src/near.py", "src/train.py")
 
 
+def test_a_module_in_the_working_folder_is_executed_only_if_the_script_finds_it(script: Script, tmp_path: Path) -> None:
+    for name in ("argparse", "json", "runpy", "near"):
+        (tmp_path / f"{name}.py").write_text(f"open({name!r} + '.txt', 'w')\nraise SystemExit(1)\n")
+    text = """\
+    import near
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--n", type=int)
+    parser.parse_args()
+    """
+    script(text, "src/train.py")
+    (tmp_path / "src" / "near.py").write_text("")
+    assert inspect_script(["src/train.py"], tmp_path).files == ("src/near.py", "src/train.py")
+    assert not list(tmp_path.glob("*.txt"))
+
+
 def test_options_of_a_subcommand_and_of_a_module(script: Script, tmp_path: Path) -> None:
     text = """\
     import argparse

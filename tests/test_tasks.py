@@ -324,6 +324,12 @@ def test_a_command_that_fails_shows_the_end_of_its_output(command: Path, ablate:
     assert "the disk of the moon is full" in failed.stdout
 
 
+def test_a_command_that_fails_without_a_word_is_said_without_gaps(command: Path, ablate: Ablate) -> None:
+    (command / "train.py").write_text("raise SystemExit(3)")
+    failed = ablate("run", "script.yaml", "--seeds", "0", "--only", "baseline")
+    assert "exit code 3: python train.py --lr 0.1 --amp --seed 0; fix it" in " ".join(failed.stdout.split())
+
+
 def test_rows_of_a_metrics_file_go_before_what_is_printed(command: Path, ablate: Ablate) -> None:
     (command / "train.py").write_text(
         "import json, os\n"
@@ -488,9 +494,67 @@ def test_a_value_that_cannot_be_in_its_unit_is_refused_and_nothing_is_lost(funct
     assert refused.returncode == 1
     assert "val_accuracy is 70.2; in the unit share it is between 0 and 1" in refused.stderr
     assert "declare its unit as percent, or raw in waves.yaml" in refused.stderr
+    reported = ablate("report")
+    assert reported.returncode == 1
+    assert "declare its unit as percent, or raw in waves.yaml" in reported.stderr  # not ../waves.yaml
     (function / "waves.yaml").write_text(FUNCTION.replace("unit: share", "unit: percent"))
     assert "nothing left to train" in ablate("run", "waves.yaml").stdout
     assert ablate("report").returncode == 0
+
+
+def test_a_share_that_is_more_than_1_by_rounding_is_accepted(function: Path, ablate: Ablate) -> None:
+    returned = "def main(options, run):\n    return {'val_accuracy': VALUE, 'train_loss': 1.0}\n"
+    (function / "train.py").write_text(returned.replace("VALUE", "1.0000000149"))  # float(np.float32(0.1)) * 10
+    done = ablate("run", "waves.yaml", "--seeds", "0")
+    assert done.returncode == 0, done.stderr
+    assert ablate("report").returncode == 0
+    (function / "train.py").write_text(returned.replace("VALUE", "1.000002"))
+    refused = ablate("run", "waves.yaml", "--seeds", "0")
+    assert "val_accuracy is 1.000002; in the unit share it is between 0 and 1" in refused.stderr
+
+
+def test_the_size_of_a_model_that_a_function_returns_is_compared(function: Path, ablate: Ablate) -> None:
+    (function / "train.py").write_text(
+        "def main(options, run):\n"
+        "    size = 5000 if options['dropout'] else 9000\n"
+        "    value = 0.5 + run.generator(str(options)).normal() / 100\n"
+        "    return {'val_accuracy': value, 'parameters': size, 'macs': float('inf'), 'seed': 9, 'status': 1}\n"
+    )
+    assert ablate("run", "waves.yaml").returncode == 0
+    store = Store(function / "results")
+    runs = load_results(store, read_manifest(store.study_file("waves"))).runs
+    assert list(runs.loc[runs["variant"] == "dropout=0", "parameters"]) == [9000] * 3
+    assert sorted(set(runs["seed"])) == [0, 1, 2]
+    assert set(runs["status"]) == {"finished"}
+    assert ablate("report").returncode == 0
+    text = (function / "reports" / "waves" / "report.md").read_text("utf-8")
+    assert "80 % more parameters (9,000 against 5,000)" in text
+
+
+def test_what_a_function_returned_or_could_not_is_said_as_it_is(function: Path, ablate: Ablate) -> None:
+    """A value that is no number has no epoch and need be no loss; a function that returns has chosen no row."""
+    (function / "waves.yaml").write_text(FUNCTION.replace("smoke:", "select: best, smoke:"), encoding="utf-8")
+    (function / "train.py").write_text(
+        "def main(options, run):\n"
+        "    for epoch in run.epochs(2):\n"
+        "        run.log(val_accuracy=0.5, train_loss=1.0)\n"
+        "    value = 0.5 + run.generator(str(options)).normal() / 100\n"
+        "    return {'val_accuracy': value if options['dropout'] else float('nan')}\n"
+    )
+    assert ablate("run", "waves.yaml").returncode == 0
+    assert ablate("report").returncode == 0
+    report = function / "reports" / "waves" / "report.md"
+    text = report.read_text("utf-8")
+    assert "A run that diverged is a result: its primary metric is not a finite number." in text
+    assert "| validation accuracy is not a finite number |" in text
+    assert "the loss became" not in text
+    assert "| Result of a run | what it returned, or else its best row by the primary metric |" in text
+    assert ablate("report", "--style", "paper").returncode == 0
+    assert "reports its best row" not in report.read_text("utf-8")
+    (function / "train.py").write_text(TRAIN, encoding="utf-8")
+    assert ablate("run", "waves.yaml").returncode == 0
+    assert ablate("report", "--style", "paper").returncode == 0
+    assert "ach run reports its best row" in report.read_text("utf-8")
 
 
 def test_an_epoch_that_is_logged_among_the_metrics_is_no_metric(function: Path, ablate: Ablate) -> None:

@@ -233,6 +233,8 @@ def _problem_run(row: Mapping[Any, Any], results: Results) -> ProblemRun:
         "interrupted": f"stopped after epoch {epoch}",
         "missing": "not started yet",
     }
+    if results.manifest.task:
+        reasons["diverged"] = f"{results.metric(results.manifest.analysis['metric']).label} is not a finite number"
     if not results.manifest.baseline.recipe:
         reasons |= dict.fromkeys(("crashed", "interrupted"), "as the table says") | {"missing": "no value in the table"}
     details = failure.details if failure and row["status"] == "crashed" else ""

@@ -114,7 +114,9 @@ def add_study_file(parser: argparse.ArgumentParser) -> None:
     """A study file, and what overrides it: see `StudyFileOptions`."""
     parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="the study file")
     parser.add_argument(
-        "--smoke", action="store_true", help="try it on a tiny subset of the data, as a separate study NAME-smoke"
+        "--smoke",
+        action="store_true",
+        help="try it on a tiny subset of the data, or with the smoke options of its task, as a study NAME-smoke",
     )
     add_overrides(parser)
 
@@ -134,7 +136,8 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--per-device",
         type=workers,
         metavar="N",
-        help="workers per device, or auto (default): one per CPU core; per GPU as many as a short probe finds useful",
+        help="workers per device, or auto (default): one per CPU core; per GPU one for functions and commands, and for "
+        "image classifiers as many as a short probe finds useful",
     )
     add_threads(parser)
 

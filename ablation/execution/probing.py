@@ -59,7 +59,7 @@ def _of_finished(plan: Plan, todo: Sequence[Run], store: Store, workers: WorkerO
     if not taken:
         name = plan.study.baseline.name
         raise UserError(
-            "no run of this study is finished, and a run of other code is timed as a whole",
+            "no run of this study is finished, and a run of a function or command is timed as a whole",
             f"train one first: ablate run {plan.study.file} --only {name} --seeds {plan.study.seeds[0]}",
         )
     mean = fmean(second for own in taken.values() for second in own)

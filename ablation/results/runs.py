@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,8 @@ _FROM_RECORD = (
     "resumed",
     "weights_sha256",
 )
+_OF_A_RUN = ("parameters", "trainable_parameters", "macs", "train_images", "val_images")
+"""Reserved names under which the code of a function or a command may say what its run has."""
 TIMINGS = (
     "seconds",
     "eval_seconds",
@@ -120,12 +123,13 @@ def load_results(store: Store, manifest: Manifest) -> Results:
     epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
+    file = _study_file(store, manifest)
     metrics, notices = dict(METRICS) | {name: own.metric(name) for name, own in manifest.declared.items()}, list[str]()
     for variant, seed, name, identity in manifest.runs():
         run = read_run(store.run(name), identity)
         if run.record:
             records[variant.name, seed] = run.record
-            check_units(run.record.metrics, manifest.declared, manifest.file)
+            check_units(run.record.metrics, manifest.declared, file)
         elif run.failure or run.reason:
             failures[variant.name, seed] = run.failure or Failure(run.reason, "", 0)
         computed = {} if manifest.task else _computed(run, manifest.metrics, metrics, notices)
@@ -148,6 +152,11 @@ def load_results(store: Store, manifest: Manifest) -> Results:
         metrics,
         audit,
     )
+
+
+def _study_file(store: Store, manifest: Manifest) -> str:
+    """The path of the study file, relative to the working folder; empty where it was not recorded."""
+    return os.path.relpath(store.root.resolve() / manifest.file) if manifest.file else ""
 
 
 def _audit(store: Store, manifest: Manifest, notices: list[str]) -> Audit | None:
@@ -216,4 +225,6 @@ def _run_row(run: StoredRun, declared: Mapping[str, MetricOptions]) -> dict[str,
         row["peak_memory_mb"] = max(epoch.peak_memory_mb for epoch in history)
         seconds = sum(epoch.seconds for epoch in history)
         row["images_per_second"] = sum(e.images_per_second * e.seconds for e in history) / seconds if seconds else None
+    reported = {name: record.metrics.get(name, math.nan) for name in _OF_A_RUN if row.get(name) is None}
+    row |= {name: value for name, value in reported.items() if math.isfinite(value) and value >= 0}
     return {**row, **_read(record.metrics, declared)}

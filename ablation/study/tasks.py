@@ -33,6 +33,8 @@ RESERVED_METRICS = frozenset((
 """Columns of the tables of runs and epochs that mean something else."""
 IMAGES = "image_classification"
 LONGEST_NAME = 100
+_ROUNDING = 1e-6
+"""Of its range, by which a value may be beyond it: in 32 bits, ten times a tenth is more than 1."""
 
 
 class Task(Section):
@@ -143,9 +145,9 @@ class MetricOptions(Section):
     def fault(self, name: str, value: float) -> str:
         """Why the unit cannot be that of a logged value; empty where it can."""
         top = {"share": 1, "percent": 100}.get(self.unit)
-        if top is None or not math.isfinite(value) or 0 <= value <= top:
+        if top is None or not math.isfinite(value) or -_ROUNDING * top <= value <= (1 + _ROUNDING) * top:
             return ""
-        return f"{name} is {value:.6g}; in the unit {self.unit} it is between 0 and {top}"
+        return f"{name} is {value:.9g}; in the unit {self.unit} it is between 0 and {top}"
 
     def read(self, value: float) -> float:
         """A logged value as it is analysed."""

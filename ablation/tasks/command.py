@@ -230,8 +230,8 @@ def _failure(code: int, started: Invocation, log: Path) -> UserError:
     what = f"signal {-code}" if code < 0 else f"exit code {code}"
     with log.open("rb") as file:
         tail = b"".join(deque(file, TAIL_LINES)).decode(errors="replace").rstrip()
-    message = f"the command ended with {what}: {' '.join(started.words)}\n{tail}"
-    error = UserError(message, "fix it and run the same command again")
+    lines = [f"the command ended with {what}: {' '.join(started.words)}", *filter(str.strip, tail.splitlines())]
+    error = UserError("\n".join(lines), "fix it and run the same command again")
     if code in _KILLED or any(text in tail.lower() for text in _MEMORY):
         error.__cause__ = MemoryError()
     return error

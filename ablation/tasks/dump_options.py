@@ -1,6 +1,7 @@
 """Run by `script_options` in front of a script: it writes down the options of the script's parser, and ends there.
 
-Stand-alone, for any interpreter from Python 3.10: it imports nothing of this package. Arguments: a JSON file that holds
+Stand-alone: it imports nothing of this package. Started with `-P`, so that what it imports is not looked for in the
+working folder; the script finds modules as when it is started itself. Arguments: a JSON file that holds
 `vary` (name of an option -> texts of its values), `free` (names of options that are given later) and `folder`; the JSON
 file to write; then the script, or `-m` and a module, and its own arguments.
 """
@@ -59,7 +60,7 @@ def dump(request: str, answer: str, words: list[str]) -> None:
 
     argparse.ArgumentParser.parse_known_args = stop  # type: ignore[method-assign,assignment]
     argparse.ArgumentParser.parse_args = parse_strictly  # type: ignore[method-assign,assignment]
-    sys.path[0] = str(Path.cwd() if module else Path(words[0]).absolute().parent)
+    sys.path.insert(0, str(Path.cwd() if module else Path(words[0]).absolute().parent))
     if module:
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:

@@ -119,7 +119,7 @@ def inspect_script(
         request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
         request.write_text(json.dumps({**asked, "folder": str(cwd.resolve())}), encoding="utf-8")
         code = (Path(__file__).parent / "dump_options.py").read_text(encoding="utf-8")
-        command = [sys.executable, "-c", code, str(request), str(answer), *argv]
+        command = [sys.executable, "-P", "-c", code, str(request), str(answer), *argv]
         status, output = _run(command, cwd, limit, script)
         if not answer.exists():
             raise _no_parser(script, status, output)

@@ -29,7 +29,7 @@ OPTIMIZATION: dict[str, Principle] = {
         formulas={
             "sgd": r"v_{t+1} = \mu v_t + g_t, \qquad \theta_{t+1} = \theta_t - \eta\, v_{t+1}",
             "adam": rf"{_ADAM}" "\n" rf"\theta_{{t+1}} = \theta_t - \eta\, {_STEP}",
-            "adamw": rf"\theta_{{t+1}} = (1 - \eta \lambda)\, \theta_t - \eta\, {_STEP}",
+            "adamw": rf"{_ADAM}" "\n" rf"\theta_{{t+1}} = (1 - \eta \lambda)\, \theta_t - \eta\, {_STEP}",
             "rmsprop": r"v_t = \alpha v_{t-1} + (1 - \alpha)\, g_t^2, \qquad "
             r"\theta_{t+1} = \theta_t - \eta\, \frac{g_t}{\sqrt{v_t} + \varepsilon}",
         },
@@ -74,14 +74,15 @@ OPTIMIZATION: dict[str, Principle] = {
     "schedule": Principle(
         "Learning-rate schedule",
         "A schedule changes the learning rate \u03b7 during training: large steps at first to make progress, small "
-        "ones at the end to settle in a minimum. Here *e* is the epoch and *u* the part of the training that is "
-        "done, from 0 to 1, both counted from the end of the warm-up.",
+        "ones at the end to settle in a minimum. Here *e* is the epoch and *u* the part of the training after the "
+        "warm-up that is done, from 0 to 1.",
         kinds={
             "constant": "`constant` keeps it.",
-            "step": "`step` multiplies it by \u03b3 every *S* epochs.",
-            "multistep": "`multistep` multiplies it by \u03b3 at each of the milestones *M* [he2016].",
+            "step": "`step` multiplies it by \u03b3 every *S* epochs from the start of the training.",
+            "multistep": "`multistep` multiplies it by \u03b3 at each of the milestones *M*, in epochs from the start "
+            "of the training [he2016].",
             "cosine": "`cosine` lowers it along half a cosine [loshchilov2017].",
-            "exponential": "`exponential` multiplies it by \u03b3 after every epoch.",
+            "exponential": "`exponential` multiplies it by \u03b3 after each of the *e* epochs since the warm-up.",
             "one_cycle": "`one_cycle` raises it to its peak and then lowers it to almost zero [smith2019], here each "
             "along half a cosine.",
             "plateau": "`plateau` multiplies it by a factor when the validation loss has stopped falling [he2016].",

@@ -53,7 +53,7 @@ def _level(analysis: Analysis) -> Iterator[Text]:
     unit = " %" if measure.share else ""
     spread = f", SD {measure.value(base.sd)}" if base.sd is not None else ""
     over = f" (mean over {plural(base.n, 'seed')}{spread})" if base.n > 1 else ""
-    yield f"The baseline has a {measure.name} of {measure.value(base.mean)}{unit}{over}."
+    yield f"The {measure.name} of the baseline is {measure.value(base.mean)}{unit}{over}."
 
 
 def _judged(analysis: Analysis) -> Iterator[Text]:

@@ -61,9 +61,13 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
     used = {effect.method for effect in analysis.variants}
     yield f"The primary metric is {captions.metric(analysis)}; {measure.metric.direction} is better."
     if any(effect.method for effect in analysis.variants):
-        family = f"the {design.k} comparisons are one family" if design.k > 1 else "it is the only comparison"
+        family = (
+            f"Every variant is paired with the baseline by seed, and the {design.k} comparisons are one family"
+            if design.k > 1
+            else "The variant is paired with the baseline by seed; this is the only comparison"
+        )
         yield (
-            f"Every variant is paired with the baseline by seed, and {family}: intervals are simultaneous at "
+            f"{family}: intervals are simultaneous at "
             f"{100 * (1 - analysis.alpha):g} %, p-values adjusted for the family, verdicts taken from these at alpha = "
             f"{analysis.alpha:g}. No other metric carries a verdict."
         )

@@ -116,7 +116,7 @@ def limits(context: Context) -> Iterator[str]:
         yield f"a true difference of {size} would be found in 80 % of such studies, a smaller one less often"
     if any(own.n for own in analysis.effects) and analysis.setup.select == "best":
         yield "each run reports the best epoch on the images that it is evaluated on"
-    if any(own.n for own in analysis.effects) and "by" in context.study.task:
+    if "by" in context.study.task and any(own.selected_epoch for own in context.results.records.values()):
         yield "each run reports its best row by the metric that it is compared on"
     if recipes and not analysis.facts.test_evaluations:
         yield "no test set was used"

@@ -24,8 +24,8 @@ def _one(own: Used) -> Iterator[Block]:
     if rest:
         yield Paragraph(join(rest, " "))
     formulas = (principle.formulas[kind] for kind in kinds if kind in principle.formulas)
-    for formula in dict.fromkeys(formulas):
-        yield from map(Formula, formula.splitlines())
+    lines = dict.fromkeys(line for formula in formulas for line in formula.splitlines())
+    yield from map(Formula, lines)
 
 
 PRINCIPLES = Section("principles", "Principles", 15, _principles, optional=True)

@@ -42,10 +42,14 @@ def _problem_runs(context: Context) -> Iterator[Block]:
     if not analysis.problem_runs:
         return
     if context.recipe:
+        diverged = (
+            "its loss became infinite or not a number, and training again gives the same"
+            if context.study.of_images
+            else "its primary metric is not a finite number"
+        )
         yield Paragraph(
-            "A run that diverged is a result: its loss became infinite or not a number, and training again gives the "
-            "same. A run that crashed, was interrupted, has damaged files or has not started yet is none; the same "
-            "command trains it."
+            f"A run that diverged is a result: {diverged}. A run that crashed, was interrupted, has damaged files or "
+            f"has not started yet is none; the same command trains it."
         )
     else:
         yield Paragraph(

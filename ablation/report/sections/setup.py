@@ -93,9 +93,8 @@ def _task(analysis: Analysis, context: Context) -> Iterator[tuple[str, str]]:
     if sources:
         yield "Metrics read from", ", ".join(sorted(sources))
     yield "Primary metric", analysis.measure.name
-    last = "the last value of each metric"
-    result = f"what it returned, or else {last}" if task["kind"] == "function" else last
-    yield "Result of a run", "its best row by the primary metric" if "by" in task else result
+    row = "its best row by the primary metric" if "by" in task else "the last value of each metric"
+    yield "Result of a run", f"what it returned, or else {row}" if task["kind"] == "function" else row
     yield "Seeds", captions.seeds(analysis.facts.seeds)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from ablation._util.sanitize import read_file
@@ -50,14 +52,17 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def _metrics(folder: Path, metric: str) -> MetricFile | None:
     """The first source with the metric, or else the first with any."""
-    sources = [*metric_files(folder), *filter(None, [_log(folder)])]
-    return next((own for own in sources if metric in own.series), next(iter(sources), None))
+    first = None
+    for own in chain(metric_files(folder), _logs(folder)):
+        if metric in own.series:
+            return own
+        first = first or own
+    return first
 
 
-def _log(folder: Path) -> MetricFile | None:
+def _logs(folder: Path) -> Iterator[MetricFile]:
     """What a script printed through `logging`, which Hydra keeps in a file named after the script."""
     for path in sorted(folder.glob("*.log")):
         series = printed(read_file(path, _MOST_BYTES).decode("utf-8", "replace"))
         if series:
-            return MetricFile("printed lines", path, series)
-    return None
+            yield MetricFile("printed lines", path, series)

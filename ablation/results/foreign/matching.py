@@ -188,7 +188,7 @@ def _brief(value: str) -> str:
 
 
 def _one_of(several: Sequence[LoggedRun], metric: str) -> LoggedRun:
-    """The run that counts: the latest that finished with a value of the metric, or else the latest."""
+    """The run that counts: the latest that diverged, or finished with a value of the metric, or else the latest."""
     ended = [run for run in several if run.status == "diverged" or (run.status == "finished" and metric in run.series)]
     return (ended or several)[-1]
 
@@ -204,7 +204,8 @@ def _doubles(
     differing = [name for name in compared if len({run.parameters.get(name, UNSET) for run in several}) > 1]
     how = f"; they differ in {_listed(differing)}: does --vary lack it?" if differing else ""
     which = _listed([run.name for run in several if run is not chosen])
-    rank = "the latest" if chosen is several[-1] else "the latest that finished"
+    ended = "finished" if chosen.status == "finished" else "finished or diverged"
+    rank = "the latest" if chosen is several[-1] else f"the latest that {ended}"
     message = f"{variant}, seed {seed}: {len(several)} runs; {chosen.name}, {rank}, counts; left out: {which}{how}"
     yield Finding("runs_left_out", variant, message)
 
