@@ -60,8 +60,10 @@ def baseline(analysis: Analysis, manifest: Manifest) -> str:
 
 
 def trainer(task: Mapping[str, Any]) -> str:
-    """The function, or the command without the place of its arguments, that trains the runs."""
-    return " ".join(word for word in str(task[task["kind"]]).split() if word != "{args}")
+    """The function that trains the runs, or the command up to its first option: `python train.py`."""
+    words = str(task[task["kind"]]).split()
+    options = (number for number, word in enumerate(words) if word.startswith(("--", "{")))
+    return " ".join(words[: next(options, len(words))])
 
 
 def first_up(text: str) -> str:
