@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from .conftest import ROOT
 
@@ -65,3 +67,11 @@ def test_a_goal_is_reached_by_the_median_whatever_the_spread() -> None:
 def test_the_spread_of_many_rounds_is_that_of_their_quartiles() -> None:
     many = row("loop", [float(n) for n in range(1, 12)], "x")
     assert (many.low, many.value, many.high) == (3.0, 6.0, 9.0)
+
+
+def test_the_configuration_of_hydra_has_every_option_of_the_scripts() -> None:
+    """Hydra runs the same training as the plain script, from a file of its own."""
+    rivals = ROOT / "benchmarks" / "rivals"
+    options = set(re.findall(r'add_argument\("--(\w+)"', (rivals / "options.py").read_text()))
+    known = yaml.safe_load((rivals / "conf" / "config.yaml").read_text())
+    assert known.keys() | {"output"} == options
