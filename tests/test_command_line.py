@@ -29,6 +29,11 @@ WRONG = {
     "a misspelt option": (["run", "x", "--sede", "0"], "ablate run has no option --sede", "did you mean '--seeds'?"),
     "an option of another command": (["status", "--smoke"], "ablate status has no option --smoke", "known: --help"),
     "an argument too many": (["run", "x", "y"], "unexpected argument 'y'", "quote a name that has spaces"),
+    "an option of a script too many": (
+        ["script", "t.py", "--metric", "loss", "--vary", "lr=1,2", "hidden=8"],
+        "unexpected argument 'hidden=8'",
+        "each option needs its own --vary: --vary hidden=8",
+    ),
     "an option without its value": (["run", "x", "--seeds"], "--seeds needs a value", "see ablate run --help"),
     "a wrong number of workers": (["run", "x", "--per-device", "x"], "--per-device: 'x' is not a whole", "or auto"),
     "a wrong number of threads": (["run", "x", "--threads", "1.5"], "--threads: '1.5' is not a whole number", ""),

@@ -84,7 +84,12 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         word = unknown[0].partition("=")[0]
         if word.startswith("-"):
             raise UserError(f"{options.parser.prog} has no option {word}", suggestion(word, known))
-        hint = f"quote a name that has spaces; see {options.parser.prog} --help"
+        repeated = "--vary" in known and "=" in unknown[0]
+        hint = (
+            f"each option needs its own --vary: --vary {unknown[0]}"
+            if repeated
+            else (f"quote a name that has spaces; see {options.parser.prog} --help")
+        )
         raise UserError(f"{options.parser.prog}: unexpected argument {unknown[0]!r}", hint)
     return options
 

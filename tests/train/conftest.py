@@ -12,6 +12,7 @@ from ablation.data import sources
 from ablation.execution.devices import choose_devices
 from ablation.execution.study import plan_study
 from ablation.planning.job import Job
+from ablation.study.load import load_study
 from ablation.study.schema import Study
 from ablation.training import device
 
@@ -25,6 +26,18 @@ def _one_thread() -> None:
 def place() -> torch.device:
     """The first accelerator, or the CPU where there is none."""
     return device.open_device(choose_devices("auto", device.accelerators()[0])[0])
+
+
+@pytest.fixture
+def study(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[..., Study]:
+    """The study file `STUDY` of the module of a test, with overrides of the baseline and more lines."""
+
+    def make(*overrides: str, more: str = "") -> Study:
+        path = tmp_path / "study.yaml"
+        path.write_text(request.module.STUDY + more)
+        return load_study(path, overrides=overrides)
+
+    return make
 
 
 @pytest.fixture

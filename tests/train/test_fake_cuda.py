@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +22,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ablation import rng
 from ablation.data import sources
 from ablation.planning.job import Job
-from ablation.study.load import load_study
-from ablation.study.schema import Study
 from ablation.tasks.hooks import Hooks
 from ablation.training import data, device
 from ablation.training.data import Loader
@@ -83,16 +80,6 @@ class HostCopies(TorchDispatchMode):
         if isinstance(out, Tensor) and out.device.type == "cpu" and any(each.device == CUDA for each in sources):
             raise AssertionError(f"{func} copies from the GPU to the host")
         return out
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Callable[..., Study]:
-    def make(*overrides: str) -> Study:
-        path = tmp_path / "study.yaml"
-        path.write_text(STUDY)
-        return load_study(path, overrides=overrides)
-
-    return make
 
 
 class GeneratorOfCuda(torch.Generator):

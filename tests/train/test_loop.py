@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,6 @@ from ablation.planning.job import Job
 from ablation.planning.plan import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
-from ablation.study.load import load_study
-from ablation.study.schema import Study
 from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint
 from ablation.training.loop import Training, train
@@ -28,16 +25,6 @@ baseline:
   train: {epochs: 4, batch_size: 32}
 seeds: [0]
 """
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Callable[..., Study]:
-    def make(*overrides: str, more: str = "") -> Study:
-        path = tmp_path / "study.yaml"
-        path.write_text(STUDY + more)
-        return load_study(path, overrides=overrides)
-
-    return make
 
 
 def run(job: Job, stop_after: int | None = None) -> tuple[RunRecord | None, list[EpochRow]]:

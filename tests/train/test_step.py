@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablation.planning.job import Job
-from ablation.study.load import load_study
-from ablation.study.schema import Study
 from ablation.tasks.hooks import Hooks
 from ablation.training import checkpoint, device
 from ablation.training.loop import Training
@@ -39,16 +36,6 @@ LAUNCHED = {
     "not fused": ["optimizer={name: rmsprop, lr: 0.001}"],
     "too large a batch": ["train.batch_size=80"],
 }
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Callable[..., Study]:
-    def make(*overrides: str) -> Study:
-        path = tmp_path / "study.yaml"
-        path.write_text(STUDY)
-        return load_study(path, overrides=overrides)
-
-    return make
 
 
 @pytest.fixture

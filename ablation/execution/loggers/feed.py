@@ -99,8 +99,8 @@ class LoggerThread:
 
     def _work(self, connect: Callable[[], Logger], store: Store, study: str) -> None:
         try:
-            book = RunLogger(connect(), store, study)
+            logger = RunLogger(connect(), store, study)
             while job := self._jobs.get():
-                job(book)
+                job(logger)
         except Exception as error:  # whatever a library raises: training goes on, and the user is told
             self.error = shorten(one_line(f"{type(error).__name__}: {error}"), MOST_CHARACTERS, placeholder=" ...")

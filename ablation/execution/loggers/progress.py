@@ -131,7 +131,7 @@ class LoggedProgress:
     def _export(self) -> None:
         ended = [(run, self._records[run.key]) for run in self._runs if run.key in self._records]
         for feed in self._feeds if ended else ():
-            feed.put(lambda book: book.export(ended))
+            feed.put(lambda logger: logger.export(ended))
 
     def _warn(self) -> None:
         """Say once that a logger has failed."""
@@ -145,12 +145,12 @@ def _job(event: Event, now: float) -> Callable[[RunLogger], None] | None:
     """What an event, seen at `now`, means for a logger."""
     match event:
         case EpochDone(run, row):
-            return lambda book: book.epoch(run, row, now)
+            return lambda logger: logger.epoch(run, row, now)
         case Done(run, record):
-            return lambda book: book.ended(run, record)
+            return lambda logger: logger.ended(run, record)
         case Failed(run):
-            return lambda book: book.interrupted(run, "failed")
+            return lambda logger: logger.interrupted(run, "failed")
         case Stopped(run):
-            return lambda book: book.interrupted(run, "stopped")
+            return lambda logger: logger.interrupted(run, "stopped")
         case _:
             return None
