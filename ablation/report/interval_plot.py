@@ -76,9 +76,10 @@ def _marks(effect: Effect, on: Scale) -> Iterator[str]:
         ends = "".join(f"M{on.x(end):.1f} 7v10" for end in (effect.low, effect.high) if on.holds(end))
         if low < high:
             yield f'<path class="interval" d="M{low:.1f} {_MIDDLE:g}H{high:.1f}{ends}"/>'
-    seeds = figures.drawn_seeds(effect.differences)
+    differences = effect.differences
+    seeds = figures.drawn_seeds(differences)
     for place, seed in enumerate(seeds):
-        difference = effect.differences[seed]
+        difference = differences[seed]
         y = _MIDDLE + (5 * place / (len(seeds) - 1) - 2.5 if len(seeds) > 1 else 0)
         if on.holds(difference):
             yield f'<circle cx="{on.x(difference):.1f}" cy="{y:.1f}" r="2.6"/>'
