@@ -105,7 +105,7 @@ def _grown(root: Path, times: int, share: int) -> dict[str, Command]:
     runs, epochs, images = root / "runs", root / "epochs", root / "images"
     seeds = max(10 * times // share, times)
     stored.write(runs / "results", 50, seeds, 25)
-    stored.write_file(runs / "plan.yaml", 200, 12 * seeds)
+    stored.write_file(runs / "plan.yaml", 200, 6 * seeds)  # below the limit of 100,000 runs
     stored.write(epochs / "results", 50, 5, max(400 * times // share, 10 * times))
     samples = max(4500 * times // share, 100 * times)
     recipe = {"data": noise(samples, samples // 9), "model": {"name": "lenet5"}, "optimizer": {"name": "sgd"}}
