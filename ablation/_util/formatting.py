@@ -5,12 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ablation._util.language import commas, tr, tr_noop
+
 MINUS = "\u2212"
 ARROW = "\u2192"
 ABSENT = "\u2013"
-_NAMES = {"lr": "learning rate", "norm": "normalisation", "augment": "augmentation", "fraction": "data fraction"}
-_NAMES |= {"init": "initialisation", "eps": "epsilon"}
-_PARTS = {"model.init.conv": "initialisation of convolutions", "model.init.linear": "initialisation of linear layers"}
+_NAMES = {
+    "lr": tr_noop("learning rate"),
+    "norm": tr_noop("normalisation"),
+    "augment": tr_noop("augmentation"),
+    "fraction": tr_noop("data fraction"),
+    "init": tr_noop("initialisation"),
+    "eps": tr_noop("epsilon"),
+}
+_PARTS = {
+    "model.init.conv": tr_noop("initialisation of convolutions"),
+    "model.init.linear": tr_noop("initialisation of linear layers"),
+}
+_SPELT = (
+    tr_noop("model"), tr_noop("optimizer"), tr_noop("schedule"), tr_noop("loss"), tr_noop("weight decay"),
+    tr_noop("momentum"), tr_noop("dropout"), tr_noop("batch size"), tr_noop("epochs"), tr_noop("steps"),
+    tr_noop("kernel size"), tr_noop("depth"), tr_noop("width"), tr_noop("activation"), tr_noop("pooling"),
+    tr_noop("label smoothing"), tr_noop("mixup"), tr_noop("precision"), tr_noop("clip norm"), tr_noop("warmup"),
+    tr_noop("warmup epochs"), tr_noop("select"), tr_noop("validation"), tr_noop("limit"), tr_noop("image size"),
+    tr_noop("nesterov"), tr_noop("milestones"), tr_noop("gamma"), tr_noop("pretrained"), tr_noop("freeze"),
+    tr_noop("bias"), tr_noop("residual"), tr_noop("channels"), tr_noop("hidden"), tr_noop("betas"), tr_noop("alpha"),
+)  # fmt: skip
+"""Names of options that are their own spelling, as far as another language has a word for them."""
 _SECONDS = ((3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s"))
 
 
@@ -87,15 +108,15 @@ def _three(number: float) -> str:
 def value(option: object) -> str:
     """The value of an option of a recipe, as a reader would write it."""
     if option is None:
-        return "none"
+        return tr("none")
     if isinstance(option, bool):
-        return "on" if option else "off"
+        return tr("on") if option else tr("off")
     if isinstance(option, float):
         return _decimal(option)
     if isinstance(option, Mapping):
         return _part(option)
     if isinstance(option, list | tuple):
-        return ", ".join(value(item) for item in option) or "none"
+        return commas([value(item) for item in option]) or tr("none")
     return str(option)
 
 
@@ -103,9 +124,9 @@ def option(path: str) -> str:
     """The name of an option: its last part, spelt out; one outside any section, of a function or command, as it is."""
     section, _, key = path.rpartition(".")
     if key == "name" and section:
-        return section
+        return tr(section)
     spelt = key.replace("_", " ")
-    return _PARTS.get(path) or (_NAMES.get(key, spelt) if section else spelt)
+    return tr(_PARTS.get(path) or _NAMES.get(key, spelt)) if section else spelt
 
 
 def _decimal(number: float) -> str:
@@ -118,7 +139,7 @@ def _decimal(number: float) -> str:
 
 def _part(part: Mapping[str, object]) -> str:
     name = part.get("name")
-    rest = ", ".join(f"{key.replace('_', ' ')} {value(own)}" for key, own in part.items() if key != "name")
+    rest = commas([f"{tr(key.replace('_', ' '))} {value(own)}" for key, own in part.items() if key != "name"])
     if name is None:
-        return rest or "none"
+        return rest or tr("none")
     return f"{name} ({rest})" if rest else str(name)

@@ -75,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     looks = parser.add_argument_group("what it looks like (default: as the study says)")
     looks.add_argument("--style", choices=["page", "lab", "paper"], help="a page, a lab report, or a short paper")
+    looks.add_argument("--lang", dest="language", choices=["en", "zh"], help="English, or Simplified Chinese")
     looks.add_argument("--author", action="append", metavar="NAME", help="below the title; may be repeated")
     looks.add_argument("--course", metavar="TEXT", help="below the title")
     looks.add_argument("--date", metavar="TEXT", help="below the title")
@@ -133,7 +134,7 @@ def _options(arguments: argparse.Namespace, results: Results) -> ReportOptions:
     options, file = results.manifest.report_options, arguments.study or ""
     if not arguments.table and file.endswith((".yaml", ".yml")):
         options = load_study(Path(file), need_data=False).report
-    given = {key: getattr(arguments, key) for key in ("style", "author", "course", "date")}
+    given = {key: getattr(arguments, key) for key in ("style", "language", "author", "course", "date")}
     changes = {key: value for key, value in given.items() if value is not None}
     return ReportOptions.model_validate({**options.model_dump(), **changes})
 

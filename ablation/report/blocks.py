@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from string import Formatter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from markupsafe import Markup
+
+from ablation._util.language import tr
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -70,6 +73,15 @@ def join(parts: Iterable[Text], separator: str) -> tuple[str | Span, ...]:
     for part in parts:
         joined += [separator, *spans(part)] if joined else spans(part)
     return tuple(joined)
+
+
+def tr_text(message: str, /, **parts: Text) -> Text:
+    """A text in the current language whose `{name}`s are replaced by texts with their marks."""
+    made: list[str | Span] = []
+    for before, field, _, _ in Formatter().parse(tr(message)):
+        made += [before] if before else []
+        made += spans(parts[field]) if field is not None else ()
+    return tuple(made)
 
 
 @dataclass(frozen=True)
