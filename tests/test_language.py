@@ -1,0 +1,124 @@
+"""Reports in another language: nothing is left untranslated, and every number is that of the English report."""
+
+from __future__ import annotations
+
+import gettext
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ablation.report
+from ablation._util.language import Language, current, load, speaking, tr, trn
+from ablation.report import Form, Report, write_report
+from ablation.report.blocks import cite, plain, tr_text
+from ablation.study.report_options import ReportOptions, Style
+from tests.conftest import Ablate
+from tests.stored import ARMS, StoredVariant, write_study
+from tests.test_report import Element, Page
+
+WORD = re.compile(r"[A-Za-z][A-Za-z-]+")
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+FATES = {("dropout=0.5", 1): "diverged", ("norm=batch", 2): "crashed", ("constant", 2): "missing"}
+STUDIES = {
+    "whole": {},
+    "one seed": {"seeds": (0,)},
+    "two seeds": {"seeds": (0, 1)},
+    "unfinished": {"fates": FATES},
+    "control": {"variants": (*ARMS, StoredVariant("again", {}, 0.9, kind="control"))},
+    "margin": {"analysis": {"margin": 0.2}},
+}
+
+
+class Wide(gettext.NullTranslations):
+    """A catalog that has every text, in full-width letters: what is left in narrow ones went past it."""
+
+    def gettext(self, message: str) -> str:
+        parts = re.split(r"(\{[^}]*\}|`[^`]*`|\[[a-z]+\d{4}[^]]*\]|\*[^*]*\*)", message)
+        return "".join(part if place % 2 else wide(part) for place, part in enumerate(parts))
+
+    def ngettext(self, one: str, many: str, number: int) -> str:
+        return self.gettext(one if number == 1 else many)
+
+
+def wide(text: str) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) if c.isascii() and c.isalpha() else c for c in text)
+
+
+def write(root: Path, name: str, style: Style, language: str = "zh") -> Report:
+    stored = write_study(root / language / "results", **STUDIES[name])
+    form = Form(ReportOptions(style=style, language=language), ("html", "md"))
+    return write_report(stored.store, stored.manifest, root / language / "report", form=form)
+
+
+def texts(element: Element) -> Iterator[str]:
+    """What is read of the page, without names, code and formulas."""
+    if element.tag in ("script", "style", "code", "pre", "bdi", "math") or "formula" in (element.attributes.get("class") or ""):
+        return
+    for name in ("aria-label", "alt", "title", "placeholder"):
+        yield element.attributes.get(name) or ""
+    for child in element.children:
+        yield from [child] if isinstance(child, str) else texts(child)
+
+
+@pytest.mark.parametrize("style", ["page", "lab", "paper"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_text_of_a_report_goes_past_the_catalog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, style: Style
+) -> None:
+    language = Language("zh-CN", "", "; ", ", ", ": ", Wide())
+    monkeypatch.setattr(ablation.report, "load", lambda code: language)
+    report = write(tmp_path, name, style)
+    page = [word for text in texts(Page(report.html).root) for word in WORD.findall(text)]
+    prose = re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", " ", report.markdown.read_text("utf-8"), flags=re.DOTALL)
+    assert sorted({word for word in (*page, *WORD.findall(prose)) if word not in NAMES}) == []
+
+
+NAMES = {""}
+"""What stays as it is in every language: names of the study, of methods and libraries, units."""
+
+
+@pytest.mark.parametrize("style", ["page", "lab", "paper"])
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_table_of_a_chinese_report_has_the_numbers_of_the_english_one(
+    tmp_path: Path, name: str, style: Style
+) -> None:
+    def numbers(language: str) -> list[list[str]]:
+        root = Page(write(tmp_path, name, style, language).html).root
+        cells = [cell for table in root.all("table") for cell in (*table.all("td"), *table.all("th"))]
+        return [sorted(NUMBER.findall(cell.words.replace("\u2212", "-").replace(",", ""))) for cell in cells]
+
+    assert numbers("zh") == numbers("en")
+
+
+def test_the_language_of_a_report_is_that_of_the_study_or_of_the_command_line(
+    tmp_path: Path, ablate: Ablate
+) -> None:
+    stored = write_study(tmp_path / "results")
+    for arguments, tag in (((), "en"), (("--lang", "zh"), "zh-CN")):
+        done = ablate("report", *arguments)
+        assert done.returncode == 0, done.stderr
+        folder = tmp_path / "reports" / stored.manifest.folder
+        (html,) = Page(folder / "report.html").root.all("html")
+        assert html.attributes["lang"] == tag
+        assert bool(CHINESE.search((folder / "report.md").read_text("utf-8"))) == (tag == "zh-CN")
+        verdicts = {own["variant"]: own["verdict"] for own in json.loads((folder / "analysis.json").read_text())["effects"]}
+        assert verdicts["norm=batch"] == "better"
+
+
+def test_texts_outside_of_a_report_are_english() -> None:
+    with speaking(load("zh")):
+        assert current().tag == "zh-CN"
+        assert CHINESE.search(trn("{n:,} seed", "{n:,} seeds", 3))
+    assert current().tag == "en"
+    assert trn("{n:,} seed", "{n:,} seeds", 1000) == "1,000 seeds"
+    assert tr("100 %, {braces}") == "100 %, {braces}"
+
+
+def test_marks_are_put_into_a_text_where_its_language_has_them() -> None:
+    text = tr_text("by {source} at {alpha}", source=cite("holm1979"), alpha="0.05")
+    assert plain(text) == "by  at 0.05"
+    assert [getattr(part, "target", part) for part in text] == ["by ", "holm1979", " at ", "0.05"]
