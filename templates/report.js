@@ -2,6 +2,8 @@
 "use strict";
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const make = (tag, attributes, text = "") => Object.assign(document.createElement(tag), attributes, {textContent: text});
+// What the script says, in the language of the page.
+const said = {filter: "Filter", copy: "Copy {form}", copied: "Copied", log: "log", ...document.body.dataset};
 
 // The text of a cell: without plots, small print and marks.
 const plain = (cell) => {
@@ -16,7 +18,7 @@ const number = (text) => {
 
 // Copy a table as CSV, Markdown or LaTeX.
 const special = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "\u2212": "$-$",
-  "\u00b1": "$\\pm$", "\u2192": "$\\to$", "<": "\\textless{}", ">": "\\textgreater{}", "\u2013": "--"};
+  "\u00b1": "$\\pm$", "\u2192": "$\\to$", "<": "$<$", ">": "$>$", "\u2013": "--"};
 const latex = (text) => text.replace(/[\\~^\u2212\u00b1\u2192<>\u2013]|[&%$#_{}]/g, (c) => special[c] || "\\" + c);
 const forms = {
   CSV: (rows) => rows.map((row) => row.map((cell) => {
@@ -41,7 +43,7 @@ const copy = async (text, button) => {
     area.remove();
   }
   const label = button.textContent;
-  button.textContent = "Copied";
+  button.textContent = said.copied;
   setTimeout(() => { button.textContent = label; }, 1200);
 };
 
@@ -81,14 +83,13 @@ const mark = (name) => {
 
 all("table.variants").forEach((table) => {
   const tools = make("div", {className: "tools"});
-  const filter = make("input", {type: "search", placeholder: "Filter variants"});
-  filter.setAttribute("aria-label", "Filter variants");
+  const filter = make("input", {type: "search", placeholder: said.filter, ariaLabel: said.filter});
   filter.oninput = () => all("tbody tr:not(.baseline)", table).forEach((row) => {
     row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
   });
   tools.append(filter);
   Object.keys(forms).forEach((form) => {
-    const button = make("button", {type: "button"}, `Copy ${form}`);
+    const button = make("button", {type: "button"}, said.copy.replace("{form}", form));
     button.onclick = () => copy(forms[form](content(table)), button);
     tools.append(button);
   });
@@ -99,6 +100,39 @@ all("main .name, .result .name").forEach((own) => {
   if (!own.closest("tbody th, .panel-title, .result")) return;
   own.classList.add("pick");
   own.onclick = () => mark(own.textContent);
+});
+
+// The logarithmic axis, drawn beside the other one.
+all("figure").filter((figure) => figure.querySelector(".log")).forEach((figure) => {
+  const button = make("button", {className: "scale", ariaPressed: "false"}, said.log);
+  button.onclick = () => { button.ariaPressed = figure.classList.toggle("logs"); };
+  figure.querySelector(".grid").before(button);
+});
+
+// The values under the pointer, read off the curves; `area` turns a place in the drawing into a value.
+all("[data-area]").forEach((panel) => {
+  const cross = panel.appendChild(make("div", {className: "cross"}));
+  panel.onpointerleave = () => cross.replaceChildren();
+  panel.onpointermove = ({target, clientX}) => {
+    const svg = target.closest("svg");
+    if (!svg) return;
+    const log = svg.closest(".log"), box = svg.getBoundingClientRect();
+    const scale = svg.viewBox.baseVal.width / box.width;
+    const [x0, dx, y0, dy] = panel.dataset[log ? "log" : "area"].split(" ").map(Number);
+    let at = 0;
+    const rows = all(".legend .line", panel.closest("figure")).flatMap((key) => {
+      const path = all("[clip-path]", svg).find(({style}) => style.stroke.includes(key.matches(".grey") ? "base" : "mark")
+        && !style.strokeDasharray === !key.matches(".dashed"));
+      if (!path) return [];
+      const points = path.getAttribute("d").match(/[\d.]+ [-\d.]+/g).map((pair) => pair.split(" ").map(Number));
+      const far = ([x]) => Math.abs(x - (clientX - box.left) * scale);
+      const [x, y] = points.sort((a, b) => far(a) - far(b))[0], value = y0 + y * dy;
+      at ||= x;
+      return `${key.parentNode.textContent} ${+(log ? 10 ** value : value).toPrecision(3)}`;
+    });
+    cross.style.left = `${at / scale}px`;
+    cross.replaceChildren(make("span", {className: at > 170 ? "end" : ""}, [Math.round(x0 + at * dx), ...rows].join("\n")));
+  };
 });
 addEventListener("beforeprint", () => all("details").forEach((own) => { own.open = true; }));
 })();

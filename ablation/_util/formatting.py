@@ -30,6 +30,14 @@ _SPELT = (
     tr_noop("warmup epochs"), tr_noop("select"), tr_noop("validation"), tr_noop("limit"), tr_noop("image size"),
     tr_noop("nesterov"), tr_noop("milestones"), tr_noop("gamma"), tr_noop("pretrained"), tr_noop("freeze"),
     tr_noop("bias"), tr_noop("residual"), tr_noop("channels"), tr_noop("hidden"), tr_noop("betas"), tr_noop("alpha"),
+    tr_noop("norm position"), tr_noop("pool"), tr_noop("feature dropout"), tr_noop("input dropout"),
+    tr_noop("dropconnect"), tr_noop("init"), tr_noop("conv"), tr_noop("linear"), tr_noop("stem"), tr_noop("weights"),
+    tr_noop("input size"), tr_noop("data"), tr_noop("head lr multiplier"), tr_noop("beta1"), tr_noop("beta2"),
+    tr_noop("eval every"), tr_noop("hold"), tr_noop("patience"), tr_noop("stages"), tr_noop("compile"),
+    tr_noop("step size"), tr_noop("min lr"), tr_noop("pct start"), tr_noop("div factor"), tr_noop("final div factor"),
+    tr_noop("factor"), tr_noop("threshold"), tr_noop("padding"), tr_noop("probability"), tr_noop("size"),
+    tr_noop("scale"), tr_noop("ratio"), tr_noop("brightness"), tr_noop("contrast"), tr_noop("saturation"),
+    tr_noop("sd"),
 )  # fmt: skip
 """Names of options that are their own spelling, as far as another language has a word for them."""
 _SECONDS = ((3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s"))

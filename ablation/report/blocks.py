@@ -331,11 +331,17 @@ def content_lengths(table: Table) -> list[int]:
 
 @dataclass(frozen=True)
 class Panel:
-    """A small figure under its own heading; `note` adds to the heading."""
+    """A small figure under its own heading; `note` adds to the heading.
+
+    `log` is the same on a logarithmic axis. `area` and `log_area` say what a place in them means: see `CurvePanels.area`.
+    """
 
     title: str
     note: str
     svg: Markup
+    area: tuple[float, ...] = ()
+    log: Markup | None = None
+    log_area: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
@@ -212,6 +212,15 @@ def _losses(chart: Chart, curves: Curves) -> Array:
     return _values(chart, curves, strays=not len(curves.x))
 
 
+def log_limits(chart: Chart, curves: Sequence[Curves], limits: Limits) -> Limits | None:
+    """The same limits for a logarithmic axis; None where no value is above zero, or some are below it."""
+    values = np.concatenate([np.zeros(0), *(_values(chart, c, False) for c in curves)])
+    if limits.low < 0 or not (values > 0).any():
+        return None
+    lowest = float(values[values > 0].min())
+    return Limits(0.8 * min(lowest, limits.high / 10), 1.1 * limits.high, limits.cut)
+
+
 def share_limits(curves: Sequence[Curves], chart: Chart) -> Limits:
     """Limits that all panels share, in per cent: from the ten below the lowest value to just above the highest."""
     values = np.concatenate([np.zeros(0), *(_values(chart, c, True) for c in curves)])
@@ -250,12 +259,30 @@ class CurvePanels:
     All are drawn on the same axes, one after the other, since making axes takes longer than filling them.
     """
 
-    def __init__(self, chart: Chart, baseline: Curves, unit: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, chart: Chart, baseline: Curves, unit: str, limits: Limits | None = None, *, log: bool = False
+    ) -> None:
         self._chart, self._baseline, self._limits = chart, baseline, limits
         with style.applied():
             self._figure = style.canvas(*PANELS.get(chart.kind, PANEL))
             self._axes = style.axes(self._figure, 46, 36, 8, 8)
             _label(self._axes, chart, unit)
+            if log:
+                self._axes.set_yscale("log", nonpositive="clip")
+                self._axes.yaxis.set_major_locator(LogLocator(numticks=6))
+                self._axes.yaxis.set_minor_locator(NullLocator())
+                self._axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value(float(f"{y:.6g}"))))
+
+    @property
+    def area(self) -> tuple[float, ...]:
+        """`x0, dx, y0, dy`: a point (x, y) of the drawing, in pixels from its top left, is (x0 + x dx, y0 + y dy).
+
+        On a logarithmic axis the second is the logarithm to base 10.
+        """
+        box, (width, height) = self._axes.get_position(), self._figure.get_size_inches() / style.PIXEL
+        low, high = self._axes.transScale.transform([self._axes.viewLim.min, self._axes.viewLim.max]).tolist()
+        dx, dy = (high[0] - low[0]) / (box.width * width), (low[1] - high[1]) / (box.height * height)
+        return low[0] - box.x0 * width * dx, dx, high[1] - (1 - box.y1) * height * dy, dy
 
     def draw(self, own: Curves) -> Figure:
         """The panel of a variant, good until the next one is drawn."""

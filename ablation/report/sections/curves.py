@@ -157,7 +157,10 @@ class _Panels:
 
     def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
         key, title = chart.key, chart.title
-        on = figures.CurvePanels(chart, self.baseline, self.unit, limits)
+        on = [figures.CurvePanels(chart, self.baseline, self.unit, limits)]
+        every = [own for _, _, own in shown]
+        if chart.kind == "loss" and limits and (log := figures.log_limits(chart, every, limits)):
+            on.append(figures.CurvePanels(chart, self.baseline, self.unit, log, log=True))
         panels = [self._panel(on, chart, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
         pictures = []
         for number, start in enumerate(range(0, len(shown), _PAGE), 1):
@@ -167,10 +170,16 @@ class _Panels:
             pictures.append(drawing.picture(f"figures/{key}-{number}.png", alt, draw))
         return Figure(key, title, caption, tuple(pictures), tuple(panels), _legend(chart))
 
-    def _panel(self, on: figures.CurvePanels, chart: Chart, key: str, name: str, note: str, own: Curves) -> Panel:
+    def _panel(
+        self, on: Sequence[figures.CurvePanels], chart: Chart, key: str, name: str, note: str, own: Curves
+    ) -> Panel:
         text = captions.describe_curve(chart, own, self.digits)
         title = f"{key.rpartition('-')[0]}: {name}"
-        return Panel(name, note, drawing.inline_svg(on.draw(own), key, title, text))
+        svg = drawing.inline_svg(on[0].draw(own), key, title, text)
+        if len(on) == 1:
+            return Panel(name, note, svg, on[0].area)
+        log = drawing.inline_svg(on[1].draw(own), f"{key}-log", title, text)
+        return Panel(name, note, svg, on[0].area, log, on[1].area)
 
 
 SWEEPS = Section("sweeps", "Sweeps", 50, _sweeps)
