@@ -24,7 +24,15 @@ from ablation.report.figures.forest import (
     signed,
     verdict_label,
 )
-from ablation.report.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
+from ablation.report.figures.sweeps import (
+    METRICS,
+    draw_sweep,
+    metric_axis,
+    metric_name,
+    primary,
+    sweep_grid,
+    sweep_panel,
+)
 
 __all__ = [
     "ACCURACY",
@@ -48,6 +56,8 @@ __all__ = [
     "limits",
     "log_limits",
     "loss_limits",
+    "metric_axis",
+    "metric_name",
     "primary",
     "rate_groups",
     "signed",

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
+from ablation._util.language import tr
 from ablation.analysis.charts import IMAGE_CHARTS, LOSS, RATE, Chart
 from ablation.analysis.classification.chance import at_chance
 from ablation.analysis.learning import unit_of_budget
@@ -333,15 +334,15 @@ def _name_highest(axes: Axes, chart: Chart, own: Curves, top: float) -> None:
     """Say how far a variant goes above the axis."""
     values = _losses(chart, own)
     if len(values) and values.max() > top:
-        text = f"up to {value(float(f'{values.max():.3g}'))}, off scale"
+        text = tr("up to {value}, off scale", value=value(float(f"{values.max():.3g}")))
         place: dict[str, Any] = {"xycoords": "axes fraction", "va": "top", "ha": "right"}
         axes.annotate(text, (0.98, 0.97), color=style.WARN, fontsize=style.SMALL, **place)
 
 
 def _label(axes: Axes, chart: Chart, unit: str) -> None:
     axes.grid(axis="y")
-    axes.set_xlabel(unit)
-    axes.set_ylabel(style.label(chart.axis, 34))
+    axes.set_xlabel(tr("epoch") if unit == "epoch" else tr("step"))
+    axes.set_ylabel(style.label(tr(chart.axis), 34))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x) if x >= 10_000 else f"{x:.0f}"))

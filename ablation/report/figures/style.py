@@ -10,8 +10,11 @@ from contextlib import contextmanager
 from typing import Any, Final, ParamSpec
 
 import matplotlib
+import matplotlib.font_manager as font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ablation._util.language import ENGLISH, current, speaking
 
 INK: Final = "#1c2024"
 MUTED: Final = "#5c6570"
@@ -78,6 +81,12 @@ _RC: Final[Any] = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "ablation",
 }
+_CHINESE: Final = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Heiti SC", "Hiragino Sans GB", "Noto Sans CJK JP",
+    "Arial Unicode MS", "Droid Sans Fallback",
+)  # fmt: skip
+"""Fonts with simplified Chinese, the best first. Matplotlib before 3.11 finds only one of a collection, as CJK JP."""
 _P = ParamSpec("_P")
 _UNSHOWN = re.compile(r"[\ud800-\udfff]")
 
@@ -88,7 +97,34 @@ def applied() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
+        if _in_chinese() and (font := chinese_font()):
+            matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
         yield
+
+
+def _in_chinese() -> bool:
+    return current().tag.startswith("zh")
+
+
+@functools.cache
+def chinese_font() -> str | None:
+    """The font that figures show Chinese with; None where no known one is installed."""
+    installed = set(font_manager.get_font_names())
+    return next((name for name in _CHINESE if name in installed), None)
+
+
+def drawable(draw: Callable[[], Figure]) -> Callable[[], Figure]:
+    """Draw a figure for a file, in English where no font has the characters of the current language.
+
+    SVG inside a page needs no such font: the browser has its own.
+    """
+
+    def inner() -> Figure:
+        lacking = _in_chinese() and chinese_font() is None
+        with speaking(ENGLISH if lacking else current()):
+            return draw()
+
+    return inner
 
 
 def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
