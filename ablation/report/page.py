@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import ablation.report.captions as captions
 import ablation.report.figures.style as style
-from ablation._util.formatting import duration, plural
+import ablation.report.progress as progress
+from ablation._util.formatting import duration
+from ablation._util.language import commas, sentences, tr, trn
 from ablation.analysis import Analysis
 from ablation.report.blocks import (
     Block,
@@ -68,7 +69,7 @@ class Page:
     @property
     def byline(self) -> tuple[str, ...]:
         """Authors, course and date, as far as they are given."""
-        return tuple(filter(None, (", ".join(self.authors), self.course, self.date)))
+        return tuple(filter(None, (commas(self.authors), self.course, self.date)))
 
     @property
     def main(self) -> tuple[Part, ...]:
@@ -88,7 +89,7 @@ def make_page(context: Context, sections: Iterable[Section], logo: Logo | None =
 
     The sections are in the order in which they are shown.
     """
-    made = (Part(own.name, own.title, tuple(own.blocks(context)), own.appendix) for own in sections)
+    made = (Part(own.name, tr(own.title), tuple(own.blocks(context)), own.appendix) for own in sections)
     study, options = context.study, context.options
     parts, sources = _with_numbers(part for part in made if part.blocks)
     return Page(
@@ -96,7 +97,7 @@ def make_page(context: Context, sections: Iterable[Section], logo: Logo | None =
         study.title or study.name,
         tuple(_head(context)),
         parts,
-        LAYOUTS[options.style].kind,
+        tr(LAYOUTS[options.style].kind),
         options.author,
         options.course,
         options.date,
@@ -122,7 +123,7 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
             return block
         kind = "Table" if isinstance(block, Table) else "Figure"
         counts[kind] += 1
-        known[f"{kind.lower()}-{block.key}"] = f"{kind} {counts[kind]}"
+        known[f"{kind.lower()}-{block.key}"] = _numbered(kind, counts[kind])
         return replace(block, number=counts[kind])
 
     def refer(block: Block) -> Block:
@@ -141,6 +142,11 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
     return tuple(part for part in filled_in if _says_something(part)), tuple(sources)
 
 
+def _numbered(kind: str, number: int) -> str:
+    """As `Figure 2`."""
+    return tr("Table {number}", number=number) if kind == "Table" else tr("Figure {number}", number=number)
+
+
 def _cited(blocks: Iterable[Block]) -> Iterator[str]:
     for block in blocks:
         if isinstance(block, Paragraph):
@@ -157,7 +163,7 @@ def _filled(part: str | Span, known: Mapping[str, str], sources: Mapping[str, in
     if isinstance(part, str) or part.style not in ("ref", "cite"):
         return part
     if part.style == "ref":
-        return replace(part, text=known.get(part.target, "a part that is not shown here"))
+        return replace(part, text=known.get(part.target) or tr("a part that is not shown here"))
     return replace(part, text=f" [{sources[part.target]}]" if part.target in sources else "")
 
 
@@ -175,16 +181,22 @@ def _with_children(block: Block, change: Callable[[Block], Block]) -> Block:
 def _head(context: Context) -> Iterator[Block]:
     study, analysis = context.study, context.analysis
     if study.smoke:
-        cut = "A tiny subset, trained" if study.of_images else "Cut down by the smoke options of the task, and trained"
-        text = f"{cut} only to see that everything works: the figures mean nothing."
-        yield Callout("Smoke run.", text, "smoke")
+        text = (
+            tr("A tiny subset, trained only to see that everything works: the figures mean nothing.")
+            if study.of_images
+            else tr(
+                "Cut down by the smoke options of the task, and trained only to see that everything works: the figures "
+                "mean nothing."
+            )
+        )
+        yield Callout(tr("Smoke run."), text, "smoke")
     if LAYOUTS[context.options.style].result_first:
         yield from _result(context)
     if analysis.facts.open and context.recipe:
-        text = f"{captions.still_open(analysis.facts)} To go on:"
-        yield Callout("This study is not finished.", text, children=(Code(study.command, "sh"),))
+        text = sentences([progress.still_open(analysis.facts), tr("To go on:")])
+        yield Callout(tr("This study is not finished."), text, children=(Code(study.command, "sh"),))
     elif analysis.facts.open:
-        yield Callout("Some runs are missing.", captions.not_in_table(analysis.facts))
+        yield Callout(tr("Some runs are missing."), progress.not_in_table(analysis.facts))
     if study.overrides:
         yield Paragraph(overrides(context), "overrides")
 
@@ -204,23 +216,26 @@ def _result(context: Context) -> Iterator[Block]:
 def _facts(context: Context) -> Iterator[Text]:
     """What was run in a sentence, then what a reader must know of it in a few words each."""
     analysis, facts = context.analysis, context.analysis.facts
-    yield captions.summary(analysis, context.study)
+    yield progress.summary(analysis, context.study)
     if facts.added_seeds:
-        yield Span(f"{plural(len(facts.added_seeds), 'seed')} added later", css="alert")
+        added = trn("{n:,} seed added later", "{n:,} seeds added later", len(facts.added_seeds))
+        yield Span(added, css="alert")
     if facts.done and context.study.of_images:
         yield _test_set(analysis)
     if analysis.warnings:
         yield Span(
-            plural(len(analysis.warnings), "warning"),
+            trn("{n:,} warning", "{n:,} warnings", len(analysis.warnings)),
             css="alert",
             target="warnings" if "warnings" in context.shown else "",
         )
     if facts.devices:
-        yield f"{duration(facts.seconds)} of training on {', '.join(facts.devices)}"
+        yield tr(
+            "{time} of training on {devices}", time=duration(facts.seconds), devices=commas(facts.devices)
+        )
 
 
 def _test_set(analysis: Analysis) -> Text:
     times = analysis.facts.test_evaluations
     if times > 1:
-        return Span(f"test set evaluated {times} times", css="alert")
-    return "test set evaluated once" if times else "test set not used"
+        return Span(tr("test set evaluated {number} times", number=times), css="alert")
+    return tr("test set evaluated once") if times else tr("test set not used")
