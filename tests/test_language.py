@@ -56,7 +56,9 @@ def write(root: Path, name: str, style: Style, language: str = "zh") -> Report:
 
 def texts(element: Element) -> Iterator[str]:
     """What is read of the page, without names, code and formulas."""
-    if element.tag in ("script", "style", "code", "pre", "bdi", "math") or "formula" in (element.attributes.get("class") or ""):
+    if element.tag in ("script", "style", "code", "pre", "bdi", "math") or "formula" in (
+        element.attributes.get("class") or ""
+    ):
         return
     for name in ("aria-label", "alt", "title", "placeholder"):
         yield element.attributes.get(name) or ""
@@ -73,7 +75,9 @@ def test_no_text_of_a_report_goes_past_the_catalog(
     monkeypatch.setattr(ablation.report, "load", lambda code: language)
     report = write(tmp_path, name, style)
     page = [word for text in texts(Page(report.html).root) for word in WORD.findall(text)]
-    prose = re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", " ", report.markdown.read_text("utf-8"), flags=re.DOTALL)
+    prose = re.sub(
+        r"```.*?```|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|<[^>]*>", " ", report.markdown.read_text("utf-8"), flags=re.DOTALL
+    )
     assert sorted({word for word in (*page, *WORD.findall(prose)) if word not in NAMES}) == []
 
 
@@ -94,9 +98,7 @@ def test_every_table_of_a_chinese_report_has_the_numbers_of_the_english_one(
     assert numbers("zh") == numbers("en")
 
 
-def test_the_language_of_a_report_is_that_of_the_study_or_of_the_command_line(
-    tmp_path: Path, ablate: Ablate
-) -> None:
+def test_the_language_of_a_report_is_that_of_the_study_or_of_the_command_line(tmp_path: Path, ablate: Ablate) -> None:
     stored = write_study(tmp_path / "results")
     for arguments, tag in (((), "en"), (("--lang", "zh"), "zh-CN")):
         done = ablate("report", *arguments)
@@ -105,7 +107,9 @@ def test_the_language_of_a_report_is_that_of_the_study_or_of_the_command_line(
         (html,) = Page(folder / "report.html").root.all("html")
         assert html.attributes["lang"] == tag
         assert bool(CHINESE.search((folder / "report.md").read_text("utf-8"))) == (tag == "zh-CN")
-        verdicts = {own["variant"]: own["verdict"] for own in json.loads((folder / "analysis.json").read_text())["effects"]}
+        verdicts = {
+            own["variant"]: own["verdict"] for own in json.loads((folder / "analysis.json").read_text())["effects"]
+        }
         assert verdicts["norm=batch"] == "better"
 
 

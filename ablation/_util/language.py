@@ -38,12 +38,10 @@ _current: ContextVar[Language] = ContextVar("language", default=ENGLISH)
 
 @functools.cache
 def load(code: Code) -> Language:
-    """A language with its catalog. Raises FileNotFoundError where the catalog is missing: the installation is broken."""
+    """A language with its catalog. Raises FileNotFoundError where that is missing: the installation is broken."""
     if code == "en":
         return ENGLISH
-    return Language(
-        "zh-CN", "", "\uff1b", "\u3001", "\uff1a", gettext.translation(DOMAIN, LOCALE, languages=[code])
-    )
+    return Language("zh-CN", "", "\uff1b", "\u3001", "\uff1a", gettext.translation(DOMAIN, LOCALE, languages=[code]))
 
 
 @contextmanager
@@ -63,7 +61,7 @@ def current() -> Language:
 
 def tr(message: str, /, **values: object) -> str:
     """A text in the current language, with `{name}` replaced by the values as `str.format` does, if there are any."""
-    text = _current.get().catalog.gettext(message)
+    text = _current.get().catalog.gettext(message) if message else ""  # gettext has its header under ""
     return text.format(**values) if values else text
 
 

@@ -333,7 +333,7 @@ def content_lengths(table: Table) -> list[int]:
 class Panel:
     """A small figure under its own heading; `note` adds to the heading.
 
-    `log` is the same on a logarithmic axis. `area` and `log_area` say what a place in them means: see `CurvePanels.area`.
+    `log` is the same on a logarithmic axis. `area` and `log_area` say what a place in them means, as in `CurvePanels`.
     """
 
     title: str

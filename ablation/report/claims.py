@@ -74,9 +74,7 @@ def beside(effect: Effect) -> str:
     """What comes with the change, and what else differs, in short: budget and size, or else the time."""
     calm = _short([own for own in effect.confounds if own.declared])
     other = _short([own for own in effect.confounds if not own.declared])
-    return clauses(
-        [tr("comes with {what}", what=calm) if calm else "", tr("also {what}", what=other) if other else ""]
-    )
+    return clauses([tr("comes with {what}", what=calm) if calm else "", tr("also {what}", what=other) if other else ""])
 
 
 def _short(found: Sequence[Confound]) -> str:

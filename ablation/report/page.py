@@ -229,9 +229,7 @@ def _facts(context: Context) -> Iterator[Text]:
             target="warnings" if "warnings" in context.shown else "",
         )
     if facts.devices:
-        yield tr(
-            "{time} of training on {devices}", time=duration(facts.seconds), devices=commas(facts.devices)
-        )
+        yield tr("{time} of training on {devices}", time=duration(facts.seconds), devices=commas(facts.devices))
 
 
 def _test_set(analysis: Analysis) -> Text:

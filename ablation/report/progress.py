@@ -44,9 +44,7 @@ def _changed(changes: Sequence[Effect], base: str) -> str:
     if number == 1:
         return tr("1 variant, one change away from the baseline{baseline}", baseline=base)
     if not combined:
-        return tr(
-            "{number:,} variants, each one change away from the baseline{baseline}", number=number, baseline=base
-        )
+        return tr("{number:,} variants, each one change away from the baseline{baseline}", number=number, baseline=base)
     return tr(
         "{number:,} variants, {combined} with several changes together, against the baseline{baseline}",
         number=number,
@@ -87,9 +85,7 @@ def state(facts: Facts) -> str:
 def found(facts: Facts) -> str:
     """What a table from elsewhere has."""
     runs, finished = _runs(facts.runs), facts.finished
-    lost = _counted(
-        [(facts.diverged, tr_noop("{number:,} diverged")), (facts.crashed, tr_noop("{number:,} crashed"))]
-    )
+    lost = _counted([(facts.diverged, tr_noop("{number:,} diverged")), (facts.crashed, tr_noop("{number:,} crashed"))])
     if lost:
         return tr("{finished:,} of {runs} have a value, {lost}", finished=finished, runs=runs, lost=lost)
     if facts.interrupted + facts.missing:

@@ -34,7 +34,8 @@ class ReportOptions(Section):
     """`style` is the kind of document: the page with everything first, a lab report, or a short paper.
 
     `author` (one or several), `course` and `date` are printed as they are written, `logo` is the path of a PNG or JPEG
-    file. `language` is that of the text: English or Simplified Chinese. `sections` are the names of those that are shown, in their order; by default those of the style.
+    file. `language` is that of the text: English or Simplified Chinese. `sections` are the names of those that are
+    shown, in their order; by default those of the style.
     """
 
     style: Style = "page"

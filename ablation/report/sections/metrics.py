@@ -32,9 +32,7 @@ def _metrics(context: Context) -> Iterator[Block]:
 
 def _caption(context: Context) -> str:
     what = (
-        tr("Metrics on the validation images at the epoch reported")
-        if context.study.of_images
-        else tr("Other metrics")
+        tr("Metrics on the validation images at the epoch reported") if context.study.of_images else tr("Other metrics")
     )
     return tr(
         "{what}: mean \u00b1 SD over seeds, and the difference from the baseline with its {level:g} % interval, "
