@@ -142,11 +142,12 @@ def test_set(results: Results) -> Iterator[StudyWarning]:
     first = datetime.fromisoformat(times[0])
     later = [run for run, record in results.records.items() if datetime.fromisoformat(record.started) > first]
     if later:
+        names = commas(list(dict.fromkeys(variant for variant, _ in later)))
         message = trn(
             "{n:,} run ({variants}) began after the first evaluation on the test set ({date})",
             "{n:,} runs ({variants}) began after the first evaluation on the test set ({date})",
             len(later),
-            variants=commas(list(dict.fromkeys(variant for variant, _ in later))),
+            variants=names,
             date=times[0][:10],
         )
         yield warn("trained_after_test", None, message)
