@@ -199,14 +199,7 @@ def disagreeing(analysis: Analysis) -> str:
 
 def verdict_cell(effect: Effect) -> tuple[str, str]:
     """The verdict for the table, where the difference and its interval are beside it, and what else is said of it."""
-    if effect.verdict in ("better", "worse"):
-        hedge = "tentatively " if effect.pairs == 2 else ""
-        within = ", within the margin" if "within the margin" in effect.words else ""
-        return f"{hedge}{effect.verdict}{within}", effect.words.partition(";")[2].strip()
-    head, _, rest = effect.words.partition(": ")
-    if effect.verdict == "not_detected":
-        return head, effect.words.partition(";")[2].strip()
-    return (head, rest) if effect.verdict != "no_claim" or head == "no claim" else (effect.words, "")
+    return effect.said.head, effect.said.note
 
 
 def difference_curves(analysis: Analysis) -> str:
