@@ -2,6 +2,8 @@
 "use strict";
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const make = (tag, attributes, text = "") => Object.assign(document.createElement(tag), attributes, {textContent: text});
+// What the script says, in the language of the page.
+const said = {filter: "Filter variants", copy: "Copy {form}", copied: "Copied", ...document.body.dataset};
 
 // The text of a cell: without plots, small print and marks.
 const plain = (cell) => {
@@ -41,7 +43,7 @@ const copy = async (text, button) => {
     area.remove();
   }
   const label = button.textContent;
-  button.textContent = "Copied";
+  button.textContent = said.copied;
   setTimeout(() => { button.textContent = label; }, 1200);
 };
 
@@ -81,14 +83,14 @@ const mark = (name) => {
 
 all("table.variants").forEach((table) => {
   const tools = make("div", {className: "tools"});
-  const filter = make("input", {type: "search", placeholder: "Filter variants"});
-  filter.setAttribute("aria-label", "Filter variants");
+  const filter = make("input", {type: "search", placeholder: said.filter});
+  filter.setAttribute("aria-label", said.filter);
   filter.oninput = () => all("tbody tr:not(.baseline)", table).forEach((row) => {
     row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
   });
   tools.append(filter);
   Object.keys(forms).forEach((form) => {
-    const button = make("button", {type: "button"}, `Copy ${form}`);
+    const button = make("button", {type: "button"}, said.copy.replace("{form}", form));
     button.onclick = () => copy(forms[form](content(table)), button);
     tools.append(button);
   });
