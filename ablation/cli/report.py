@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,6 +123,8 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     report = report_on(results, results.store, arguments.out / results.manifest.folder, results.table, form)
     for path in report.documents:
         print(clean(str(path)))
+    if report.figures and form.options and form.options.language == "zh":
+        _report_missing_font(formats)
     if arguments.open and report.documents and not _opened(report.documents[0]):
         raise UserError("no browser could be started", f"open {clean(str(report.documents[0]))} yourself")
     return 0
@@ -137,6 +141,16 @@ def _options(arguments: argparse.Namespace, results: Results) -> ReportOptions:
     given = {key: getattr(arguments, key) for key in ("style", "language", "author", "course", "date")}
     changes = {key: value for key, value in given.items() if value is not None}
     return ReportOptions.model_validate({**options.model_dump(), **changes})
+
+
+def _report_missing_font(formats: Collection[str]) -> None:
+    """One line on stderr where no font of this machine has Chinese characters."""
+    from ablation.report.figures.style import chinese_font
+
+    if chinese_font() is None:
+        pdf = ", and the PDF has boxes for Chinese text" if "pdf" in formats else ""
+        hint = "install one (Debian and Ubuntu: apt install fonts-noto-cjk)"
+        print(f"figures are labelled in English{pdf}, since no Chinese font is installed; {hint}", file=sys.stderr)
 
 
 def _opened(page: Path) -> bool:
