@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -97,9 +98,24 @@ def applied() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
-        if _in_chinese() and (font := chinese_font()):
-            matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
+        if not _in_chinese() or (font := chinese_font()) is None:
+            yield
+            return
+        matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
+        with _without_word_of_weights():
+            yield
+
+
+@contextmanager
+def _without_word_of_weights() -> Iterator[None]:
+    """Matplotlib logs that a font has no bold or no regular weight; it takes the nearest."""
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
         yield
+    finally:
+        log.setLevel(level)
 
 
 def _in_chinese() -> bool:
