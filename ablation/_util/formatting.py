@@ -40,6 +40,7 @@ _SPELT = (
     tr_noop("sd"),
 )  # fmt: skip
 """Names of options that are their own spelling, as far as another language has a word for them."""
+_SECTIONS = ("model", "optimizer", "schedule")
 _SECONDS = ((3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s"))
 
 
@@ -130,6 +131,8 @@ def value(option: object) -> str:
 
 def option(path: str) -> str:
     """The name of an option: its last part, spelt out; one outside any section, of a function or command, as it is."""
+    if path in _SECTIONS:
+        return tr(path)
     section, _, key = path.rpartition(".")
     if key == "name" and section:
         return tr(section)

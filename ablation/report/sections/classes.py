@@ -142,7 +142,7 @@ def _caption(part: Part, counts: Mapping[str, ClassCounts], analysis: Analysis, 
         )
     ]
     if typical:
-        said.append(tr("One image is {size} points.", size=f"{100 / typical:.{1 if typical < 1000 else 2}f}"))
+        said.append(tr("One image is {size} points.", size=format(100 / typical, ".1f" if typical < 1000 else ".2f")))
     if wide:
         return sentences([*said, tr("Blue: above the baseline, orange: below.")])
     said.append(tr("The {n} highest and lowest are named; classes.csv has all.", n=_EXTREMES))

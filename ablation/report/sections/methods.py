@@ -67,7 +67,7 @@ def _one_seed(analysis: Analysis) -> Text:
         mcnemar=cite("mcnemar1947"),
         holm=cite("holm1979"),
         comparisons=str(len(analysis.variants)),
-        alpha=f"{analysis.alpha:g}",
+        alpha=format(analysis.alpha, "g"),
     )
 
 
