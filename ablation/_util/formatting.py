@@ -37,7 +37,7 @@ _SPELT = (
     tr_noop("step size"), tr_noop("min lr"), tr_noop("pct start"), tr_noop("div factor"), tr_noop("final div factor"),
     tr_noop("factor"), tr_noop("threshold"), tr_noop("padding"), tr_noop("probability"), tr_noop("size"),
     tr_noop("scale"), tr_noop("ratio"), tr_noop("brightness"), tr_noop("contrast"), tr_noop("saturation"),
-    tr_noop("sd"),
+    tr_noop("sd"), tr_noop("lr"),
 )  # fmt: skip
 """Names of options that are their own spelling, as far as another language has a word for them."""
 _SECTIONS = ("model", "optimizer", "schedule")

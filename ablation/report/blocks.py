@@ -5,6 +5,7 @@ Text is a string, a `Span`, or a tuple of both. Each block names the part of a r
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from string import Formatter
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from markupsafe import Markup
 
-from ablation._util.language import tr
+from ablation._util.language import current, tr
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -204,8 +205,8 @@ class SummaryLine:
     @property
     def text(self) -> Text:
         """What follows the label: each variant with what is said of it, then the note."""
-        named: list[Text] = [(name(own), f" ({said})" if said else "") for own, said in self.variants]
-        return join([*named, self.note] if self.note else named, ", ")
+        named: list[Text] = [(name(own), tr(" ({said})", said=said) if said else "") for own, said in self.variants]
+        return join([*named, self.note] if self.note else named, current().comma)
 
 
 @dataclass(frozen=True)
@@ -320,13 +321,18 @@ class Table(Block):
 
 
 def content_lengths(table: Table) -> list[int]:
-    """The characters of the longest cell of each column, notes included, at least 4 and at most 40."""
+    """The width of the longest cell of each column in Latin characters, notes included, at least 4 and at most 40."""
     found = []
     for place, column in enumerate(table.columns):
         cells = (row.cells[place] for row in table.rows)
         texts = (" ".join([plain(cell.text), *(plain(note.text) for note in cell.notes)]) for cell in cells)
-        found.append(min(max(4, len(plain(column.heading)), *map(len, texts)), 40))
+        found.append(min(max(4, _width(plain(column.heading)), *map(_width, texts)), 40))
     return found
+
+
+def _width(text: str) -> int:
+    """A Chinese character is as wide as two Latin ones."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def _caption(analysis: Analysis) -> str:
 def _differences(analysis: Analysis) -> str:
     """What the differences and their intervals are."""
     if analysis.design.networks:
-        return tr("Differences from the baseline with One seed: no intervals.")
+        return tr("Differences from the baseline under one seed, without intervals.")
     if not any(effect.method for effect in analysis.variants):
-        return tr("Differences from the baseline with No intervals yet.")
+        return tr("Differences from the baseline, without intervals yet.")
     return tr("Differences from the baseline with {intervals}.", intervals=intervals.interval_caption(analysis))

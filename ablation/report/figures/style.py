@@ -7,7 +7,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, ParamSpec
 
 import matplotlib
@@ -125,8 +125,20 @@ def _in_chinese() -> bool:
 @functools.cache
 def chinese_font() -> str | None:
     """The font that figures show Chinese with; None where no known one is installed."""
-    installed = set(font_manager.get_font_names())
-    return next((name for name in _CHINESE if name in installed), None)
+    return _installed() or _newly_installed()
+
+
+def _installed() -> str | None:
+    names = set(font_manager.get_font_names())
+    return next((name for name in _CHINESE if name in names), None)
+
+
+def _newly_installed() -> str | None:
+    """One that was installed after matplotlib had made its list of fonts."""
+    for file in set(font_manager.findSystemFonts()) - {own.fname for own in font_manager.fontManager.ttflist}:
+        with suppress(OSError, RuntimeError):  # a file that FreeType cannot read is no font to draw with
+            font_manager.fontManager.addfont(file)
+    return _installed()
 
 
 def drawable(draw: Callable[[], Figure]) -> Callable[[], Figure]:

@@ -62,11 +62,11 @@ def _one_seed(analysis: Analysis) -> Text:
     return tr_text(
         "One seed: each variant's network was compared with the baseline's network on the same validation images by "
         "the exact test of McNemar (1947){mcnemar}, two-sided, adjusted by Holm (1979){holm} over the {comparisons} "
-        "comparisons at alpha = {alpha}. It applies to these trained networks only: what another seed would give is "
+        "at alpha = {alpha}. It applies to these trained networks only: what another seed would give is "
         "unknown, so there is no verdict about a recipe.",
         mcnemar=cite("mcnemar1947"),
         holm=cite("holm1979"),
-        comparisons=str(len(analysis.variants)),
+        comparisons=trn("{n:,} comparison", "{n:,} comparisons", len(analysis.variants)),
         alpha=format(analysis.alpha, "g"),
     )
 
