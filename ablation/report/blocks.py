@@ -122,6 +122,17 @@ class Paragraph(Block):
 
 
 @dataclass(frozen=True)
+class SeeAlso(Block):
+    """A sentence that leads to other figures and tables: what each shows, and its anchor.
+
+    The page makes it a paragraph on those that it has.
+    """
+
+    kind: ClassVar[str] = "paragraph"
+    items: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Finding:
     """All warnings of one kind: code, title, what was found, and what to do about it."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import ablation.report.figures.style as style
 import ablation.report.progress as progress
 from ablation._util.formatting import duration
-from ablation._util.language import commas, sentences, tr, trn
+from ablation._util.language import commas, current, sentences, tr, trn
 from ablation.analysis import Analysis
 from ablation.report.blocks import (
     Block,
@@ -22,11 +22,15 @@ from ablation.report.blocks import (
     Paragraph,
     Picture,
     References,
+    SeeAlso,
     Span,
     Table,
     Text,
+    join,
     pictures,
+    ref,
     spans,
+    tr_text,
 )
 from ablation.report.context import Context, Section
 from ablation.report.logo import Logo
@@ -129,6 +133,8 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
     def refer(block: Block) -> Block:
         if isinstance(block, References):
             return replace(block, keys=tuple(sources))
+        if isinstance(block, SeeAlso):
+            return _see_also(block, known)
         if not isinstance(block, Paragraph):
             return block
         filled = (_filled(part, known, sources) for part in spans(block.text))
@@ -140,6 +146,18 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
         sources |= {key: place for place, key in enumerate(dict.fromkeys(cited), 1)}
     filled_in = (replace(part, blocks=_changed(part.blocks, refer)) for part in numbered)
     return tuple(part for part in filled_in if _says_something(part)), tuple(sources)
+
+
+def _see_also(block: SeeAlso, known: Mapping[str, str]) -> Paragraph:
+    """An empty paragraph where the page has none of them."""
+    shown = [(what, target) for what, target in block.items if target in known]
+    if not shown:
+        return Paragraph("")
+    items = [
+        tr_text("{what} ({number})", what=what, number=replace(ref(target), text=known[target]))
+        for what, target in shown
+    ]
+    return Paragraph(tr_text("More results: {items}.", items=join(items, current().comma)))
 
 
 def _numbered(kind: str, number: int) -> str:
@@ -168,8 +186,9 @@ def _filled(part: str | Span, known: Mapping[str, str], sources: Mapping[str, in
 
 
 def _changed(blocks: Iterable[Block], change: Callable[[Block], Block]) -> tuple[Block, ...]:
-    """The blocks and those inside them, each changed."""
-    return tuple(change(_with_children(block, change)) for block in blocks)
+    """The blocks and those inside them, each changed; empty paragraphs are left out."""
+    changed = (change(_with_children(block, change)) for block in blocks)
+    return tuple(block for block in changed if block != Paragraph(""))
 
 
 def _with_children(block: Block, change: Callable[[Block], Block]) -> Block:

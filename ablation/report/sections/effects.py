@@ -21,6 +21,7 @@ from ablation.report.blocks import (
     Note,
     Paragraph,
     Row,
+    SeeAlso,
     Span,
     Table,
     Text,
@@ -69,6 +70,16 @@ def _effects(context: Context) -> Iterator[Block]:
         yield Paragraph(text)
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
+    yield SeeAlso(
+        (
+            (tr("sweeps"), "figure-sweeps"),
+            (tr("differences during training"), "figure-difference"),
+            (tr("p-values"), "" if disagree else "table-tests"),
+            (tr("learning curves"), "figure-loss"),
+            (tr("accuracy by class"), "table-classes-validation"),
+            (tr("time and memory"), "table-cost"),
+        )
+    )
 
 
 def beside_the_table(analysis: Analysis) -> str:
