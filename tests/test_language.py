@@ -42,6 +42,14 @@ STUDIES = {
 }
 
 
+FAST = (("whole", "page"), ("unfinished", "lab"), ("one seed", "paper"))
+CASES = [
+    pytest.param(name, style, marks=() if (name, style) in FAST else pytest.mark.slow)
+    for name in STUDIES
+    for style in ("page", "lab", "paper")
+]
+
+
 class Wide(gettext.NullTranslations):
     """A catalog that has every text, in full-width letters: what is left in narrow ones went past it."""
 
@@ -85,8 +93,7 @@ NAMES = {
 """What is the same in every language: names that the study and its machine have, what a run said, and units."""
 
 
-@pytest.mark.parametrize("style", ["page", "lab", "paper"])
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(("name", "style"), CASES)
 def test_no_text_of_a_report_goes_past_the_catalog(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, style: Style
 ) -> None:
@@ -101,8 +108,7 @@ def test_no_text_of_a_report_goes_past_the_catalog(
     assert sorted(set(WORD.findall(own)) - NAMES) == []
 
 
-@pytest.mark.parametrize("style", ["page", "lab", "paper"])
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize(("name", "style"), CASES)
 def test_every_table_of_a_chinese_report_has_the_numbers_of_the_english_one(
     tmp_path: Path, name: str, style: Style
 ) -> None:

@@ -153,4 +153,4 @@ def _part(part: Mapping[str, object]) -> str:
     rest = commas([f"{tr(key.replace('_', ' '))} {value(own)}" for key, own in part.items() if key != "name"])
     if name is None:
         return rest or tr("none")
-    return f"{name} ({rest})" if rest else str(name)
+    return tr("{name} ({rest})", name=name, rest=rest) if rest else str(name)

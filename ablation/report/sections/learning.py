@@ -148,7 +148,7 @@ def _share(part: int, of: int) -> str:
 def _places(span: Span, unit: str) -> str:
     """Epochs or steps: the mean, and the range where the seeds differ."""
     text = _place(span.mean, unit)
-    return f"{text} ({_range(span)})" if span.low < span.high else text
+    return tr("{place} ({range})", place=text, range=_range(span)) if span.low < span.high else text
 
 
 def _range(span: Span) -> str:
