@@ -3,7 +3,7 @@
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const make = (tag, attributes, text = "") => Object.assign(document.createElement(tag), attributes, {textContent: text});
 // What the script says, in the language of the page.
-const said = {filter: "Filter", copy: "Copy {form}", copied: "Copied", log: "log", ...document.body.dataset};
+const said = {filter: "Filter variants", copy: "Copy {form}", copied: "Copied", log: "Log scale", ...document.body.dataset};
 
 // The text of a cell: without plots, small print and marks.
 const plain = (cell) => {
@@ -83,7 +83,8 @@ const mark = (name) => {
 
 all("table.variants").forEach((table) => {
   const tools = make("div", {className: "tools"});
-  const filter = make("input", {type: "search", placeholder: said.filter, ariaLabel: said.filter});
+  const filter = make("input", {type: "search", placeholder: said.filter});
+  filter.setAttribute("aria-label", said.filter);
   filter.oninput = () => all("tbody tr:not(.baseline)", table).forEach((row) => {
     row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
   });
@@ -104,34 +105,29 @@ all("main .name, .result .name").forEach((own) => {
 
 // The logarithmic axis, drawn beside the other one.
 all("figure").filter((figure) => figure.querySelector(".log")).forEach((figure) => {
-  const button = make("button", {className: "scale", ariaPressed: "false"}, said.log);
-  button.onclick = () => { button.ariaPressed = figure.classList.toggle("logs"); };
+  const button = make("button", {className: "scale"}, said.log);
+  const press = (on) => button.setAttribute("aria-pressed", on);
+  press(false);
+  button.onclick = () => press(figure.classList.toggle("logs"));
   figure.querySelector(".grid").before(button);
 });
 
-// The values under the pointer, read off the curves; `area` turns a place in the drawing into a value.
-all("[data-area]").forEach((panel) => {
+// The values under the pointer.
+all("[data-readings]").forEach((panel) => {
+  const [x0, dx, xs, ...rows] = JSON.parse(panel.dataset.readings);
   const cross = panel.appendChild(make("div", {className: "cross"}));
   panel.onpointerleave = () => cross.replaceChildren();
   panel.onpointermove = ({target, clientX}) => {
     const svg = target.closest("svg");
     if (!svg) return;
-    const log = svg.closest(".log"), box = svg.getBoundingClientRect();
-    const scale = svg.viewBox.baseVal.width / box.width;
-    const [x0, dx, y0, dy] = panel.dataset[log ? "log" : "area"].split(" ").map(Number);
-    let at = 0;
-    const rows = all(".legend .line", panel.closest("figure")).flatMap((key) => {
-      const path = all("[clip-path]", svg).find(({style}) => style.stroke.includes(key.matches(".grey") ? "base" : "mark")
-        && !style.strokeDasharray === !key.matches(".dashed"));
-      if (!path) return [];
-      const points = path.getAttribute("d").match(/[\d.]+ [-\d.]+/g).map((pair) => pair.split(" ").map(Number));
-      const far = ([x]) => Math.abs(x - (clientX - box.left) * scale);
-      const [x, y] = points.sort((a, b) => far(a) - far(b))[0], value = y0 + y * dy;
-      at ||= x;
-      return `${key.parentNode.textContent} ${+(log ? 10 ** value : value).toPrecision(3)}`;
-    });
-    cross.style.left = `${at / scale}px`;
-    cross.replaceChildren(make("span", {className: at > 170 ? "end" : ""}, [Math.round(x0 + at * dx), ...rows].join("\n")));
+    const box = svg.getBoundingClientRect(), scale = svg.viewBox.baseVal.width / box.width;
+    const far = (x) => Math.abs(x - x0 - (clientX - box.left) * scale * dx);
+    const best = xs.reduce((best, x, place) => far(x) < far(xs[best]) ? place : best, 0);
+    const at = (xs[best] - x0) / dx / scale;
+    const shown = all(".legend .line", panel.closest("figure")).flatMap(
+      (key, row) => rows[row]?.[best] == null ? [] : [`${key.parentNode.textContent} ${rows[row][best]}`]);
+    cross.style.left = `${at}px`;
+    cross.replaceChildren(make("span", {className: at > box.width / 2 ? "end" : ""}, [xs[best], ...shown].join("\n")));
   };
 });
 addEventListener("beforeprint", () => all("details").forEach((own) => { own.open = true; }));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,31 @@ def test_the_baseline_stands_in_grey_behind_every_other_variant(tmp_path: Path) 
     assert line(axes, style.BASELINE).get_ydata() == pytest.approx(base)
     alone = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["baseline"]))
     assert not [own for own in alone.lines if own.get_color() == style.BASELINE]
+
+
+def test_what_a_panel_says_where_it_is_pointed_at_is_measured_and_not_read_off_the_drawing() -> None:
+    epochs = np.arange(1.0, 1001.0)
+    high, low = np.full(1000, 0.5), np.full(1000, np.nan)
+    high[1] = 5000.0  # far above the axis
+
+    def curves(name: str, x: Any, val: Any, train: Any) -> figures.Curves:
+        table = {"val_loss": val, "train_loss": train}
+        return figures.Curves(name, x, table, table, table, (), {column: np.zeros((0, 2)) for column in table})
+
+    base = curves("baseline", epochs[:500], epochs[:500], epochs[:500])
+    panels = figures.CurvePanels(figures.LOSS, base, "epoch", figures.Limits(0.0, 1.0, True))
+    figure = panels.draw(curves("long", epochs, high, low))
+    x0, dx, xs, val, train, baseline = json.loads(panels.readings(curves("long", epochs, high, low)))
+    left, right = (only(figure).transData.transform((x, 0))[0] * 72 / figure.dpi for x in (1, 1000))
+    assert (x0 + left * dx, x0 + right * dx) == pytest.approx((1, 1000), abs=0.01)
+    assert (len(xs), xs[0], xs[-1]) == (100, 1, 1000)
+    assert baseline == [x if x <= 500 else None for x in xs]
+    assert set(val) == {0.5}
+    assert set(train) == {None}
+    few = curves("short", epochs[:3], high[:3], low[:3])
+    panels.draw(few)
+    assert json.loads(panels.readings(few))[2:4] == [[1, 2, 3], [0.5, 5000, 0.5]]
+    assert panels.readings(curves("none", epochs[:0], high[:0], low[:0])) == ""
 
 
 def test_the_reported_epochs_are_dots_on_the_accuracy_curve(tmp_path: Path) -> None:

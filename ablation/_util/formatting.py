@@ -148,9 +148,15 @@ def _decimal(number: float) -> str:
     return text.removesuffix(".0") if number else "0"
 
 
+def _spelt(key: str) -> str:
+    """The key of an option in words; that of a user's own component is only written without underscores."""
+    words = key.replace("_", " ")
+    return tr(words) if words in _SPELT else words
+
+
 def _part(part: Mapping[str, object]) -> str:
     name = part.get("name")
-    rest = commas([f"{tr(key.replace('_', ' '))} {value(own)}" for key, own in part.items() if key != "name"])
+    rest = commas([f"{_spelt(key)} {value(own)}" for key, own in part.items() if key != "name"])
     if name is None:
         return rest or tr("none")
     return tr("{name} ({rest})", name=name, rest=rest) if rest else str(name)

@@ -350,15 +350,14 @@ def _width(text: str) -> int:
 class Panel:
     """A small figure under its own heading; `note` adds to the heading.
 
-    `log` is the same on a logarithmic axis. `area` and `log_area` say what a place in them means, as in `CurvePanels`.
+    `log` is the same on a logarithmic axis. `readings` are what the page shows where it is pointed at.
     """
 
     title: str
     note: str
     svg: Markup
-    area: tuple[float, ...] = ()
     log: Markup | None = None
-    log_area: tuple[float, ...] = ()
+    readings: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def findings(analysis: Analysis) -> tuple[Finding, ...]:
     for own in analysis.warnings:
         found.setdefault(own.code, []).append(own.message)
         hints.setdefault(own.code, own.hint)
-    return tuple(Finding(code, tr(entry(code).title), tuple(messages), hints[code]) for code, messages in found.items())
+    return tuple(Finding(code, entry(code).title, tuple(messages), hints[code]) for code, messages in found.items())
 
 
 def all_clear(analysis: Analysis) -> str:

@@ -92,11 +92,6 @@ def printed(block: Block) -> tuple[tuple[Markup, str], ...]:
     return ()
 
 
-def numbers(values: Iterable[float]) -> str:
-    """Numbers with six digits and spaces between them."""
-    return " ".join(f"{own:.6g}" for own in values)
-
-
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "inline": inline,
     "fold": fold,
@@ -104,5 +99,4 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "sources": sources,
     "formula": formula,
     "printed": printed,
-    "numbers": numbers,
 }

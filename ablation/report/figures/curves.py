@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ _FARTHEST = 4.0
 """A variant whose loss is more than this many times that of the median variant may leave the axis."""
 _STATE, _SELECTED, _OF_BASELINE = "\0state", "\0selected", "\0baseline"
 """Columns beside those of the study, whatever these are called."""
+_READINGS = 100
+"""Places of a curve at which the page can show its values: more would make it large."""
 MOST_STRAYS = 8
 """Runs without a result that a panel draws as lines of their own."""
 PANELS = {"difference": (215, 140)}
@@ -274,16 +277,27 @@ class CurvePanels:
                 self._axes.yaxis.set_minor_locator(NullLocator())
                 self._axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value(float(f"{y:.6g}"))))
 
-    @property
-    def area(self) -> tuple[float, ...]:
-        """`x0, dx, y0, dy`: a point (x, y) of the drawing, in pixels from its top left, is (x0 + x dx, y0 + y dy).
+    def readings(self, own: Curves) -> str:
+        """What the script of a page shows where it is pointed at the panel that was drawn last, as JSON.
 
-        On a logarithmic axis the second is the logarithm to base 10.
+        `[x0, dx, xs, values, ...]`: a place x pixels from the left of the drawing is x0 + x dx on the axis; then at
+        most 100 places, and for each line of the legend its values there, null where it has none. Empty for a variant
+        without a curve.
         """
-        box, (width, height) = self._axes.get_position(), self._figure.get_size_inches() / style.PIXEL
-        low, high = self._axes.transScale.transform([self._axes.viewLim.min, self._axes.viewLim.max]).tolist()
-        dx, dy = (high[0] - low[0]) / (box.width * width), (low[1] - high[1]) / (box.height * height)
-        return low[0] - box.x0 * width * dx, dx, high[1] - (1 - box.y1) * height * dy, dy
+        if not len(own.x):
+            return ""
+        places = np.unique(np.linspace(0, len(own.x) - 1, min(len(own.x), _READINGS)).round().astype(int))
+        drawn = [self._chart.line, *([self._chart.dashed] if self._chart.dashed else [])]
+        columns = [own.mean[column][places] for column in drawn]
+        if self._chart.kind != "difference":
+            known = dict(zip(self._baseline.x.tolist(), self._baseline.mean[self._chart.line].tolist(), strict=True))
+            columns.append(np.array([known.get(x, np.nan) for x in own.x[places].tolist()]))
+        box, width = self._axes.get_position(), self._figure.get_size_inches()[0] / style.PIXEL
+        low, high = self._axes.get_xlim()
+        dx = (high - low) / (box.width * width)
+        rows = [[_digits(self._chart.scale * y, 4) for y in values.tolist()] for values in columns]
+        x0 = low - box.x0 * width * dx
+        return json.dumps([_digits(x0, 6), _digits(dx, 6), own.x[places].tolist(), *rows], separators=(",", ":"))
 
     def draw(self, own: Curves) -> Figure:
         """The panel of a variant, good until the next one is drawn."""
@@ -318,6 +332,10 @@ def curve_grid(
         _label(axes, chart, unit)
         _fill(axes, chart, own, baseline, limits)
     return figure
+
+
+def _digits(number: float, digits: int) -> float | None:
+    return float(f"{number:.{digits}g}") if np.isfinite(number) else None
 
 
 def _fill(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limits | None) -> None:

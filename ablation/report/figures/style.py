@@ -98,28 +98,17 @@ def applied() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
-        if not _in_chinese() or (font := chinese_font()) is None:
-            yield
-            return
-        matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
-        with _without_word_of_weights():
-            yield
-
-
-@contextmanager
-def _without_word_of_weights() -> Iterator[None]:
-    """Matplotlib logs that a font has no bold or no regular weight; it takes the nearest."""
-    log = logging.getLogger("matplotlib.font_manager")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
+        if _in_chinese() and (font := chinese_font()):
+            matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
         yield
-    finally:
-        log.setLevel(level)
 
 
 def _in_chinese() -> bool:
     return current().tag.startswith("zh")
+
+
+# Matplotlib logs that a Chinese font has no bold or no regular weight; it takes the nearest.
+logging.getLogger("matplotlib.font_manager").addFilter(lambda _: not _in_chinese())
 
 
 @functools.cache

@@ -205,10 +205,8 @@ class _Panels:
         text = captions.describe_curve(chart, own, self.digits)
         title = f"{tr(chart.key)}{current().colon}{name}"
         svg = drawing.inline_svg(on[0].draw(own), key, title, text)
-        if len(on) == 1:
-            return Panel(name, _also(names[1:]), svg, on[0].area)
-        log = drawing.inline_svg(on[1].draw(own), f"{key}-log", title, text)
-        return Panel(name, _also(names[1:]), svg, on[0].area, log, on[1].area)
+        log = drawing.inline_svg(on[1].draw(own), f"{key}-log", title, text) if len(on) > 1 else None
+        return Panel(name, _also(names[1:]), svg, log, on[0].readings(own))
 
 
 def _over_time(title: str, unit: str, names: str) -> str:
