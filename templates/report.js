@@ -2,6 +2,8 @@
 "use strict";
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 const make = (tag, attributes, text = "") => Object.assign(document.createElement(tag), attributes, {textContent: text});
+// What the script says, in the language of the page.
+const said = {filter: "Filter variants", copy: "Copy {form}", copied: "Copied", log: "Log scale", ...document.body.dataset};
 
 // The text of a cell: without plots, small print and marks.
 const plain = (cell) => {
@@ -16,7 +18,7 @@ const number = (text) => {
 
 // Copy a table as CSV, Markdown or LaTeX.
 const special = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "\u2212": "$-$",
-  "\u00b1": "$\\pm$", "\u2192": "$\\to$", "<": "\\textless{}", ">": "\\textgreater{}", "\u2013": "--"};
+  "\u00b1": "$\\pm$", "\u2192": "$\\to$", "<": "$<$", ">": "$>$", "\u2013": "--"};
 const latex = (text) => text.replace(/[\\~^\u2212\u00b1\u2192<>\u2013]|[&%$#_{}]/g, (c) => special[c] || "\\" + c);
 const forms = {
   CSV: (rows) => rows.map((row) => row.map((cell) => {
@@ -41,7 +43,7 @@ const copy = async (text, button) => {
     area.remove();
   }
   const label = button.textContent;
-  button.textContent = "Copied";
+  button.textContent = said.copied;
   setTimeout(() => { button.textContent = label; }, 1200);
 };
 
@@ -81,14 +83,14 @@ const mark = (name) => {
 
 all("table.variants").forEach((table) => {
   const tools = make("div", {className: "tools"});
-  const filter = make("input", {type: "search", placeholder: "Filter variants"});
-  filter.setAttribute("aria-label", "Filter variants");
+  const filter = make("input", {type: "search", placeholder: said.filter});
+  filter.setAttribute("aria-label", said.filter);
   filter.oninput = () => all("tbody tr:not(.baseline)", table).forEach((row) => {
     row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
   });
   tools.append(filter);
   Object.keys(forms).forEach((form) => {
-    const button = make("button", {type: "button"}, `Copy ${form}`);
+    const button = make("button", {type: "button"}, said.copy.replace("{form}", form));
     button.onclick = () => copy(forms[form](content(table)), button);
     tools.append(button);
   });
@@ -99,6 +101,34 @@ all("main .name, .result .name").forEach((own) => {
   if (!own.closest("tbody th, .panel-title, .result")) return;
   own.classList.add("pick");
   own.onclick = () => mark(own.textContent);
+});
+
+// The logarithmic axis, drawn beside the other one.
+all("figure").filter((figure) => figure.querySelector(".log")).forEach((figure) => {
+  const button = make("button", {className: "scale"}, said.log);
+  const press = (on) => button.setAttribute("aria-pressed", on);
+  press(false);
+  button.onclick = () => press(figure.classList.toggle("logs"));
+  figure.querySelector(".grid").before(button);
+});
+
+// The values under the pointer.
+all("[data-readings]").forEach((panel) => {
+  const [x0, dx, xs, ...rows] = JSON.parse(panel.dataset.readings);
+  const cross = panel.appendChild(make("div", {className: "cross"}));
+  panel.onpointerleave = () => cross.replaceChildren();
+  panel.onpointermove = ({target, clientX}) => {
+    const svg = target.closest("svg");
+    if (!svg) return;
+    const box = svg.getBoundingClientRect(), scale = svg.viewBox.baseVal.width / box.width;
+    const far = (x) => Math.abs(x - x0 - (clientX - box.left) * scale * dx);
+    const best = xs.reduce((best, x, place) => far(x) < far(xs[best]) ? place : best, 0);
+    const at = (xs[best] - x0) / dx / scale;
+    const shown = all(".legend .line", panel.closest("figure")).flatMap(
+      (key, row) => rows[row]?.[best] == null ? [] : [`${key.parentNode.textContent} ${rows[row][best]}`]);
+    cross.style.left = `${at}px`;
+    cross.replaceChildren(make("span", {className: at > box.width / 2 ? "end" : ""}, [xs[best], ...shown].join("\n")));
+  };
 });
 addEventListener("beforeprint", () => all("details").forEach((own) => { own.open = true; }));
 })();

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gettext
+import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ablation._util.language import Language, speaking
 from ablation.analysis import Analysis, describe
 from ablation.report import drawing, figures
 from ablation.report.figures import style
@@ -128,6 +132,31 @@ def test_the_baseline_stands_in_grey_behind_every_other_variant(tmp_path: Path) 
     assert line(axes, style.BASELINE).get_ydata() == pytest.approx(base)
     alone = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["baseline"]))
     assert not [own for own in alone.lines if own.get_color() == style.BASELINE]
+
+
+def test_what_a_panel_says_where_it_is_pointed_at_is_measured_and_not_read_off_the_drawing() -> None:
+    epochs = np.arange(1.0, 1001.0)
+    high, low = np.full(1000, 0.5), np.full(1000, np.nan)
+    high[1] = 5000.0  # far above the axis
+
+    def curves(name: str, x: Any, val: Any, train: Any) -> figures.Curves:
+        table = {"val_loss": val, "train_loss": train}
+        return figures.Curves(name, x, table, table, table, (), {column: np.zeros((0, 2)) for column in table})
+
+    base = curves("baseline", epochs[:500], epochs[:500], epochs[:500])
+    panels = figures.CurvePanels(figures.LOSS, base, "epoch", figures.Limits(0.0, 1.0, True))
+    figure = panels.draw(curves("long", epochs, high, low))
+    x0, dx, xs, val, train, baseline = json.loads(panels.readings(curves("long", epochs, high, low)))
+    left, right = (only(figure).transData.transform((x, 0))[0] * 72 / figure.dpi for x in (1, 1000))
+    assert (x0 + left * dx, x0 + right * dx) == pytest.approx((1, 1000), abs=0.01)
+    assert (len(xs), xs[0], xs[-1]) == (100, 1, 1000)
+    assert baseline == [x if x <= 500 else None for x in xs]
+    assert set(val) == {0.5}
+    assert set(train) == {None}
+    few = curves("short", epochs[:3], high[:3], low[:3])
+    panels.draw(few)
+    assert json.loads(panels.readings(few))[2:4] == [[1, 2, 3], [0.5, 5000, 0.5]]
+    assert panels.readings(curves("none", epochs[:0], high[:0], low[:0])) == ""
 
 
 def test_the_reported_epochs_are_dots_on_the_accuracy_curve(tmp_path: Path) -> None:
@@ -293,3 +322,68 @@ def test_runs_at_chance_are_no_part_of_the_mean_curve(tmp_path: Path) -> None:
     own = figures.study_curves(load_results(stored.store, stored.manifest))["constant"]
     assert own.mean["val_accuracy"][-1] == pytest.approx(0.9)
     assert [status for status, _, _ in own.strays] == ["at chance"]
+
+
+class Marked(gettext.NullTranslations):
+    """A catalog that puts every text in corner brackets."""
+
+    def gettext(self, message: str) -> str:
+        return f"\u300c{message}\u300d"
+
+
+CHINESE = Language("zh-CN", catalog=Marked())
+
+
+@pytest.mark.parametrize(
+    ("font", "axis", "family"),
+    [
+        (None, "difference from the baseline, percentage points", ["DejaVu Sans"]),
+        (
+            "DejaVu Serif",
+            "\u300cdifference from the baseline, percentage points\u300d",
+            ["DejaVu Sans", "DejaVu Serif"],
+        ),
+    ],
+)
+def test_a_file_is_in_chinese_only_where_a_font_has_its_characters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, font: str | None, axis: str, family: list[str]
+) -> None:
+    monkeypatch.setattr(style, "chinese_font", lambda: font)
+    _, analysis = study(tmp_path)
+    draw = partial(figures.forest, analysis.variants, analysis.measure)
+    with speaking(CHINESE):
+        label = only(style.drawable(draw)()).xaxis.label
+        assert (label.get_text(), label.get_fontfamily()) == (axis, family)
+        assert only(draw()).get_xlabel() == "\u300cdifference from the baseline, percentage points\u300d"
+    assert only(style.drawable(draw)()).get_xlabel() == "difference from the baseline, percentage points"
+
+
+@pytest.mark.parametrize(
+    ("installed", "font"),
+    [
+        (["DejaVu Sans"], None),
+        (["DejaVu Sans", "SimHei", "Noto Sans CJK SC"], "Noto Sans CJK SC"),
+        (["Droid Sans Fallback"], "Droid Sans Fallback"),
+    ],
+)
+def test_the_best_installed_chinese_font_is_taken(
+    monkeypatch: pytest.MonkeyPatch, installed: list[str], font: str | None
+) -> None:
+    monkeypatch.setattr(style.font_manager, "get_font_names", lambda: installed)
+    style.chinese_font.cache_clear()
+    try:
+        assert style.chinese_font() == font
+    finally:
+        style.chinese_font.cache_clear()
+
+
+def test_curves_and_sweeps_are_labelled_in_the_current_language(tmp_path: Path) -> None:
+    results, analysis = study(tmp_path)
+    curves = figures.study_curves(results)
+    with speaking(CHINESE):
+        panel = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["constant"]))
+        metric = figures.METRICS["epoch_seconds"]
+        sweep = only(figures.sweep_panel(analysis, analysis.sweeps[0], metric))
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("\u300cepoch\u300d", "\u300closs\u300d")
+    assert sweep.get_ylabel() == "\u300cseconds per epoch\u300d"
+    assert "\u300c" in sweep.get_xlabel()

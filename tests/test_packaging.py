@@ -33,6 +33,7 @@ def test_the_wheel_holds_the_package_and_its_templates(built: Path) -> None:
         names = set(file.namelist())
     for template in (ROOT / "templates").iterdir():
         assert f"ablation/templates/{template.name}" in names
+    assert {f"ablation/locale/zh/LC_MESSAGES/ablation.{ending}" for ending in ("po", "mo")} <= names
     assert not [name for name in names if name.startswith(("tests", "studies", "docs"))]
 
 
@@ -41,6 +42,7 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     with tarfile.open(sdist) as file:
         names = {name.partition("/")[2] for name in file.getnames()}
     wanted = {"templates/report.html.jinja", "studies/smoke.yaml", "tests/conftest.py", "Makefile", "LICENSE"}
+    wanted |= {f"ablation/locale/zh/LC_MESSAGES/ablation.{ending}" for ending in ("po", "mo")}
     assert wanted <= names
 
 

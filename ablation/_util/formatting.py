@@ -5,12 +5,42 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ablation._util.language import commas, tr, tr_noop
+
 MINUS = "\u2212"
 ARROW = "\u2192"
 ABSENT = "\u2013"
-_NAMES = {"lr": "learning rate", "norm": "normalisation", "augment": "augmentation", "fraction": "data fraction"}
-_NAMES |= {"init": "initialisation", "eps": "epsilon"}
-_PARTS = {"model.init.conv": "initialisation of convolutions", "model.init.linear": "initialisation of linear layers"}
+_NAMES = {
+    "lr": tr_noop("learning rate"),
+    "norm": tr_noop("normalisation"),
+    "augment": tr_noop("augmentation"),
+    "fraction": tr_noop("data fraction"),
+    "init": tr_noop("initialisation"),
+    "eps": tr_noop("epsilon"),
+}
+_PARTS = {
+    "model.init.conv": tr_noop("initialisation of convolutions"),
+    "model.init.linear": tr_noop("initialisation of linear layers"),
+}
+_SPELT = (
+    tr_noop("model"), tr_noop("optimizer"), tr_noop("schedule"), tr_noop("loss"), tr_noop("weight decay"),
+    tr_noop("momentum"), tr_noop("dropout"), tr_noop("batch size"), tr_noop("epochs"), tr_noop("steps"),
+    tr_noop("kernel size"), tr_noop("depth"), tr_noop("width"), tr_noop("activation"), tr_noop("pooling"),
+    tr_noop("label smoothing"), tr_noop("mixup"), tr_noop("precision"), tr_noop("clip norm"), tr_noop("warmup"),
+    tr_noop("warmup epochs"), tr_noop("select"), tr_noop("validation"), tr_noop("limit"), tr_noop("image size"),
+    tr_noop("nesterov"), tr_noop("milestones"), tr_noop("gamma"), tr_noop("pretrained"), tr_noop("freeze"),
+    tr_noop("bias"), tr_noop("residual"), tr_noop("channels"), tr_noop("hidden"), tr_noop("betas"), tr_noop("alpha"),
+    tr_noop("norm position"), tr_noop("pool"), tr_noop("feature dropout"), tr_noop("input dropout"),
+    tr_noop("dropconnect"), tr_noop("init"), tr_noop("conv"), tr_noop("linear"), tr_noop("stem"), tr_noop("weights"),
+    tr_noop("input size"), tr_noop("data"), tr_noop("head lr multiplier"), tr_noop("beta1"), tr_noop("beta2"),
+    tr_noop("eval every"), tr_noop("hold"), tr_noop("patience"), tr_noop("stages"), tr_noop("compile"),
+    tr_noop("step size"), tr_noop("min lr"), tr_noop("pct start"), tr_noop("div factor"), tr_noop("final div factor"),
+    tr_noop("factor"), tr_noop("threshold"), tr_noop("padding"), tr_noop("probability"), tr_noop("size"),
+    tr_noop("scale"), tr_noop("ratio"), tr_noop("brightness"), tr_noop("contrast"), tr_noop("saturation"),
+    tr_noop("sd"), tr_noop("lr"),
+)  # fmt: skip
+"""Names of options that are their own spelling, as far as another language has a word for them."""
+_SECTIONS = ("model", "optimizer", "schedule")
 _SECONDS = ((3600.0, "h", 60.0, "min"), (60.0, "min", 1.0, "s"))
 
 
@@ -87,25 +117,27 @@ def _three(number: float) -> str:
 def value(option: object) -> str:
     """The value of an option of a recipe, as a reader would write it."""
     if option is None:
-        return "none"
+        return tr("none")
     if isinstance(option, bool):
-        return "on" if option else "off"
+        return tr("on") if option else tr("off")
     if isinstance(option, float):
         return _decimal(option)
     if isinstance(option, Mapping):
         return _part(option)
     if isinstance(option, list | tuple):
-        return ", ".join(value(item) for item in option) or "none"
+        return commas([value(item) for item in option]) or tr("none")
     return str(option)
 
 
 def option(path: str) -> str:
     """The name of an option: its last part, spelt out; one outside any section, of a function or command, as it is."""
+    if path in _SECTIONS:
+        return tr(path)
     section, _, key = path.rpartition(".")
     if key == "name" and section:
-        return section
+        return tr(section)
     spelt = key.replace("_", " ")
-    return _PARTS.get(path) or (_NAMES.get(key, spelt) if section else spelt)
+    return tr(_PARTS.get(path) or _NAMES.get(key, spelt)) if section else spelt
 
 
 def _decimal(number: float) -> str:
@@ -116,9 +148,15 @@ def _decimal(number: float) -> str:
     return text.removesuffix(".0") if number else "0"
 
 
+def _spelt(key: str) -> str:
+    """The key of an option in words; that of a user's own component is only written without underscores."""
+    words = key.replace("_", " ")
+    return tr(words) if words in _SPELT else words
+
+
 def _part(part: Mapping[str, object]) -> str:
     name = part.get("name")
-    rest = ", ".join(f"{key.replace('_', ' ')} {value(own)}" for key, own in part.items() if key != "name")
+    rest = commas([f"{_spelt(key)} {value(own)}" for key, own in part.items() if key != "name"])
     if name is None:
-        return rest or "none"
-    return f"{name} ({rest})" if rest else str(name)
+        return rest or tr("none")
+    return tr("{name} ({rest})", name=name, rest=rest) if rest else str(name)

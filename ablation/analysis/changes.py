@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablation._util.formatting import ARROW, option, value
+from ablation._util.language import clauses
 from ablation.storage.manifest import StoredVariant
 
 
 def describe_change(variant: StoredVariant, baseline: StoredVariant) -> str:
     """The change in words, as `dropout 0.2 → 0.5`; empty for the baseline."""
-    return "; ".join(_one_change(path, variant.recipe, baseline.recipe) for path in variant.changes)
+    return clauses([_one_change(path, variant.recipe, baseline.recipe) for path in variant.changes])
 
 
 def _one_change(path: str, recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from ablation._util.language import tr_noop
 from ablation.analysis.measure import Measure
 from ablation.registry.metrics import Metric, Part, in_words
 from ablation.results.runs import Results
@@ -25,6 +26,7 @@ _RATES = frozenset((("lr",), ("learning", "rate")))
 class Chart:
     """One quantity over the epochs, with an axis of its own.
 
+    `key` names its files; it, the title and the axis are in English, and shown through `tr`.
     `line` is the column that is drawn solid and with a band over the seeds, `dashed` its partner on the training data,
     None where there is none. A `share` is stored as a fraction of 1 and drawn in per cent; `dots` marks the epochs that
     runs report.
@@ -47,9 +49,12 @@ class Chart:
         return (self.line,) if self.dashed is None else (self.dashed, self.line)
 
 
-LOSS = Chart("loss", "Loss", "loss", "val_loss", "train_loss", "loss", ours=True)
-ACCURACY = Chart("accuracy", "Accuracy", "accuracy, %", "val_accuracy", "train_accuracy", "share", True, 100.0, True)
-RATE = Chart("learning-rate", "Learning rate", "learning rate", "lr", kind="rate", ours=True)
+LOSS = Chart(tr_noop("loss"), tr_noop("Loss"), tr_noop("loss"), "val_loss", "train_loss", "loss", ours=True)
+ACCURACY = Chart(
+    tr_noop("accuracy"), tr_noop("Accuracy"), tr_noop("accuracy, %"), "val_accuracy", "train_accuracy", "share",
+    dots=True, scale=100.0, ours=True,
+)  # fmt: skip
+RATE = Chart(tr_noop("learning-rate"), tr_noop("Learning rate"), tr_noop("learning rate"), "lr", kind="rate", ours=True)
 IMAGE_CHARTS = (ACCURACY, LOSS, RATE)
 
 
@@ -58,8 +63,9 @@ def difference_chart(charts: Sequence[Chart], measure: Measure) -> Chart | None:
     own = next((chart for chart in charts if chart.line == measure.column), None)
     if own is None:
         return None
-    axis = "difference, points" if own.kind == "share" else "difference"
-    return Chart("difference", "Difference from the baseline", axis, own.line, kind="difference", scale=own.scale)
+    axis = tr_noop("difference, points") if own.kind == "share" else tr_noop("difference")
+    title = tr_noop("Difference from the baseline")
+    return Chart(tr_noop("difference"), title, axis, own.line, kind="difference", scale=own.scale)
 
 
 def study_charts(results: Results, measure: Measure) -> tuple[Chart, ...]:

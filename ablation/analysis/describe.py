@@ -14,7 +14,8 @@ import ablation.analysis.contrasts as contrasts
 import ablation.analysis.verdicts as verdicts
 import ablation.analysis.warnings as warnings
 from ablation._util import formatting
-from ablation._util.formatting import option, plural
+from ablation._util.formatting import option
+from ablation._util.language import tr, trn
 from ablation.analysis.changes import describe_change, look_up
 from ablation.analysis.classification.chance import at_chance
 from ablation.analysis.classification.networks import Predicted, Run, with_networks
@@ -225,20 +226,32 @@ def _problem_runs(results: Results) -> tuple[ProblemRun, ...]:
 
 def _problem_run(row: Mapping[Any, Any], results: Results) -> ProblemRun:
     run, epoch = (str(row["variant"]), int(row["seed"])), 0 if pd.isna(row["epochs"]) else int(row["epochs"])
-    failure = results.failures.get(run)
-    reasons = {
-        "diverged": f"the loss became infinite or not a number in epoch {epoch}" if epoch else "not a finite number",
-        "crashed": failure.message if failure else "",
-        "damaged": failure.message if failure else "",
-        "interrupted": f"stopped after epoch {epoch}",
-        "missing": "not started yet",
-    }
+    failure, status = results.failures.get(run), str(row["status"])
+    reason = _reason(status, epoch, results) or (failure.message if failure else "")
+    details = failure.details if failure and status == "crashed" else ""
+    return ProblemRun(*run, status, epoch, reason, str(row["folder"]), details)
+
+
+def _reason(status: str, epoch: int, results: Results) -> str:
+    """Why a run has no result as planned; empty where only its failure says it."""
+    elsewhere = not results.manifest.baseline.recipe
+    if status == "missing":
+        return tr("no value in the table") if elsewhere else tr("not started yet")
+    if status in ("crashed", "interrupted") and elsewhere:
+        return tr("as the table says")
+    if status == "interrupted":
+        return tr("stopped after epoch {epoch}", epoch=epoch)
+    return _divergence(epoch, results) if status == "diverged" else ""
+
+
+def _divergence(epoch: int, results: Results) -> str:
+    """What was not finite in a run that diverged."""
     if results.manifest.task:
-        reasons["diverged"] = f"{results.metric(results.manifest.analysis['metric']).label} is not a finite number"
-    if not results.manifest.baseline.recipe:
-        reasons |= dict.fromkeys(("crashed", "interrupted"), "as the table says") | {"missing": "no value in the table"}
-    details = failure.details if failure and row["status"] == "crashed" else ""
-    return ProblemRun(*run, str(row["status"]), epoch, reasons[str(row["status"])], str(row["folder"]), details)
+        metric = results.metric(results.manifest.analysis["metric"]).label
+        return tr("{metric} is not a finite number", metric=metric)
+    if epoch:
+        return tr("the loss became infinite or not a number in epoch {epoch}", epoch=epoch)
+    return tr("not a finite number")
 
 
 def _sweeps(manifest: Manifest) -> tuple[Sweep, ...]:
@@ -297,8 +310,9 @@ def _options(manifest: Manifest) -> Iterator[tuple[str, Any]]:
 def _budget(train: Mapping[str, Any]) -> str:
     if not train:
         return ""
-    key = "epochs" if train.get("epochs") is not None else "steps"
-    return plural(int(train[key]), key.removesuffix("s"))
+    if train.get("epochs") is not None:
+        return trn("{n:,} epoch", "{n:,} epochs", int(train["epochs"]))
+    return trn("{n:,} step", "{n:,} steps", int(train["steps"]))
 
 
 def _select(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ablation._util.language import tr
 from ablation.analysis.types import Analysis, Effect, Secondary
 
 SCHEMA_VERSION = 1
@@ -61,7 +62,7 @@ def _effect(own: Effect) -> dict[str, Any]:
     claims = ("pairs", "difference", "low", "high", "p", "verdict", "words", "method", "reason", "paired_p")
     checks = ("sign_flip_p", "flips_agree", "networks_p", "screened", "incomplete", "exploratory", "clipped")
     head = {"variant": own.variant, "kind": own.kind, "change": own.change}
-    body = {key: getattr(own, key) for key in (*claims, *checks)}
+    body = {key: getattr(own, key) for key in (*claims, *checks)} | {"reason": tr(own.reason) if own.reason else None}
     return head | _group(own) | body | {"confounds": [asdict(confound) for confound in own.confounds]}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ablation._util.formatting import ABSENT, MINUS, accuracy_digits
+from ablation._util.language import tr
 from ablation.analysis.classification.chance import at_chance
 from ablation.registry.metrics import Metric
 from ablation.results.runs import Results
@@ -58,7 +59,7 @@ class Measure:
     @property
     def unit(self) -> str:
         """What its differences are counted in, with a space before it: ` points`, or nothing."""
-        return " points" if self.metric.share else ""
+        return tr(" points") if self.metric.share else ""
 
     def value(self, value: float | None) -> str:
         """A value, without its unit."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ablation._util.language import tr_noop
 from ablation.analysis.measure import Measure
 from ablation.data.summary import DataSummary
 from ablation.storage.record import Environment
@@ -62,6 +63,19 @@ class StudyWarning:
 
 
 @dataclass(frozen=True)
+class Said:
+    """The verdict on a variant in parts: what a table calls it, and what else is said of it there.
+
+    `size` is by how much a better or worse variant differs, with its interval; `within` where that is in the margin.
+    """
+
+    head: str = ""
+    size: str = ""
+    note: str = ""
+    within: bool = False
+
+
+@dataclass(frozen=True)
 class Effect:
     """One variant: its change, the metric over its seeds, and the cost of training it.
 
@@ -110,6 +124,9 @@ class Effect:
     clipped: bool = False
     verdict: Verdict | None = None
     words: str = ""
+    """The verdict in words."""
+    said: Said = Said()
+    """The same in parts."""
     confounds: tuple[Confound, ...] = ()
 
     @property
@@ -383,7 +400,7 @@ class Analysis:
 def method_of(variants: Sequence[Effect], design: Design) -> str:
     """How the family was compared: the commonest method of its variants, or none."""
     if design.networks and any(effect.networks_p is not None for effect in variants):
-        return "exact McNemar test of two trained networks, Holm"
+        return tr_noop("exact McNemar test of two trained networks, Holm")
     used = [effect.method for effect in variants if effect.method]
     common = max(sorted(set(used)), key=used.count, default="none")
-    return f"guarded {common}" if common == "blocked Dunnett" else common
+    return tr_noop("guarded blocked Dunnett") if common == "blocked Dunnett" else common

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ablation._util.formatting import ABSENT, plural
+from ablation._util.formatting import ABSENT
+from ablation._util.language import clauses, commas, current, sentences, tr, tr_noop, trn
 from ablation.analysis.measure import Measure
-from ablation.analysis.types import Design, Effect, Verdict
+from ablation.analysis.types import Design, Effect, Said, Verdict
 from ablation.stats import Reason
 
-_NETWORKS = "Single seed: no claim about the recipe."
 CHECKED_SEEDS = 10
 _MOST_NAMED = 6
+_CHANGED: Mapping[str, str] = {
+    tr_noop("better"): tr_noop("better by {size}"),
+    tr_noop("worse"): tr_noop("worse by {size}"),
+    tr_noop("tentatively better"): tr_noop("tentatively better by {size}"),
+    tr_noop("tentatively worse"): tr_noop("tentatively worse by {size}"),
+}
 
 
 def with_verdicts(
@@ -22,7 +28,8 @@ def with_verdicts(
     judged = []
     for own in effects[1:]:
         verdict = judge(own, measure, alpha, margin)
-        judged.append(replace(own, verdict=verdict, words=phrase(own, verdict, measure, alpha, margin, networks)))
+        words, said = phrase(own, verdict, measure, alpha, margin, networks)
+        judged.append(replace(own, verdict=verdict, words=words, said=said))
     return (effects[0], *judged)
 
 
@@ -45,26 +52,36 @@ def _inside(own: Effect, margin: float | None) -> bool:
     return max(-own.low, own.high) < margin
 
 
-def phrase(own: Effect, verdict: Verdict, measure: Measure, alpha: float, margin: float | None, networks: bool) -> str:
-    """The verdict in words."""
-    if verdict == "unstable":
-        return f"unstable: {', '.join(_failures(own, measure))}"
-    if verdict == "identical":
-        return f"identical: the same trained weights as the baseline{' under every seed' if own.pairs > 1 else ''}"
-    if verdict == "no_claim":
-        return _single(own, alpha) if networks else f"no claim: {own.reason or 'no run to compare'}"
+def phrase(
+    own: Effect, verdict: Verdict, measure: Measure, alpha: float, margin: float | None, networks: bool
+) -> tuple[str, Said]:
+    """The verdict in words, as a whole and in parts."""
     if verdict in ("better", "worse"):
-        text = _changed(own, verdict, measure)
-        return text + (f", yet within the margin of {measure.size(margin or 0.0)}" if _inside(own, margin) else "")
-    text = _bounded(own, verdict, measure, margin)
-    return f"tentatively, {text}" if own.pairs == 2 else text + _checked(own)
+        return _changed(own, verdict, measure, margin)
+    if verdict == "not_detected":
+        return _unclear(own, measure)
+    if verdict == "no_claim" and networks:
+        words = _single(own, alpha)
+        return words, Said(words)
+    head, note = _explained(own, verdict, measure, margin)
+    return f"{head}{current().colon}{note}", Said(head, note=note)
 
 
-def _changed(own: Effect, verdict: Verdict, measure: Measure) -> str:
-    hedge = "tentatively " if own.pairs == 2 else ""
-    size = measure.size(_moved(own)).removesuffix(measure.unit)
+def _changed(own: Effect, verdict: Verdict, measure: Measure, margin: float | None) -> tuple[str, Said]:
+    head = f"tentatively {verdict}" if own.pairs == 2 else verdict
     interval = _sizes(own.low, own.high, _moved(own), measure)
-    return f"{hedge}{verdict} by {size}{interval}{measure.unit}{_checked(own)}"
+    size = f"{measure.size(_moved(own)).removesuffix(measure.unit)}{interval}{measure.unit}"
+    check, inside = _checked(own), _inside(own, margin)
+    words = clauses([tr(_CHANGED[head], size=size), check])
+    if inside:
+        words = _yet(words, measure, margin)
+        check = _yet(check, measure, margin) if check else ""
+    called = tr("{verdict}, within the margin", verdict=tr(head)) if inside else tr(head)
+    return words, Said(called, size, check, inside)
+
+
+def _yet(text: str, measure: Measure, margin: float | None) -> str:
+    return tr("{verdict}, yet within the margin of {margin}", verdict=text, margin=measure.size(margin or 0.0))
 
 
 def _moved(own: Effect) -> float:
@@ -81,37 +98,63 @@ def _sizes(low: float | None, high: float | None, difference: float, measure: Me
     return f" {shown}"
 
 
-def _bounded(own: Effect, verdict: Verdict, measure: Measure, margin: float | None) -> str:
+def _unclear(own: Effect, measure: Measure) -> tuple[str, Said]:
+    size = measure.size(max(abs(own.low or 0.0), abs(own.high or 0.0)))
+    words = _hedged(tr("no clear effect: at most {size} either way", size=size), own)
+    check = _checked(own)
+    return clauses([words, check]), Said(_hedged(tr("no clear effect"), own), note=check)
+
+
+def _hedged(text: str, own: Effect) -> str:
+    return tr("tentatively, {verdict}", verdict=text) if own.pairs == 2 else text
+
+
+def _explained(own: Effect, verdict: Verdict, measure: Measure, margin: float | None) -> tuple[str, str]:
+    """What the verdict is called, and what explains it."""
     if verdict == "equivalent":
-        return f"equivalent: within the declared margin of {measure.size(margin or 0.0)}"
-    largest = max(abs(own.low or 0.0), abs(own.high or 0.0))
-    return f"no clear effect: at most {measure.size(largest)} either way"
+        within = tr("within the declared margin of {margin}", margin=measure.size(margin or 0.0))
+        return _hedged(tr("equivalent"), own), clauses([within, _checked(own)])
+    if verdict == "unstable":
+        return tr("unstable"), commas([*_failures(own, measure)])
+    if verdict == "identical" and own.pairs > 1:
+        return tr("identical"), tr("the same trained weights as the baseline under every seed")
+    if verdict == "identical":
+        return tr("identical"), tr("the same trained weights as the baseline")
+    return tr("no claim"), untested(own)
+
+
+def untested(own: Effect) -> str:
+    """Why a variant was not tested."""
+    return tr(own.reason) if own.reason else tr("no run to compare")
 
 
 def _checked(own: Effect) -> str:
     if own.flips_agree is None or own.pairs < CHECKED_SEEDS:
         return ""
-    return "; the sign-flip check agrees" if own.flips_agree else "; the sign-flip check does not agree"
+    return tr("the sign-flip check agrees") if own.flips_agree else tr("the sign-flip check does not agree")
 
 
 def _failures(own: Effect, measure: Measure) -> Iterator[str]:
     """Why a variant is unstable, in a few words each."""
     if own.diverged:
-        yield f"{own.diverged}/{len(own.runs)} diverged"
+        yield tr("{n}/{runs} diverged", n=own.diverged, runs=len(own.runs))
     if own.at_chance:
-        yield f"{own.at_chance}/{len(own.runs)} at chance"
-    if own.screened:
-        spread = f" (SD {measure.size(own.sd)})" if own.sd is not None else ""
-        yield f"its spread over seeds{spread} is an outlier"
+        yield tr("{n}/{runs} at chance", n=own.at_chance, runs=len(own.runs))
+    if own.screened and own.sd is not None:
+        yield tr("its spread over seeds (SD {sd}) is an outlier", sd=measure.size(own.sd))
+    elif own.screened:
+        yield tr("its spread over seeds is an outlier")
 
 
 def _single(own: Effect, alpha: float) -> str:
     """One seed: what can be said of the two networks that were trained, and nothing of their recipes."""
+    nothing = tr("Single seed: no claim about the recipe.")
     if own.networks_p is None:
-        return _NETWORKS
-    shown = f"McNemar p {p_value(own.networks_p)}"
-    how = "differ" if own.networks_p <= alpha else "do not detectably differ"
-    return f"{_NETWORKS} These two trained networks {how} ({shown})."
+        return nothing
+    p = p_value(own.networks_p)
+    if own.networks_p <= alpha:
+        return sentences([nothing, tr("These two trained networks differ (McNemar p {p}).", p=p)])
+    return sentences([nothing, tr("These two trained networks do not detectably differ (McNemar p {p}).", p=p)])
 
 
 def p_value(p: float | None) -> str:
@@ -130,39 +173,72 @@ def headline(effects: Sequence[Effect], measure: Measure, design: Design, alpha:
     parts = [*judged, *_excluded(changes, measure)]
     largest = max(changes, key=lambda own: abs(_moved(own)))
     if largest.difference and largest.verdict in ("not_detected", "equivalent", "no_claim"):
-        parts.append(f"the largest measured difference is that of {_named(largest, measure)}")
-    start = f"So far, on {measure.name}" if unfinished else f"On {measure.name}"
-    sentence = f"{start}, {'; '.join(parts)}." if parts else ""
-    one_seed = "A single seed allows no claim about any recipe." if design.networks else ""
-    return " ".join(text for text in (one_seed, sentence, _control(effects)) if text)
+        parts.append(tr("the largest measured difference is that of {variant}", variant=_named(largest, measure)))
+    start = tr_noop("So far, on {metric}, {findings}.") if unfinished else tr_noop("On {metric}, {findings}.")
+    sentence = tr(start, metric=measure.name, findings=clauses(parts)) if parts else ""
+    one_seed = tr("A single seed allows no claim about any recipe.") if design.networks else ""
+    return sentences([one_seed, sentence, _control(effects)])
 
 
 def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iterator[str]:
     """What was found, what was not, and what could have been found."""
-    matter = _with(changes, "better", "worse")
-    hedge = "tentatively " if design.seeds == 2 or (matter and all(own.pairs == 2 for own in matter)) else ""
-    makes = "makes" if len(matter) == 1 else "make"
-    of = f"of {plural(len(changes), 'change')}"
-    if matter:
-        yield f"{len(matter)} {of} {hedge}{makes} a difference: {_listed(matter, measure)}"
-    else:
-        yield f"none {of} is shown to make a difference"
-    unclear, power = len(_with(changes, "not_detected")), ""
-    if design.detectable:
-        power = f" (a true difference of {measure.size(design.detectable)} would be found in 80 % of such studies)"
-    if unclear:
-        yield f"{unclear} {'shows' if unclear == 1 else 'show'} no clear effect{power}"
+    yield _mattering(changes, measure, design)
+    if unclear := len(_with(changes, "not_detected")):
+        yield _without_effect(unclear, measure, design)
     if equal := len(_with(changes, "equivalent")):
-        yield f"{equal} {_is(equal)} equivalent to the baseline within the declared margin"
+        yield trn(
+            "{n} is equivalent to the baseline within the declared margin",
+            "{n} are equivalent to the baseline within the declared margin",
+            equal,
+        )
     yield from _unclaimed(_with(changes, "no_claim"))
+
+
+def _mattering(changes: Sequence[Effect], measure: Measure, design: Design) -> str:
+    """The changes that make a difference."""
+    matter = _with(changes, "better", "worse")
+    values = {"changes": trn("{n:,} change", "{n:,} changes", len(changes)), "variants": _listed(matter, measure)}
+    if not matter:
+        return tr("none of {changes} is shown to make a difference", **values)
+    if design.seeds == 2 or all(own.pairs == 2 for own in matter):
+        return trn(
+            "{n} of {changes} tentatively makes a difference: {variants}",
+            "{n} of {changes} tentatively make a difference: {variants}",
+            len(matter),
+            **values,
+        )
+    return trn(
+        "{n} of {changes} makes a difference: {variants}",
+        "{n} of {changes} make a difference: {variants}",
+        len(matter),
+        **values,
+    )
+
+
+def _without_effect(unclear: int, measure: Measure, design: Design) -> str:
+    """How many changes show no clear effect, and what effect would have been clear."""
+    if not design.detectable:
+        return trn("{n} shows no clear effect", "{n} show no clear effect", unclear)
+    return trn(
+        "{n} shows no clear effect (a true difference of {size} would be found in 80 % of such studies)",
+        "{n} show no clear effect (a true difference of {size} would be found in 80 % of such studies)",
+        unclear,
+        size=measure.size(design.detectable),
+    )
 
 
 def _excluded(changes: Sequence[Effect], measure: Measure) -> Iterator[str]:
     """Variants that are not judged like the others, all by name: identical ones, and unstable or failed ones."""
     if same := _with(changes, "identical"):
-        yield f"{len(same)} {_is(len(same))} identical to the baseline: {_listed(same, measure)}"
+        yield trn(
+            "{n} is identical to the baseline: {variants}",
+            "{n} are identical to the baseline: {variants}",
+            len(same),
+            variants=_listed(same, measure),
+        )
     if unstable := _with(changes, "unstable"):
-        yield f"{len(unstable)} {_is(len(unstable))} unstable: {_listed(unstable, measure)}"
+        shown = _listed(unstable, measure)
+        yield trn("{n} is unstable: {variants}", "{n} are unstable: {variants}", len(unstable), variants=shown)
 
 
 def _with(changes: Sequence[Effect], *verdicts: Verdict) -> list[Effect]:
@@ -172,52 +248,57 @@ def _with(changes: Sequence[Effect], *verdicts: Verdict) -> list[Effect]:
 def _listed(found: Sequence[Effect], measure: Measure) -> str:
     """The variants with their sizes, the largest difference first."""
     shown = sorted(found, key=lambda own: -abs(_moved(own)))
-    names = [_named(own, measure) for own in shown[:_MOST_NAMED]]
-    return ", ".join(names) + (f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else "")
+    names = commas([_named(own, measure) for own in shown[:_MOST_NAMED]])
+    more = len(shown) - _MOST_NAMED
+    return tr("{items} and {n} more", items=names, n=more) if more > 0 else names
 
 
 def _named(own: Effect, measure: Measure) -> str:
     """A variant with what there is to say of it, as `dropout=0.5 (better by 2.1 points)`."""
     if own.verdict in ("better", "worse"):
-        said = f"{own.verdict} by {measure.size(_moved(own))}"
+        notes = [tr(_CHANGED[own.verdict], size=measure.size(_moved(own)))]
     elif own.verdict == "unstable":
-        said = ", ".join([*_failures(own, measure), *_size_of_survivors(own, measure)])
+        notes = [*_failures(own, measure), *_size_of_survivors(own, measure)]
+    elif own.verdict == "identical":
+        notes = []
     else:
-        said = f"{measure.difference(own.difference)}{measure.unit}"
-    notes = [] if own.verdict == "identical" else [said]
-    notes += ["exploratory"] if own.exploratory else []
-    return f"{own.variant} ({', '.join(notes)})" if notes else own.variant
+        notes = [f"{measure.difference(own.difference)}{measure.unit}"]
+    notes += [tr("exploratory")] if own.exploratory else []
+    return tr("{variant} ({notes})", variant=own.variant, notes=commas(notes)) if notes else own.variant
 
 
 def _size_of_survivors(own: Effect, measure: Measure) -> Iterator[str]:
     if own.difference is not None:
-        rest = " in the others" if own.failed else ""
-        yield f"{measure.difference(own.difference)}{measure.unit}{rest}"
+        size = f"{measure.difference(own.difference)}{measure.unit}"
+        yield tr("{difference} in the others", difference=size) if own.failed else size
 
 
 def _unclaimed(changes: Sequence[Effect]) -> Iterator[str]:
     """How many have no claim: because nothing varies, or because there is too little."""
     still = [own for own in changes if own.reason == Reason.NO_VARIATION]
     few = len(changes) - len(still)
-    if still:
-        why = "the values do not vary over seeds" if any(own.difference for own in still) else "all values are equal"
-        yield f"{len(still)} cannot be compared, since {why}"
+    if still and any(own.difference for own in still):
+        yield tr("{n} cannot be compared, since the values do not vary over seeds", n=len(still))
+    elif still:
+        yield tr("{n} cannot be compared, since all values are equal", n=len(still))
     if few:
-        yield f"{few} {'has' if few == 1 else 'have'} too few runs for a claim"
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
+        yield trn("{n} has too few runs for a claim", "{n} have too few runs for a claim", few)
 
 
 def _networks(changes: Sequence[Effect], alpha: float) -> Iterator[str]:
     """How many of the trained networks of a single seed differ from the baseline's."""
     known = [own.networks_p for own in changes if own.networks_p is not None]
     differ = sum(p <= alpha for p in known)
-    if known:
-        verb = "differ" if differ > 1 else "differs"
-        of = plural(len(known), "trained network")
-        yield f"{differ or 'none'} of {of} {verb} detectably from the baseline's"
+    networks = trn("{n:,} trained network", "{n:,} trained networks", len(known))
+    if differ:
+        yield trn(
+            "{n} of {networks} differs detectably from the baseline's",
+            "{n} of {networks} differ detectably from the baseline's",
+            differ,
+            networks=networks,
+        )
+    elif known:
+        yield tr("none of {networks} differs detectably from the baseline's", networks=networks)
 
 
 def _control(effects: Sequence[Effect]) -> str:
@@ -225,9 +306,10 @@ def _control(effects: Sequence[Effect]) -> str:
     controls = [own for own in effects[1:] if own.kind == "control" and own.method]
     if not controls:
         return ""
-    name = "The A/A control, the baseline against itself under other seeds,"
     if _with(controls, "better", "worse"):
-        return f"{name} differs: do not trust these verdicts."
+        return tr(
+            "The A/A control, the baseline against itself under other seeds, differs: do not trust these verdicts."
+        )
     if _with(controls, "unstable"):
-        return f"{name} is unstable."
-    return f"{name} shows no difference, as it should."
+        return tr("The A/A control, the baseline against itself under other seeds, is unstable.")
+    return tr("The A/A control, the baseline against itself under other seeds, shows no difference, as it should.")

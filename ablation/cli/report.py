@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     looks = parser.add_argument_group("what it looks like (default: as the study says)")
     looks.add_argument("--style", choices=["page", "lab", "paper"], help="a page, a lab report, or a short paper")
+    looks.add_argument("--lang", dest="language", choices=["en", "zh"], help="English, or Simplified Chinese")
     looks.add_argument("--author", action="append", metavar="NAME", help="below the title; may be repeated")
     looks.add_argument("--course", metavar="TEXT", help="below the title")
     looks.add_argument("--date", metavar="TEXT", help="below the title")
@@ -120,6 +123,8 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     report = report_on(results, results.store, arguments.out / results.manifest.folder, results.table, form)
     for path in report.documents:
         print(clean(str(path)))
+    if report.figures and form.options and form.options.language == "zh":
+        _report_missing_font(formats)
     if arguments.open and report.documents and not _opened(report.documents[0]):
         raise UserError("no browser could be started", f"open {clean(str(report.documents[0]))} yourself")
     return 0
@@ -133,9 +138,19 @@ def _options(arguments: argparse.Namespace, results: Results) -> ReportOptions:
     options, file = results.manifest.report_options, arguments.study or ""
     if not arguments.table and file.endswith((".yaml", ".yml")):
         options = load_study(Path(file), need_data=False).report
-    given = {key: getattr(arguments, key) for key in ("style", "author", "course", "date")}
+    given = {key: getattr(arguments, key) for key in ("style", "language", "author", "course", "date")}
     changes = {key: value for key, value in given.items() if value is not None}
     return ReportOptions.model_validate({**options.model_dump(), **changes})
+
+
+def _report_missing_font(formats: Collection[str]) -> None:
+    """One line on stderr where no font of this machine has Chinese characters."""
+    from ablation.report.figures.style import chinese_font
+
+    if chinese_font() is None:
+        pdf = ", and the PDF has boxes for Chinese text" if "pdf" in formats else ""
+        hint = "install one (Debian and Ubuntu: apt install fonts-noto-cjk)"
+        print(f"figures are labelled in English{pdf}, since no Chinese font is installed; {hint}", file=sys.stderr)
 
 
 def _opened(page: Path) -> bool:

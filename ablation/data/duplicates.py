@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ablation._util.language import clauses, commas, tr, tr_noop
 from ablation.data.arrays import Arrays, read_arrays, read_names
 
 LEAST_SIDE = 32
@@ -131,12 +132,16 @@ def compare_folders(train: Path, test: Path) -> dict[str, Any] | None:
 def in_words(found: Mapping[str, Any], images: int) -> str:
     """`3 of 60 test images are also training images (...), 1 more looks like one (...)`; empty where none is."""
     parts = []
-    for kind, what in (("copies", "also training images"), ("near", "nearly the same as a training image")):
-        if found[kind]:
-            pairs = ", ".join(f"{own} = {like}" for own, like in found["examples"][kind])
-            parts.append(f"{found[kind]:,} of {images:,} test images are {what} ({pairs}{_more(found, kind)})")
-    return "; ".join(parts)
+    if found["copies"]:
+        what = tr_noop("{n:,} of {images:,} test images are also training images ({examples})")
+        parts.append(tr(what, n=found["copies"], images=images, examples=_shown(found, "copies")))
+    if found["near"]:
+        what = tr_noop("{n:,} of {images:,} test images are nearly the same as a training image ({examples})")
+        parts.append(tr(what, n=found["near"], images=images, examples=_shown(found, "near")))
+    return clauses(parts)
 
 
-def _more(found: Mapping[str, Any], kind: str) -> str:
-    return ", ..." if found[kind] > len(found["examples"][kind]) else ""
+def _shown(found: Mapping[str, Any], kind: str) -> str:
+    """The examples of a kind, as `a.png = b.png`."""
+    pairs = [f"{own} = {like}" for own, like in found["examples"][kind]]
+    return commas([*pairs, "..."] if found[kind] > len(pairs) else pairs)

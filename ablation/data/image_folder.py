@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ablation._util.language import tr_noop
 from ablation.data import archives
 from ablation.errors import UserError
 
@@ -26,12 +27,12 @@ _SYSTEM = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@ea
 _LEVELS = 2
 """Folders below the one that was given in which train/ is looked for, to name it in a hint."""
 
-HIDDEN = "hidden or system files"
-OTHER = "not images"
-LOOSE = "images outside of any class folder"
-BROKEN = "broken links"
-AGAIN = "links to a folder that is read already"
-SPECIAL = "not regular files"
+HIDDEN = tr_noop("hidden or system files")
+OTHER = tr_noop("not images")
+LOOSE = tr_noop("images outside of any class folder")
+BROKEN = tr_noop("broken links")
+AGAIN = tr_noop("links to a folder that is read already")
+SPECIAL = tr_noop("not regular files")
 _FOLDER, _FILE = "folder", "file"
 
 

@@ -6,12 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ablation._util.formatting import plural
+from ablation._util.language import clauses, commas, tr, tr_noop, trn
 from ablation._util.sanitize import one_line
 
 _EXAMPLES = 3
 _MOST_CLASSES = 6
 """Whose numbers of images are listed one by one."""
+_CONVERSIONS = (
+    tr_noop("12-bit grey"), tr_noop("16-bit grey"),
+    tr_noop("transparent pixels made white"), tr_noop("turned as EXIF says"),
+    tr_noop("float 0 to 1"), tr_noop("float 0 to 255"), tr_noop("float, all zero"),
+    tr_noop("integer 0 to 255"), tr_noop("integer 0 to 65,535"), tr_noop("integer, all zero"),
+)  # fmt: skip
+"""How pixels are converted, as `pixels` names it; names of colour spaces apart."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +92,40 @@ def _whole(values: Any) -> tuple[int, ...]:
 def read_line(summary: DataSummary, classes: tuple[str, ...]) -> str:
     """`12,000 JPEG files of 32 x 32 pixels; 1,200 images in each of 10 classes`."""
     total = sum(summary.formats.values())
-    formats = " and ".join(f"{count:,} {name}" for name, count in sorted(summary.formats.items()))
-    files = "file" if total == 1 else "files"
+    counted = (tr("{number:,} {format}", number=own, format=name) for name, own in sorted(summary.formats.items()))
+    formats = tr(" and ").join(counted)
     small, large = (f"{width:,} \u00d7 {height:,}" for width, height in (summary.smallest, summary.largest))
-    sizes = f"of {small} pixels" if small == large else f"from {small} to {large} pixels"
-    return f"{formats} {files} {sizes}; {_per_class(summary.per_class, classes)}"
+    files = (
+        trn("{formats} file of {size} pixels", "{formats} files of {size} pixels", total, formats=formats, size=small)
+        if small == large
+        else trn(
+            "{formats} file from {smallest} to {largest} pixels",
+            "{formats} files from {smallest} to {largest} pixels",
+            total,
+            formats=formats,
+            smallest=small,
+            largest=large,
+        )
+    )
+    return clauses([files, _per_class(summary.per_class, classes)])
 
 
 def _per_class(counts: tuple[int, ...], classes: tuple[str, ...]) -> str:
     if min(counts) == max(counts):
-        return f"{plural(counts[0], 'image')} in each of {len(counts):,} classes"
+        return trn(
+            "{n:,} image in each of {classes:,} classes",
+            "{n:,} images in each of {classes:,} classes",
+            counts[0],
+            classes=len(counts),
+        )
     if len(counts) <= _MOST_CLASSES:
-        return ", ".join(f"{name} {count:,}" for name, count in zip(classes, counts, strict=True))
-    return f"{min(counts):,} to {max(counts):,} images in each of {len(counts):,} classes"
+        return commas([f"{name} {count:,}" for name, count in zip(classes, counts, strict=True)])
+    return tr(
+        "{fewest:,} to {most:,} images in each of {classes:,} classes",
+        fewest=min(counts),
+        most=max(counts),
+        classes=len(counts),
+    )
 
 
 def skipped_line(summary: DataSummary) -> str:
@@ -107,14 +135,16 @@ def skipped_line(summary: DataSummary) -> str:
     parts = []
     for reason, count in summary.skipped.items():
         names = summary.examples.get(reason, ())
-        more = ", ..." if count > len(names) else ""
-        parts.append(f"{count:,} {reason}: {', '.join(names)}{more}")
-    return f"{sum(summary.skipped.values()):,} ({'; '.join(parts)})"
+        shown = commas([*names, "..."] if count > len(names) else names)
+        parts.append(tr("{number:,} {reason}: {names}", number=count, reason=tr(reason), names=shown))
+    return tr("{total:,} ({parts})", total=sum(summary.skipped.values()), parts=clauses(parts))
 
 
 def converted_line(summary: DataSummary) -> str:
     """`12 16-bit grey, 3 turned as EXIF says`; empty where nothing was converted."""
-    return ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.conversions.items()))
+    return commas(
+        [tr("{number:,} {kind}", number=own, kind=tr(kind)) for kind, own in sorted(summary.conversions.items())]
+    )
 
 
 def lines(summary: DataSummary, classes: tuple[str, ...]) -> Iterator[str]:

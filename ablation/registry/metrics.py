@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
+from ablation._util.language import tr, tr_noop
 from ablation.errors import UserError
 
 Direction = Literal["higher", "lower"]
@@ -32,6 +33,34 @@ _ACRONYMS: Mapping[str, str] = MappingProxyType(
 def in_words(words: Iterable[str]) -> str:
     """The words of a name as a text, acronyms as the field writes them."""
     return " ".join(_ACRONYMS.get(word, word) for word in words).strip()
+
+
+_LABELS = frozenset((
+    tr_noop("accuracy"), tr_noop("training accuracy"), tr_noop("validation accuracy"), tr_noop("test accuracy"),
+    tr_noop("loss"), tr_noop("training loss"), tr_noop("validation loss"), tr_noop("test loss"),
+    tr_noop("error"), tr_noop("training error"), tr_noop("validation error"), tr_noop("test error"),
+    tr_noop("evaluation accuracy"), tr_noop("evaluation loss"), tr_noop("perplexity"), tr_noop("validation perplexity"),
+    tr_noop("macro F1"), tr_noop("validation macro F1"), tr_noop("macro AUROC"), tr_noop("validation macro AUROC"),
+    tr_noop("top-5 accuracy"), tr_noop("validation top-5 accuracy"),
+))  # fmt: skip
+"""Labels that another language has words for."""
+_PREFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "training ": tr_noop("training {metric}"),
+        "validation ": tr_noop("validation {metric}"),
+        "evaluation ": tr_noop("evaluation {metric}"),
+        "test ": tr_noop("test {metric}"),
+    }
+)
+"""How labels begin that name the part of the data, and the label around the rest, which is a name."""
+
+
+def _spoken(label: str) -> str:
+    """A label in the current language."""
+    prefix = next((prefix for prefix in _PREFIXES if label.startswith(prefix)), "")
+    if prefix and label not in _LABELS:
+        return tr(_PREFIXES[prefix], metric=label.removeprefix(prefix))
+    return tr(label) if label in _LABELS else label
 
 
 @dataclass(frozen=True)
@@ -69,7 +98,12 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """As `validation accuracy`."""
+        """As `validation accuracy`, in the current language."""
+        return _spoken(self._english)
+
+    @property
+    def _english(self) -> str:
+        """The label in English."""
         if self.title:
             return f"{_IN_WORDS.get(self.part, self.part)} {self.title}".strip()
         first, _, rest = self.name.partition("_")
@@ -79,15 +113,15 @@ class Metric:
     @property
     def axis(self) -> str:
         """What an axis of its values is called."""
-        return f"{self.label}, %" if self.share else self.label
+        return tr("{metric}, %", metric=self.label) if self.share else self.label
 
     @property
     def heading(self) -> str:
         """The head of its column in a table."""
-        own = self.label.removeprefix("validation ") if self.share else self.label
+        own = _spoken(self._english.removeprefix("validation ")) if self.share else self.label
         first = own.partition(" ")[0]
         shown = own if any(map(str.isupper, first)) else own[:1].upper() + own[1:]
-        return f"{shown}, %" if self.share else shown
+        return tr("{metric}, %", metric=shown) if self.share else shown
 
     def possible(self, value: float) -> bool:
         """Whether it can have this value; only what is no share may be NaN."""

@@ -5,11 +5,15 @@ Text is a string, a `Span`, or a tuple of both. Each block names the part of a r
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from string import Formatter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from markupsafe import Markup
+
+from ablation._util.language import current, tr
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -72,6 +76,15 @@ def join(parts: Iterable[Text], separator: str) -> tuple[str | Span, ...]:
     return tuple(joined)
 
 
+def tr_text(message: str, /, **parts: Text) -> Text:
+    """A text in the current language whose `{name}`s are replaced by texts with their marks."""
+    made: list[str | Span] = []
+    for before, field, _, _ in Formatter().parse(tr(message)):
+        made += [before] if before else []
+        made += spans(parts[field]) if field is not None else ()
+    return tuple(made)
+
+
 @dataclass(frozen=True)
 class Picture:
     """A PNG file beside the Markdown report; `draw` makes the figure again, for forms that show it as lines."""
@@ -106,6 +119,17 @@ class Paragraph(Block):
     kind: ClassVar[str] = "paragraph"
     text: Text
     css: str = ""
+
+
+@dataclass(frozen=True)
+class SeeAlso(Block):
+    """A sentence that leads to other figures and tables: what each shows, and its anchor.
+
+    The page makes it a paragraph on those that it has.
+    """
+
+    kind: ClassVar[str] = "paragraph"
+    items: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -192,8 +216,8 @@ class SummaryLine:
     @property
     def text(self) -> Text:
         """What follows the label: each variant with what is said of it, then the note."""
-        named: list[Text] = [(name(own), f" ({said})" if said else "") for own, said in self.variants]
-        return join([*named, self.note] if self.note else named, ", ")
+        named: list[Text] = [(name(own), tr(" ({said})", said=said) if said else "") for own, said in self.variants]
+        return join([*named, self.note] if self.note else named, current().comma)
 
 
 @dataclass(frozen=True)
@@ -308,22 +332,32 @@ class Table(Block):
 
 
 def content_lengths(table: Table) -> list[int]:
-    """The characters of the longest cell of each column, notes included, at least 4 and at most 40."""
+    """The width of the longest cell of each column in Latin characters, notes included, at least 4 and at most 40."""
     found = []
     for place, column in enumerate(table.columns):
         cells = (row.cells[place] for row in table.rows)
         texts = (" ".join([plain(cell.text), *(plain(note.text) for note in cell.notes)]) for cell in cells)
-        found.append(min(max(4, len(plain(column.heading)), *map(len, texts)), 40))
+        found.append(min(max(4, _width(plain(column.heading)), *map(_width, texts)), 40))
     return found
+
+
+def _width(text: str) -> int:
+    """A Chinese character is as wide as two Latin ones."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A small figure under its own heading; `note` adds to the heading."""
+    """A small figure under its own heading; `note` adds to the heading.
+
+    `log` is the same on a logarithmic axis. `readings` are what the page shows where it is pointed at.
+    """
 
     title: str
     note: str
     svg: Markup
+    log: Markup | None = None
+    readings: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import ablation.report.captions as captions
 from ablation._util import formatting
+from ablation._util.language import clauses, commas, sentences, tr, tr_noop
 from ablation.analysis import Analysis, Confound, DataCurve, Effect, Interaction, TrendTest
 from ablation.analysis.measure import Measure
 from ablation.analysis.verdicts import p_value
@@ -14,22 +15,22 @@ from ablation.analysis.warnings.fairness import in_words
 from ablation.report.blocks import Finding
 
 _MARKS = {
-    "no_effect": "without effect",
-    "undertrained": "undertrained",
-    "at_ceiling": "at the ceiling",
-    "unequal_budget": "unequal budget",
-    "unequal_size": "unequal size",
-    "unequal_time": "unequal time",
-    "undeclared_change": "undeclared change",
-    "unequal_spread": "unequal spread",
-    "baseline_spread": "unstable",
-    "control_differs": "control differs",
-    "exploratory": "exploratory",
-    "unstable_evaluation": "evaluation not deterministic",
-    "augmented_validation": "validation images changed",
-    "leaked_normalisation": "normalisation leaked",
-    "duplicate_images": "duplicate images",
-    "mixed_settings": "mixed settings",
+    "no_effect": tr_noop("without effect"),
+    "undertrained": tr_noop("undertrained"),
+    "at_ceiling": tr_noop("at the ceiling"),
+    "unequal_budget": tr_noop("unequal budget"),
+    "unequal_size": tr_noop("unequal size"),
+    "unequal_time": tr_noop("unequal time"),
+    "undeclared_change": tr_noop("undeclared change"),
+    "unequal_spread": tr_noop("unequal spread"),
+    "baseline_spread": tr_noop("unstable"),
+    "control_differs": tr_noop("control differs"),
+    "exploratory": tr_noop("exploratory"),
+    "unstable_evaluation": tr_noop("evaluation not deterministic"),
+    "augmented_validation": tr_noop("validation images changed"),
+    "leaked_normalisation": tr_noop("normalisation leaked"),
+    "duplicate_images": tr_noop("duplicate images"),
+    "mixed_settings": tr_noop("mixed settings"),
 }
 """The warnings that are shown in the row of their variant; missing and diverged runs are described there anyway."""
 
@@ -47,16 +48,16 @@ def findings(analysis: Analysis) -> tuple[Finding, ...]:
 def all_clear(analysis: Analysis) -> str:
     """What was checked, for a study without any warning."""
     if not analysis.setup.recipe:
-        return (
+        return tr(
             "Checked for missing and diverged runs and unequal spread: none found. Nothing else is known about these "
             "runs."
         )
     if not analysis.setup.image:
-        return (
+        return tr(
             "Checked for missing and diverged runs, unequal time of runs trained side by side, unequal spread over "
             "seeds, changes of code and machines, and variants and seeds added later: none found."
         )
-    return (
+    return tr(
         "None of the checks found anything: budget, size and time of every variant, missing and diverged runs, chance "
         "and ceiling, training that was too short, changes without effect, spread over seeds, code and machines, data, "
         "variants and seeds added later, and use of the test set."
@@ -66,20 +67,19 @@ def all_clear(analysis: Analysis) -> str:
 def marks(analysis: Analysis, variant: str) -> tuple[tuple[str, str], ...]:
     """The warnings of one variant in a word or two, each with its code."""
     codes = dict.fromkeys(own.code for own in analysis.warnings if own.variant == variant)
-    return tuple((code, _MARKS[code]) for code in codes if code in _MARKS)
+    return tuple((code, tr(_MARKS[code])) for code in codes if code in _MARKS)
 
 
 def beside(effect: Effect) -> str:
     """What comes with the change, and what else differs, in short: budget and size, or else the time."""
-    calm = [own for own in effect.confounds if own.declared]
-    other = [own for own in effect.confounds if not own.declared]
-    parts = [f"{word} {_short(found)}" for word, found in (("comes with", calm), ("also", other)) if found]
-    return "; ".join(parts)
+    calm = _short([own for own in effect.confounds if own.declared])
+    other = _short([own for own in effect.confounds if not own.declared])
+    return clauses([tr("comes with {what}", what=calm) if calm else "", tr("also {what}", what=other) if other else ""])
 
 
 def _short(found: Sequence[Confound]) -> str:
     telling = [own for own in found if own.quantity != "time"] or found
-    return ", ".join(in_words(own, amounts=False) for own in telling)
+    return commas([in_words(own, amounts=False) for own in telling])
 
 
 def interactions(analysis: Analysis) -> Iterator[str]:
@@ -89,16 +89,31 @@ def interactions(analysis: Analysis) -> Iterator[str]:
 
 
 def _interaction(own: Interaction, measure: Measure) -> str:
-    names = f"{own.parts[0]} and {own.parts[1]}"
+    first, second = own.parts
     if own.p is None:
-        return f"Interaction of {names}: too few runs for a test."
-    figures = (
-        f"{measure.difference(own.estimate)}{measure.unit} {measure.interval(own.low, own.high)}, p {p_value(own.p)}"
+        return tr("Interaction of {first} and {second}: too few runs for a test.", first=first, second=second)
+    found = tr(
+        "{difference} {interval}, p {p}",
+        difference=measure.difference(own.estimate) + measure.unit,
+        interval=measure.interval(own.low, own.high),
+        p=p_value(own.p),
     )
-    if own.detected:
-        more = "more" if own.estimate * measure.sign > 0 else "less"
-        return f"{names} interact: together they gain {more} than the sum of their separate effects ({figures})."
-    return f"No interaction of {names} detected ({figures}); that does not show that they add up."
+    values = {"first": first, "second": second, "figures": found}
+    if not own.detected:
+        return tr(
+            "No interaction of {first} and {second} detected ({figures}); that does not show that they add up.",
+            **values,
+        )
+    if own.estimate * measure.sign > 0:
+        return tr(
+            "{first} and {second} interact: together they gain more than the sum of their separate effects "
+            "({figures}).",
+            **values,
+        )
+    return tr(
+        "{first} and {second} interact: together they gain less than the sum of their separate effects ({figures}).",
+        **values,
+    )
 
 
 def trends(analysis: Analysis) -> Iterator[str]:
@@ -108,56 +123,84 @@ def trends(analysis: Analysis) -> Iterator[str]:
     if analysis.data_curve:
         yield _curve(analysis.data_curve, analysis.measure, analysis.alpha)
     elif any(sweep.path == "data.fraction" for sweep in analysis.sweeps):
-        yield "Data fraction: a curve needs at least four fractions with three seeds each, without diverged runs."
+        yield tr("Data fraction: a curve needs at least four fractions with three seeds each, without diverged runs.")
 
 
 def _trend(own: TrendTest, analysis: Analysis) -> str:
-    measure, alpha = analysis.measure, analysis.alpha
-    span = f"from {formatting.value(own.levels[0])} to {formatting.value(own.levels[-1])}"
+    measure, levels = analysis.measure, [formatting.value(level) for level in own.levels]
+    span = {"option": captions.first_up(own.name), "low": levels[0], "high": levels[-1]}
     if own.rise is None:
-        return f"{captions.first_up(own.name)}, {span}: too few runs for a trend."
+        return tr("{option}, from {low} to {high}: too few runs for a trend.", **span)
     rise, low, high, p = own.rise
-    shown = f"{measure.difference(rise)}{measure.unit} {measure.interval(low, high)} over the range, p {p_value(p)}"
-    found = f"{measure.name} {'rises' if rise > 0 else 'falls'}" if p <= alpha else "no linear trend detected"
-    text = f"{captions.first_up(own.name)}, {span}: {found} ({shown}); {_bow(own, analysis)}"
-    if own.page_p is not None:
-        text += f". Page's rank test: p {p_value(own.page_p)}"
-    if own.left_out:
-        text += f". Left out as unstable: {', '.join(formatting.value(level) for level in own.left_out)}"
-    return text + "."
+    shown = tr(
+        "{difference} {interval} over the range, p {p}",
+        difference=measure.difference(rise) + measure.unit,
+        interval=measure.interval(low, high),
+        p=p_value(p),
+    )
+    values = span | {"metric": measure.name, "figures": shown, "bow": _bow(own, analysis)}
+    if p <= analysis.alpha and rise > 0:
+        line = tr("{option}, from {low} to {high}: {metric} rises ({figures}); {bow}.", **values)
+    elif p <= analysis.alpha:
+        line = tr("{option}, from {low} to {high}: {metric} falls ({figures}); {bow}.", **values)
+    else:
+        line = tr("{option}, from {low} to {high}: no linear trend detected ({figures}); {bow}.", **values)
+    ranks = tr("Page's rank test: p {p}.", p=p_value(own.page_p)) if own.page_p is not None else ""
+    out = commas([formatting.value(level) for level in own.left_out])
+    return sentences([line, ranks, tr("Left out as unstable: {levels}.", levels=out) if out else ""])
 
 
 def _bow(own: TrendTest, analysis: Analysis) -> str:
     if own.bow is None:
-        return "no test of curvature"
+        return tr("no test of curvature")
     bow, low, high, p = own.bow
     measure = analysis.measure
     if p > analysis.alpha:
-        return f"no curvature detected (p {p_value(p)})"
-    where = "above" if bow > 0 else "below"
-    interval = measure.interval(low, high)
-    return f"curved: halfway it is {measure.size(bow)} {where} the straight line {interval} (p {p_value(p)})"
+        return tr("no curvature detected (p {p})", p=p_value(p))
+    values = {"size": measure.size(bow), "interval": measure.interval(low, high), "p": p_value(p)}
+    if bow > 0:
+        return tr("curved: halfway it is {size} above the straight line {interval} (p {p})", **values)
+    return tr("curved: halfway it is {size} below the straight line {interval} (p {p})", **values)
 
 
 def _curve(law: DataCurve, measure: Measure, alpha: float) -> str:
     """The power law in words; what sits on a bound of the fit is named."""
-    unit = " %" if measure.share else ""
-    level = f"{100 * (1 - alpha):g} %"
-
-    def amount(value: tuple[float, float, float]) -> str:
-        own = [max(0.0, x) for x in value]
-        return f"{measure.value(own[0])}{unit} [{measure.value(own[1])}, {measure.value(own[2])}]"
-
     floor = (
-        "the floor c is at the bound of the fit: these data do not determine it"
+        tr("the floor c is at the bound of the fit: these data do not determine it")
         if "c" in law.on_bound
-        else f"floor c = {amount(law.c)}"
+        else tr("floor c = {amount}", amount=_amount(law.c, measure))
     )
-    exponent = "is at its bound" if "b" in law.on_bound else f"= {law.b[0]:.2f} [{law.b[1]:.2f}, {law.b[2]:.2f}]"
-    miss = f"The curve misses the mean error by up to {measure.size(law.miss)} (at {formatting.value(law.miss_at)})"
-    double = f"{miss}. Twice the data would be expected to bring it to {amount(law.double)}; not extrapolated further"
-    of = "error" if measure.share else measure.name
-    return (
-        f"Data fraction: {of} = a f^\u2212b + c, fitted to {len(law.fractions)} fractions and {law.n} seeds, with "
-        f"{level} intervals: exponent b {exponent}, {floor}. {double}."
+    b, low, high = law.b
+    exponent = (
+        tr("exponent b is at its bound")
+        if "b" in law.on_bound
+        else tr("exponent b = {b:.2f} [{low:.2f}, {high:.2f}]", b=b, low=low, high=high)
     )
+    fit = tr(
+        "Data fraction: {quantity} = a f^\u2212b + c, fitted to {fractions} fractions and {seeds} seeds, with "
+        "{level:g} % intervals: {exponent}, {floor}.",
+        quantity=tr("error") if measure.share else measure.name,
+        fractions=len(law.fractions),
+        seeds=law.n,
+        level=100 * (1 - alpha),
+        exponent=exponent,
+        floor=floor,
+    )
+    miss = tr(
+        "The curve misses the mean error by up to {size} (at {fraction}).",
+        size=measure.size(law.miss),
+        fraction=formatting.value(law.miss_at),
+    )
+    double = tr(
+        "Twice the data would be expected to bring it to {amount}; not extrapolated further.",
+        amount=_amount(law.double, measure),
+    )
+    return sentences([fit, miss, double])
+
+
+def _amount(value: tuple[float, float, float], measure: Measure) -> str:
+    """An error with its interval, none of them below zero."""
+    own, low, high = (measure.value(max(0.0, x)) for x in value)
+    if measure.share:
+        return tr("{value} % [{low}, {high}]", value=own, low=low, high=high)
+    return f"{own} [{low}, {high}]"

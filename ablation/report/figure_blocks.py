@@ -8,7 +8,9 @@ from functools import partial
 import ablation.report.captions as captions
 import ablation.report.drawing as drawing
 import ablation.report.figures as figures
+import ablation.report.figures.style as style
 from ablation._util.formatting import value
+from ablation._util.language import clauses, commas, tr
 from ablation.analysis import Analysis, Effect, Sweep
 from ablation.report.blocks import Figure, Panel, Picture
 from ablation.report.figures.sweeps import Metric
@@ -24,12 +26,11 @@ def forest(effects: Sequence[Effect], analysis: Analysis) -> tuple[Picture, ...]
         return ()
     measure, shown = analysis.measure, largest(effects)
     limits = figures.forest_range(shown, measure)
-    title = "Difference from the baseline"
     return tuple(
         drawing.picture(
             f"figures/forest-{number}.png",
-            f"{title}. {captions.describe_forest(part, measure)}",
-            partial(figures.forest, part, measure, limits),
+            tr("Difference from the baseline. {rows}", rows=captions.describe_forest(part, measure)),
+            style.drawable(partial(figures.forest, part, measure, limits)),
         )
         for number, part in enumerate(_parts(shown, _FOREST_ROWS), 1)
     )
@@ -42,9 +43,10 @@ def paper_forest(effects: Sequence[Effect], analysis: Analysis) -> Figure | None
         return None
     measure = analysis.measure
     draw = partial(figures.forest, shown, measure, figures.forest_range(shown, measure), figures.COLUMN)
-    title, alt = "Differences from the baseline", captions.describe_forest(shown, measure)
-    panel = Panel("", "", drawing.inline_svg(draw(), "forest", title, alt))
-    pictures = (drawing.picture("figures/forest-1.png", f"{title}. {alt}", draw),)
+    title, rows = tr("Differences from the baseline"), captions.describe_forest(shown, measure)
+    panel = Panel("", "", drawing.inline_svg(draw(), "forest", title, rows))
+    alt = tr("Differences from the baseline. {rows}", rows=rows)
+    pictures = (drawing.picture("figures/forest-1.png", alt, style.drawable(draw)),)
     return Figure("forest", title, captions.paper_forest(analysis), pictures, (panel,))
 
 
@@ -74,7 +76,7 @@ def cost_sweeps(analysis: Analysis) -> Figure | None:
     """Time and memory against the data fraction, where that is swept."""
     swept = [sweep for sweep in analysis.sweeps if sweep.path == "data.fraction"]
     shown = [(sweep, metric) for sweep in swept for metric in figures.METRICS.values()]
-    return _sweep_figure("cost-sweep", "Means over the finished seeds.", shown, analysis)
+    return _sweep_figure("cost-sweep", tr("Means over the finished seeds."), shown, analysis)
 
 
 def _sweep_figure(key: str, caption: str, shown: Sequence[tuple[Sweep, Metric]], analysis: Analysis) -> Figure | None:
@@ -82,17 +84,21 @@ def _sweep_figure(key: str, caption: str, shown: Sequence[tuple[Sweep, Metric]],
         return None
     panels, pictures = [], []
     for number, (sweep, metric) in enumerate(shown, 1):
-        title = f"{metric.label} against {sweep.name}"
         drawn = figures.sweep_panel(analysis, sweep, metric)
-        svg = drawing.inline_svg(drawn, f"{key}-{number}", title, _levels(sweep))
-        panels.append(Panel(f"{captions.first_up(metric.label.partition(',')[0])} against {sweep.name}", "", svg))
+        svg = drawing.inline_svg(drawn, f"{key}-{number}", _against(sweep, metric, analysis), _levels(sweep))
+        name = captions.first_up(figures.metric_name(metric, analysis.measure))
+        panels.append(Panel(tr("{metric} against {option}", metric=name, option=sweep.name), "", svg))
     for number, start in enumerate(range(0, len(shown), 6), 1):
         part = shown[start : start + 6]
-        alt = "; ".join(f"{metric.label} against {sweep.name}" for sweep, metric in part)
-        draw = partial(figures.sweep_grid, analysis, part)
+        alt = clauses([_against(sweep, metric, analysis) for sweep, metric in part])
+        draw = style.drawable(partial(figures.sweep_grid, analysis, part))
         pictures.append(drawing.picture(f"figures/{key}-{number}.png", alt, draw))
-    return Figure(f"{key}s", "Sweeps", caption, tuple(pictures), panels=tuple(panels))
+    return Figure(f"{key}s", tr("Sweeps"), caption, tuple(pictures), panels=tuple(panels))
+
+
+def _against(sweep: Sweep, metric: Metric, analysis: Analysis) -> str:
+    return tr("{metric} against {option}", metric=figures.metric_axis(metric, analysis.measure), option=sweep.name)
 
 
 def _levels(sweep: Sweep) -> str:
-    return "Levels: " + ", ".join(value(level) for level, _ in sweep.levels)
+    return tr("Levels: {levels}", levels=commas([value(level) for level, _ in sweep.levels]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,9 +22,15 @@ _TAGS = {"strong": "b", "code": "code", "italic": "i", "name": "bdi"}
 
 def render(page: Page, templates: Templates) -> str:
     """The page as one HTML file. Raises UserError for a template of the user that cannot be used."""
-    script = (templates_dir() / "report.js").read_text(encoding="utf-8")
+    script = _script()
     values = {"page": page, "script": Markup(script), "script_hash": _source_hash(script)}
     return templates.render("report.html.jinja", values, FILTERS)
+
+
+def _script() -> str:
+    """The script of the page without comments, indentation, and the spaces around arrows and after commas."""
+    script = (templates_dir() / "report.js").read_text(encoding="utf-8")
+    return re.sub(r" (=>) |(,) ", r"\1\2", re.sub(r"^\s*(?://.*)?\n?", "", script, flags=re.MULTILINE))
 
 
 def _source_hash(script: str) -> str:

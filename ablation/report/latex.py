@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import ablation.report.captions as captions
 import ablation.report.intervals as intervals
-from ablation._util.formatting import ABSENT, ARROW, MINUS, plural
+from ablation._util.formatting import ABSENT, ARROW, MINUS
+from ablation._util.language import sentences, tr, trn
 from ablation._util.sanitize import clean
 from ablation.analysis import Analysis
 from ablation.report.blocks import Span, Table, Text, plain, spans
@@ -80,12 +81,22 @@ def _not_an_argument(row: str) -> str:
 def results_table(analysis: Analysis) -> str:
     """The table of variants: variant, change, metric, difference with interval, verdict, n."""
     table = variants_table(analysis)
-    table = table.only("Variant", "Change", analysis.measure.metric.heading, "Difference", "Verdict", "n")
+    table = table.only(*(plain(column.heading) for column in table.columns if not column.plot))
     return render_table(replace(table, caption=_caption(analysis)))
 
 
 def _caption(analysis: Analysis) -> str:
-    difference = f"Differences from the baseline with {intervals.interval_caption(analysis)}"
-    seeds = plural(len(analysis.facts.seeds), "seed")
-    spread = f"mean \u00b1 SD over {seeds}" if len(analysis.facts.seeds) > 1 else "one seed"
-    return f"{captions.first_up(captions.metric(analysis))}: {spread}. {difference.removesuffix('.')}."
+    seeds = len(analysis.facts.seeds)
+    over = tr("mean \u00b1 SD over {seeds}", seeds=trn("{n:,} seed", "{n:,} seeds", seeds))
+    metric = captions.first_up(captions.metric(analysis))
+    spread = tr("{quantity}: {spread}.", quantity=metric, spread=over if seeds > 1 else tr("one seed"))
+    return sentences([spread, _differences(analysis)])
+
+
+def _differences(analysis: Analysis) -> str:
+    """What the differences and their intervals are."""
+    if analysis.design.networks:
+        return tr("Differences from the baseline under one seed, without intervals.")
+    if not any(effect.method for effect in analysis.variants):
+        return tr("Differences from the baseline, without intervals yet.")
+    return tr("Differences from the baseline with {intervals}.", intervals=intervals.interval_caption(analysis))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ablation._util.language import clauses, current, sentences, tr
 from ablation.report.blocks import (
     Block,
     Callout,
@@ -71,7 +72,10 @@ _KNOWN |= {"\u00b2": r"\textsuperscript{2}", "\u00b3": r"\textsuperscript{3}"}
 _KNOWN |= {"\u2113": r"$\ell$"}
 _KNOWN |= {letter: rf"$\{command}$" for letter, command in _GREEK.items()}
 _BREAKS = re.compile(r"(?<=[/.=+,:;)-])(?=\S)|(?<=\\_)(?=\S)")
-_LONG = re.compile(r"[^\s\\{}$]{24}")
+_LONG = re.compile(r"[^\s\\{}$\u2e80-\uffef]{24}")
+_NUMBERED = re.compile(r"(\D+?) ?\d+")
+_CHINESE = re.compile("[\u2014\u2018\u2019\u201c\u201d\u2026\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+"""What a document in Chinese has as it is: its letters, its marks, and those that it shares with Latin."""
 
 
 def tex(text: str) -> str:
@@ -80,7 +84,7 @@ def tex(text: str) -> str:
 
 
 def _character(own: str) -> str:
-    if own < "\x80":
+    if own < "\x80" or (current().tag == "zh-CN" and _CHINESE.match(own)):
         return own
     if own in _KNOWN:
         return _KNOWN[own]
@@ -113,8 +117,8 @@ def _span(part: Span, show: Callable[[str], str]) -> str:
         case "cite":
             return rf"~\cite{{{part.target}}}" if part.text else ""
         case "ref":
-            kind, _, number = part.text.rpartition(" ")
-            return rf"{kind}~\ref{{{part.target}}}" if number.isdigit() else tex(part.text)
+            numbered = _NUMBERED.fullmatch(part.text)
+            return rf"{numbered[1]}~\ref{{{part.target}}}" if numbered else tex(part.text)
         case "symbol":
             letter, _, index = part.text.partition("_")
             return f"${letter}_{{{index}}}$" if index else f"${letter}$"
@@ -147,7 +151,7 @@ class Renderer:
 
     def _findings(self, block: Findings) -> Iterator[str]:
         for own in block.findings:
-            found = tex(" ".join([*own.found, own.hint]))
+            found = tex(sentences([*own.found, own.hint]))
             yield rf"\paragraph{{{tex(own.title)}}} ({inline(code(own.code))}) {found}"
 
     def _callout(self, block: Callout) -> Iterator[str]:
@@ -164,7 +168,7 @@ class Renderer:
         yield f"\\begin{{flushleft}}\\footnotesize\\ttfamily\n{body}\n\\end{{flushleft}}"
 
     def _details(self, block: Details) -> Iterator[str]:
-        yield rf"\noindent {inline(block.summary)}:"
+        yield rf"\noindent {inline(block.summary)}{current().colon.rstrip()}"
         yield from self.blocks(block.children)
 
     def _columns(self, block: Columns) -> Iterator[str]:
@@ -265,6 +269,6 @@ def _forms(table: Table) -> Iterator[str]:
 
 
 def _cell(cell: Any) -> str:
-    notes = "; ".join(inline(note.text, breakable) for note in cell.notes)
+    notes = clauses([inline(note.text, breakable) for note in cell.notes])
     shown = "{}" + inline(cell.text, breakable)
-    return shown + (f" ({notes})" if notes else "")
+    return tr("{text} ({notes})", text=shown, notes=notes) if notes else shown

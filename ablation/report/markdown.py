@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from ablation._util.language import clauses, current, tr
 from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import (
     Block,
@@ -97,7 +98,7 @@ def _findings(block: Findings) -> Iterator[str]:
     for own in block.findings:
         lines.append(f"- **{text(own.title)}** (`{own.code}`)")
         lines += [f"  - {text(message)}" for message in own.found]
-        lines.append(f"  - What to do: {text(own.hint)}")
+        lines.append("  - " + tr("What to do: {hint}", hint=text(own.hint)))
     yield "\n".join(lines)
 
 
@@ -107,7 +108,7 @@ def _callout(block: Callout) -> Iterator[str]:
 
 
 def _details(block: Details) -> Iterator[str]:
-    yield f"{text(block.summary)}:"
+    yield text(block.summary) + current().colon.rstrip()
     yield from _blocks(block.children)
 
 
@@ -119,7 +120,8 @@ def _columns(block: Columns) -> Iterator[str]:
 
 def _summary(block: Summary) -> Iterator[str]:
     yield f"**{text(block.title)}**"
-    yield "\n".join(f"- **{text(line.label)}:** {text(line.text)}" for line in block.lines)
+    colon = current().colon.rstrip()
+    yield "\n".join(f"- **{text(line.label)}{colon}** {text(line.text)}" for line in block.lines)
 
 
 def _facts(block: Facts) -> Iterator[str]:
@@ -127,7 +129,7 @@ def _facts(block: Facts) -> Iterator[str]:
 
 
 def _pairs(block: Pairs) -> Iterator[str]:
-    head = ("Hyperparameter", "Value") if block.options else ("", "")
+    head = (tr("Hyperparameter"), tr("Value")) if block.options else ("", "")
     yield _grid(head, (":--", ":--"), [(text(term), text(value)) for term, value in block.rows])
 
 
@@ -138,21 +140,24 @@ def _table(block: Table) -> Iterator[str]:
     rows = [[_cell(cell, first=not place) for place, cell in enumerate(row.cells)] for row in table.rows]
     yield _grid([text(own.heading) for own in columns], ["--:" if own.number else ":--" for own in columns], rows)
     if table.caption:
-        yield _caption(f"Table {table.number}.", table.caption)
+        yield _caption(tr("Table {number}.", number=table.number), table.caption)
     for row in table.rows:
         for cell in row.cells:
             if cell.traceback:
-                which = (
-                    f"{text(row.cells[0].text)}, {plain(table.columns[1].heading).lower()} {text(row.cells[1].text)}"
+                yield tr(
+                    "Traceback of {variant}, {column} {value}:",
+                    variant=text(row.cells[0].text),
+                    column=plain(table.columns[1].heading).lower(),
+                    value=text(row.cells[1].text),
                 )
-                yield f"Traceback of {which}:"
                 yield fenced(cell.traceback)
 
 
 def _cell(cell: Cell, *, first: bool) -> str:
     shown = text(cell.text)
-    notes = "; ".join(text(note.text) for note in cell.notes)
-    return (f"**{shown}**" if first and shown else shown) + (f" ({notes})" if notes else "")
+    named = f"**{shown}**" if first and shown else shown
+    notes = clauses([text(note.text) for note in cell.notes])
+    return tr("{text} ({notes})", text=named, notes=notes) if notes else named
 
 
 def _grid(head: Sequence[str], marks: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -162,7 +167,7 @@ def _grid(head: Sequence[str], marks: Sequence[str], rows: Iterable[Sequence[str
 
 def _figure(block: Figure | Images) -> Iterator[str]:
     yield from map(_picture, block.pictures)
-    yield _caption(f"Figure {block.number}.", block.caption)
+    yield _caption(tr("Figure {number}.", number=block.number), block.caption)
 
 
 def _picture(picture: Picture) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-import ablation.report.captions as captions
 import ablation.report.figures.style as style
-from ablation._util.formatting import duration, plural
+import ablation.report.progress as progress
+from ablation._util.formatting import duration
+from ablation._util.language import commas, current, sentences, tr, trn
 from ablation.analysis import Analysis
 from ablation.report.blocks import (
     Block,
@@ -21,11 +22,15 @@ from ablation.report.blocks import (
     Paragraph,
     Picture,
     References,
+    SeeAlso,
     Span,
     Table,
     Text,
+    join,
     pictures,
+    ref,
     spans,
+    tr_text,
 )
 from ablation.report.context import Context, Section
 from ablation.report.logo import Logo
@@ -68,7 +73,7 @@ class Page:
     @property
     def byline(self) -> tuple[str, ...]:
         """Authors, course and date, as far as they are given."""
-        return tuple(filter(None, (", ".join(self.authors), self.course, self.date)))
+        return tuple(filter(None, (commas(self.authors), self.course, self.date)))
 
     @property
     def main(self) -> tuple[Part, ...]:
@@ -88,7 +93,7 @@ def make_page(context: Context, sections: Iterable[Section], logo: Logo | None =
 
     The sections are in the order in which they are shown.
     """
-    made = (Part(own.name, own.title, tuple(own.blocks(context)), own.appendix) for own in sections)
+    made = (Part(own.name, tr(own.title), tuple(own.blocks(context)), own.appendix) for own in sections)
     study, options = context.study, context.options
     parts, sources = _with_numbers(part for part in made if part.blocks)
     return Page(
@@ -96,7 +101,7 @@ def make_page(context: Context, sections: Iterable[Section], logo: Logo | None =
         study.title or study.name,
         tuple(_head(context)),
         parts,
-        LAYOUTS[options.style].kind,
+        tr(LAYOUTS[options.style].kind),
         options.author,
         options.course,
         options.date,
@@ -122,12 +127,14 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
             return block
         kind = "Table" if isinstance(block, Table) else "Figure"
         counts[kind] += 1
-        known[f"{kind.lower()}-{block.key}"] = f"{kind} {counts[kind]}"
+        known[f"{kind.lower()}-{block.key}"] = _numbered(kind, counts[kind])
         return replace(block, number=counts[kind])
 
     def refer(block: Block) -> Block:
         if isinstance(block, References):
             return replace(block, keys=tuple(sources))
+        if isinstance(block, SeeAlso):
+            return _see_also(block, known)
         if not isinstance(block, Paragraph):
             return block
         filled = (_filled(part, known, sources) for part in spans(block.text))
@@ -139,6 +146,23 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
         sources |= {key: place for place, key in enumerate(dict.fromkeys(cited), 1)}
     filled_in = (replace(part, blocks=_changed(part.blocks, refer)) for part in numbered)
     return tuple(part for part in filled_in if _says_something(part)), tuple(sources)
+
+
+def _see_also(block: SeeAlso, known: Mapping[str, str]) -> Paragraph:
+    """An empty paragraph where the page has none of them."""
+    shown = [(what, target) for what, target in block.items if target in known]
+    if not shown:
+        return Paragraph("")
+    items = [
+        tr_text("{what} ({number})", what=what, number=replace(ref(target), text=known[target]))
+        for what, target in shown
+    ]
+    return Paragraph(tr_text("More results: {items}.", items=join(items, current().comma)))
+
+
+def _numbered(kind: str, number: int) -> str:
+    """As `Figure 2`."""
+    return tr("Table {number}", number=number) if kind == "Table" else tr("Figure {number}", number=number)
 
 
 def _cited(blocks: Iterable[Block]) -> Iterator[str]:
@@ -157,13 +181,14 @@ def _filled(part: str | Span, known: Mapping[str, str], sources: Mapping[str, in
     if isinstance(part, str) or part.style not in ("ref", "cite"):
         return part
     if part.style == "ref":
-        return replace(part, text=known.get(part.target, "a part that is not shown here"))
+        return replace(part, text=known.get(part.target) or tr("a part that is not shown here"))
     return replace(part, text=f" [{sources[part.target]}]" if part.target in sources else "")
 
 
 def _changed(blocks: Iterable[Block], change: Callable[[Block], Block]) -> tuple[Block, ...]:
-    """The blocks and those inside them, each changed."""
-    return tuple(change(_with_children(block, change)) for block in blocks)
+    """The blocks and those inside them, each changed; empty paragraphs are left out."""
+    changed = (change(_with_children(block, change)) for block in blocks)
+    return tuple(block for block in changed if block != Paragraph(""))
 
 
 def _with_children(block: Block, change: Callable[[Block], Block]) -> Block:
@@ -175,16 +200,22 @@ def _with_children(block: Block, change: Callable[[Block], Block]) -> Block:
 def _head(context: Context) -> Iterator[Block]:
     study, analysis = context.study, context.analysis
     if study.smoke:
-        cut = "A tiny subset, trained" if study.of_images else "Cut down by the smoke options of the task, and trained"
-        text = f"{cut} only to see that everything works: the figures mean nothing."
-        yield Callout("Smoke run.", text, "smoke")
+        text = (
+            tr("A tiny subset, trained only to see that everything works: the figures mean nothing.")
+            if study.of_images
+            else tr(
+                "Cut down by the smoke options of the task, and trained only to see that everything works: the figures "
+                "mean nothing."
+            )
+        )
+        yield Callout(tr("Smoke run."), text, "smoke")
     if LAYOUTS[context.options.style].result_first:
         yield from _result(context)
     if analysis.facts.open and context.recipe:
-        text = f"{captions.still_open(analysis.facts)} To go on:"
-        yield Callout("This study is not finished.", text, children=(Code(study.command, "sh"),))
+        text = sentences([progress.still_open(analysis.facts), tr("To go on:")])
+        yield Callout(tr("This study is not finished."), text, children=(Code(study.command, "sh"),))
     elif analysis.facts.open:
-        yield Callout("Some runs are missing.", captions.not_in_table(analysis.facts))
+        yield Callout(tr("Some runs are missing."), progress.not_in_table(analysis.facts))
     if study.overrides:
         yield Paragraph(overrides(context), "overrides")
 
@@ -204,23 +235,24 @@ def _result(context: Context) -> Iterator[Block]:
 def _facts(context: Context) -> Iterator[Text]:
     """What was run in a sentence, then what a reader must know of it in a few words each."""
     analysis, facts = context.analysis, context.analysis.facts
-    yield captions.summary(analysis, context.study)
+    yield progress.summary(analysis, context.study)
     if facts.added_seeds:
-        yield Span(f"{plural(len(facts.added_seeds), 'seed')} added later", css="alert")
+        added = trn("{n:,} seed added later", "{n:,} seeds added later", len(facts.added_seeds))
+        yield Span(added, css="alert")
     if facts.done and context.study.of_images:
         yield _test_set(analysis)
     if analysis.warnings:
         yield Span(
-            plural(len(analysis.warnings), "warning"),
+            trn("{n:,} warning", "{n:,} warnings", len(analysis.warnings)),
             css="alert",
             target="warnings" if "warnings" in context.shown else "",
         )
     if facts.devices:
-        yield f"{duration(facts.seconds)} of training on {', '.join(facts.devices)}"
+        yield tr("{time} of training on {devices}", time=duration(facts.seconds), devices=commas(facts.devices))
 
 
 def _test_set(analysis: Analysis) -> Text:
     times = analysis.facts.test_evaluations
     if times > 1:
-        return Span(f"test set evaluated {times} times", css="alert")
-    return "test set evaluated once" if times else "test set not used"
+        return Span(tr("test set evaluated {number} times", number=times), css="alert")
+    return tr("test set evaluated once") if times else tr("test set not used")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import ablation.report.drawing as drawing
 from ablation._util.formatting import MINUS
+from ablation._util.language import sentences, tr
 from ablation.analysis import Analysis, Effect
 from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import Block, Table, pictures
@@ -68,17 +69,25 @@ def results_table(page: Page, analysis: Analysis) -> str:
     differences = [measure.difference(own.difference) if place else "" for place, own in enumerate(effects)]
     numbers = [(*mean, difference) for mean, difference in zip(means, differences, strict=True)]
     first, *others = (_row(own, row, analysis) for own, row in zip(effects, numbers, strict=True))
-    interval = f"{100 * (1 - analysis.alpha):g}\\,\\% interval"
-    heads = ["Variant", tex(measure.metric.heading), "SD", "Difference", interval, "Verdict", "$n$"]
     columns = " ".join(f"S[table-format={_format(column)}]" for column in zip(*numbers, strict=True))
     return _FRAME.format(
         uni=UNI,
         caption=tex(_caption(analysis)),
         form=rf">{{\raggedright\arraybackslash}}p{{2.1cm}} {columns} r l r",
-        heads=" & ".join(f"{{{head}}}" for head in heads),
+        heads=" & ".join(f"{{{head}}}" for head in _heads(analysis)),
         first=first,
         rows="\n".join(others),
     )
+
+
+def _heads(analysis: Analysis) -> Iterator[str]:
+    """The headings of the table as LaTeX."""
+    interval = tr("{level:g} % interval", level=100 * (1 - analysis.alpha))
+    for head in (tr("Variant"), analysis.measure.metric.heading, tr("SD"), tr("Difference")):
+        yield tex(head)
+    yield tex(interval).replace(r" \%", r"\,\%")
+    yield tex(tr("Verdict"))
+    yield "$n$"
 
 
 _FRAME = r"""% made by ablate report; needs \usepackage{{array,booktabs,adjustbox,siunitx}}
@@ -113,11 +122,11 @@ def _row(own: Effect, numbers: Sequence[str], analysis: Analysis) -> str:
 
 def _caption(analysis: Analysis) -> str:
     blank = any(own.verdict in _SHORT for own in analysis.variants) and not analysis.design.networks
-    return paper_table(analysis) + (" No verdict: no clear effect." if blank else "")
+    return sentences([paper_table(analysis), tr("No verdict: no clear effect.") if blank else ""])
 
 
 def _verdict(own: Effect) -> str:
-    return tex(_SHORT.get(own.verdict or "", "no claim" if own.verdict == "no_claim" else verdict_cell(own)[0]))
+    return tex(_SHORT.get(own.verdict or "", tr("no claim") if own.verdict == "no_claim" else verdict_cell(own)[0]))
 
 
 def _interval(own: Effect, analysis: Analysis) -> str:

@@ -10,6 +10,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.texmath import texmath_plugin
 
 import ablation.report.formulas as formulas
+from ablation._util.language import tr
 from ablation.report.blocks import (
     Block,
     Cell,
@@ -76,7 +77,7 @@ def _list(node: SyntaxTreeNode, depth: int) -> Iterator[Block]:
 def _table(node: SyntaxTreeNode) -> Table:
     lines = [row for part in node.children for row in part.children]
     head, *rows = [[_text(cell) for cell in row.children] for row in lines]
-    return Table("Table", tuple(map(Column, head)), tuple(Row(tuple(map(Cell, row))) for row in rows))
+    return Table(tr("Table"), tuple(map(Column, head)), tuple(Row(tuple(map(Cell, row))) for row in rows))
 
 
 def _formula(latex: str) -> Block:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ablation._util.language import tr_noop
 from ablation.errors import UserError
 from ablation.registry.catalog import suggestion
 from ablation.report.context import Section
@@ -30,15 +31,15 @@ _APPENDIX = ("tests", "learning", "curves", "classes", "mistakes", "cost", "prob
 _OPENING, _CLOSING = ("abstract", "question"), ("discussion", "conclusion")
 _RESULTS = ("effects", "metrics", "sweeps", "difference", "test", "warnings")
 LAYOUTS: Mapping[str, Layout] = {
-    "page": Layout("Ablation study", result_first=True),
+    "page": Layout(tr_noop("Ablation study"), result_first=True),
     "lab": Layout(
-        "Lab report",
+        tr_noop("Lab report"),
         (*_OPENING, "principles", "setup", "methods", *_RESULTS, "interpretation", *_CLOSING, "references"),
         _APPENDIX,
         "interpretation",
     ),
     "paper": Layout(
-        "Ablation study",
+        tr_noop("Ablation study"),
         (*_OPENING, "paper_methods", "paper_results", *_CLOSING, "limitations", "checklist", "references"),
     ),
 }

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ablation._util.formatting import plural
+from ablation._util.language import clauses, commas, tr, tr_noop, trn
 from ablation.analysis import Analysis, Effect
+from ablation.analysis.verdicts import untested
 from ablation.report.blocks import Summary, SummaryLine
 from ablation.report.ranking import ranked
 from ablation.stats import Reason
 
 _MOST_NAMED = 6
 _LABELS = {
-    "better": "Better",
-    "worse": "Worse",
-    "unstable": "Unstable or failed",
-    "equivalent": "Equivalent",
-    "identical": "Identical",
-    "not_detected": "No clear effect",
-    "no_claim": "No claim",
+    "better": tr_noop("Better"),
+    "worse": tr_noop("Worse"),
+    "unstable": tr_noop("Unstable or failed"),
+    "equivalent": tr_noop("Equivalent"),
+    "identical": tr_noop("Identical"),
+    "not_detected": tr_noop("No clear effect"),
+    "no_claim": tr_noop("No claim"),
 }
+_TENTATIVE = {"better": tr_noop("Better (tentative)"), "worse": tr_noop("Worse (tentative)")}
 
 
 def summary(analysis: Analysis) -> Summary | None:
@@ -30,53 +32,64 @@ def summary(analysis: Analysis) -> Summary | None:
     found = {verdict: [own for own in changes if own.verdict == verdict] for verdict in _LABELS}
     lines = [_line(verdict, own, analysis) for verdict, own in found.items() if own]
     if not (found["better"] or found["worse"]):
-        lines.insert(0, SummaryLine("Better or worse", "", (), f"none shown ({plural(len(changes), 'change')})"))
-    so_far = ", so far" if analysis.facts.open and analysis.setup.recipe else ""
-    title = f"{analysis.measure.name[:1].upper()}{analysis.measure.name[1:]}, difference from the baseline{so_far}"
-    return Summary(title, (*lines, *_control(analysis)))
+        note = tr("none shown ({changes})", changes=trn("{n:,} change", "{n:,} changes", len(changes)))
+        lines.insert(0, SummaryLine(tr("Better or worse"), "", (), note))
+    return Summary(_title(analysis), (*lines, *_control(analysis)))
+
+
+def _title(analysis: Analysis) -> str:
+    metric = f"{analysis.measure.name[:1].upper()}{analysis.measure.name[1:]}"
+    if analysis.facts.open and analysis.setup.recipe:
+        return tr("{metric}, difference from the baseline, so far", metric=metric)
+    return tr("{metric}, difference from the baseline", metric=metric)
 
 
 def _line(verdict: str, found: Sequence[Effect], analysis: Analysis) -> SummaryLine:
     largest = sorted(found, key=lambda own: -abs(own.difference or 0.0))
-    hedged = any(own.pairs != 2 for own in found) and verdict in ("better", "worse")
+    hedged = any(own.pairs != 2 for own in found) and verdict in _TENTATIVE
     named = tuple((own.variant, _said(own, analysis, hedged=hedged)) for own in largest[:_MOST_NAMED])
-    more = f"and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    tentative = " (tentative)" if verdict in ("better", "worse") and all(own.pairs == 2 for own in found) else ""
-    note = _note(verdict, analysis)
-    return SummaryLine(_LABELS[verdict] + tentative, verdict, named, "; ".join(filter(None, (more, note))))
+    more = tr("and {n} more", n=len(found) - _MOST_NAMED) if len(found) > _MOST_NAMED else ""
+    tentative = verdict in _TENTATIVE and all(own.pairs == 2 for own in found)
+    label = tr(_TENTATIVE[verdict] if tentative else _LABELS[verdict])
+    return SummaryLine(label, verdict, named, clauses([more, _note(verdict, analysis)]))
 
 
 def _said(own: Effect, analysis: Analysis, *, hedged: bool) -> str:
     """What is said of a variant beside its name; `hedged` where a verdict on two pairs needs to say so itself."""
-    measure = analysis.measure
-    size = f"{measure.difference(own.difference)}{measure.unit}" if own.difference is not None else ""
-    if own.verdict == "unstable":
-        rest = " in the others" if own.failed and size else ""
-        size = ", ".join(filter(None, (own.words.removeprefix("unstable: "), size + rest)))
-    if own.verdict in ("identical", "no_claim"):
-        size = ""
-    tentative = "tentative" if hedged and own.pairs == 2 else ""
-    return ", ".join(filter(None, (size, tentative, "exploratory" if own.exploratory else "")))
+    said = [] if own.verdict in ("identical", "no_claim") else [*_sizes(own, analysis)]
+    said += [tr("tentative")] if hedged and own.pairs == 2 else []
+    said += [tr("exploratory")] if own.exploratory else []
+    return commas(said)
+
+
+def _sizes(own: Effect, analysis: Analysis) -> Iterator[str]:
+    """The difference of a variant; first, of an unstable one, why it is unstable."""
+    unstable = own.verdict == "unstable"
+    if unstable and own.said.note:
+        yield own.said.note
+    if own.difference is not None:
+        size = f"{analysis.measure.difference(own.difference)}{analysis.measure.unit}"
+        yield tr("{difference} in the others", difference=size) if unstable and own.failed else size
 
 
 def _note(verdict: str, analysis: Analysis) -> str:
     measure = analysis.measure
     if verdict == "not_detected" and analysis.design.detectable:
-        return f"80 % power to find {measure.size(analysis.design.detectable)}"
+        return tr("80 % power to find {size}", size=measure.size(analysis.design.detectable))
     if verdict == "equivalent" and analysis.margin is not None:
-        return f"within the margin of {measure.size(analysis.margin)}"
+        return tr("within the margin of {margin}", margin=measure.size(analysis.margin))
     if verdict == "identical":
-        return "same trained weights as the baseline"
+        return tr("same trained weights as the baseline")
     if verdict == "no_claim":
         unclaimed = [own for own in analysis.variants if own.verdict == verdict]
-        return ", ".join(dict.fromkeys(map(_reason, unclaimed)))
+        return commas(list(dict.fromkeys(map(_reason, unclaimed))))
     return ""
 
 
 def _reason(own: Effect) -> str:
     if own.reason == Reason.NO_VARIATION and not own.difference:
-        return "all values are equal"
-    return own.reason or "no run to compare"
+        return tr("all values are equal")
+    return untested(own)
 
 
 def _control(analysis: Analysis) -> Iterator[SummaryLine]:
@@ -85,8 +98,9 @@ def _control(analysis: Analysis) -> Iterator[SummaryLine]:
         return
     verdicts = {own.verdict for own in controls}
     if verdicts & {"better", "worse"}:
-        yield SummaryLine("A/A control", "unstable", (), "differs from the baseline: do not trust these verdicts")
+        note = tr("differs from the baseline: do not trust these verdicts")
+        yield SummaryLine(tr("A/A control"), "unstable", (), note)
     elif "unstable" in verdicts:
-        yield SummaryLine("A/A control", "unstable", (), "unstable")
+        yield SummaryLine(tr("A/A control"), "unstable", (), tr("unstable"))
     else:
-        yield SummaryLine("A/A control", "", (), "no difference, as it should be")
+        yield SummaryLine(tr("A/A control"), "", (), tr("no difference, as it should be"))

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 import jinja2.sandbox
 
+from ablation._util.language import current, tr, trn
 from ablation.errors import UserError
 from ablation.registry.catalog import suggestion
 
@@ -31,6 +32,20 @@ def templates_dir() -> Path:
         if (folder / "report.html.jinja").is_file():
             return folder
     raise FileNotFoundError(f"no report templates in {_PACKAGE / 'templates'} or {_PACKAGE.parent / 'templates'}")
+
+
+def _tr(message: str, /, **values: object) -> str:
+    """`tr` for templates. It formats text and numbers alone: `{name.attribute}` would lead out of the sandbox."""
+    return tr(message, **_bare(values))
+
+
+def _trn(one: str, many: str, number: int, /, **values: object) -> str:
+    """`trn` for templates, in the same way."""
+    return trn(one, many, int(number), **_bare(values))
+
+
+def _bare(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: own if type(own) in (int, float) else str(own) for name, own in values.items()}
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class Templates:
         marks: dict[str, str] = {} if html else {"block_start_string": "<%", "block_end_string": "%>"}
         marks |= {} if html else {"variable_start_string": "<<", "variable_end_string": ">>"}
         marks |= {} if html else {"comment_start_string": "<#", "comment_end_string": "#>"}
-        return kind(
+        jinja = kind(
             loader=jinja2.ChoiceLoader([*own, jinja2.FileSystemLoader(templates_dir())]),
             autoescape=html,
             undefined=jinja2.StrictUndefined,
@@ -85,6 +100,8 @@ class Templates:
             keep_trailing_newline=True,
             **marks,  # type: ignore[arg-type]
         )
+        jinja.globals.update(language=current().tag, tr=_tr, trn=_trn)
+        return jinja
 
     def _place(self, error: Exception) -> str | None:
         """The file and line of the user's template that an error comes from; None for any other error."""

@@ -16,6 +16,7 @@ from docx.oxml.ns import qn
 from docx.shared import Cm, Emu, Pt
 
 import ablation.report.formulas as formulas
+from ablation._util.language import current, tr
 from ablation._util.sanitize import clean
 from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import (
@@ -50,6 +51,7 @@ _WIDTH = Cm(16)
 _FIXED = datetime(2000, 1, 1)
 _NOT_XML = re.compile("[\ufffe\uffff]")
 _STYLES = {"strong": "bold", "italic": "italic", "symbol": "italic", "math": "italic"}
+_CHINESE = re.compile("[\u3400-\u9fff]")
 
 
 def render(page: Page) -> bytes:
@@ -76,7 +78,7 @@ def render(page: Page) -> bytes:
 def _set_up(document: Any, page: Page) -> None:
     properties = document.core_properties
     properties.title, properties.author = _xml(page.title)[:255], _xml(", ".join(page.authors))[:255]
-    properties.comments, properties.language = "", "en"
+    properties.comments, properties.language = "", current().tag
     properties.created = properties.modified = _FIXED
     section = document.sections[0]
     section.page_width, section.page_height = Cm(21), Cm(29.7)
@@ -86,6 +88,19 @@ def _set_up(document: Any, page: Page) -> None:
     _field(footer, "PAGE")
     document.styles["Normal"].font.name = "Calibri"
     document.styles["Normal"].font.size = Pt(10.5)
+    if current().tag == "zh-CN":
+        _set_chinese(document.styles.element)
+
+
+def _set_chinese(styles: Any) -> None:
+    """Song for text and Hei for headings, which every Word has; no italics, which these do not have."""
+    for fonts in styles.iter(qn("w:rFonts")):
+        theme = fonts.attrib.pop(qn("w:eastAsiaTheme"), "")
+        fonts.set(qn("w:eastAsia"), "SimHei" if theme.startswith("major") else "SimSun")
+    for language in styles.iter(qn("w:lang")):
+        language.set(qn("w:eastAsia"), "zh-CN")
+    for italic in list(styles.iter(qn("w:i"), qn("w:iCs"))):
+        italic.getparent().remove(italic)
 
 
 def _xml(text: str) -> str:
@@ -136,7 +151,7 @@ class _Writer:
                 self.text(message, "List Bullet 2")
 
     def _callout(self, block: Callout) -> None:
-        self.text((Span(block.title, "strong"), " ", block.text), "Intense Quote")
+        self.text((Span(block.title, "strong"), current().space, block.text), "Intense Quote")
         self.blocks(block.children)
 
     def _code(self, block: Code) -> None:
@@ -147,7 +162,7 @@ class _Writer:
             _run(paragraph, line, "code", size=8.5)
 
     def _details(self, block: Details) -> None:
-        self.text((*spans(block.summary), ":"))
+        self.text((*spans(block.summary), current().colon.rstrip()))
         self.blocks(block.children)
 
     def _columns(self, block: Columns) -> None:
@@ -157,12 +172,12 @@ class _Writer:
 
     def _pairs(self, block: Pairs) -> None:
         for term, value in block.rows:
-            self.text((Span(f"{term}: ", "strong"), value), "List Bullet")
+            self.text((Span(term + current().colon, "strong"), value), "List Bullet")
 
     def _summary(self, block: Summary) -> None:
         self.text(Span(block.title, "strong"))
         for line in block.lines:
-            self.text((Span(f"{line.label}: ", "strong"), *spans(line.text)), "List Bullet")
+            self.text((Span(line.label + current().colon, "strong"), *spans(line.text)), "List Bullet")
 
     def _facts(self, block: Facts) -> None:
         self.text(join(block.facts, " \u00b7 "))
@@ -189,7 +204,7 @@ class _Writer:
     def _figure(self, block: Figure | Images) -> None:
         for picture in block.pictures:
             self._picture(picture)
-        self.text((Span(f"Figure {block.number}. ", "strong"), block.caption), "Caption")
+        self.text((Span(tr("Figure {number}.", number=block.number) + " ", "strong"), block.caption), "Caption")
 
     _images = _figure
 
@@ -209,7 +224,9 @@ class _Writer:
             self._picture(picture)
         shown = block.printable()
         if block.caption:
-            caption = self.text((Span(f"Table {block.number}. ", "strong"), block.caption), "Caption")
+            caption = self.text(
+                (Span(tr("Table {number}.", number=block.number) + " ", "strong"), block.caption), "Caption"
+            )
             caption.paragraph_format.keep_with_next = True
         table = self._document.add_table(rows=1 + len(block.rows), cols=len(shown.columns), style="Light List")
         table.autofit = False
@@ -265,7 +282,8 @@ def _runs(paragraph: Any, text: Text, size: float | None = None) -> None:
 def _run(paragraph: Any, text: str, style: str, size: float | None = None) -> Any:
     run = paragraph.add_run(_xml(text))
     if style in _STYLES:
-        setattr(run, _STYLES[style], True)
+        upright = style == "italic" and current().tag == "zh-CN" and _CHINESE.search(text)
+        setattr(run, "bold" if upright else _STYLES[style], True)
     if style == "code":
         run.font.name = "Consolas"
     if size:

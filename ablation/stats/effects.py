@@ -6,26 +6,27 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from ablation._util.language import tr_noop
 from ablation.stats.pooling import PooledError
 
 
 class Method(StrEnum):
     """How a p-value and its interval were made."""
 
-    DUNNETT = "blocked Dunnett"
-    BONFERRONI = "paired t, Bonferroni"
-    HOLM = "paired t, Holm"
-    NONE = "none"
+    DUNNETT = tr_noop("blocked Dunnett")
+    BONFERRONI = tr_noop("paired t, Bonferroni")
+    HOLM = tr_noop("paired t, Holm")
+    NONE = tr_noop("none")
 
 
 class Reason(StrEnum):
     """Why a variant has no test."""
 
-    NO_RUNS = "no seed has a run of both the variant and the baseline"
-    ONE_SEED = "a single common seed"
-    FEW_SEEDS = "an incomplete variant with fewer than three common seeds"
-    FEW_DF = "two seeds and fewer than four residual degrees of freedom"
-    NO_VARIATION = "the runs do not vary between seeds"
+    NO_RUNS = tr_noop("no seed has a run of both the variant and the baseline")
+    ONE_SEED = tr_noop("a single common seed")
+    FEW_SEEDS = tr_noop("an incomplete variant with fewer than three common seeds")
+    FEW_DF = tr_noop("two seeds and fewer than four residual degrees of freedom")
+    NO_VARIATION = tr_noop("the runs do not vary between seeds")
 
 
 @dataclass(frozen=True, slots=True)

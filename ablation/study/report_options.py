@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
+from ablation._util.language import Code
 from ablation.registry.options import Section
 
 Style = Literal["page", "lab", "paper"]
@@ -33,10 +34,12 @@ class ReportOptions(Section):
     """`style` is the kind of document: the page with everything first, a lab report, or a short paper.
 
     `author` (one or several), `course` and `date` are printed as they are written, `logo` is the path of a PNG or JPEG
-    file. `sections` are the names of those that are shown, in their order; by default those of the style.
+    file. `language` is that of the text: English or Simplified Chinese. `sections` are the names of those that are
+    shown, in their order; by default those of the style.
     """
 
     style: Style = "page"
+    language: Code = "en"
     author: Annotated[
         tuple[Line, ...], Strict(False), BeforeValidator(_as_list, json_schema_input_type=str | list[str])
     ] = ()

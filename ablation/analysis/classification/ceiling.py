@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ablation._util.language import tr
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
 from ablation.registry.metrics import METRICS, SELECTION
@@ -28,5 +29,10 @@ def ceilings(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarni
             continue  # the number of errors is unknown
         errors = (1 - accuracy) * number
         if accuracy >= _NEAR_CEILING or errors < _FEW_ERRORS:
-            reached = f"{own.variant} reaches {100 * accuracy:.1f} % validation accuracy"
-            yield warn("at_ceiling", own.variant, f"{reached}: {errors:.1f} errors a run on average")
+            message = tr(
+                "{variant} reaches {accuracy:.1f} % validation accuracy: {errors:.1f} errors a run on average",
+                variant=own.variant,
+                accuracy=100 * accuracy,
+                errors=errors,
+            )
+            yield warn("at_ceiling", own.variant, message)

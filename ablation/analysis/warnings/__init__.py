@@ -8,6 +8,7 @@ from dataclasses import replace
 import ablation.analysis.warnings.conduct as conduct
 import ablation.analysis.warnings.fairness as fairness
 import ablation.analysis.warnings.runs as runs
+from ablation._util.language import tr
 from ablation.analysis.classification.ceiling import ceilings
 from ablation.analysis.classification.networks import Predicted, Run
 from ablation.analysis.compare import Table
@@ -32,7 +33,7 @@ def find_warnings(
     every = [*_study(results, effects, measure, y, found), *_variants(results, effects, predictions)]
     manifest = results.manifest
     hints = {} if manifest.of_images else OTHER_CODE if manifest.task else ELSEWHERE
-    every = [replace(own, hint=hints.get(own.code, own.hint)) for own in every]
+    every = [replace(own, hint=tr(hints[own.code])) if own.code in hints else own for own in every]
     order = {code: place for place, code in enumerate(CATALOGUE)}
     return tuple(sorted(every, key=lambda own: order.get(own.code, len(order))))
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from ablation._util import formatting
-from ablation._util.formatting import plural
+from ablation._util.language import clauses, commas, current, tr, tr_noop, trn
 from ablation.analysis.compare import Run
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
@@ -22,9 +22,14 @@ _CODE = {
     "python": "Python",
     "torch": "PyTorch",
     "cudnn": "cuDNN",
-    "driver": "NVIDIA driver",
+    "driver": tr_noop("NVIDIA driver"),
 }
-_PLACE = {"platform": "platform", "processor": "processor", "device": "device", "threads": "threads"}
+_PLACE = {
+    "platform": tr_noop("platform"),
+    "processor": tr_noop("processor"),
+    "device": tr_noop("device"),
+    "threads": tr_noop("threads"),
+}
 _SOURCE = "metrics_from"
 """The self-check that says where the metrics of a command were found."""
 _MODIFIES_DATA = ("augment", "fraction", "limit", "validation")
@@ -34,8 +39,8 @@ def seeds(manifest: Manifest) -> Iterator[StudyWarning]:
     """Studies that have too few seeds by design."""
     n = len(manifest.seeds)
     if n < 3 and len(manifest.variants) > 1:
-        message = {1: "one seed: nothing can be said about any recipe", 2: "two seeds: every verdict is tentative"}[n]
-        yield warn("few_seeds", None, message)
+        one, two = tr("one seed: nothing can be said about any recipe"), tr("two seeds: every verdict is tentative")
+        yield warn("few_seeds", None, {1: one, 2: two}[n])
 
 
 def added_seeds(manifest: Manifest) -> Iterator[StudyWarning]:
@@ -43,14 +48,18 @@ def added_seeds(manifest: Manifest) -> Iterator[StudyWarning]:
     if manifest.looks < 2:
         return
     alpha = float(manifest.analysis["alpha"])
-    which = ", ".join(map(str, manifest.added_seeds))
-    seeds = f"seed {which} was" if len(manifest.added_seeds) == 1 else f"seeds {which} were"
-    yield warn(
-        "added_seeds",
-        None,
-        f"{seeds} added after results had been seen: with {manifest.looks} looks at {alpha:g} each, the family-wise "
-        f"error is at most {min(1.0, manifest.looks * alpha):g}, not {alpha:g}",
+    message = trn(
+        "seed {seeds} was added after results had been seen: with {looks} looks at {alpha:g} each, the family-wise "
+        "error is at most {bound:g}, not {alpha:g}",
+        "seeds {seeds} were added after results had been seen: with {looks} looks at {alpha:g} each, the family-wise "
+        "error is at most {bound:g}, not {alpha:g}",
+        len(manifest.added_seeds),
+        seeds=commas([str(seed) for seed in manifest.added_seeds]),
+        looks=manifest.looks,
+        alpha=alpha,
+        bound=min(1.0, manifest.looks * alpha),
     )
+    yield warn("added_seeds", None, message)
 
 
 def environments(results: Results) -> Iterator[StudyWarning]:
@@ -60,9 +69,9 @@ def environments(results: Results) -> Iterator[StudyWarning]:
         for key, name in fields.items():
             seen = sorted({str(asdict(record.environment)[key]) for record in results.records.values()} - {""})
             if len(seen) > 1:
-                changed.append(f"{name} {', '.join(seen)}")
+                changed.append(f"{tr(name)} {commas(seen)}")
         if changed:
-            yield warn(code, None, "; ".join(changed) + _split_pairs(results, tuple(fields)))
+            yield warn(code, None, clauses([*changed, _split_pairs(results, tuple(fields))]))
 
 
 def _split_pairs(results: Results, fields: Sequence[str]) -> str:
@@ -75,8 +84,12 @@ def _split_pairs(results: Results, fields: Sequence[str]) -> str:
     pairs = [(run, (base, run[1])) for run in results.records if run[0] != base and (base, run[1]) in results.records]
     split = sum(place(run) != place(first) for run, first in pairs)
     if not split:
-        return "; the runs of each seed agree, so that no comparison mixes them"
-    return f"; {split} of {plural(len(pairs), 'pair')} of a variant with the baseline mix them"
+        return tr("the runs of each seed agree, so that no comparison mixes them")
+    return tr(
+        "{n} of {pairs} of a variant with the baseline mix them",
+        n=split,
+        pairs=trn("{n:,} pair", "{n:,} pairs", len(pairs)),
+    )
 
 
 def data(results: Results) -> Iterator[StudyWarning]:
@@ -87,8 +100,12 @@ def data(results: Results) -> Iterator[StudyWarning]:
         found.setdefault(formatting.value(own), set()).add(record.data_fingerprint)
     for source, fingerprints in sorted(found.items()):
         if len(fingerprints) > 1:
-            prints = ", ".join(sorted(own[:12] for own in fingerprints))
-            message = f"{source} was {len(fingerprints)} different sets of images (fingerprints {prints})"
+            message = tr(
+                "{source} was {n} different sets of images (fingerprints {fingerprints})",
+                source=source,
+                n=len(fingerprints),
+                fingerprints=commas(sorted(own[:12] for own in fingerprints)),
+            )
             yield warn("data_changed", None, message)
 
 
@@ -96,14 +113,17 @@ def exploratory(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """Variants that were added after results had been seen."""
     for own in effects[1:]:
         if own.exploratory:
-            yield warn("exploratory", own.variant, f"{own.variant} was added after results were seen")
+            message = tr("{variant} was added after results were seen", variant=own.variant)
+            yield warn("exploratory", own.variant, message)
 
 
 def control(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """A control that is not silent."""
     for own in effects[1:]:
         if own.kind == "control" and own.verdict in ("better", "worse"):
-            message = f"{own.variant}, the baseline under other seeds, comes out {own.words}"
+            message = tr(
+                "{variant}, the baseline under other seeds, comes out {verdict}", variant=own.variant, verdict=own.words
+            )
             yield warn("control_differs", own.variant, message)
 
 
@@ -111,8 +131,9 @@ def test_set(results: Results) -> Iterator[StudyWarning]:
     """A test set that was evaluated again, and runs trained after its first evaluation."""
     times = sorted(str(evaluation["time"]) for evaluation in results.test_evaluations)
     if len(times) > 1:
-        when = ", ".join(time[:10] for time in times[:6]) + (", …" if len(times) > 6 else "")
-        yield warn("test_evaluated_again", None, f"the test set was evaluated {len(times)} times ({when})")
+        when = commas([*(time[:10] for time in times[:6]), *(["…"] if len(times) > 6 else [])])
+        message = tr("the test set was evaluated {n} times ({when})", n=len(times), when=when)
+        yield warn("test_evaluated_again", None, message)
     if not times:
         return
     last = max(results.test_evaluations, key=lambda evaluation: str(evaluation["time"]))
@@ -121,9 +142,13 @@ def test_set(results: Results) -> Iterator[StudyWarning]:
     first = datetime.fromisoformat(times[0])
     later = [run for run, record in results.records.items() if datetime.fromisoformat(record.started) > first]
     if later:
-        names = ", ".join(dict.fromkeys(variant for variant, _ in later))
-        message = (
-            f"{plural(len(later), 'run')} ({names}) began after the first evaluation on the test set ({times[0][:10]})"
+        names = commas(list(dict.fromkeys(variant for variant, _ in later)))
+        message = trn(
+            "{n:,} run ({variants}) began after the first evaluation on the test set ({date})",
+            "{n:,} runs ({variants}) began after the first evaluation on the test set ({date})",
+            len(later),
+            variants=names,
+            date=times[0][:10],
         )
         yield warn("trained_after_test", None, message)
 
@@ -162,19 +187,30 @@ def self_checks(results: Results) -> Iterator[StudyWarning]:
         hit = {variant: messages for (own, variant), messages in found.items() if own == code}
         if len(hit) == len(done) and len(done) > 1:
             messages = [message for own in hit.values() for message in own]
-            yield warn(code, None, f"{messages[0]} ({_share(len(messages), len(results.records))})")
+            yield warn(code, None, _found(messages, len(results.records)))
             continue
         for variant, messages in hit.items():
-            yield warn(code, variant, f"{variant}: {messages[0]} ({_share(len(messages), len(done[variant]))})")
+            finding = _found(messages, len(done[variant]))
+            yield warn(code, variant, f"{variant}{current().colon}{finding}")
 
 
 def metric_sources(results: Results) -> Iterator[StudyWarning]:
     """Runs of one command whose metrics were read from different places."""
     counts = Counter(own.checks[_SOURCE] for own in results.records.values() if _SOURCE in own.checks)
     if len(counts) > 1:
-        places = ", ".join(f"{source} ({plural(count, 'run')})" for source, count in counts.most_common())
-        yield warn(_SOURCE, None, f"metrics were read from {places}")
+        places = commas([_place(source, count) for source, count in counts.most_common()])
+        yield warn(_SOURCE, None, tr("metrics were read from {places}", places=places))
 
 
-def _share(runs: int, of: int) -> str:
-    return f"{runs} of {plural(of, 'run')}"
+def _place(source: str, count: int) -> str:
+    return tr("{source} ({runs})", source=source, runs=trn("{n:,} run", "{n:,} runs", count))
+
+
+def _found(messages: Sequence[str], of: int) -> str:
+    """What runs noticed, in the words of the first of them, and how many of them did."""
+    return tr(
+        "{finding} ({n} of {runs})",
+        finding=messages[0],
+        n=len(messages),
+        runs=trn("{n:,} run", "{n:,} runs", of),
+    )

@@ -12,6 +12,7 @@ import pandas as pd
 
 import ablation.stats.pooling as pooling
 from ablation._util.formatting import count
+from ablation._util.language import commas, current, tr, tr_noop
 from ablation.analysis.compare import Table
 from ablation.analysis.measure import Measure
 from ablation.analysis.types import Confound, Effect, StudyWarning
@@ -29,6 +30,14 @@ SPREAD_ALPHA = 0.05
 MOST_SEEDS = 5
 _BUDGET = ("epochs", "steps", "images seen")
 _SIZE = ("parameters", "MACs")
+_QUANTITIES: Mapping[str, str] = {
+    "epochs": tr_noop("epochs"),
+    "steps": tr_noop("steps"),
+    "images seen": tr_noop("images seen"),
+    "parameters": tr_noop("parameters"),
+    "MACs": tr_noop("MACs"),
+    "time": tr_noop("time per epoch"),
+}
 _DECLARES: Mapping[str, tuple[str, ...]] = {
     "data": (*_BUDGET, *_SIZE, "time"),
     "data.name": (*_BUDGET, *_SIZE, "time"),
@@ -167,21 +176,40 @@ def unequal(effects: Sequence[Effect]) -> Iterator[StudyWarning]:
         for code, quantities in (("unequal_budget", _BUDGET), ("unequal_size", _SIZE), ("unequal_time", ("time",))):
             found = [confound for confound in alarming if confound.quantity in quantities]
             if found and not (code == "unequal_time" and len(found) < len(alarming)):
-                listing = ", ".join(in_words(confound) for confound in found)
-                yield warn(code, own.variant, f"{own.variant}: {listing}")
+                listing = commas([in_words(confound) for confound in found])
+                yield warn(code, own.variant, f"{own.variant}{current().colon}{listing}")
 
 
 def in_words(confound: Confound, *, amounts: bool = True) -> str:
     """As `12 % more parameters (1,200 against 1,000)`, or without the amounts."""
-    more = "more" if confound.share > 1 else "less" if confound.quantity == "time" else "fewer"
-    what = "time per epoch" if confound.quantity == "time" else confound.quantity
-    amount = (lambda x: f"{x:.3g} s") if confound.quantity == "time" else count
-    change = (
-        f"{confound.share:.1f} times the" if confound.share >= 2 else f"{100 * abs(confound.share - 1):.2g} % {more}"
+    change = _change(confound)
+    if not amounts:
+        return change
+    own, baseline = (
+        f"{amount:.3g} s" if confound.quantity == "time" else count(amount)
+        for amount in (confound.own, confound.baseline)
     )
-    pairs = f" in {confound.pairs} pairs of runs trained side by side" if confound.pairs else ""
-    both = f" ({amount(confound.own)} against {amount(confound.baseline)}{pairs})"
-    return f"{change} {what}{both if amounts else ''}"
+    if not confound.pairs:
+        return tr("{change} ({own} against {baseline})", change=change, own=own, baseline=baseline)
+    return tr(
+        "{change} ({own} against {baseline} in {pairs} pairs of runs trained side by side)",
+        change=change,
+        own=own,
+        baseline=baseline,
+        pairs=confound.pairs,
+    )
+
+
+def _change(confound: Confound) -> str:
+    """As `12 % more parameters`."""
+    quantity, percent = tr(_QUANTITIES[confound.quantity]), 100 * abs(confound.share - 1)
+    if confound.share >= 2:
+        return tr("{times:.1f} times the {quantity}", times=confound.share, quantity=quantity)
+    if confound.share > 1:
+        return tr("{percent:.2g} % more {quantity}", percent=percent, quantity=quantity)
+    if confound.quantity == "time":
+        return tr("{percent:.2g} % less {quantity}", percent=percent, quantity=quantity)
+    return tr("{percent:.2g} % fewer {quantity}", percent=percent, quantity=quantity)
 
 
 def undeclared(manifest: Manifest) -> Iterator[StudyWarning]:
@@ -195,15 +223,22 @@ def undeclared(manifest: Manifest) -> Iterator[StudyWarning]:
         )
         differing = sorted(path for path in {*own, *other} if own.get(path) != other.get(path))
         if differing:
-            message = f"{variant.name} also differs from the baseline in {', '.join(differing)}"
+            message = tr(
+                "{variant} also differs from the baseline in {options}",
+                variant=variant.name,
+                options=commas(differing),
+            )
             yield warn("undeclared_change", variant.name, message)
 
 
 def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Measure) -> Iterator[StudyWarning]:
     """Spreads over seeds that are too unequal to share one error, though not so much that they were screened out."""
     if found.baseline_screened:
-        shown = f" (SD {measure.size(effects[0].sd)})" if effects[0].sd is not None else ""
-        yield warn("baseline_spread", effects[0].variant, f"the baseline's spread over seeds{shown} is an outlier")
+        base = effects[0]
+        message = tr("the baseline's spread over seeds is an outlier")
+        if base.sd is not None:
+            message = tr("the baseline's spread over seeds (SD {sd}) is an outlier", sd=measure.size(base.sd))
+        yield warn("baseline_spread", base.variant, message)
     kept = [i for i, is_kept in enumerate(found.pool.kept) if is_kept]
     n = found.pool.n
     if not 2 <= n <= MOST_SEEDS or len(kept) < 3:
@@ -216,5 +251,11 @@ def spread(effects: Sequence[Effect], y: Table, found: Comparison, measure: Meas
     sd = math.sqrt(variance[widest])
     if variance[widest] > limit * variance.sum():  # and so more than twice the SD of the others
         own = [effect.variant for effect in effects if not effect.identical][kept[widest]]
-        message = f"unequal spread: {own} has SD {measure.size(sd)} over {n} seeds, the others {measure.size(others)}"
+        message = tr(
+            "unequal spread: {variant} has SD {sd} over {n} seeds, the others {others}",
+            variant=own,
+            sd=measure.size(sd),
+            n=n,
+            others=measure.size(others),
+        )
         yield warn("unequal_spread", own, message)

@@ -7,40 +7,61 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ablation._util.formatting import plural
+from ablation._util.language import clauses, commas, tr, tr_noop, trn
 from ablation.analysis.classification.networks import Predicted, Run
 from ablation.analysis.measure import same_weights
-from ablation.analysis.types import Effect, StudyWarning
+from ablation.analysis.types import Effect, SeedResult, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
 from ablation.registry import metric_names
 from ablation.results.runs import Results
 
 _STILL_FALLING = 0.01
+_MOST_NAMED = 6
 
 
 def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[StudyWarning]:
     """Missing, diverged and idle runs."""
     for own in effects:
-        planned, first = len(own.runs), own is effects[0]
+        name, planned = own.variant, len(own.runs)
         lacking = [run for run in own.runs if run.status in ("missing", "interrupted", "crashed", "damaged")]
         if lacking:
-            which = "; ".join(f"seed {run.seed} {_why(run.status, trained_here)}" for run in lacking[:6])
-            more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""
-            message = f"{own.variant} lacks {len(lacking)} of {plural(planned, 'seed')}: {which}{more}"
-            yield warn("baseline_missing_runs" if first else "missing_runs", own.variant, message)
+            code = "baseline_missing_runs" if own is effects[0] else "missing_runs"
+            yield warn(code, name, _lacking(name, planned, lacking, trained_here))
         if own.diverged:
-            seeds = ", ".join(str(run.seed) for run in own.runs if run.status == "diverged")
-            yield warn("diverged", own.variant, f"{own.variant}: {own.diverged}/{planned} diverged (seed {seeds})")
+            seeds = commas([str(run.seed) for run in own.runs if run.status == "diverged"])
+            values = {"variant": name, "n": own.diverged, "runs": planned, "seeds": seeds}
+            yield warn("diverged", name, tr("{variant}: {n}/{runs} diverged (seed {seeds})", **values))
         if own.at_chance:
-            seeds = ", ".join(str(run.seed) for run in own.runs if run.chance)
-            message = f"{own.variant}: {own.at_chance}/{planned} at chance (seed {seeds}): no better than guessing"
-            yield warn("at_chance", own.variant, message)
+            seeds = commas([str(run.seed) for run in own.runs if run.chance])
+            values = {"variant": name, "n": own.at_chance, "runs": planned, "seeds": seeds}
+            message = tr("{variant}: {n}/{runs} at chance (seed {seeds}): no better than guessing", **values)
+            yield warn("at_chance", name, message)
 
 
-def _why(status: str, trained_here: bool) -> str:
-    missing = "has not started" if trained_here else "has no value"
-    states = {"missing": missing, "interrupted": "was interrupted", "damaged": "has damaged files"}
-    return states.get(status, status)
+def _lacking(variant: str, planned: int, lacking: Sequence[SeedResult], trained_here: bool) -> str:
+    """Which seeds a variant lacks, and why."""
+    runs = clauses([_why(run, trained_here) for run in lacking[:_MOST_NAMED]])
+    more = len(lacking) - _MOST_NAMED
+    return tr(
+        "{variant} lacks {n} of {seeds}: {runs}",
+        variant=variant,
+        n=len(lacking),
+        seeds=trn("{n:,} seed", "{n:,} seeds", planned),
+        runs=tr("{items} and {n} more", items=runs, n=more) if more > 0 else runs,
+    )
+
+
+def _why(run: SeedResult, trained_here: bool) -> str:
+    match run.status:
+        case "missing" if trained_here:
+            return tr("seed {seed} has not started", seed=run.seed)
+        case "missing":
+            return tr("seed {seed} has no value", seed=run.seed)
+        case "interrupted":
+            return tr("seed {seed} was interrupted", seed=run.seed)
+        case "damaged":
+            return tr("seed {seed} has damaged files", seed=run.seed)
+    return tr("seed {seed} crashed", seed=run.seed)
 
 
 def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarning]:
@@ -54,8 +75,13 @@ def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyW
     for own in effects:
         found = rising.get(own.variant, [])
         if found and 2 * sum(found) > len(found):
-            message = f"{own.variant}: in {sum(found)} of {plural(len(found), 'run')} the last epoch was the best"
-            yield warn("undertrained", own.variant, message + " and the validation loss was still falling")
+            message = tr(
+                "{variant}: in {n} of {runs} the last epoch was the best and the validation loss was still falling",
+                variant=own.variant,
+                n=sum(found),
+                runs=trn("{n:,} run", "{n:,} runs", len(found)),
+            )
+            yield warn("undertrained", own.variant, message)
 
 
 def _rises(history: pd.DataFrame, best: object) -> bool:
@@ -78,16 +104,17 @@ def without_effect(
         pairs = [((own.variant, seed), (base, seed)) for seed in seeds]
         if not pairs or own.kind == "control" or _shared(results, own.variant, base, seeds):
             continue
-        what = ""
+        message = ""
         if same_weights(results, own.variant, seeds):
-            what = "the same weights"
+            message = tr_noop("{variant} has the same weights as the baseline {where}")
         elif all(_same_predictions(predictions, a, b) for a, b in pairs):
-            what = "the same prediction for every validation image"
+            message = tr_noop("{variant} has the same prediction for every validation image as the baseline {where}")
         elif results.manifest.task and all(_same_metrics(results, a, b) for a, b in pairs):
-            what = "the same value of every metric, times aside,"
-        if what:
-            where = f"in all {len(seeds)} seeds" if len(seeds) > 1 else f"under seed {seeds[0]}"
-            yield warn("no_effect", own.variant, f"{own.variant} has {what} as the baseline {where}")
+            message = tr_noop("{variant} has the same value of every metric, times aside, as the baseline {where}")
+        if message:
+            several = len(seeds) > 1
+            where = tr("in all {n} seeds", n=len(seeds)) if several else tr("under seed {seed}", seed=seeds[0])
+            yield warn("no_effect", own.variant, tr(message, variant=own.variant, where=where))
 
 
 def _shared(results: Results, variant: str, base: str, seeds: Sequence[int]) -> bool:

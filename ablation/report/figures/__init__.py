@@ -10,6 +10,7 @@ from ablation.report.figures.curves import (
     difference_curves,
     draw_curves,
     limits,
+    log_limits,
     loss_limits,
     rate_groups,
     study_curves,
@@ -23,7 +24,15 @@ from ablation.report.figures.forest import (
     signed,
     verdict_label,
 )
-from ablation.report.figures.sweeps import METRICS, draw_sweep, primary, sweep_grid, sweep_panel
+from ablation.report.figures.sweeps import (
+    METRICS,
+    draw_sweep,
+    metric_axis,
+    metric_name,
+    primary,
+    sweep_grid,
+    sweep_panel,
+)
 
 __all__ = [
     "ACCURACY",
@@ -45,7 +54,10 @@ __all__ = [
     "forest",
     "forest_range",
     "limits",
+    "log_limits",
     "loss_limits",
+    "metric_axis",
+    "metric_name",
     "primary",
     "rate_groups",
     "signed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,10 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
+from ablation._util.language import tr
 from ablation.analysis.charts import IMAGE_CHARTS, LOSS, RATE, Chart
 from ablation.analysis.classification.chance import at_chance
 from ablation.analysis.learning import unit_of_budget
@@ -24,6 +26,8 @@ _FARTHEST = 4.0
 """A variant whose loss is more than this many times that of the median variant may leave the axis."""
 _STATE, _SELECTED, _OF_BASELINE = "\0state", "\0selected", "\0baseline"
 """Columns beside those of the study, whatever these are called."""
+_READINGS = 100
+"""Places of a curve at which the page can show its values: more would make it large."""
 MOST_STRAYS = 8
 """Runs without a result that a panel draws as lines of their own."""
 PANELS = {"difference": (215, 140)}
@@ -212,6 +216,15 @@ def _losses(chart: Chart, curves: Curves) -> Array:
     return _values(chart, curves, strays=not len(curves.x))
 
 
+def log_limits(chart: Chart, curves: Sequence[Curves], limits: Limits) -> Limits | None:
+    """The same limits for a logarithmic axis; None where no value is above zero, or some are below it."""
+    values = np.concatenate([np.zeros(0), *(_values(chart, c, False) for c in curves)])
+    if limits.low < 0 or not (values > 0).any():
+        return None
+    lowest = float(values[values > 0].min())
+    return Limits(0.8 * min(lowest, limits.high / 10), 1.1 * limits.high, limits.cut)
+
+
 def share_limits(curves: Sequence[Curves], chart: Chart) -> Limits:
     """Limits that all panels share, in per cent: from the ten below the lowest value to just above the highest."""
     values = np.concatenate([np.zeros(0), *(_values(chart, c, True) for c in curves)])
@@ -250,12 +263,41 @@ class CurvePanels:
     All are drawn on the same axes, one after the other, since making axes takes longer than filling them.
     """
 
-    def __init__(self, chart: Chart, baseline: Curves, unit: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, chart: Chart, baseline: Curves, unit: str, limits: Limits | None = None, *, log: bool = False
+    ) -> None:
         self._chart, self._baseline, self._limits = chart, baseline, limits
         with style.applied():
             self._figure = style.canvas(*PANELS.get(chart.kind, PANEL))
             self._axes = style.axes(self._figure, 46, 36, 8, 8)
             _label(self._axes, chart, unit)
+            if log:
+                self._axes.set_yscale("log", nonpositive="clip")
+                self._axes.yaxis.set_major_locator(LogLocator(numticks=6))
+                self._axes.yaxis.set_minor_locator(NullLocator())
+                self._axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value(float(f"{y:.6g}"))))
+
+    def readings(self, own: Curves) -> str:
+        """What the script of a page shows where it is pointed at the panel that was drawn last, as JSON.
+
+        `[x0, dx, xs, values, ...]`: a place x pixels from the left of the drawing is x0 + x dx on the axis; then at
+        most 100 places, and for each line of the legend its values there, null where it has none. Empty for a variant
+        without a curve.
+        """
+        if not len(own.x):
+            return ""
+        places = np.unique(np.linspace(0, len(own.x) - 1, min(len(own.x), _READINGS)).round().astype(int))
+        drawn = [self._chart.line, *([self._chart.dashed] if self._chart.dashed else [])]
+        columns = [own.mean[column][places] for column in drawn]
+        if self._chart.kind != "difference":
+            known = dict(zip(self._baseline.x.tolist(), self._baseline.mean[self._chart.line].tolist(), strict=True))
+            columns.append(np.array([known.get(x, np.nan) for x in own.x[places].tolist()]))
+        box, width = self._axes.get_position(), self._figure.get_size_inches()[0] / style.PIXEL
+        low, high = self._axes.get_xlim()
+        dx = (high - low) / (box.width * width)
+        rows = [[_digits(self._chart.scale * y, 4) for y in values.tolist()] for values in columns]
+        x0 = low - box.x0 * width * dx
+        return json.dumps([_digits(x0, 6), _digits(dx, 6), own.x[places].tolist(), *rows], separators=(",", ":"))
 
     def draw(self, own: Curves) -> Figure:
         """The panel of a variant, good until the next one is drawn."""
@@ -292,6 +334,10 @@ def curve_grid(
     return figure
 
 
+def _digits(number: float, digits: int) -> float | None:
+    return float(f"{number:.{digits}g}") if np.isfinite(number) else None
+
+
 def _fill(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limits | None) -> None:
     draw_curves(axes, chart, own, baseline)
     if limits is not None:
@@ -306,15 +352,15 @@ def _name_highest(axes: Axes, chart: Chart, own: Curves, top: float) -> None:
     """Say how far a variant goes above the axis."""
     values = _losses(chart, own)
     if len(values) and values.max() > top:
-        text = f"up to {value(float(f'{values.max():.3g}'))}, off scale"
+        text = tr("up to {value}, off scale", value=value(float(f"{values.max():.3g}")))
         place: dict[str, Any] = {"xycoords": "axes fraction", "va": "top", "ha": "right"}
         axes.annotate(text, (0.98, 0.97), color=style.WARN, fontsize=style.SMALL, **place)
 
 
 def _label(axes: Axes, chart: Chart, unit: str) -> None:
     axes.grid(axis="y")
-    axes.set_xlabel(unit)
-    axes.set_ylabel(style.label(chart.axis, 34))
+    axes.set_xlabel(tr("epoch") if unit == "epoch" else tr("step"))
+    axes.set_ylabel(style.label(tr(chart.axis), 34))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x) if x >= 10_000 else f"{x:.0f}"))

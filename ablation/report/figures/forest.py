@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import ablation.report.figures.style as style
 from ablation._util.formatting import MINUS
+from ablation._util.language import tr, tr_noop
 from ablation.analysis import Effect, Measure
 
 _FARTHEST = 3.0
@@ -37,7 +38,16 @@ WIDE = Layout(860, 28, 220, 176, 30, verdicts=True)
 COLUMN = Layout(380, 20, 132, 48, 22, verdicts=False)
 """For a column of a paper, whose table has the verdicts."""
 _COLOURS = {"better": style.MARK, "worse": style.WORSE, "unstable": style.WARN}
-_SHORT = {"not_detected": "no clear effect", "no_claim": "no claim"}
+_SHORT = {
+    "better": tr_noop("better"),
+    "worse": tr_noop("worse"),
+    "not_detected": tr_noop("no clear effect"),
+    "equivalent": tr_noop("equivalent"),
+    "identical": tr_noop("identical"),
+    "unstable": tr_noop("unstable"),
+    "no_claim": tr_noop("no claim"),
+}
+_TENTATIVE = {"better": tr_noop("tentatively better"), "worse": tr_noop("tentatively worse")}
 
 
 def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, float]:
@@ -70,8 +80,8 @@ def verdict_label(effect: Effect) -> str:
     """The verdict in a word or two."""
     if effect.verdict is None:
         return ""
-    short = _SHORT.get(effect.verdict, effect.verdict)
-    return f"tentatively {short}" if effect.pairs == 2 and effect.verdict in ("better", "worse") else short
+    tentative = effect.pairs == 2 and effect.verdict in _TENTATIVE
+    return tr((_TENTATIVE if tentative else _SHORT)[effect.verdict])
 
 
 @style.styled
@@ -96,9 +106,14 @@ def forest(
         _row(axes, y, effect, measure, (low, high))
         if layout.verdicts:
             _verdict(axes, y, effect)
-    unit = "percentage points" if measure.share else measure.name
-    _axis(axes, f"difference from the baseline, {unit}")
+    _axis(axes, _axis_name(measure))
     return figure
+
+
+def _axis_name(measure: Measure) -> str:
+    if measure.share:
+        return tr("difference from the baseline, percentage points")
+    return tr("difference from the baseline, {metric}", metric=measure.name)
 
 
 def _axis(axes: Axes, text: str) -> None:
@@ -178,7 +193,11 @@ def _interval(axes: Axes, y: int, effect: Effect, measure: Measure, colour: str)
 
 
 def _missing(effect: Effect) -> str:
+    n, total = effect.failed, len(effect.runs)
+    if effect.failed and not effect.at_chance:
+        return tr("{n} of {total} diverged", n=n, total=total)
+    if effect.failed and not effect.diverged:
+        return tr("{n} of {total} at chance", n=n, total=total)
     if effect.failed:
-        what = "diverged" if not effect.at_chance else "at chance" if not effect.diverged else "diverged or at chance"
-        return f"{effect.failed} of {len(effect.runs)} {what}"
-    return "no seed finished in both" if effect.n else "no result"
+        return tr("{n} of {total} diverged or at chance", n=n, total=total)
+    return tr("no seed finished in both") if effect.n else tr("no result")

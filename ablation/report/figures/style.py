@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, ParamSpec
 
 import matplotlib
+import matplotlib.font_manager as font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ablation._util.language import ENGLISH, current, speaking
 
 INK: Final = "#1c2024"
 MUTED: Final = "#5c6570"
@@ -78,6 +82,12 @@ _RC: Final[Any] = {
     "pdf.fonttype": 42,
     "svg.hashsalt": "ablation",
 }
+_CHINESE: Final = (
+    "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "Source Han Sans CN", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Heiti SC", "Hiragino Sans GB", "Noto Sans CJK JP",
+    "Arial Unicode MS", "Droid Sans Fallback",
+)  # fmt: skip
+"""Fonts with simplified Chinese, the best first. Matplotlib before 3.11 finds only one of a collection, as CJK JP."""
 _P = ParamSpec("_P")
 _UNSHOWN = re.compile(r"[\ud800-\udfff]")
 
@@ -88,7 +98,50 @@ def applied() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
+        if _in_chinese() and (font := chinese_font()):
+            matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
         yield
+
+
+def _in_chinese() -> bool:
+    return current().tag.startswith("zh")
+
+
+# Matplotlib logs that a Chinese font has no bold or no regular weight; it takes the nearest.
+logging.getLogger("matplotlib.font_manager").addFilter(lambda _: not _in_chinese())
+
+
+@functools.cache
+def chinese_font() -> str | None:
+    """The font that figures show Chinese with; None where no known one is installed."""
+    return _installed() or _newly_installed()
+
+
+def _installed() -> str | None:
+    names = set(font_manager.get_font_names())
+    return next((name for name in _CHINESE if name in names), None)
+
+
+def _newly_installed() -> str | None:
+    """One that was installed after matplotlib had made its list of fonts."""
+    for file in set(font_manager.findSystemFonts()) - {own.fname for own in font_manager.fontManager.ttflist}:
+        with suppress(OSError, RuntimeError):  # a file that FreeType cannot read is no font to draw with
+            font_manager.fontManager.addfont(file)
+    return _installed()
+
+
+def drawable(draw: Callable[[], Figure]) -> Callable[[], Figure]:
+    """Draw a figure for a file, in English where no font has the characters of the current language.
+
+    SVG inside a page needs no such font: the browser has its own.
+    """
+
+    def inner() -> Figure:
+        lacking = _in_chinese() and chinese_font() is None
+        with speaking(ENGLISH if lacking else current()):
+            return draw()
+
+    return inner
 
 
 def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:

@@ -12,6 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 import ablation.report.figures.style as style
 from ablation._util import formatting
+from ablation._util.language import tr, tr_noop
 from ablation.analysis import Analysis, Effect, Measure, Sweep
 
 PANEL = (400, 260)
@@ -21,23 +22,39 @@ _DECADE = 10.0
 
 @dataclass(frozen=True)
 class Metric:
-    """What a sweep shows: an axis label, and the value of an effect, with those of its seeds where they are known."""
+    """What a sweep shows: the value of an effect, with those of its seeds where they are known.
+
+    The primary metric is named by the measure of the study, others by themselves: in English, shown through `tr`.
+    """
 
     key: str
-    label: str
+    name: str = ""
+    axis: str = ""
     scale: float = 1.0
 
 
 METRICS: Mapping[str, Metric] = {
-    "epoch_seconds": Metric("epoch_seconds", "seconds per epoch"),
-    "peak_memory_mb": Metric("peak_memory_mb", "peak memory, MiB"),
+    "epoch_seconds": Metric("epoch_seconds", tr_noop("seconds per epoch"), tr_noop("seconds per epoch")),
+    "peak_memory_mb": Metric("peak_memory_mb", tr_noop("peak memory"), tr_noop("peak memory, MiB")),
 }
 _PRIMARY = "mean"
 
 
 def primary(measure: Measure) -> Metric:
     """The primary metric of a study, an accuracy in per cent."""
-    return Metric(_PRIMARY, measure.metric.axis, measure.scale)
+    return Metric(_PRIMARY, scale=measure.scale)
+
+
+def metric_name(metric: Metric, measure: Measure) -> str:
+    """The metric in words."""
+    return tr(metric.name) if metric.name else measure.name
+
+
+def metric_axis(metric: Metric, measure: Measure) -> str:
+    """The metric with its unit."""
+    if metric.axis:
+        return tr(metric.axis)
+    return tr("{metric}, %", metric=measure.name) if measure.share else measure.name
 
 
 def _mean(effect: Effect, metric: Metric) -> float | None:
@@ -95,7 +112,7 @@ def draw_sweep(axes: Axes, analysis: Analysis, sweep: Sweep, metric: Metric) -> 
     _means(axes, means, places[values.index(_own_level(sweep, analysis))], values[0] == 0)
     if metric.key == _PRIMARY and sweep.path == "data.fraction":
         _fitted(axes, analysis)
-    axes.set(xlabel=sweep.name, ylabel=metric.label)
+    axes.set(xlabel=formatting.option(sweep.path), ylabel=metric_axis(metric, analysis.measure))
     axes.grid(axis="y")
     axes.margins(y=0.12)
     axes.yaxis.set_major_locator(MaxNLocator(5))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from ablation._util.language import tr
 from ablation.report.blocks import Span, Text, cite, code
 
 _MARK = re.compile(r"\*([^*]+)\*|`([^`]+)`|\[((?:[a-z]+\d{4})(?:, [a-z]+\d{4})*)\]")
@@ -13,7 +14,7 @@ _MARK = re.compile(r"\*([^*]+)\*|`([^`]+)`|\[((?:[a-z]+\d{4})(?:, [a-z]+\d{4})*)
 
 @dataclass(frozen=True)
 class Principle:
-    """One technique. In texts, `*x*` is a symbol, a name in backticks one of the study file, and `[key]` a
+    """One technique, in English. In texts, `*x*` is a symbol, a name in backticks one of the study file, and `[key]` a
     source.
 
     Formulas are LaTeX that matplotlib's mathtext reads too. `kinds` has a sentence for each value of the option, and
@@ -31,8 +32,8 @@ class Principle:
 
 
 def marked(text: str) -> Text:
-    """The text with its symbols in italics and its sources as citations."""
-    return tuple(_parts(text))
+    """The text in the current language, with its symbols in italics and its sources as citations."""
+    return tuple(_parts(tr(text)))
 
 
 def _parts(text: str) -> Iterator[str | Span]:

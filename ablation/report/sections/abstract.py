@@ -3,33 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import ablation.report.captions as captions
-from ablation._util.formatting import accuracy_digits, percent, plural
+from ablation._util.formatting import accuracy_digits, percent
+from ablation._util.language import commas, current, sentences, tr, tr_noop, trn
 from ablation.analysis import Analysis, Effect
-from ablation.report.blocks import Block, Paragraph, Text, join, name
+from ablation.report.blocks import Block, Paragraph, Text, join, name, tr_text
 from ablation.report.context import Context, Section
 from ablation.report.ranking import ranked
 
 _MOST_NAMED = 6
+_CHANGED = {
+    ("better", False): tr_noop("{variant} is better than the baseline by {size}"),
+    ("better", True): tr_noop("{variant} is tentatively better than the baseline by {size}"),
+    ("worse", False): tr_noop("{variant} is worse than the baseline by {size}"),
+    ("worse", True): tr_noop("{variant} is tentatively worse than the baseline by {size}"),
+}
+_MORE = {"better": tr_noop("and {n} more are better"), "worse": tr_noop("and {n} more are worse")}
 
 
 def _abstract(context: Context) -> Iterator[Block]:
     if context.analysis.facts.done and context.analysis.variants:
-        yield Paragraph(join([_compared(context), *results(context)], " "), "abstract")
+        yield Paragraph(join([_compared(context), *results(context)], current().space), "abstract")
 
 
 def _compared(context: Context) -> str:
     """What was trained, and how much of it is done."""
     analysis, of = context.analysis, captions.baseline(context.analysis, context.study)
-    seeds, changes = plural(len(analysis.facts.seeds), "seed"), sum(own.kind != "control" for own in analysis.variants)
-    text = f"This study compares {plural(changes, 'variant')} with a baseline{of} under {seeds}."
-    if not changes:
-        text = f"This study compares a baseline{of} with itself under other seeds (A/A control), {seeds} each."
-    if analysis.facts.open:
-        done = f"{analysis.facts.done:,} of {plural(analysis.facts.runs, 'run')}"
-        text += f" So far {done} are done." if context.recipe else f" {done} have a result."
-    return text
+    changes = sum(own.kind != "control" for own in analysis.variants)
+    seeds = trn("{n:,} seed", "{n:,} seeds", len(analysis.facts.seeds))
+    if changes:
+        text = tr(
+            "This study compares {variants} with a baseline{baseline} under {seeds}.",
+            variants=trn("{n:,} variant", "{n:,} variants", changes),
+            baseline=of,
+            seeds=seeds,
+        )
+    else:
+        text = tr(
+            "This study compares a baseline{baseline} with itself under other seeds (A/A control), {seeds} each.",
+            baseline=of,
+            seeds=seeds,
+        )
+    return sentences([text, _done(context)])
+
+
+def _done(context: Context) -> str:
+    """How much of an unfinished study is done."""
+    facts = context.analysis.facts
+    if not facts.open:
+        return ""
+    runs = trn("{n:,} run", "{n:,} runs", facts.runs)
+    if context.recipe:
+        return tr("So far {done:,} of {runs} are done.", done=facts.done, runs=runs)
+    return tr("{done:,} of {runs} have a result.", done=facts.done, runs=runs)
 
 
 def results(context: Context) -> Iterator[Text]:
@@ -48,12 +76,18 @@ def _level(analysis: Analysis) -> Iterator[Text]:
     base, measure = analysis.baseline, analysis.measure
     if base.mean is None:
         if base.failed and base.failed == len(base.runs):
-            yield f"All {plural(len(base.runs), 'run')} of the baseline failed, so that nothing can be compared."
+            runs = trn("{n:,} run", "{n:,} runs", len(base.runs))
+            yield tr("All {runs} of the baseline failed, so that nothing can be compared.", runs=runs)
         return
-    unit = " %" if measure.share else ""
-    spread = f", SD {measure.value(base.sd)}" if base.sd is not None else ""
-    over = f" (mean over {plural(base.n, 'seed')}{spread})" if base.n > 1 else ""
-    yield f"The {measure.name} of the baseline is {measure.value(base.mean)}{unit}{over}."
+    mean = tr("{value} %", value=measure.value(base.mean)) if measure.share else measure.value(base.mean)
+    values = {"metric": measure.name, "mean": mean, "seeds": trn("{n:,} seed", "{n:,} seeds", base.n)}
+    if base.n > 1 and base.sd is not None:
+        text = tr_noop("The {metric} of the baseline is {mean} (mean over {seeds}, SD {sd}).")
+        yield tr(text, **values, sd=measure.value(base.sd))
+    elif base.n > 1:
+        yield tr("The {metric} of the baseline is {mean} (mean over {seeds}).", **values)
+    else:
+        yield tr("The {metric} of the baseline is {mean}.", **values)
 
 
 def _judged(analysis: Analysis) -> Iterator[Text]:
@@ -61,56 +95,78 @@ def _judged(analysis: Analysis) -> Iterator[Text]:
     changes = [own for own in ranked(analysis) if own.kind != "control"]
     found = {verdict: [own for own in changes if own.verdict == verdict] for verdict in _SENTENCES}
     if changes and not found["better"] and not found["worse"]:
-        yield "No change is shown to make a difference."
+        yield tr("No change is shown to make a difference.")
     for verdict, own in found.items():
         if own:
-            yield from _SENTENCES[verdict](own, analysis)
+            yield _SENTENCES[verdict](own, analysis)
     if any(own.low is not None for own in (*found["better"], *found["worse"])):
-        yield f"Intervals are simultaneous at {100 * (1 - analysis.alpha):g} %."
+        yield tr("Intervals are simultaneous at {level:g} %.", level=100 * (1 - analysis.alpha))
     yield from _control(analysis)
 
 
-def _changed(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
+def _changed(found: Sequence[Effect], analysis: Analysis) -> Text:
     """The variants that are better, or those that are worse, with their sizes."""
+    verdict = str(found[0].verdict)
     largest = sorted(found, key=lambda own: -abs(own.difference or 0.0))
     parts: list[Text] = []
     for own in largest[:_MOST_NAMED]:
-        said, within, _ = own.words.partition(";")[0].partition(", yet")
-        hedge, _, size = said.partition(" by ")
-        is_it = f" is {hedge} than the baseline by {size}" if not parts else f" by {size}"
-        notes = ["within the margin"] * bool(within) + ["exploratory"] * own.exploratory
-        parts.append((name(own.variant), is_it + (f" ({', '.join(notes)})" if notes else "")))
+        message = tr_noop("{variant} by {size}") if parts else _CHANGED[verdict, own.pairs == 2]
+        parts.append(_noted(tr_text(message, variant=name(own.variant), size=own.said.size), own))
     if len(found) > _MOST_NAMED:
-        parts.append(f"and {len(found) - _MOST_NAMED} more are {found[0].verdict}")
-    yield (*join(parts, ", "), ".")
+        parts.append(tr(_MORE[verdict], n=len(found) - _MOST_NAMED))
+    return tr_text("{clauses}.", clauses=reduce(_then, parts))
 
 
-def _unclear(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
-    shows = f"{plural(len(found), 'variant')} {'shows' if len(found) == 1 else 'show'} no clear effect"
+def _noted(text: Text, own: Effect) -> Text:
+    """A text with what else is to be said of a better or worse variant, in brackets."""
+    notes = [tr("within the margin")] if own.said.within and not own.said.note else []
+    notes += [tr("exploratory")] if own.exploratory else []
+    return tr_text("{text} ({notes})", text=text, notes=commas(notes)) if notes else text
+
+
+def _then(first: Text, second: Text) -> Text:
+    return tr_text("{first}, {second}", first=first, second=second)
+
+
+def _unclear(found: Sequence[Effect], analysis: Analysis) -> Text:
     size = analysis.design.detectable
-    power = (
-        f"; a true difference of {analysis.measure.size(size)} would be found in 80 % of such studies" if size else ""
+    if not size:
+        return trn("{n:,} variant shows no clear effect.", "{n:,} variants show no clear effect.", len(found))
+    return trn(
+        "{n:,} variant shows no clear effect; a true difference of {size} would be found in 80 % of such studies.",
+        "{n:,} variants show no clear effect; a true difference of {size} would be found in 80 % of such studies.",
+        len(found),
+        size=analysis.measure.size(size),
     )
-    yield f"{shows}{power}."
 
 
-def _equivalent(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
-    margin = analysis.measure.size(analysis.margin or 0.0)
-    yield f"{plural(len(found), 'variant')} {_is(found)} equivalent to the baseline within a margin of {margin}."
+def _equivalent(found: Sequence[Effect], analysis: Analysis) -> Text:
+    return trn(
+        "{n:,} variant is equivalent to the baseline within a margin of {margin}.",
+        "{n:,} variants are equivalent to the baseline within a margin of {margin}.",
+        len(found),
+        margin=analysis.measure.size(analysis.margin or 0.0),
+    )
 
 
-def _unstable(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
-    parts = [(name(own.variant), f" ({own.words.removeprefix('unstable: ')})") for own in found[:_MOST_NAMED]]
-    more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
-    yield ("Unstable: ", *join([*parts, *more], ", "), ".")
+def _unstable(found: Sequence[Effect], analysis: Analysis) -> Text:
+    parts = [
+        tr_text("{variant} ({notes})", variant=name(own.variant), notes=own.said.note) for own in found[:_MOST_NAMED]
+    ]
+    parts += [tr("and {n} more", n=len(found) - _MOST_NAMED)] if len(found) > _MOST_NAMED else []
+    return tr_text("Unstable: {variants}.", variants=join(parts, current().comma))
 
 
-def _identical(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
-    yield f"{plural(len(found), 'variant')} {_is(found)} identical to the baseline, with the same trained weights."
+def _identical(found: Sequence[Effect], analysis: Analysis) -> Text:
+    return trn(
+        "{n:,} variant is identical to the baseline, with the same trained weights.",
+        "{n:,} variants are identical to the baseline, with the same trained weights.",
+        len(found),
+    )
 
 
-def _unclaimed(found: Sequence[Effect], analysis: Analysis) -> Iterator[Text]:
-    yield f"No claim is possible about {plural(len(found), 'variant')}."
+def _unclaimed(found: Sequence[Effect], analysis: Analysis) -> Text:
+    return trn("No claim is possible about {n:,} variant.", "No claim is possible about {n:,} variants.", len(found))
 
 
 _SENTENCES = {
@@ -124,31 +180,33 @@ _SENTENCES = {
 }
 
 
-def _is(found: Sequence[Effect]) -> str:
-    return "is" if len(found) == 1 else "are"
-
-
 def _control(analysis: Analysis) -> Iterator[Text]:
     verdicts = {own.verdict for own in analysis.variants if own.kind == "control" and own.method}
     if verdicts & {"better", "worse"}:
-        yield "The A/A control differs from the baseline, so that these verdicts cannot be trusted."
+        yield tr("The A/A control differs from the baseline, so that these verdicts cannot be trusted.")
     elif verdicts and "unstable" not in verdicts:
-        yield "The A/A control shows no difference, as it should."
+        yield tr("The A/A control shows no difference, as it should.")
 
 
 def _test_set(context: Context) -> Iterator[Text]:
     found = context.analysis.test
     if found is None:
         if context.study.of_images and not context.analysis.facts.test_evaluations:
-            yield "The test set was not used."
+            yield tr("The test set was not used.")
         return
-    times = "once" if len(found.times) == 1 else f"{len(found.times)} times"
     first = found.rows[0]
-    if first.mean is not None:
-        accuracy = percent(first.mean, accuracy_digits(found.images))
-        on = f"On {plural(found.images, 'test image')}, evaluated {times}"
-        mean = "mean accuracy" if len(context.analysis.facts.seeds) > 1 else "accuracy"
-        yield f"{on}, the {mean} of {first.variant} is {accuracy} %."
+    if first.mean is None:
+        return
+    values = {
+        "images": trn("{n:,} test image", "{n:,} test images", found.images),
+        "evaluated": trn("evaluated once", "evaluated {n} times", len(found.times)),
+        "variant": first.variant,
+        "accuracy": percent(first.mean, accuracy_digits(found.images)),
+    }
+    if len(context.analysis.facts.seeds) > 1:
+        yield tr("On {images}, {evaluated}, the mean accuracy of {variant} is {accuracy} %.", **values)
+    else:
+        yield tr("On {images}, {evaluated}, the accuracy of {variant} is {accuracy} %.", **values)
 
 
-ABSTRACT = Section("abstract", "Abstract", 10, _abstract, optional=True)
+ABSTRACT = Section("abstract", tr_noop("Abstract"), 10, _abstract, optional=True)

@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from ablation._util import formatting
-from ablation._util.formatting import ABSENT, count, percent, plural
+from ablation._util.formatting import ABSENT, count, percent
+from ablation._util.language import current, sentences, tr, tr_noop, trn
 from ablation.analysis import Analysis
 from ablation.analysis.classification.classes import Array, ClassCounts, change, extremes, frequent_confusions
-from ablation.report.blocks import Block, Cell, Column, Details, Heading, Row, Span, Table, join, name
+from ablation.report.blocks import Block, Cell, Column, Details, Heading, Row, Span, Table, join, name, tr_text
 from ablation.report.context import Classes, Context, Section
 from ablation.results.predictions import Part
 
@@ -23,13 +24,21 @@ _MOST_LISTS = 12
 _MOST_CONFUSIONS = 20
 _LEAST_SCALE = 0.05
 """Changes are shaded up to at least this one, so that noise of a point stays pale."""
+_IMAGES: Mapping[Part, str] = {"validation": tr_noop("validation images"), "test": tr_noop("test images")}
+_Kind = Literal["baseline", "highest", "lowest", "variant"]
+_KINDS: Mapping[_Kind, str] = {
+    "baseline": "{variant}",
+    "highest": tr_noop("{variant}, the highest mean accuracy of the variants"),
+    "lowest": tr_noop("{variant}, the lowest mean accuracy of the variants"),
+    "variant": tr_noop("{variant}, the variant"),
+}
 
 
 def _classes(context: Context) -> Iterator[Block]:
     several = len(context.classes) > 1
     for own in context.classes:
         if several:
-            yield Heading(f"On the {own.part} images")
+            yield Heading(tr("On the {images}", images=tr(_IMAGES[own.part])))
         yield _accuracy(own, context.analysis)
         yield from _confusions(own, context.analysis, 4 if several else 3)
 
@@ -39,11 +48,15 @@ def _accuracy(own: Classes, analysis: Analysis) -> Table:
     wide = len(own.names) <= MOST_COLUMNS
     base = own.counts.get(analysis.baseline.variant)
     changes = _changes(own.counts, base, analysis)
-    columns = _columns("Variant", own.names) if wide else tuple(map(Column, ("Variant", "Highest", "Lowest")))
+    columns = _columns(tr("Variant"), own.names) if wide else _ends()
     rows = _heat(base, changes) if wide else _extremes(base, changes, own.names)
     caption = _caption(own.part, own.counts, analysis, wide, len(changes))
-    label, key = f"Table of classes, {own.part} images", f"classes-{own.part}"
+    label, key = tr("Table of classes, {images}", images=tr(_IMAGES[own.part])), f"classes-{own.part}"
     return Table(label, columns, tuple(rows), caption, key, "heat" if wide else "extremes")
+
+
+def _ends() -> tuple[Column, ...]:
+    return Column(tr("Variant")), Column(tr("Highest")), Column(tr("Lowest"))
 
 
 def _columns(first: str, names: tuple[str, ...]) -> tuple[Column, ...]:
@@ -53,16 +66,15 @@ def _columns(first: str, names: tuple[str, ...]) -> tuple[Column, ...]:
 def _confusions(own: Classes, analysis: Analysis, level: Literal[3, 4]) -> Iterator[Block]:
     """The confusions of the baseline, and folded away those of the variants at both ends."""
     tables = [
-        (variant, what, table)
-        for variant, what in _kinds(own.confused, analysis)
+        (tr_text(_KINDS[kind], variant=name(variant)), table)
+        for variant, kind in _kinds(own.confused, analysis)
         if variant in own.counts and (table := _confusion(own.counts[variant], own)) is not None
     ]
-    for place, (variant, what, table) in enumerate(tables):
-        which = (name(variant), f", {what}" if what != "baseline" else "")
+    for place, (which, table) in enumerate(tables):
         if place:
-            yield Details(("Confusions of ", *which), (table,))
+            yield Details(tr_text("Confusions of {which}", which=which), (table,))
         else:
-            yield Heading(("Which classes are confused: ", *which), level)
+            yield Heading(tr_text("Which classes are confused: {which}", which=which), level)
             yield table
 
 
@@ -114,32 +126,36 @@ def _extremes(base: ClassCounts | None, changes: Mapping[str, Array], names: tup
 
 def _side(pairs: Sequence[tuple[str, str]]) -> Cell:
     parts = [(name(own), " ", Span(figure, "strong")) for own, figure in pairs]
-    return Cell(join(parts, ", ") if parts else ABSENT)
+    return Cell(join(parts, current().comma) if parts else ABSENT)
 
 
 def _caption(part: Part, counts: Mapping[str, ClassCounts], analysis: Analysis, wide: bool, compared: int) -> str:
     base = counts.get(analysis.baseline.variant) or next(iter(counts.values()))
     typical = float(np.median(base.images))
-    over = f"on the {part} images, mean over {plural(len(base.seeds), 'seed')}"
-    text = f"Accuracy of each class {over}: baseline in %, variants as the paired difference in points."
+    images, seeds = tr(_IMAGES[part]), trn("{n:,} seed", "{n:,} seeds", len(base.seeds))
+    said = [
+        tr(
+            "Accuracy of each class on the {images}, mean over {seeds}: baseline in %, variants as the paired "
+            "difference in points.",
+            images=images,
+            seeds=seeds,
+        )
+    ]
     if typical:
-        text += f" One image is {100 / typical:.{1 if typical < 1000 else 2}f} points."
+        said.append(tr("One image is {size} points.", size=format(100 / typical, ".1f" if typical < 1000 else ".2f")))
     if wide:
-        return text + " Blue: above the baseline, orange: below."
-    text += f" The {_EXTREMES} highest and lowest are named; classes.csv has all."
+        return sentences([*said, tr("Blue: above the baseline, orange: below.")])
+    said.append(tr("The {n} highest and lowest are named; classes.csv has all.", n=_EXTREMES))
     if compared > _MOST_LISTS:
-        text += f" Shown: the {_MOST_LISTS} of {compared} variants that change most."
-    return text
+        said.append(tr("Shown: the {n} of {total} variants that change most.", n=_MOST_LISTS, total=compared))
+    return sentences(said)
 
 
-def _kinds(confused: Sequence[str], analysis: Analysis) -> Iterator[tuple[str, str]]:
+def _kinds(confused: Sequence[str], analysis: Analysis) -> Iterator[tuple[str, _Kind]]:
     """The variants whose confusions are shown, and why."""
-    ends = ("highest", "lowest") if len(confused) > 2 else ("",)
-    for variant, end in zip(confused, ("", *ends), strict=False):
-        if variant == analysis.baseline.variant:
-            yield variant, "baseline"
-        else:
-            yield variant, f"the {end} mean accuracy of the variants" if end else "the variant"
+    ends: tuple[_Kind, ...] = ("highest", "lowest") if len(confused) > 2 else ("variant",)
+    for variant, end in zip(confused, ("variant", *ends), strict=False):
+        yield variant, "baseline" if variant == analysis.baseline.variant else end
 
 
 def _confusion(counts: ClassCounts, own: Classes) -> Table | None:
@@ -147,13 +163,13 @@ def _confusion(counts: ClassCounts, own: Classes) -> Table | None:
     matrix, names = counts.confusion, own.names
     if matrix is None:
         return None
-    label = f"Confusions of {counts.variant}, {own.part} images"
+    label = tr("Confusions of {variant}, {images}", variant=counts.variant, images=tr(_IMAGES[own.part]))
     first = counts.variant == next(iter(variant for variant in own.confused if variant in own.counts))
     wide = len(names) <= MOST_COLUMNS
     caption = _confusion_caption(own.part, wide) if first else ""
     if wide:
         rows = tuple(_matrix(matrix, names))
-        return Table(label, _columns("True class", names), rows, caption, css="heat confusion")
+        return Table(label, _columns(tr("True class"), names), rows, caption, css="heat confusion")
     found = frequent_confusions(matrix, _MOST_CONFUSIONS)
     rows = tuple(
         Row(
@@ -166,8 +182,8 @@ def _confusion(counts: ClassCounts, own: Classes) -> Table | None:
         )
         for c in found
     )
-    numbers = (Column("Images", number=True), Column("Of the class,\u00a0%", number=True))
-    columns = (Column("True class"), Column("Taken for"), *numbers)
+    numbers = (Column(tr("Images"), number=True), Column(tr("Of the class,\u00a0%"), number=True))
+    columns = (Column(tr("True class")), Column(tr("Taken for")), *numbers)
     return Table(label, columns, rows, caption, css="confusions") if rows else None
 
 
@@ -184,13 +200,19 @@ def _matrix(matrix: np.ndarray[tuple[int, ...], np.dtype[np.int64]], names: tupl
 
 
 def _confusion_caption(part: Part, wide: bool) -> str:
-    counts = f"Counts of {part} images, pooled over the finished seeds"
-    if not wide:
-        return f"{counts}: the {_MOST_CONFUSIONS} most frequent mistakes, with their share of the true class."
-    return (
-        f"{counts}. Rows: true class; columns: predicted class. Blue: right, by share of the row; orange: mistakes, "
-        "relative to the largest share in the table."
+    images = tr(_IMAGES[part])
+    if wide:
+        return tr(
+            "Counts of {images}, pooled over the finished seeds. Rows: true class; columns: predicted class. Blue: "
+            "right, by share of the row; orange: mistakes, relative to the largest share in the table.",
+            images=images,
+        )
+    return tr(
+        "Counts of {images}, pooled over the finished seeds: the {n} most frequent mistakes, with their share of the "
+        "true class.",
+        images=images,
+        n=_MOST_CONFUSIONS,
     )
 
 
-CLASSES = Section("classes", "Accuracy by class", 80, _classes, appendix=True)
+CLASSES = Section("classes", tr_noop("Accuracy by class"), 80, _classes, appendix=True)

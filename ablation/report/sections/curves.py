@@ -7,11 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from matplotlib.figure import Figure as Drawn
+
 import ablation.report.captions as captions
 import ablation.report.claims as claims
 import ablation.report.drawing as drawing
 import ablation.report.figure_blocks as figure_blocks
 import ablation.report.figures as figures
+import ablation.report.figures.style as style
+from ablation._util.language import commas, current, sentences, tr, tr_noop
 from ablation.analysis import Analysis
 from ablation.report.blocks import Block, Figure, Heading, Panel, Paragraph
 from ablation.report.context import Context, Section
@@ -23,8 +27,8 @@ MOST_PANELS = 36
 MOST_RATES = 12
 """Panels of the learning rate, whose courses differ less than what comes of them."""
 _PAGE = 12
-Shown = Sequence[tuple[str, str, Curves]]
-"""A title, a note and the curves of each panel."""
+Shown = Sequence[tuple[tuple[str, ...], Curves]]
+"""The variants that a panel stands for, none for all of them, and its curves."""
 
 
 def _sweeps(context: Context) -> Iterator[Block]:
@@ -46,11 +50,11 @@ def _differences(context: Context) -> Iterator[Block]:
     if seen:
         shown = _most_different(seen, analysis)
         limits = figures.limits(chart, shown)
-        caption = captions.difference_curves(analysis)
-        caption += " Values beyond the axis are not drawn." if limits and limits.cut else ""
-        caption += captions.left_out(len(shown) + 1, len(seen) + 1) if len(shown) < len(seen) else ""
-        panels = [(own.variant, "", own) for own in shown]
-        yield _Panels(seen[0], figures.unit_of_budget(results), context.digits).figure(chart, caption, panels, limits)
+        caption = [captions.difference_curves(analysis)]
+        caption += [tr("Values beyond the axis are not drawn.")] if limits and limits.cut else []
+        caption += [captions.left_out(len(shown) + 1, len(seen) + 1).strip()] if len(shown) < len(seen) else []
+        draw = _Panels(seen[0], figures.unit_of_budget(results), context.digits)
+        yield draw.figure(chart, sentences(caption), _each(shown), limits)
 
 
 def _curves(context: Context) -> Iterator[Block]:
@@ -73,48 +77,62 @@ def _curves(context: Context) -> Iterator[Block]:
         else:
             shown = _most_different(seen, analysis)
             limits = figures.limits(chart, shown)
-            caption = _caption(chart, shown, limits is not None and limits.cut)
-            caption += captions.left_out(len(shown), len(seen)) if len(shown) < len(seen) else ""
-            panels = [(own.variant, "", own) for own in shown]
+            said = [_caption(chart, shown, limits is not None and limits.cut)]
+            said += [captions.left_out(len(shown), len(seen)).strip()] if len(shown) < len(seen) else []
+            caption, panels = sentences(said), _each(shown)
         if panels:
-            yield Heading(chart.title)
+            yield Heading(tr(chart.title))
             yield draw.figure(chart, caption, panels, limits)
 
 
 def _caption(chart: Chart, shown: Sequence[Curves], cut: bool) -> str:
     if chart == figures.LOSS:
         return captions.loss(cut)
-    return captions.accuracy() if chart == figures.ACCURACY else " ".join(_measured(chart, shown, cut))
+    return captions.accuracy() if chart == figures.ACCURACY else sentences(_measured(chart, shown, cut))
 
 
 def _measured(chart: Chart, shown: Sequence[Curves], cut: bool) -> list[str]:
     """What the curves of a table from elsewhere show, and no more than that."""
-    lines = f"{chart.line} solid, {chart.dashed} dashed" if chart.dashed else chart.line
-    parts = [f"{chart.title} of each variant (blue) and the baseline (grey): {lines}."]
+    parts = [_lines(chart)]
     if any(len(own.x) for own in shown):
         spread = any((own.low[chart.line] < own.high[chart.line]).any() for own in shown)
-        band = f"; the band spans the lowest to the highest {chart.line}" if spread else ""
-        parts.append(f"Lines are means over the finished seeds{band}.")
+        parts.append(_means(chart.line) if spread else tr("Lines are means over the finished seeds."))
     if any(own.strays for own in shown):
-        parts.append("Red lines are single runs that diverged (cross) or have no result (dot).")
+        parts.append(tr("Red lines are single runs that diverged (cross) or have no result (dot)."))
     if len(shown) > 1:
-        parts.append("All panels share one scale.")
+        parts.append(tr("All panels share one scale."))
     if chart.dots and any(len(own.selected[chart.line]) for own in shown):
-        parts.append("Dots: the epoch that each seed reports.")
+        parts.append(tr("Dots: the epoch that each seed reports."))
     if cut:
-        parts.append("Values above the scale are not drawn; the panel names the highest.")
+        parts.append(tr("Values above the scale are not drawn; the panel names the highest."))
     return parts
 
 
+def _lines(chart: Chart) -> str:
+    title, line, dashed = tr(chart.title), chart.line, chart.dashed
+    if not dashed:
+        return tr("{title} of each variant (blue) and the baseline (grey): {line}.", title=title, line=line)
+    return tr(
+        "{title} of each variant (blue) and the baseline (grey): {line} solid, {dashed} dashed.",
+        title=title,
+        line=line,
+        dashed=dashed,
+    )
+
+
+def _means(line: str) -> str:
+    return tr("Lines are means over the finished seeds; the band spans the lowest to the highest {line}.", line=line)
+
+
 def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
-    baseline = ("line grey", "baseline")
+    baseline, seeds = ("line grey", tr("baseline")), ("band", tr("range over seeds"))
     if chart.kind == "difference":
-        return (("line", "mean difference"), ("band", "range over seeds"))
+        return (("line", tr("mean difference")), seeds)
     if chart.kind == "rate":
-        return (("line", "variant"), baseline)
-    solid, dashed = ("validation", "training") if chart.ours else (chart.line, chart.dashed)
+        return (("line", tr("variant")), baseline)
+    solid, dashed = (tr("validation"), tr("training")) if chart.ours else (chart.line, chart.dashed)
     second = (("line dashed", dashed),) if dashed else ()
-    return (("line", solid), *second, ("band", "range over seeds"), baseline)
+    return (("line", solid), *second, seeds, baseline)
 
 
 def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
@@ -132,21 +150,27 @@ def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
     return [own for own in seen if own.variant in kept]
 
 
-def _rates(every: Sequence[Curves], chart: Chart) -> list[tuple[str, str, Curves]]:
+def _each(shown: Sequence[Curves]) -> Shown:
+    return [((own.variant,), own) for own in shown]
+
+
+def _rates(every: Sequence[Curves], chart: Chart) -> Shown:
     groups = figures.rate_groups(every, chart)
-    if len(groups) == 1:
-        return [("all variants", "", groups[0][0])]
-    return [(_group_title(names), _also(names[1:]), own) for own, names in groups]
+    return [((), groups[0][0])] if len(groups) == 1 else [(names, own) for own, names in groups]
+
+
+def _title(names: Sequence[str]) -> str:
+    if not names:
+        return tr("all variants")
+    return names[0] if len(names) == 1 else tr("{name} and {n} more", name=names[0], n=len(names) - 1)
 
 
 def _also(names: Sequence[str], most: int = 12) -> str:
     if not names:
         return ""
-    return f"also {', '.join(names[:most])}" + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _group_title(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    if len(names) > most:
+        return tr("also {names} and {n} more", names=commas(names[:most]), n=len(names) - most)
+    return tr("also {names}", names=commas(names))
 
 
 @dataclass(frozen=True)
@@ -156,23 +180,41 @@ class _Panels:
     digits: int
 
     def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
-        key, title = chart.key, chart.title
-        on = figures.CurvePanels(chart, self.baseline, self.unit, limits)
-        panels = [self._panel(on, chart, f"{key}-{number}", *item) for number, item in enumerate(shown, 1)]
+        key, title = chart.key, tr(chart.title)
+        on = [figures.CurvePanels(chart, self.baseline, self.unit, limits)]
+        every = [own for _, own in shown]
+        if chart.kind == "loss" and limits and (log := figures.log_limits(chart, every, limits)):
+            on.append(figures.CurvePanels(chart, self.baseline, self.unit, log, log=True))
+        panels = [self._panel(on, chart, number, *item) for number, item in enumerate(shown, 1)]
         pictures = []
         for number, start in enumerate(range(0, len(shown), _PAGE), 1):
-            part = [(name, own) for name, _, own in shown[start : start + _PAGE]]
-            draw = partial(figures.curve_grid, chart, part, self.baseline, self.unit, limits)
-            alt = f"{title} over the {self.unit}s: {', '.join(name for name, _ in part)}"
+            part = shown[start : start + _PAGE]
+            draw = style.drawable(partial(self._grid, chart, part, limits))
+            alt = _over_time(title, self.unit, commas([_title(names) for names, _ in part]))
             pictures.append(drawing.picture(f"figures/{key}-{number}.png", alt, draw))
         return Figure(key, title, caption, tuple(pictures), tuple(panels), _legend(chart))
 
-    def _panel(self, on: figures.CurvePanels, chart: Chart, key: str, name: str, note: str, own: Curves) -> Panel:
+    def _grid(self, chart: Chart, part: Shown, limits: Limits | None) -> Drawn:
+        panels = [(_title(names), own) for names, own in part]
+        return figures.curve_grid(chart, panels, self.baseline, self.unit, limits)
+
+    def _panel(
+        self, on: Sequence[figures.CurvePanels], chart: Chart, number: int, names: tuple[str, ...], own: Curves
+    ) -> Panel:
+        name, key = _title(names), f"{chart.key}-{number}"
         text = captions.describe_curve(chart, own, self.digits)
-        title = f"{key.rpartition('-')[0]}: {name}"
-        return Panel(name, note, drawing.inline_svg(on.draw(own), key, title, text))
+        title = f"{tr(chart.key)}{current().colon}{name}"
+        svg = drawing.inline_svg(on[0].draw(own), key, title, text)
+        log = drawing.inline_svg(on[1].draw(own), f"{key}-log", title, text) if len(on) > 1 else None
+        return Panel(name, _also(names[1:]), svg, log, on[0].readings(own))
 
 
-SWEEPS = Section("sweeps", "Sweeps", 50, _sweeps)
-DIFFERENCES = Section("difference", "Difference during training", 60, _differences)
-CURVES = Section("curves", "Learning curves", 65, _curves, appendix=True)
+def _over_time(title: str, unit: str, names: str) -> str:
+    if unit == "epoch":
+        return tr("{title} over the epochs: {names}", title=title, names=names)
+    return tr("{title} over the steps: {names}", title=title, names=names)
+
+
+SWEEPS = Section("sweeps", tr_noop("Sweeps"), 50, _sweeps)
+DIFFERENCES = Section("difference", tr_noop("Difference during training"), 60, _differences)
+CURVES = Section("curves", tr_noop("Learning curves"), 65, _curves, appendix=True)

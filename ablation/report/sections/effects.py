@@ -9,44 +9,77 @@ import ablation.report.claims as claims
 import ablation.report.figure_blocks as figure_blocks
 import ablation.report.interval_plot as interval_plot
 import ablation.report.intervals as intervals
+import ablation.report.progress as progress
 from ablation._util import formatting
 from ablation._util.formatting import accuracy_digits
+from ablation._util.language import clauses, sentences, tr, tr_noop
 from ablation.analysis import Analysis, Effect, Measure
-from ablation.report.blocks import Block, Cell, Column, Note, Paragraph, Row, Span, Table, Text, join, name, ref
+from ablation.report.blocks import (
+    Block,
+    Cell,
+    Column,
+    Note,
+    Paragraph,
+    Row,
+    SeeAlso,
+    Span,
+    Table,
+    Text,
+    join,
+    name,
+    ref,
+    tr_text,
+)
 from ablation.report.context import Context, Section
 from ablation.report.ranking import ranked
 
-BASELINE = Span("baseline", css="sd")
 _COSTS: dict[str, tuple[str, Callable[[float | None], str]]] = {
-    "parameters": ("Parameters", formatting.count),
-    "macs": ("MACs", formatting.count),
-    "train_seconds": ("Training time", formatting.duration),
-    "epoch_seconds": ("Seconds per epoch", formatting.rate),
-    "images_per_second": ("Images per second", formatting.rate),
-    "peak_memory_mb": ("Peak memory", formatting.memory),
+    "parameters": (tr_noop("Parameters"), formatting.count),
+    "macs": (tr_noop("MACs"), formatting.count),
+    "train_seconds": (tr_noop("Training time"), formatting.duration),
+    "epoch_seconds": (tr_noop("Seconds per epoch"), formatting.rate),
+    "images_per_second": (tr_noop("Images per second"), formatting.rate),
+    "peak_memory_mb": (tr_noop("Peak memory"), formatting.memory),
 }
 """Attribute of an effect -> heading of its column, and how a value is shown."""
 _SIZES = ("parameters", "macs")
 """Shown only where the variants differ in them."""
 
 
+def baseline_mark() -> Span:
+    """What is in the place of the difference of the baseline."""
+    return Span(tr("baseline"), css="sd")
+
+
 def _effects(context: Context) -> Iterator[Block]:
     analysis = context.analysis
     if analysis.variants and not any(effect.pairs for effect in analysis.variants):
         yield Paragraph(
-            "No difference from the baseline can be shown before a variant and the baseline have finished the same "
-            "seed.",
+            tr(
+                "No difference from the baseline can be shown before a variant and the baseline have finished the same "
+                "seed."
+            ),
             "none",
         )
     yield variants_table(analysis)
     notes, disagree = beside_the_table(analysis), captions.disagreeing(analysis)
-    if disagree:
-        where = (" All p-values: ", ref("table-tests"), ".") if "tests" in context.shown else ()
-        yield Paragraph((f"{notes} {disagree}".strip(), *where))
-    elif notes:
-        yield Paragraph(notes)
+    text = sentences([notes, disagree])
+    if disagree and "tests" in context.shown:
+        yield Paragraph(tr_text("{text} All p-values: {table}.", text=text, table=ref("table-tests")))
+    elif text:
+        yield Paragraph(text)
     for sentence in claims.interactions(analysis):
         yield Paragraph(sentence)
+    yield SeeAlso(
+        (
+            (tr("sweeps"), "figure-sweeps"),
+            (tr("differences during training"), "figure-difference"),
+            (tr("p-values"), "" if disagree else "table-tests"),
+            (tr("learning curves"), "figure-loss"),
+            (tr("accuracy by class"), "table-classes-validation"),
+            (tr("time and memory"), "table-cost"),
+        )
+    )
 
 
 def beside_the_table(analysis: Analysis) -> str:
@@ -64,12 +97,12 @@ def variants_table(analysis: Analysis) -> Table:
     plotted = {own.variant for own in shown if own.pairs}
     on = interval_plot.scale(shown, analysis.measure) if plotted else None
     columns = (
-        Column("Variant"),
-        Column("Change", folded=True),
+        Column(tr("Variant")),
+        Column(tr("Change"), folded=True),
         Column(analysis.measure.metric.heading, number=True),
-        *((Column("Interval", plot=interval_plot.axis(on), zero=on.zero),) if on else ()),
-        Column("Difference", number=True),
-        Column("Verdict"),
+        *((Column(tr("Interval"), plot=interval_plot.axis(on), zero=on.zero),) if on else ()),
+        Column(tr("Difference"), number=True),
+        Column(tr("Verdict")),
         Column(Span("n", "italic"), number=True),
     )
 
@@ -82,7 +115,7 @@ def variants_table(analysis: Analysis) -> Table:
             Cell(effect.change),
             Cell(mean(effect, analysis.measure)),
             *plot,
-            Cell(BASELINE if first else difference(effect, analysis.measure)),
+            Cell(baseline_mark() if first else difference(effect, analysis.measure)),
             Cell("", css="verdict") if first else _verdict(effect),
             Cell(
                 (str(effect.n), Span(f"/{len(effect.runs)}", css="sd"))
@@ -94,33 +127,34 @@ def variants_table(analysis: Analysis) -> Table:
 
     caption, pictures = captions.table(analysis), figure_blocks.forest(effects, analysis)
     rows = tuple(map(row, (analysis.baseline, *effects)))
-    return Table("Table of variants", columns, rows, caption, key="variants", css="variants", pictures=pictures)
+    return Table(tr("Table of variants"), columns, rows, caption, key="variants", css="variants", pictures=pictures)
 
 
 def _tests(context: Context) -> Iterator[Block]:
     """The p-values of every variant: that of the verdict, and those of the checks; none where nothing was tested."""
-    tests: dict[str, tuple[str, Callable[[Effect], float | None]]] = {
-        "McNemar": ("exact test of two networks, Holm-adjusted", lambda own: own.networks_p),
-        "p": ("that of the verdict, adjusted for the family", lambda own: own.p),
-        "paired t": ("on the variant's own variance, Holm-adjusted", lambda own: own.paired_p),
-        "sign flips": ("max-T test over the signs of the seeds", lambda own: own.sign_flip_p),
-    }
+    tests: tuple[tuple[str, str, Callable[[Effect], float | None]], ...] = (
+        ("McNemar", tr("exact test of two networks, Holm-adjusted"), lambda own: own.networks_p),
+        ("p", tr("that of the verdict, adjusted for the family"), lambda own: own.p),
+        (tr("paired t"), tr("on the variant's own variance, Holm-adjusted"), lambda own: own.paired_p),
+        (tr("sign flips"), tr("max-T test over the signs of the seeds"), lambda own: own.sign_flip_p),
+    )
     effects = ranked(context.analysis)
-    known = {key: own for key, own in tests.items() if any(own[1](effect) is not None for effect in effects)}
+    known = [own for own in tests if any(own[2](effect) is not None for effect in effects)]
     if not known:
         return
-    columns = (Column("Variant"), *(Column(key, number=True) for key in known))
+    columns = (Column(tr("Variant")), *(Column(test, number=True) for test, _, _ in known))
     rows = tuple(
-        Row((Cell(name(own.variant)), *(Cell(intervals.short_p(value(own))) for _, value in known.values())))
+        Row((Cell(name(own.variant)), *(Cell(intervals.short_p(value(own))) for _, _, value in known)))
         for own in effects
     )
-    caption = "p-values. " + "; ".join(f"{key}: {about}" for key, (about, _) in known.items()) + "."
-    yield Table("Table of tests", columns, rows, caption, key="tests", css="small")
+    about = clauses([tr("{test}: {about}", test=test, about=about) for test, about, _ in known])
+    caption = tr("p-values. {tests}.", tests=about)
+    yield Table(tr("Table of tests"), columns, rows, caption, key="tests", css="small")
 
 
 def _state(effect: Effect, analysis: Analysis) -> Iterator[Note]:
     """What a reader must know of the runs of a variant, and its warnings with links to them."""
-    state = captions.state_of(effect, bool(analysis.setup.recipe))
+    state = progress.state_of(effect, bool(analysis.setup.recipe))
     if state:
         yield Note(state, "note alert" if effect.failed + effect.crashed else "note")
     marks = claims.marks(analysis, effect.variant)
@@ -160,13 +194,13 @@ def _test_set(context: Context) -> Iterator[Block]:
     for place, own in enumerate(found.rows):
         shown: list[str | Span] = [formatting.percent(own.mean, digits)]
         shown += [Span(f" \u00b1 {formatting.percent(own.sd, digits)}", css="sd")] if own.sd is not None else []
-        change = formatting.points(own.difference, digits) if place else BASELINE
+        change = formatting.points(own.difference, digits) if place else baseline_mark()
         cells = (Cell(name(own.variant)), Cell(tuple(shown)), Cell(change), Cell(str(own.n)))
         rows.append(Row(cells, baseline=not place))
-    heads = ("Test accuracy, %", "Difference", Span("n", "italic"))
-    columns = (Column("Variant"), *(Column(head, number=True) for head in heads))
+    heads = (tr("Test accuracy, %"), tr("Difference"), Span("n", "italic"))
+    columns = (Column(tr("Variant")), *(Column(head, number=True) for head in heads))
     caption = captions.held_out(found, context.analysis.measure)
-    yield Table("Table of test accuracies", columns, tuple(rows), caption, key="test")
+    yield Table(tr("Table of test accuracies"), columns, tuple(rows), caption, key="test")
 
 
 def _cost(context: Context) -> Iterator[Block]:
@@ -185,14 +219,14 @@ def _cost(context: Context) -> Iterator[Block]:
         Row((Cell(name(effect.variant)), *(cell(effect, key) for key in known)), baseline=not place)
         for place, effect in enumerate(effects)
     )
-    columns = (Column("Variant"), *(Column(_COSTS[key][0], number=True) for key in known))
+    columns = (Column(tr("Variant")), *(Column(tr(_COSTS[key][0]), number=True) for key in known))
     caption = captions.cost(context.analysis)
-    yield Table("Table of time and memory", columns, rows, caption, key="cost", css="cost")
+    yield Table(tr("Table of time and memory"), columns, rows, caption, key="cost", css="cost")
     if figure := figure_blocks.cost_sweeps(context.analysis):
         yield figure
 
 
-EFFECTS = Section("effects", "Results", 20, _effects)
-TEST = Section("test", "Test set", 30, _test_set)
-TESTS = Section("tests", "Tests", 62, _tests, appendix=True)
-COST = Section("cost", "Time and memory", 100, _cost, appendix=True)
+EFFECTS = Section("effects", tr_noop("Results"), 20, _effects)
+TEST = Section("test", tr_noop("Test set"), 30, _test_set)
+TESTS = Section("tests", tr_noop("Tests"), 62, _tests, appendix=True)
+COST = Section("cost", tr_noop("Time and memory"), 100, _cost, appendix=True)

@@ -15,7 +15,7 @@ from PIL import Image
 
 import ablation.report.drawing as drawing
 import ablation.report.figures.mistakes as mistakes
-from ablation._util.formatting import plural
+from ablation._util.language import clauses, current, tr, tr_noop, trn
 from ablation.data.fingerprint import cache_folder
 from ablation.report.blocks import Block, Heading, Images, Paragraph, Sample
 from ablation.report.context import Context, Section
@@ -63,8 +63,13 @@ def _gallery(context: Context) -> Iterator[Block]:
     if images is not None:
         yield from _groups(seen, images)
         return
-    text = f"The decoded images are not in {store.data.name}/{name} any more, so that none can be shown here. "
-    yield Paragraph(text + "They come back when a run on this data is trained.", "none")
+    folder = f"{store.data.name}/{name}"
+    text = tr(
+        "The decoded images are not in {folder} any more, so that none can be shown here. They come back when a run on "
+        "this data is trained.",
+        folder=folder,
+    )
+    yield Paragraph(text, "none")
 
 
 def _seen(store: Store, results: Results) -> _Seen | None:
@@ -97,23 +102,31 @@ def _images(folder: Path, seen: _Seen) -> Pixels | None:
 
 def _groups(seen: _Seen, images: Pixels) -> Iterator[Block]:
     worst, number = seen.worst(), len(seen.index)
-    seed = f"baseline, seed {seen.record.seed}"
+    seed = tr("baseline, seed {seed}", seed=seen.record.seed)
     if worst:
         shown = worst[:MOST_MISTAKES]
-        text = (
-            f"{_which(len(shown), len(worst))} on {plural(number, 'validation image')} ({seed}), highest confidence "
-            "first. True class above, predicted class and its probability below."
+        text = tr(
+            "{mistakes} on {images} ({seed}), highest confidence first. True class above, predicted class and its "
+            "probability below.",
+            mistakes=_which(len(shown), len(worst)),
+            images=trn("{n:,} validation image", "{n:,} validation images", number),
+            seed=seed,
         )
-        yield from _group("mistakes-1", "Worst mistakes", shown, text, seen, images)
+        yield from _group("mistakes-1", tr("Worst mistakes"), shown, text, seen, images)
     spread = seen.spread()
-    text = f"{plural(len(spread), 'image')} at even distances through the validation images, right or wrong ({seed})."
-    yield from _group("mistakes-2", "Samples", spread, text, seen, images)
+    text = trn(
+        "{n:,} image at even distances through the validation images, right or wrong ({seed}).",
+        "{n:,} images at even distances through the validation images, right or wrong ({seed}).",
+        len(spread),
+        seed=seed,
+    )
+    yield from _group("mistakes-2", tr("Samples"), spread, text, seen, images)
 
 
 def _which(shown: int, of: int) -> str:
     if shown == of:
-        return "The only mistake" if of == 1 else f"All {of} mistakes"
-    return f"The {shown} worst of {of:,} mistakes"
+        return tr("The only mistake") if of == 1 else tr("All {n} mistakes", n=of)
+    return tr("The {n} worst of {total:,} mistakes", n=shown, total=of)
 
 
 def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, images: Pixels) -> Iterator[Block]:
@@ -121,7 +134,8 @@ def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, i
     samples = tuple(_sample(place, seen, image) for image, place in shown)
     pixels = [np.asarray(image.convert("RGB")) for image, _ in shown]
     labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, p) for s, p in zip(samples, pixels, strict=True)]
-    alt = f"{title}: " + "; ".join(f"{s.true}, predicted {s.predicted}" for s in samples)
+    each = [tr("{true}, predicted {predicted}", true=s.true, predicted=s.predicted) for s in samples]
+    alt = f"{title}{current().colon}{clauses(each)}"
     yield Heading(title)
     yield Images(
         caption, samples, (drawing.picture(f"figures/{key}.png", alt, partial(mistakes.image_grid, labels)),), key
@@ -133,7 +147,7 @@ def _sample(place: int, seen: _Seen, image: Image.Image) -> Sample:
     return Sample(
         true=classes[seen.label[place]],
         predicted=classes[seen.predicted[place]],
-        confidence=f"{_per_cent(float(seen.confidence[place]))} %",
+        confidence=tr("{share} %", share=_per_cent(float(seen.confidence[place]))),
         right=bool(seen.label[place] == seen.predicted[place]),
         uri=_data_uri(image),
     )
@@ -159,4 +173,4 @@ def _data_uri(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-GALLERY = Section("mistakes", "Sample images", 90, _gallery, appendix=True)
+GALLERY = Section("mistakes", tr_noop("Sample images"), 90, _gallery, appendix=True)

@@ -10,8 +10,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from ablation._util.language import tr_noop
 from ablation._util.sanitize import clean, read_file
-from ablation.report.blocks import Block, Paragraph, Prose, code
+from ablation.report.blocks import Block, Paragraph, Prose, code, tr_text
 from ablation.report.context import Context, Section
 from ablation.report.prose import reader, to_blocks
 
@@ -92,11 +93,12 @@ def _interpretation(context: Context) -> Iterator[Block]:
     if "interpretation" in context.texts:
         yield prose(context.texts["interpretation"])
     elif context.options.style == "page":
-        put, rest = (
-            "Yours to write: put it into ",
-            " beside this page and write the report again. The file is included here and never changed.",
+        text = tr_text(
+            "Yours to write: put it into {file} beside this page and write the report again. The file is included here "
+            "and never changed.",
+            file=code(FILE),
         )
-        yield Paragraph((put, code(FILE), rest), "none")
+        yield Paragraph(text, "none")
 
 
 def _text(name: str, context: Context) -> Iterator[Block]:
@@ -104,6 +106,6 @@ def _text(name: str, context: Context) -> Iterator[Block]:
         yield prose(context.texts[name])
 
 
-INTERPRETATION = Section("interpretation", "Interpretation", 120, _interpretation)
-DISCUSSION = Section("discussion", "Discussion", 122, partial(_text, "discussion"), optional=True)
-CONCLUSION = Section("conclusion", "Conclusion", 125, partial(_text, "conclusion"), optional=True)
+INTERPRETATION = Section("interpretation", tr_noop("Interpretation"), 120, _interpretation)
+DISCUSSION = Section("discussion", tr_noop("Discussion"), 122, partial(_text, "discussion"), optional=True)
+CONCLUSION = Section("conclusion", tr_noop("Conclusion"), 125, partial(_text, "conclusion"), optional=True)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import ablation.report.captions as captions
-from ablation._util.formatting import ABSENT, plural
+from ablation._util.formatting import ABSENT
+from ablation._util.language import clauses, commas, current, listing, sentences, tr, tr_noop, trn
 from ablation.analysis import Analysis, Measure
-from ablation.report.blocks import Block, Paragraph, Text, cite, join
+from ablation.report.blocks import Block, Paragraph, Text, cite, join, tr_text
 from ablation.report.context import Context, Section
 from ablation.stats.pooling import SCREEN_ALPHA
 from ablation.storage.audit_file import Audit
+
+_SEEN = (
+    tr_noop("seed {seed} gives the same metrics twice"),
+    tr_noop("seeds {seeds} give different metrics"),
+    tr_noop("the variant changes the metrics"),
+    tr_noop("each of {number} variants changes the metrics"),
+)
+"""What an audit notes of code without a fault, as it is stored."""
 
 
 def _methods(context: Context) -> Iterator[Block]:
@@ -20,9 +30,9 @@ def _methods(context: Context) -> Iterator[Block]:
         return
     audited = audited_sentence(context.results.audit)
     parts = (_core(analysis), tuple(_contrasts(analysis)), tuple(_selected(analysis)), (audited,) if audited else ())
-    for sentences in parts:
-        if sentences:
-            yield Paragraph(join(sentences, " "))
+    for part in parts:
+        if part:
+            yield Paragraph(join(part, current().space))
 
 
 def statistics(analysis: Analysis) -> tuple[Text, ...]:
@@ -36,131 +46,172 @@ def _core(analysis: Analysis) -> tuple[Text, ...]:
     return (_one_seed(analysis),) if analysis.design.networks else tuple(own for own in _comparison(analysis) if own)
 
 
+def _metric(analysis: Analysis) -> str:
+    if analysis.measure.higher:
+        return tr("The primary metric is {metric}; higher is better.", metric=captions.metric(analysis))
+    return tr("The primary metric is {metric}; lower is better.", metric=captions.metric(analysis))
+
+
 def _one_seed(analysis: Analysis) -> Text:
     if all(effect.networks_p is None for effect in analysis.variants):
-        return (
-            f"The primary metric is {captions.metric(analysis)}; {analysis.measure.metric.direction} is better. "
+        untested = tr(
             "One seed: what another seed would give is unknown, so nothing is tested and there is no verdict about a "
             "recipe."
         )
-    return (
+        return sentences([_metric(analysis), untested])
+    return tr_text(
         "One seed: each variant's network was compared with the baseline's network on the same validation images by "
-        "the exact test of McNemar (1947)",
-        cite("mcnemar1947"),
-        ", two-sided, adjusted by Holm (1979)",
-        cite("holm1979"),
-        f" over the {len(analysis.variants)} "
-        f"comparisons at alpha = {analysis.alpha:g}. It applies to these trained networks only: what another seed "
-        f"would give is unknown, so there is no verdict about a recipe.",
+        "the exact test of McNemar (1947){mcnemar}, two-sided, adjusted by Holm (1979){holm} over the {comparisons} "
+        "at alpha = {alpha}. It applies to these trained networks only: what another seed would give is "
+        "unknown, so there is no verdict about a recipe.",
+        mcnemar=cite("mcnemar1947"),
+        holm=cite("holm1979"),
+        comparisons=trn("{n:,} comparison", "{n:,} comparisons", len(analysis.variants)),
+        alpha=format(analysis.alpha, "g"),
     )
 
 
 def _comparison(analysis: Analysis) -> Iterator[Text]:
     """The family of comparisons with the baseline."""
-    design, measure = analysis.design, analysis.measure
-    used = {effect.method for effect in analysis.variants}
-    yield f"The primary metric is {captions.metric(analysis)}; {measure.metric.direction} is better."
+    measure = analysis.measure
+    yield _metric(analysis)
     if any(effect.method for effect in analysis.variants):
-        family = (
-            f"Every variant is paired with the baseline by seed, and the {design.k} comparisons are one family"
-            if design.k > 1
-            else "The variant is paired with the baseline by seed; this is the only comparison"
-        )
-        yield (
-            f"{family}: intervals are simultaneous at "
-            f"{100 * (1 - analysis.alpha):g} %, p-values adjusted for the family, verdicts taken from these at alpha = "
-            f"{analysis.alpha:g}. No other metric carries a verdict."
-        )
+        yield _family(analysis)
     if analysis.looks > 1:
-        yield (
-            f"Seeds were added after results had been seen: over {analysis.looks} looks the family-wise error is at "
-            f"most {analysis.family_wise_bound:g} (union bound)."
+        yield tr(
+            "Seeds were added after results had been seen: over {looks} looks the family-wise error is at most "
+            "{bound:g} (union bound).",
+            looks=analysis.looks,
+            bound=analysis.family_wise_bound,
         )
     if any(effect.clipped for effect in analysis.variants):
-        yield f"Intervals are cut at the range of the metric, \u00b1{measure.size(measure.farthest)}."
+        yield tr("Intervals are cut at the range of the metric, \u00b1{size}.", size=measure.size(measure.farthest))
     same = [effect.variant for effect in analysis.variants if effect.identical]
     if same:
-        yield f"Not tested, and not in the family: {_listing(same)} (identical weights)."
-    if "blocked Dunnett" in used:
-        residual = measure.size(design.residual_sd) if design.residual_sd else ABSENT
-        yield (
-            "Method: guarded blocked Dunnett test (two-sided, Dunnett 1955",
-            cite("dunnett1955"),
-            f", seeds as blocks), k = {design.k}, "
-            f"n = {plural(design.n, 'seed')}, error pooled over variants and seeds on {design.df} degrees of "
-            f"freedom (residual SD of one run {residual}), critical value {design.critical_value or 0.0:.3f}; no "
-            f"variant's standard error is taken below that of its own differences (the guard).",
-        )
+        yield tr("Not tested, and not in the family: {variants} (identical weights).", variants=_listing(same))
+    if any(effect.method == "blocked Dunnett" for effect in analysis.variants):
+        yield _dunnett(analysis)
     yield _screening(analysis)
     yield from _fallbacks(analysis)
     yield from _power(analysis)
 
 
-def _screening(analysis: Analysis) -> Text:
-    test = (
-        "Spreads over seeds were screened by Cochran's C test (1941",
-        cite("cochran1941"),
-        f", upper, alpha {SCREEN_ALPHA:g})",
+def _family(analysis: Analysis) -> str:
+    k = analysis.design.k
+    family = (
+        tr("Every variant is paired with the baseline by seed, and the {number} comparisons are one family", number=k)
+        if k > 1
+        else tr("The variant is paired with the baseline by seed; this is the only comparison")
     )
+    return tr(
+        "{family}: intervals are simultaneous at {level:g} %, p-values adjusted for the family, verdicts taken from "
+        "these at alpha = {alpha:g}. No other metric carries a verdict.",
+        family=family,
+        level=100 * (1 - analysis.alpha),
+        alpha=analysis.alpha,
+    )
+
+
+def _dunnett(analysis: Analysis) -> Text:
+    design = analysis.design
+    return tr_text(
+        "Method: guarded blocked Dunnett test (two-sided, Dunnett 1955{dunnett}, seeds as blocks), k = {k}, n = "
+        "{seeds}, error pooled over variants and seeds on {df} degrees of freedom (residual SD of one run {residual}), "
+        "critical value {critical}; no variant's standard error is taken below that of its own differences (the "
+        "guard).",
+        dunnett=cite("dunnett1955"),
+        k=str(design.k),
+        seeds=trn("{n:,} seed", "{n:,} seeds", design.n),
+        df=str(design.df),
+        residual=analysis.measure.size(design.residual_sd) if design.residual_sd else ABSENT,
+        critical=f"{design.critical_value or 0.0:.3f}",
+    )
+
+
+def _screening(analysis: Analysis) -> Text:
     if analysis.design.n < 2:
         return ""
     out = [effect.variant for effect in analysis.variants if effect.screened]
     if analysis.design.baseline_screened:
         out.insert(0, analysis.baseline.variant)
+    cochran, alpha = cite("cochran1941"), f"{SCREEN_ALPHA:g}"
     if not out:
-        return (*test, ": none was an outlier.")
-    return (*test, f", which excluded {_listing(out)} from the pool.")
+        return tr_text(
+            "Spreads over seeds were screened by Cochran's C test (1941{cochran}, upper, alpha {alpha}): none was an "
+            "outlier.",
+            cochran=cochran,
+            alpha=alpha,
+        )
+    return tr_text(
+        "Spreads over seeds were screened by Cochran's C test (1941{cochran}, upper, alpha {alpha}), which excluded "
+        "{variants} from the pool.",
+        cochran=cochran,
+        alpha=alpha,
+        variants=_listing(out),
+    )
 
 
 def _fallbacks(analysis: Analysis) -> Iterator[Text]:
     share = [effect.variant for effect in analysis.variants if effect.method == "paired t, Bonferroni"]
     if share:
-        yield f"{_listing(share)}: own paired t test at a Bonferroni share of alpha."
+        yield tr("{variants}: own paired t test at a Bonferroni share of alpha.", variants=_listing(share))
     if any(effect.method == "paired t, Holm" for effect in analysis.variants):
-        yield ("All variants fall back to paired t tests with Holm's adjustment (1979)", cite("holm1979"), ".")
+        yield tr_text(
+            "All variants fall back to paired t tests with Holm's adjustment (1979){holm}.", holm=cite("holm1979")
+        )
     untested: dict[str, list[str]] = {}
     for effect in analysis.variants:
         if effect.reason:
             untested.setdefault(effect.reason, []).append(effect.variant)
     for reason, names in untested.items():
-        yield f"Not tested: {_listing(names)} ({reason})."
+        yield tr("Not tested: {variants} ({reason}).", variants=_listing(names), reason=tr(reason))
     failed = [effect.variant for effect in analysis.effects if effect.failed]
     if failed:
-        yield (
-            f"Runs that diverged or ended at chance stay out of the pool, and {_listing(failed)} cannot be more than "
-            f"unstable; means of the survivors are conditional."
+        yield tr(
+            "Runs that diverged or ended at chance stay out of the pool, and {variants} cannot be more than unstable; "
+            "means of the survivors are conditional.",
+            variants=_listing(failed),
         )
 
 
 def _power(analysis: Analysis) -> Iterator[Text]:
     design = analysis.design
     if design.detectable_sds is not None:
-        text = (
-            f"As planned ({plural(design.seeds, 'seed')}, {plural(design.comparisons, 'comparison')}) the "
-            f"design detects {design.detectable_sds:.1f} residual SDs with 80 % power"
+        seeds = trn("{n:,} seed", "{n:,} seeds", design.seeds)
+        comparisons = trn("{n:,} comparison", "{n:,} comparisons", design.comparisons)
+        detects = tr(
+            "As planned ({seeds}, {comparisons}) the design detects {sds:.1f} residual SDs with 80 % power",
+            seeds=seeds,
+            comparisons=comparisons,
+            sds=design.detectable_sds,
         )
-        yield text + (f", here {analysis.measure.size(design.detectable)}." if design.detectable else ".")
+        yield (
+            tr("{detects}, here {size}.", detects=detects, size=analysis.measure.size(design.detectable))
+            if design.detectable
+            else tr("{clause}.", clause=detects)
+        )
     if any(effect.paired_p is not None for effect in analysis.variants):
-        yield "Paired t: the same comparison on the variant's own variance, Holm-adjusted, as a check of sensitivity."
+        yield tr(
+            "Paired t: the same comparison on the variant's own variance, Holm-adjusted, as a check of sensitivity."
+        )
     if any(effect.flips_agree is not None for effect in analysis.variants):
-        yield "Sign flips: the max-T permutation test over all sign patterns of the seeds, as a second check."
+        yield tr("Sign flips: the max-T permutation test over all sign patterns of the seeds, as a second check.")
 
 
 def _contrasts(analysis: Analysis) -> Iterator[Text]:
     if analysis.interactions:
-        yield (
+        yield tr(
             "Interactions are contrasts within each seed (both changes, minus each alone, plus the baseline) on the "
             "pooled error, a family of their own adjusted by Holm."
         )
     if analysis.trends:
-        yield (
+        yield tr_text(
             "Trends are linear and quadratic contrasts over the levels of a sweep on the pooled error, all sweeps one "
-            "family adjusted by Holm; Page's test (1963)",
-            cite("page1963"),
-            " is reported separately, outside that family.",
+            "family adjusted by Holm; Page's test (1963){page} is reported separately, outside that family.",
+            page=cite("page1963"),
         )
     if analysis.data_curve:
-        yield (
+        yield tr(
             "The data curve is a bounded least-squares fit of a power law with a floor; its intervals come from the "
             "spread of the seeds (t), and it is extrapolated no farther than twice the data."
         )
@@ -170,15 +221,18 @@ def _selected(analysis: Analysis) -> Iterator[Text]:
     """How epoch and winner are chosen, and what that adds to a score."""
     own, measure = analysis.selection, analysis.measure
     if own.epochs is not None:
-        yield (
-            f"Each run reports its best epoch on the same validation images that it is evaluated on: the best of "
-            f"{own.of_epochs} overstates its accuracy by {_about(own.epochs, measure, 'up to ')}, in the baseline as "
-            f"in the variants."
+        yield tr(
+            "Each run reports its best epoch on the same validation images that it is evaluated on: the best of "
+            "{epochs} overstates its accuracy by {size}, in the baseline as in the variants.",
+            epochs=own.of_epochs,
+            size=_about(own.epochs, measure, most=True),
         )
     if own.winner is not None:
-        yield (
-            f"The best of the {own.of_variants} means is optimistic by {_about(own.winner, measure)}: expect the "
-            f"winner to be that much worse in a new study."
+        yield tr(
+            "The best of the {number} means is optimistic by {size}: expect the winner to be that much worse in a new "
+            "study.",
+            number=own.of_variants,
+            size=_about(own.winner, measure),
         )
 
 
@@ -187,22 +241,40 @@ def audited_sentence(audit: Audit | None) -> str:
     if audit is None or not audit.runs or any(check.level != "ok" for check in audit.of("reproducible")):
         return ""
     seen = [own for own in audit.checks if own.level == "ok" and own.code in ("reproducible", "seed", "option")]
-    runs = plural(audit.runs, "short run" if audit.smoke else "run")
-    found = "; ".join(own.message for own in seen)
-    return f"The code was audited in {runs} on {audit.time[:10]}: {found}." if seen else ""
+    if not seen:
+        return ""
+    runs = (
+        trn("{n:,} short run", "{n:,} short runs", audit.runs)
+        if audit.smoke
+        else trn("{n:,} run", "{n:,} runs", audit.runs)
+    )
+    found = clauses([_seen(own.message) for own in seen])
+    return tr("The code was audited in {runs} on {date}: {found}.", runs=runs, date=audit.time[:10], found=found)
 
 
-def _about(size: float, measure: Measure, most: str = "") -> str:
+def _seen(message: str) -> str:
+    """What an audit noted, in the current language."""
+    for known in _SEEN:
+        found = re.fullmatch(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(known)), message)
+        if found:
+            values = {name: listing(re.split(", | and ", value)) for name, value in found.groupdict().items()}
+            return tr(known, **values)
+    return message
+
+
+def _about(size: float, measure: Measure, *, most: bool = False) -> str:
     """A size; one that rounds to zero is given as less than the last decimal shown."""
     least = 10.0**-measure.digits
     if size * measure.scale < least / 2:
-        return f"less than {measure.size(least / measure.scale)}"
-    return f"{most}about {measure.size(size)}"
+        return tr("less than {size}", size=measure.size(least / measure.scale))
+    if most:
+        return tr("up to about {size}", size=measure.size(size))
+    return tr("about {size}", size=measure.size(size))
 
 
 def _listing(names: list[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    shown = commas(names[:most])
+    return tr("{names} and {number} more", names=shown, number=len(names) - most) if len(names) > most else shown
 
 
-METHODS = Section("methods", "Methods", 130, _methods)
+METHODS = Section("methods", tr_noop("Methods"), 130, _methods)

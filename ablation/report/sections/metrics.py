@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ablation._util.language import tr, tr_noop
 from ablation.report.blocks import Block, Cell, Column, Row, Table, name
 from ablation.report.context import Context, Section
 from ablation.report.ranking import ranked
-from ablation.report.sections.effects import BASELINE, difference, mean
+from ablation.report.sections.effects import baseline_mark, difference, mean
 
 
 def _metrics(context: Context) -> Iterator[Block]:
-    found, level = context.analysis.secondary, f"{100 * (1 - context.analysis.alpha):g} %"
+    found = context.analysis.secondary
     if not found:
         return
     rows = []
@@ -21,20 +22,24 @@ def _metrics(context: Context) -> Iterator[Block]:
         for own, effects in zip(found, of, strict=True):
             effect = effects[first.variant]
             cells.append(Cell(mean(effect, own.measure)))
-            cells.append(Cell(difference(effect, own.measure) if place else BASELINE))
+            cells.append(Cell(difference(effect, own.measure) if place else baseline_mark()))
         rows.append(Row(tuple(cells), baseline=not place))
-    columns = [Column("Variant")]
+    columns = [Column(tr("Variant"))]
     for own in found:
-        columns += [Column(own.measure.metric.heading, number=True), Column("Difference", number=True)]
-    yield Table("Table of further metrics", tuple(columns), tuple(rows), _caption(level, context), key="metrics")
+        columns += [Column(own.measure.metric.heading, number=True), Column(tr("Difference"), number=True)]
+    yield Table(tr("Table of further metrics"), tuple(columns), tuple(rows), _caption(context), key="metrics")
 
 
-def _caption(level: str, context: Context) -> str:
-    what = "Metrics on the validation images at the epoch reported" if context.study.of_images else "Other metrics"
-    return (
-        f"{what}: mean \u00b1 SD over seeds, and the difference from "
-        f"the baseline with its {level} interval, simultaneous over the variants of one metric. They carry no verdict."
+def _caption(context: Context) -> str:
+    what = (
+        tr("Metrics on the validation images at the epoch reported") if context.study.of_images else tr("Other metrics")
+    )
+    return tr(
+        "{what}: mean \u00b1 SD over seeds, and the difference from the baseline with its {level:g} % interval, "
+        "simultaneous over the variants of one metric. They carry no verdict.",
+        what=what,
+        level=100 * (1 - context.analysis.alpha),
     )
 
 
-METRICS = Section("metrics", "Further metrics", 25, _metrics)
+METRICS = Section("metrics", tr_noop("Further metrics"), 25, _metrics)

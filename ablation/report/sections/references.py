@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ablation._util.language import tr_noop
 from ablation.report.blocks import Block, Paragraph, References
 from ablation.report.context import Context, Section
 
@@ -17,5 +18,5 @@ def _references(context: Context) -> Iterator[Block]:
     yield References()
 
 
-QUESTION = Section("question", "Question", 12, _question, optional=True)
-REFERENCES = Section("references", "References", 128, _references, optional=True)
+QUESTION = Section("question", tr_noop("Question"), 12, _question, optional=True)
+REFERENCES = Section("references", tr_noop("References"), 128, _references, optional=True)
