@@ -123,13 +123,14 @@ class Paragraph(Block):
 
 @dataclass(frozen=True)
 class SeeAlso(Block):
-    """A sentence that leads to other figures and tables: what each shows, and its anchor.
+    """A sentence that leads to other figures and tables: what each shows, and its anchor; `before` is said before it.
 
     The page makes it a paragraph on those that it has.
     """
 
     kind: ClassVar[str] = "paragraph"
     items: tuple[tuple[str, str], ...]
+    before: Text = ""
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
         if isinstance(block, References):
             return replace(block, keys=tuple(sources))
         if isinstance(block, SeeAlso):
-            return _see_also(block, known)
+            block = _see_also(block, known)
         if not isinstance(block, Paragraph):
             return block
         filled = (_filled(part, known, sources) for part in spans(block.text))
@@ -149,15 +149,16 @@ def _with_numbers(parts: Iterable[Part]) -> tuple[tuple[Part, ...], tuple[str, .
 
 
 def _see_also(block: SeeAlso, known: Mapping[str, str]) -> Paragraph:
-    """An empty paragraph where the page has none of them."""
+    """An empty paragraph where the page has none of them, and nothing is said before."""
     shown = [(what, target) for what, target in block.items if target in known]
     if not shown:
-        return Paragraph("")
+        return Paragraph(block.before)
     items = [
         tr_text("{what} ({number})", what=what, number=replace(ref(target), text=known[target]))
         for what, target in shown
     ]
-    return Paragraph(tr_text("More results: {items}.", items=join(items, current().comma)))
+    more = tr_text("More results: {items}.", items=join(items, current().comma))
+    return Paragraph(join((block.before, more) if block.before else (more,), current().space))
 
 
 def _numbered(kind: str, number: int) -> str:

@@ -63,23 +63,22 @@ def _effects(context: Context) -> Iterator[Block]:
         )
     yield variants_table(analysis)
     notes, disagree = beside_the_table(analysis), captions.disagreeing(analysis)
-    text = sentences([notes, disagree])
+    text: Text = sentences([notes, disagree])
     if disagree and "tests" in context.shown:
-        yield Paragraph(tr_text("{text} All p-values: {table}.", text=text, table=ref("table-tests")))
-    elif text:
-        yield Paragraph(text)
-    for sentence in claims.interactions(analysis):
-        yield Paragraph(sentence)
+        text = tr_text("{text} All p-values: {table}.", text=text, table=ref("table-tests"))
     yield SeeAlso(
         (
             (tr("sweeps"), "figure-sweeps"),
             (tr("differences during training"), "figure-difference"),
             (tr("p-values"), "" if disagree else "table-tests"),
-            (tr("learning curves"), "figure-loss"),
+            (tr("learning curves"), "figure-accuracy"),
             (tr("accuracy by class"), "table-classes-validation"),
             (tr("time and memory"), "table-cost"),
-        )
+        ),
+        text,
     )
+    for sentence in claims.interactions(analysis):
+        yield Paragraph(sentence)
 
 
 def beside_the_table(analysis: Analysis) -> str:
