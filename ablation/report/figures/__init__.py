@@ -3,12 +3,9 @@
 from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, difference_chart, study_charts
 from ablation.analysis.learning import unit_of_budget
 from ablation.report.figures.curves import (
-    CurvePanels,
     Curves,
     Limits,
-    curve_grid,
     difference_curves,
-    draw_curves,
     limits,
     log_limits,
     loss_limits,
@@ -24,6 +21,7 @@ from ablation.report.figures.forest import (
     signed,
     verdict_label,
 )
+from ablation.report.figures.panels import CurvePanels, curve_grid, draw_curves
 from ablation.report.figures.sweeps import (
     METRICS,
     draw_sweep,
