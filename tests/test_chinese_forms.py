@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ablation._util.language import load, speaking
+from ablation._util.language import load, use_language
 from ablation.cli.main import main
 from ablation.errors import UserError
 from ablation.report import Form, Report, write_report
@@ -86,7 +86,7 @@ def test_a_word_document_names_chinese_fonts_and_slants_no_chinese_letter(tmp_pa
 def test_latex_has_chinese_text_as_it_is_and_loads_its_fonts(tmp_path: Path) -> None:
     text = "“过拟合”——见图 2……"
     assert r"\unicodecharacter" in tex(text)
-    with speaking(load("zh")):
+    with use_language(load("zh")):
         assert tex(text) == breakable(text) == text
         assert breakable("数" * 60) == "数" * 60
         assert inline(Span("图 12", "ref", target="figure-a")) == r"图~\ref{figure-a}"
@@ -116,7 +116,7 @@ def test_the_paper_compiles_in_chinese(style: str, tmp_path: Path) -> None:
     assert not re.findall(r"^!.*|.*undefined.*|.*Missing character.*", log, re.MULTILINE)
 
 
-def test_a_template_of_ones_own_speaks_the_language_of_the_report(tmp_path: Path) -> None:
+def test_custom_templates_are_in_the_language_of_the_report(tmp_path: Path) -> None:
     said = {"zh": "zh-CN 图 3 100 % {x}", "en": "en Figure 3. 100 % {x}"}
     for language, words in said.items():
         root = tmp_path / language

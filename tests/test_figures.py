@@ -14,7 +14,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablation._util.language import Language, speaking
+from ablation._util.language import Language, use_language
 from ablation.analysis import Analysis, describe
 from ablation.report import drawing, figures
 from ablation.report.figures import style
@@ -351,7 +351,7 @@ def test_a_file_is_in_chinese_only_where_a_font_has_its_characters(
     monkeypatch.setattr(style, "chinese_font", lambda: font)
     _, analysis = study(tmp_path)
     draw = partial(figures.forest, analysis.variants, analysis.measure)
-    with speaking(CHINESE):
+    with use_language(CHINESE):
         label = only(style.drawable(draw)()).xaxis.label
         assert (label.get_text(), label.get_fontfamily()) == (axis, family)
         assert only(draw()).get_xlabel() == "\u300cdifference from the baseline, percentage points\u300d"
@@ -380,7 +380,7 @@ def test_the_best_installed_chinese_font_is_taken(
 def test_curves_and_sweeps_are_labelled_in_the_current_language(tmp_path: Path) -> None:
     results, analysis = study(tmp_path)
     curves = figures.study_curves(results)
-    with speaking(CHINESE):
+    with use_language(CHINESE):
         panel = only(figures.CurvePanels(figures.LOSS, curves["baseline"], "epoch").draw(curves["constant"]))
         metric = figures.METRICS["epoch_seconds"]
         sweep = only(figures.sweep_panel(analysis, analysis.sweeps[0], metric))

@@ -16,7 +16,7 @@ from babel.messages import mofile, pofile
 from babel.messages.extract import extract_from_dir
 
 import ablation.report
-from ablation._util.language import DOMAIN, LOCALE, Language, current, load, speaking, tr, trn
+from ablation._util.language import DOMAIN, LOCALE, Language, current, load, tr, trn, use_language
 from ablation.report import Form, Report, write_report
 from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import cite, plain, tr_text
@@ -169,7 +169,7 @@ def test_the_language_of_a_report_is_that_of_the_study_or_of_the_command_line(tm
 
 
 def test_texts_outside_of_a_report_are_english() -> None:
-    with speaking(load("zh")):
+    with use_language(load("zh")):
         assert current().tag == "zh-CN"
         assert CHINESE.search(trn("{n:,} seed", "{n:,} seeds", 3))
     assert current().tag == "en"

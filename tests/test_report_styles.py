@@ -87,6 +87,12 @@ def test_the_abstract_claims_no_more_than_the_study_allows(options: Any, said: s
     assert said in section(Page(written.html).root, "abstract").words
 
 
+def test_the_abstract_names_the_margin_under_any_number_of_seeds(tmp_path: Path) -> None:
+    for seeds in (5, 12):
+        written = write(tmp_path / str(seeds), LAB, seeds=range(seeds), analysis={"margin": 0.2})[1]
+        assert "points (within the margin)" in section(Page(written.html).root, "abstract").words
+
+
 def test_the_principles_are_those_of_what_the_study_varies_each_with_its_source(lab: tuple[Stored, Report]) -> None:
     own = section(Page(lab[1].html).root, "principles")
     assert [head.words for head in own.all("h3")] == ["Dropout", "Normalisation", "Learning-rate schedule"]

@@ -279,6 +279,8 @@ def test_a_baseline_whose_spread_is_an_outlier(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
     text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
     assert "All variants fall back to paired t tests with Holm's adjustment" in text
+    assert f"and the {len(stored.manifest.variants) - 1} comparisons are one family" in text
+    assert "the only comparison" not in text
 
 
 def test_code_that_changed_in_the_middle(tmp_path: Path) -> None:

@@ -136,8 +136,10 @@ def option(path: str) -> str:
     section, _, key = path.rpartition(".")
     if key == "name" and section:
         return tr(section)
-    spelt = key.replace("_", " ")
-    return tr(_PARTS.get(path) or _NAMES.get(key, spelt)) if section else spelt
+    if not section:
+        return key.replace("_", " ")
+    named = _PARTS.get(path) or _NAMES.get(key)
+    return tr(named) if named else _spelt(key)
 
 
 def _decimal(number: float) -> str:

@@ -1,6 +1,6 @@
 """The language of a report: English as it is in the code, others by the catalogs in `ablation/locale`.
 
-Outside `speaking`, and for a text that a catalog lacks, every function returns the English text.
+Outside `use_language`, and for a text that a catalog lacks, every function returns the English text.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def load(code: Code) -> Language:
 
 
 @contextmanager
-def speaking(language: Language) -> Iterator[None]:
-    """Everything inside is said in this language."""
+def use_language(language: Language) -> Iterator[None]:
+    """Everything inside is in this language."""
     token = _current.set(language)
     try:
         yield
@@ -55,7 +55,7 @@ def speaking(language: Language) -> Iterator[None]:
 
 
 def current() -> Language:
-    """The language that is spoken now."""
+    """The language in use."""
     return _current.get()
 
 
@@ -88,6 +88,12 @@ def clauses(parts: Sequence[str]) -> str:
 def commas(parts: Sequence[str]) -> str:
     """The items of a list with commas between them."""
     return current().comma.join(parts)
+
+
+def shortened(parts: Sequence[str], most: int = 8) -> str:
+    """The first items of a list, and how many more there are: `a, b and 3 more`."""
+    shown = commas(parts[:most])
+    return tr("{items} and {n} more", items=shown, n=len(parts) - most) if len(parts) > most else shown
 
 
 def listing(parts: Sequence[str]) -> str:

@@ -63,7 +63,7 @@ class StudyWarning:
 
 
 @dataclass(frozen=True)
-class Said:
+class VerdictText:
     """The verdict on a variant in parts: what a table calls it, and what else is said of it there.
 
     `size` is by how much a better or worse variant differs, with its interval; `within` where that is in the margin.
@@ -125,7 +125,7 @@ class Effect:
     verdict: Verdict | None = None
     words: str = ""
     """The verdict in words."""
-    said: Said = Said()
+    verdict_text: VerdictText = VerdictText()
     """The same in parts."""
     confounds: tuple[Confound, ...] = ()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import ablation._util.counted as counted
 from ablation._util.formatting import ABSENT
-from ablation._util.language import clauses, commas, current, sentences, tr, tr_noop, trn
+from ablation._util.language import clauses, commas, current, sentences, shortened, tr, tr_noop, trn
 from ablation.analysis.measure import Measure
-from ablation.analysis.types import Design, Effect, Said, Verdict
+from ablation.analysis.types import Design, Effect, Verdict, VerdictText
 from ablation.stats import Reason
 
 CHECKED_SEEDS = 10
@@ -28,8 +29,8 @@ def with_verdicts(
     judged = []
     for own in effects[1:]:
         verdict = judge(own, measure, alpha, margin)
-        words, said = phrase(own, verdict, measure, alpha, margin, networks)
-        judged.append(replace(own, verdict=verdict, words=words, said=said))
+        words, text = phrase(own, verdict, measure, alpha, margin, networks)
+        judged.append(replace(own, verdict=verdict, words=words, verdict_text=text))
     return (effects[0], *judged)
 
 
@@ -54,7 +55,7 @@ def _inside(own: Effect, margin: float | None) -> bool:
 
 def phrase(
     own: Effect, verdict: Verdict, measure: Measure, alpha: float, margin: float | None, networks: bool
-) -> tuple[str, Said]:
+) -> tuple[str, VerdictText]:
     """The verdict in words, as a whole and in parts."""
     if verdict in ("better", "worse"):
         return _changed(own, verdict, measure, margin)
@@ -62,25 +63,25 @@ def phrase(
         return _unclear(own, measure)
     if verdict == "no_claim" and networks:
         words = _single(own, alpha)
-        return words, Said(words)
+        return words, VerdictText(words)
     head, note = _explained(own, verdict, measure, margin)
-    return f"{head}{current().colon}{note}", Said(head, note=note)
+    return f"{head}{current().colon}{note}", VerdictText(head, note=note)
 
 
-def _changed(own: Effect, verdict: Verdict, measure: Measure, margin: float | None) -> tuple[str, Said]:
+def _changed(own: Effect, verdict: Verdict, measure: Measure, margin: float | None) -> tuple[str, VerdictText]:
     head = f"tentatively {verdict}" if own.pairs == 2 else verdict
     interval = _sizes(own.low, own.high, _moved(own), measure)
     size = f"{measure.size(_moved(own)).removesuffix(measure.unit)}{interval}{measure.unit}"
     check, inside = _checked(own), _inside(own, margin)
     words = clauses([tr(_CHANGED[head], size=size), check])
     if inside:
-        words = _yet(words, measure, margin)
-        check = _yet(check, measure, margin) if check else ""
+        words = _within_margin(words, measure, margin)
+        check = _within_margin(check, measure, margin) if check else ""
     called = tr("{verdict}, within the margin", verdict=tr(head)) if inside else tr(head)
-    return words, Said(called, size, check, inside)
+    return words, VerdictText(called, size, check, inside)
 
 
-def _yet(text: str, measure: Measure, margin: float | None) -> str:
+def _within_margin(text: str, measure: Measure, margin: float | None) -> str:
     return tr("{verdict}, yet within the margin of {margin}", verdict=text, margin=measure.size(margin or 0.0))
 
 
@@ -98,11 +99,11 @@ def _sizes(low: float | None, high: float | None, difference: float, measure: Me
     return f" {shown}"
 
 
-def _unclear(own: Effect, measure: Measure) -> tuple[str, Said]:
+def _unclear(own: Effect, measure: Measure) -> tuple[str, VerdictText]:
     size = measure.size(max(abs(own.low or 0.0), abs(own.high or 0.0)))
     words = _hedged(tr("no clear effect: at most {size} either way", size=size), own)
     check = _checked(own)
-    return clauses([words, check]), Said(_hedged(tr("no clear effect"), own), note=check)
+    return clauses([words, check]), VerdictText(_hedged(tr("no clear effect"), own), note=check)
 
 
 def _hedged(text: str, own: Effect) -> str:
@@ -182,7 +183,7 @@ def headline(effects: Sequence[Effect], measure: Measure, design: Design, alpha:
 
 def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iterator[str]:
     """What was found, what was not, and what could have been found."""
-    yield _mattering(changes, measure, design)
+    yield _with_effect(changes, measure, design)
     if unclear := len(_with(changes, "not_detected")):
         yield _without_effect(unclear, measure, design)
     if equal := len(_with(changes, "equivalent")):
@@ -194,10 +195,10 @@ def _judged(changes: Sequence[Effect], measure: Measure, design: Design) -> Iter
     yield from _unclaimed(_with(changes, "no_claim"))
 
 
-def _mattering(changes: Sequence[Effect], measure: Measure, design: Design) -> str:
+def _with_effect(changes: Sequence[Effect], measure: Measure, design: Design) -> str:
     """The changes that make a difference."""
     matter = _with(changes, "better", "worse")
-    values = {"changes": trn("{n:,} change", "{n:,} changes", len(changes)), "variants": _listed(matter, measure)}
+    values = {"changes": counted.changes(len(changes)), "variants": _listed(matter, measure)}
     if not matter:
         return tr("none of {changes} is shown to make a difference", **values)
     if design.seeds == 2 or all(own.pairs == 2 for own in matter):
@@ -248,9 +249,7 @@ def _with(changes: Sequence[Effect], *verdicts: Verdict) -> list[Effect]:
 def _listed(found: Sequence[Effect], measure: Measure) -> str:
     """The variants with their sizes, the largest difference first."""
     shown = sorted(found, key=lambda own: -abs(_moved(own)))
-    names = commas([_named(own, measure) for own in shown[:_MOST_NAMED]])
-    more = len(shown) - _MOST_NAMED
-    return tr("{items} and {n} more", items=names, n=more) if more > 0 else names
+    return shortened([_named(own, measure) for own in shown], _MOST_NAMED)
 
 
 def _named(own: Effect, measure: Measure) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ablation._util.language import clauses, commas, tr, tr_noop, trn
+from ablation._util.language import clauses, commas, listing, tr, tr_noop, trn
 from ablation._util.sanitize import one_line
 
 _EXAMPLES = 3
@@ -93,7 +93,7 @@ def read_line(summary: DataSummary, classes: tuple[str, ...]) -> str:
     """`12,000 JPEG files of 32 x 32 pixels; 1,200 images in each of 10 classes`."""
     total = sum(summary.formats.values())
     counted = (tr("{number:,} {format}", number=own, format=name) for name, own in sorted(summary.formats.items()))
-    formats = tr(" and ").join(counted)
+    formats = listing(list(counted))
     small, large = (f"{width:,} \u00d7 {height:,}" for width, height in (summary.smallest, summary.largest))
     files = (
         trn("{formats} file of {size} pixels", "{formats} files of {size} pixels", total, formats=formats, size=small)

@@ -19,7 +19,7 @@ import ablation.report.html as html
 import ablation.report.markdown as markdown
 import ablation.report.paper as paper
 from ablation._util.files import replace, replace_text, write_json
-from ablation._util.language import load, speaking
+from ablation._util.language import load, use_language
 from ablation._util.sanitize import clean
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classification.chance import AT_CHANCE, at_chance
@@ -96,7 +96,7 @@ def report_on(
     form = form or Form()
     form.check()
     check_folder(out, results.manifest.name, table)
-    with speaking(load((form.options or results.manifest.report_options).language)):
+    with use_language(load((form.options or results.manifest.report_options).language)):
         return _written(results, store, out, table, form)
 
 

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ablation._util.counted as counted
 import ablation.report.figures as figures
 import ablation.report.intervals as intervals
-from ablation._util.language import clauses, commas, sentences, tr, tr_noop, trn
+from ablation._util.language import clauses, commas, sentences, shortened, tr, tr_noop
 from ablation.analysis import Analysis, Effect, Measure, TestSet
 from ablation.report.figures import Curves
 from ablation.storage.manifest import Manifest
@@ -18,10 +19,6 @@ _AT_EPOCH = {
     "last": tr_noop("{metric} at the last epoch of its run"),
     "mixed": tr_noop("{metric} at the best or the last epoch of its run, as train.select of each variant says"),
 }
-
-
-def _seeds(number: int) -> str:
-    return trn("{n:,} seed", "{n:,} seeds", number)
 
 
 def baseline(analysis: Analysis, manifest: Manifest) -> str:
@@ -65,12 +62,12 @@ def _images(analysis: Analysis) -> str:
     """How many images the metric is measured on, where that is known."""
     part = analysis.metric.partition("_")[0]
     if part == "val" and analysis.setup.val_images:
-        return trn("{n:,} validation image", "{n:,} validation images", analysis.setup.val_images)
+        return counted.validation_images(analysis.setup.val_images)
     return _test_images(analysis.test) if part == "test" and analysis.test else ""
 
 
 def _test_images(test: TestSet) -> str:
-    return trn("{n:,} test image", "{n:,} test images", test.images)
+    return counted.test_images(test.images)
 
 
 def _quantity(analysis: Analysis) -> str:
@@ -110,7 +107,7 @@ def table(analysis: Analysis) -> str:
 
 def paper_table(analysis: Analysis) -> str:
     """Caption of the table of the short paper, which has no plots."""
-    over = tr("mean \u00b1 SD over {seeds}", seeds=_seeds(len(analysis.facts.seeds)))
+    over = tr("mean \u00b1 SD over {seeds}", seeds=counted.seeds(len(analysis.facts.seeds)))
     spread = tr("one seed") if analysis.design.networks else over
     text = tr("{quantity}: {spread}.", quantity=_quantity(analysis), spread=spread)
     if not analysis.variants:
@@ -187,19 +184,16 @@ def disagreeing(analysis: Analysis) -> str:
     ]
     if not names:
         return ""
-    shown = commas(names[:4])
-    if len(names) > 4:
-        shown = tr("{names} and {number} more", names=shown, number=len(names) - 4)
     return tr(
         "For {variants} the paired t test disagrees with the verdict, which pools the error over all variants; paired "
         "t uses the variant's own variance alone, with fewer degrees of freedom.",
-        variants=shown,
+        variants=shortened(names, 4),
     )
 
 
 def verdict_cell(effect: Effect) -> tuple[str, str]:
     """The verdict for the table, where the difference and its interval are beside it, and what else is said of it."""
-    return effect.said.head, effect.said.note
+    return effect.verdict_text.head, effect.verdict_text.note
 
 
 def difference_curves(analysis: Analysis) -> str:
@@ -349,7 +343,7 @@ def _row(effect: Effect, measure: Measure) -> str:
     said = {
         "variant": effect.variant,
         "difference": measure.difference(effect.difference) + measure.unit,
-        "seeds": _seeds(effect.pairs),
+        "seeds": counted.seeds(effect.pairs),
         "verdict": figures.verdict_label(effect),
     }
     if effect.low is None or effect.high is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import ablation._util.counted as counted
 import ablation.report.captions as captions
 import ablation.report.intervals as intervals
 from ablation._util.formatting import ABSENT, ARROW, MINUS
-from ablation._util.language import sentences, tr, trn
+from ablation._util.language import sentences, tr
 from ablation._util.sanitize import clean
 from ablation.analysis import Analysis
 from ablation.report.blocks import Span, Table, Text, plain, spans
@@ -87,7 +88,7 @@ def results_table(analysis: Analysis) -> str:
 
 def _caption(analysis: Analysis) -> str:
     seeds = len(analysis.facts.seeds)
-    over = tr("mean \u00b1 SD over {seeds}", seeds=trn("{n:,} seed", "{n:,} seeds", seeds))
+    over = tr("mean \u00b1 SD over {seeds}", seeds=counted.seeds(seeds))
     metric = captions.first_up(captions.metric(analysis))
     spread = tr("{quantity}: {spread}.", quantity=metric, spread=over if seeds > 1 else tr("one seed"))
     return sentences([spread, _differences(analysis)])

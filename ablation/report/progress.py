@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import ablation._util.counted as counted
 from ablation._util.language import clauses, commas, sentences, tr, tr_noop, trn
 from ablation.analysis import Analysis, Effect, Facts
 from ablation.report.captions import baseline
@@ -20,10 +21,10 @@ def summary(analysis: Analysis, manifest: Manifest) -> str:
 
 def _compared(analysis: Analysis, manifest: Manifest) -> str:
     """The variants, the baseline and the number of seeds."""
-    base, seeds = baseline(analysis, manifest), _seeds(len(manifest.seeds))
+    base, seeds = baseline(analysis, manifest), counted.seeds(len(manifest.seeds))
     changes = [effect for effect in analysis.variants if effect.kind != "control"]
     if not manifest.baseline.recipe:
-        variants = trn("{n:,} variant", "{n:,} variants", len(changes))
+        variants = counted.variants(len(changes))
         return tr("{variants} against the baseline under {seeds}", variants=variants, seeds=seeds)
     if not analysis.variants:
         return tr("The baseline alone{baseline} is trained under {seeds}", baseline=base, seeds=seeds)
@@ -53,14 +54,6 @@ def _changed(changes: Sequence[Effect], base: str) -> str:
     )
 
 
-def _runs(number: int) -> str:
-    return trn("{n:,} run", "{n:,} runs", number)
-
-
-def _seeds(number: int) -> str:
-    return trn("{n:,} seed", "{n:,} seeds", number)
-
-
 def _counted(counts: Iterable[tuple[int, str]]) -> str:
     """The numbers that are not zero, each in its message."""
     return commas([tr(message, number=number) for number, message in counts if number])
@@ -68,7 +61,7 @@ def _counted(counts: Iterable[tuple[int, str]]) -> str:
 
 def state(facts: Facts) -> str:
     """How far the study is."""
-    runs, done, diverged = _runs(facts.runs), facts.done, facts.diverged
+    runs, done, diverged = counted.runs(facts.runs), facts.done, facts.diverged
     if not done:
         return tr("none of the {runs} has finished yet", runs=runs)
     if not facts.open and diverged:
@@ -84,7 +77,7 @@ def state(facts: Facts) -> str:
 
 def found(facts: Facts) -> str:
     """What a table from elsewhere has."""
-    runs, finished = _runs(facts.runs), facts.finished
+    runs, finished = counted.runs(facts.runs), facts.finished
     lost = _counted([(facts.diverged, tr_noop("{number:,} diverged")), (facts.crashed, tr_noop("{number:,} crashed"))])
     if lost:
         return tr("{finished:,} of {runs} have a value, {lost}", finished=finished, runs=runs, lost=lost)
@@ -102,7 +95,7 @@ def not_in_table(facts: Facts) -> str:
     )
     return tr(
         "Of {runs}: {counts}. The results below are based on the other {done:,}.",
-        runs=_runs(facts.runs),
+        runs=counted.runs(facts.runs),
         counts=_counted(counts),
         done=facts.done,
     )
@@ -119,7 +112,7 @@ def still_open(facts: Facts) -> str:
     todo = tr(
         "{open:,} of {runs} still to do: {counts}.",
         open=facts.open,
-        runs=_runs(facts.runs),
+        runs=counted.runs(facts.runs),
         counts=_counted(counts),
     )
     if not facts.done:
@@ -135,7 +128,7 @@ def not_started(analysis: Analysis) -> str:
             waiting.setdefault(run.variant, []).append(str(run.seed))
     if not waiting:
         return ""
-    runs = _runs(analysis.facts.missing)
+    runs = counted.runs(analysis.facts.missing)
     what = tr("Not started yet") if analysis.setup.recipe else tr("Without a value")
     if len(waiting) > _MOST_LISTED or analysis.facts.missing == analysis.facts.runs:
         return tr("{what}: {runs}; the table of variants says how many of each.", what=what, runs=runs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ablation._util.language import clauses, commas, tr, tr_noop, trn
+import ablation._util.counted as counted
+from ablation._util.language import clauses, commas, tr, tr_noop
 from ablation.analysis import Analysis, Effect
 from ablation.analysis.verdicts import untested
 from ablation.report.blocks import Summary, SummaryLine
@@ -32,7 +33,7 @@ def summary(analysis: Analysis) -> Summary | None:
     found = {verdict: [own for own in changes if own.verdict == verdict] for verdict in _LABELS}
     lines = [_line(verdict, own, analysis) for verdict, own in found.items() if own]
     if not (found["better"] or found["worse"]):
-        note = tr("none shown ({changes})", changes=trn("{n:,} change", "{n:,} changes", len(changes)))
+        note = tr("none shown ({changes})", changes=counted.changes(len(changes)))
         lines.insert(0, SummaryLine(tr("Better or worse"), "", (), note))
     return Summary(_title(analysis), (*lines, *_control(analysis)))
 
@@ -65,8 +66,8 @@ def _said(own: Effect, analysis: Analysis, *, hedged: bool) -> str:
 def _sizes(own: Effect, analysis: Analysis) -> Iterator[str]:
     """The difference of a variant; first, of an unstable one, why it is unstable."""
     unstable = own.verdict == "unstable"
-    if unstable and own.said.note:
-        yield own.said.note
+    if unstable and own.verdict_text.note:
+        yield own.verdict_text.note
     if own.difference is not None:
         size = f"{analysis.measure.difference(own.difference)}{analysis.measure.unit}"
         yield tr("{difference} in the others", difference=size) if unstable and own.failed else size

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ablation._util.language import Language, speaking
+from ablation._util.language import Language, use_language
 from ablation.analysis import compare
-from ablation.analysis.types import Said
+from ablation.analysis.types import VerdictText as Said
 from ablation.analysis.verdicts import headline, with_verdicts
 from ablation.analysis.warnings import CATALOGUE, entry
 from ablation.analysis.warnings.runs import states
@@ -61,14 +61,14 @@ class Catalog(gettext.NullTranslations):
 
 @pytest.fixture(autouse=True)
 def chinese() -> Iterator[None]:
-    with speaking(Language("zh-CN", "", "；", "、", "：", Catalog())):
+    with use_language(Language("zh-CN", "", "；", "、", "：", Catalog())):
         yield
 
 
 def said(margin: float | None = None, **fields: Any) -> tuple[str, Said]:
     own = effect("a", RUNS, **{**CLAIM, **fields})
     (judged,) = with_verdicts([effect("b"), own], ACCURACY, 0.05, margin, False)[1:]
-    return judged.words, judged.said
+    return judged.words, judged.verdict_text
 
 
 def test_a_size_has_the_unit_of_the_language_once() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+import ablation._util.counted as counted
 from ablation._util import formatting
 from ablation._util.language import clauses, commas, current, tr, tr_noop, trn
 from ablation.analysis.compare import Run
@@ -203,7 +204,7 @@ def metric_sources(results: Results) -> Iterator[StudyWarning]:
 
 
 def _place(source: str, count: int) -> str:
-    return tr("{source} ({runs})", source=source, runs=trn("{n:,} run", "{n:,} runs", count))
+    return tr("{source} ({runs})", source=source, runs=counted.runs(count))
 
 
 def _found(messages: Sequence[str], of: int) -> str:
@@ -212,5 +213,5 @@ def _found(messages: Sequence[str], of: int) -> str:
         "{finding} ({n} of {runs})",
         finding=messages[0],
         n=len(messages),
-        runs=trn("{n:,} run", "{n:,} runs", of),
+        runs=counted.runs(of),
     )

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from ablation._util.language import clauses, commas, tr, tr_noop, trn
+import ablation._util.counted as counted
+from ablation._util.language import clauses, commas, tr, tr_noop
 from ablation.analysis.classification.networks import Predicted, Run
 from ablation.analysis.measure import same_weights
 from ablation.analysis.types import Effect, SeedResult, StudyWarning
@@ -46,7 +47,7 @@ def _lacking(variant: str, planned: int, lacking: Sequence[SeedResult], trained_
         "{variant} lacks {n} of {seeds}: {runs}",
         variant=variant,
         n=len(lacking),
-        seeds=trn("{n:,} seed", "{n:,} seeds", planned),
+        seeds=counted.seeds(planned),
         runs=tr("{items} and {n} more", items=runs, n=more) if more > 0 else runs,
     )
 
@@ -79,7 +80,7 @@ def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyW
                 "{variant}: in {n} of {runs} the last epoch was the best and the validation loss was still falling",
                 variant=own.variant,
                 n=sum(found),
-                runs=trn("{n:,} run", "{n:,} runs", len(found)),
+                runs=counted.runs(len(found)),
             )
             yield warn("undertrained", own.variant, message)
 

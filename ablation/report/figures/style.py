@@ -15,7 +15,7 @@ import matplotlib.font_manager as font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ablation._util.language import ENGLISH, current, speaking
+from ablation._util.language import ENGLISH, current, use_language
 
 INK: Final = "#1c2024"
 MUTED: Final = "#5c6570"
@@ -138,7 +138,7 @@ def drawable(draw: Callable[[], Figure]) -> Callable[[], Figure]:
 
     def inner() -> Figure:
         lacking = _in_chinese() and chinese_font() is None
-        with speaking(ENGLISH if lacking else current()):
+        with use_language(ENGLISH if lacking else current()):
             return draw()
 
     return inner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import reduce
 
+import ablation._util.counted as counted
 import ablation.report.captions as captions
 from ablation._util.formatting import accuracy_digits, percent
 from ablation._util.language import commas, current, sentences, tr, tr_noop, trn
@@ -32,11 +33,11 @@ def _compared(context: Context) -> str:
     """What was trained, and how much of it is done."""
     analysis, of = context.analysis, captions.baseline(context.analysis, context.study)
     changes = sum(own.kind != "control" for own in analysis.variants)
-    seeds = trn("{n:,} seed", "{n:,} seeds", len(analysis.facts.seeds))
+    seeds = counted.seeds(len(analysis.facts.seeds))
     if changes:
         text = tr(
             "This study compares {variants} with a baseline{baseline} under {seeds}.",
-            variants=trn("{n:,} variant", "{n:,} variants", changes),
+            variants=counted.variants(changes),
             baseline=of,
             seeds=seeds,
         )
@@ -54,7 +55,7 @@ def _done(context: Context) -> str:
     facts = context.analysis.facts
     if not facts.open:
         return ""
-    runs = trn("{n:,} run", "{n:,} runs", facts.runs)
+    runs = counted.runs(facts.runs)
     if context.recipe:
         return tr("So far {done:,} of {runs} are done.", done=facts.done, runs=runs)
     return tr("{done:,} of {runs} have a result.", done=facts.done, runs=runs)
@@ -76,11 +77,11 @@ def _level(analysis: Analysis) -> Iterator[Text]:
     base, measure = analysis.baseline, analysis.measure
     if base.mean is None:
         if base.failed and base.failed == len(base.runs):
-            runs = trn("{n:,} run", "{n:,} runs", len(base.runs))
+            runs = counted.runs(len(base.runs))
             yield tr("All {runs} of the baseline failed, so that nothing can be compared.", runs=runs)
         return
     mean = tr("{value} %", value=measure.value(base.mean)) if measure.share else measure.value(base.mean)
-    values = {"metric": measure.name, "mean": mean, "seeds": trn("{n:,} seed", "{n:,} seeds", base.n)}
+    values = {"metric": measure.name, "mean": mean, "seeds": counted.seeds(base.n)}
     if base.n > 1 and base.sd is not None:
         text = tr_noop("The {metric} of the baseline is {mean} (mean over {seeds}, SD {sd}).")
         yield tr(text, **values, sd=measure.value(base.sd))
@@ -111,7 +112,7 @@ def _changed(found: Sequence[Effect], analysis: Analysis) -> Text:
     parts: list[Text] = []
     for own in largest[:_MOST_NAMED]:
         message = tr_noop("{variant} by {size}") if parts else _CHANGED[verdict, own.pairs == 2]
-        parts.append(_noted(tr_text(message, variant=name(own.variant), size=own.said.size), own))
+        parts.append(_noted(tr_text(message, variant=name(own.variant), size=own.verdict_text.size), own))
     if len(found) > _MOST_NAMED:
         parts.append(tr(_MORE[verdict], n=len(found) - _MOST_NAMED))
     return tr_text("{clauses}.", clauses=reduce(_then, parts))
@@ -119,7 +120,7 @@ def _changed(found: Sequence[Effect], analysis: Analysis) -> Text:
 
 def _noted(text: Text, own: Effect) -> Text:
     """A text with what else is to be said of a better or worse variant, in brackets."""
-    notes = [tr("within the margin")] if own.said.within and not own.said.note else []
+    notes = [tr("within the margin")] if own.verdict_text.within else []
     notes += [tr("exploratory")] if own.exploratory else []
     return tr_text("{text} ({notes})", text=text, notes=commas(notes)) if notes else text
 
@@ -151,7 +152,8 @@ def _equivalent(found: Sequence[Effect], analysis: Analysis) -> Text:
 
 def _unstable(found: Sequence[Effect], analysis: Analysis) -> Text:
     parts = [
-        tr_text("{variant} ({notes})", variant=name(own.variant), notes=own.said.note) for own in found[:_MOST_NAMED]
+        tr_text("{variant} ({notes})", variant=name(own.variant), notes=own.verdict_text.note)
+        for own in found[:_MOST_NAMED]
     ]
     parts += [tr("and {n} more", n=len(found) - _MOST_NAMED)] if len(found) > _MOST_NAMED else []
     return tr_text("Unstable: {variants}.", variants=join(parts, current().comma))
@@ -198,7 +200,7 @@ def _test_set(context: Context) -> Iterator[Text]:
     if first.mean is None:
         return
     values = {
-        "images": trn("{n:,} test image", "{n:,} test images", found.images),
+        "images": counted.test_images(found.images),
         "evaluated": trn("evaluated once", "evaluated {n} times", len(found.times)),
         "variant": first.variant,
         "accuracy": percent(first.mean, accuracy_digits(found.images)),

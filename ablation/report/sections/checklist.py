@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import ablation._util.counted as counted
 import ablation.report.captions as captions
 from ablation._util.formatting import count, duration
 from ablation._util.language import clauses, commas, tr, tr_noop, trn
@@ -139,7 +140,7 @@ def _significance(context: Context) -> str:
 
 def _runs(context: Context) -> str:
     facts = context.analysis.facts
-    runs = trn("{n:,} run", "{n:,} runs", facts.runs)
+    runs = counted.runs(facts.runs)
     if facts.open:
         runs = tr("{done:,} of {runs} done", done=facts.done, runs=runs)
     if facts.diverged:

@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+import ablation._util.counted as counted
 from ablation._util import formatting
 from ablation._util.formatting import ABSENT, count, percent
-from ablation._util.language import current, sentences, tr, tr_noop, trn
+from ablation._util.language import current, sentences, tr, tr_noop
 from ablation.analysis import Analysis
 from ablation.analysis.classification.classes import Array, ClassCounts, change, extremes, frequent_confusions
 from ablation.report.blocks import Block, Cell, Column, Details, Heading, Row, Span, Table, join, name, tr_text
@@ -132,7 +133,7 @@ def _side(pairs: Sequence[tuple[str, str]]) -> Cell:
 def _caption(part: Part, counts: Mapping[str, ClassCounts], analysis: Analysis, wide: bool, compared: int) -> str:
     base = counts.get(analysis.baseline.variant) or next(iter(counts.values()))
     typical = float(np.median(base.images))
-    images, seeds = tr(_IMAGES[part]), trn("{n:,} seed", "{n:,} seeds", len(base.seeds))
+    images, seeds = tr(_IMAGES[part]), counted.seeds(len(base.seeds))
     said = [
         tr(
             "Accuracy of each class on the {images}, mean over {seeds}: baseline in %, variants as the paired "

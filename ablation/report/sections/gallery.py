@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import ablation._util.counted as counted
 import ablation.report.drawing as drawing
 import ablation.report.figures.mistakes as mistakes
 from ablation._util.language import clauses, current, tr, tr_noop, trn
@@ -109,7 +110,7 @@ def _groups(seen: _Seen, images: Pixels) -> Iterator[Block]:
             "{mistakes} on {images} ({seed}), highest confidence first. True class above, predicted class and its "
             "probability below.",
             mistakes=_which(len(shown), len(worst)),
-            images=trn("{n:,} validation image", "{n:,} validation images", number),
+            images=counted.validation_images(number),
             seed=seed,
         )
         yield from _group("mistakes-1", tr("Worst mistakes"), shown, text, seen, images)

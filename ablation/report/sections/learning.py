@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import ablation._util.counted as counted
 from ablation._util.formatting import ABSENT, count, percent, points, value
 from ablation._util.language import listing, sentences, tr, tr_noop, trn
 from ablation.analysis.charts import ACCURACY, LOSS
@@ -141,7 +142,7 @@ def _at(unit: str, places: str) -> str:
 
 def _share(part: int, of: int) -> str:
     if part == of:
-        return trn("{n:,} seed", "{n:,} seeds", of)
+        return counted.seeds(of)
     return trn("{part} of {n:,} seed", "{part} of {n:,} seeds", of, part=part)
 
 

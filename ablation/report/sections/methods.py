@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import ablation._util.counted as counted
 import ablation.report.captions as captions
 from ablation._util.formatting import ABSENT
-from ablation._util.language import clauses, commas, current, listing, sentences, tr, tr_noop, trn
+from ablation._util.language import clauses, current, listing, sentences, shortened, tr, tr_noop, trn
 from ablation.analysis import Analysis, Measure
 from ablation.report.blocks import Block, Paragraph, Text, cite, join, tr_text
 from ablation.report.context import Context, Section
@@ -66,7 +67,7 @@ def _one_seed(analysis: Analysis) -> Text:
         "unknown, so there is no verdict about a recipe.",
         mcnemar=cite("mcnemar1947"),
         holm=cite("holm1979"),
-        comparisons=trn("{n:,} comparison", "{n:,} comparisons", len(analysis.variants)),
+        comparisons=counted.comparisons(len(analysis.variants)),
         alpha=format(analysis.alpha, "g"),
     )
 
@@ -88,7 +89,7 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
         yield tr("Intervals are cut at the range of the metric, \u00b1{size}.", size=measure.size(measure.farthest))
     same = [effect.variant for effect in analysis.variants if effect.identical]
     if same:
-        yield tr("Not tested, and not in the family: {variants} (identical weights).", variants=_listing(same))
+        yield tr("Not tested, and not in the family: {variants} (identical weights).", variants=shortened(same))
     if any(effect.method == "blocked Dunnett" for effect in analysis.variants):
         yield _dunnett(analysis)
     yield _screening(analysis)
@@ -97,7 +98,7 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
 
 
 def _family(analysis: Analysis) -> str:
-    k = analysis.design.k
+    k = analysis.design.k or sum(effect.method is not None for effect in analysis.variants)  # 0 without a pool
     family = (
         tr("Every variant is paired with the baseline by seed, and the {number} comparisons are one family", number=k)
         if k > 1
@@ -121,10 +122,10 @@ def _dunnett(analysis: Analysis) -> Text:
         "guard).",
         dunnett=cite("dunnett1955"),
         k=str(design.k),
-        seeds=trn("{n:,} seed", "{n:,} seeds", design.n),
+        seeds=counted.seeds(design.n),
         df=str(design.df),
         residual=analysis.measure.size(design.residual_sd) if design.residual_sd else ABSENT,
-        critical=f"{design.critical_value or 0.0:.3f}",
+        critical=format(design.critical_value or 0.0, ".3f"),
     )
 
 
@@ -147,14 +148,14 @@ def _screening(analysis: Analysis) -> Text:
         "{variants} from the pool.",
         cochran=cochran,
         alpha=alpha,
-        variants=_listing(out),
+        variants=shortened(out),
     )
 
 
 def _fallbacks(analysis: Analysis) -> Iterator[Text]:
     share = [effect.variant for effect in analysis.variants if effect.method == "paired t, Bonferroni"]
     if share:
-        yield tr("{variants}: own paired t test at a Bonferroni share of alpha.", variants=_listing(share))
+        yield tr("{variants}: own paired t test at a Bonferroni share of alpha.", variants=shortened(share))
     if any(effect.method == "paired t, Holm" for effect in analysis.variants):
         yield tr_text(
             "All variants fall back to paired t tests with Holm's adjustment (1979){holm}.", holm=cite("holm1979")
@@ -164,21 +165,21 @@ def _fallbacks(analysis: Analysis) -> Iterator[Text]:
         if effect.reason:
             untested.setdefault(effect.reason, []).append(effect.variant)
     for reason, names in untested.items():
-        yield tr("Not tested: {variants} ({reason}).", variants=_listing(names), reason=tr(reason))
+        yield tr("Not tested: {variants} ({reason}).", variants=shortened(names), reason=tr(reason))
     failed = [effect.variant for effect in analysis.effects if effect.failed]
     if failed:
         yield tr(
             "Runs that diverged or ended at chance stay out of the pool, and {variants} cannot be more than unstable; "
             "means of the survivors are conditional.",
-            variants=_listing(failed),
+            variants=shortened(failed),
         )
 
 
 def _power(analysis: Analysis) -> Iterator[Text]:
     design = analysis.design
     if design.detectable_sds is not None:
-        seeds = trn("{n:,} seed", "{n:,} seeds", design.seeds)
-        comparisons = trn("{n:,} comparison", "{n:,} comparisons", design.comparisons)
+        seeds = counted.seeds(design.seeds)
+        comparisons = counted.comparisons(design.comparisons)
         detects = tr(
             "As planned ({seeds}, {comparisons}) the design detects {sds:.1f} residual SDs with 80 % power",
             seeds=seeds,
@@ -243,11 +244,7 @@ def audited_sentence(audit: Audit | None) -> str:
     seen = [own for own in audit.checks if own.level == "ok" and own.code in ("reproducible", "seed", "option")]
     if not seen:
         return ""
-    runs = (
-        trn("{n:,} short run", "{n:,} short runs", audit.runs)
-        if audit.smoke
-        else trn("{n:,} run", "{n:,} runs", audit.runs)
-    )
+    runs = trn("{n:,} short run", "{n:,} short runs", audit.runs) if audit.smoke else counted.runs(audit.runs)
     found = clauses([_seen(own.message) for own in seen])
     return tr("The code was audited in {runs} on {date}: {found}.", runs=runs, date=audit.time[:10], found=found)
 
@@ -270,11 +267,6 @@ def _about(size: float, measure: Measure, *, most: bool = False) -> str:
     if most:
         return tr("up to about {size}", size=measure.size(size))
     return tr("about {size}", size=measure.size(size))
-
-
-def _listing(names: list[str], most: int = 8) -> str:
-    shown = commas(names[:most])
-    return tr("{names} and {number} more", names=shown, number=len(names) - most) if len(names) > most else shown
 
 
 METHODS = Section("methods", tr_noop("Methods"), 130, _methods)

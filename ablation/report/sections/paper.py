@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+import ablation._util.counted as counted
 import ablation.report.captions as captions
 import ablation.report.claims as claims
 import ablation.report.figure_blocks as figure_blocks
@@ -148,7 +149,7 @@ def limits(context: Context) -> Iterator[str]:
     recipes = [own.recipe for own in context.study.variants] if context.study.of_images else []
     if not analysis.facts.done:
         return
-    seeds = trn("{n:,} seed", "{n:,} seeds", len(analysis.facts.seeds))
+    seeds = counted.seeds(len(analysis.facts.seeds))
     if recipes:
         yield _only(recipes)
         yield tr("they rest on {seeds}", seeds=seeds)
@@ -166,7 +167,7 @@ def limits(context: Context) -> Iterator[str]:
     if recipes and not analysis.facts.test_evaluations:
         yield tr("no test set was used")
     if analysis.facts.open:
-        runs = trn("{n:,} run", "{n:,} runs", analysis.facts.runs)
+        runs = counted.runs(analysis.facts.runs)
         yield tr("{open:,} of {runs} have no result", open=analysis.facts.open, runs=runs)
     if analysis.warnings:
         yield trn(
