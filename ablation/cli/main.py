@@ -88,7 +88,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         hint = (
             f"each option needs its own --vary: --vary {unknown[0]}"
             if repeated
-            else (f"quote a name that has spaces; see {options.parser.prog} --help")
+            else f"quote a name that has spaces; see {options.parser.prog} --help"
         )
         raise UserError(f"{options.parser.prog}: unexpected argument {unknown[0]!r}", hint)
     return options
