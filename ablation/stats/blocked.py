@@ -1,8 +1,16 @@
 """The guarded blocked Dunnett comparison of variants with one baseline over common seeds.
 
 Seeds are blocks: the error is the variant x seed interaction, pooled over the groups whose variances pass Cochran's
-screen. The guard keeps each standard error from falling below the variant's own. Variants that cannot share the pool
-are tested on their own differences, at a Bonferroni share of alpha. No value is ever imputed.
+screen. Variants that cannot share the pool are tested on their own differences, at a Bonferroni share of alpha. No
+value is ever imputed.
+
+A pooled error is too small for a variant, or a baseline, that varies more than the others, and with few seeds the
+screen seldom finds it. Two guards hold the family-wise error there. The standard error is at least that of the
+variant's own differences. And the interval is at least as wide as a t interval, on n - 1 degrees of freedom, from the
+larger spread of the two rows that are compared: how much a row departs from the mean of all others
+(`pooling.spreads`). Its level is 1 - alpha / `own_factor`, calibrated by simulation so that the family-wise error is at
+most alpha where one or several rows have up to five times the spread of the others (`python -m benchmarks.spreads`;
+docs/statistics.md has its table).
 """
 
 import math
@@ -11,11 +19,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 import ablation.stats.dunnett as dunnett
 from ablation.stats.arrays import FloatArray, as_table, check_alpha, negligible_variance
 from ablation.stats.effects import Comparison, Effect, Method, Reason, describe
-from ablation.stats.paired import holm, paired_t, sign_flip_max_t
+from ablation.stats.paired import holm, paired_t, sign_flip_max_t, t_critical
 from ablation.stats.pooling import PooledError, pooled_error
 
 MIN_DF_TWO_SEEDS = 4
@@ -40,7 +49,7 @@ def compare(y: npt.ArrayLike, alpha: float = 0.05, guard: bool = True) -> Compar
     """Compare every variant with the baseline.
 
     y has shape (variants + 1, seeds): the metric of each run, the baseline in row 0, NaN or inf for a run that is
-    missing or diverged. guard=False leaves the standard errors at the pooled one. Raises ValueError for fewer than two
+    missing or diverged. guard=False leaves out both guards. Raises ValueError for fewer than two
     rows, no seeds, or alpha outside (0, 1). Dunnett 1955 (JASA 50) on randomised blocks; Cochran 1941 for the screen.
     """
     check_alpha(alpha)
@@ -49,9 +58,10 @@ def compare(y: npt.ArrayLike, alpha: float = 0.05, guard: bool = True) -> Compar
     differences = table[1:] - table[0]
     plan = [_method(i, table, differences[i], pool) for i in range(len(differences))]
     methods = [method for method, _ in plan]
-    k = _comparisons(methods, pool)
+    k = _comparisons(methods)
     critical = dunnett.critical_value(alpha, k, pool.df) if k else _NAN
-    tests = _own_tests(differences, methods, alpha) | _dunnett_tests(differences, methods, pool, k, critical, guard)
+    pooled = _dunnett_tests(differences, methods, pool, k, alpha, guard)
+    tests = _own_tests(differences, methods, alpha) | pooled
     effects = _effects(table, plan, [tests[i] for i in range(len(plan))], pool)
     return Comparison(alpha, describe(table[0]), effects, pool, k, critical, pool.screened[0])
 
@@ -79,33 +89,45 @@ def _pooled_method(table: FloatArray, pool: PooledError) -> tuple[Method, Reason
     return Method.DUNNETT, None
 
 
-def _comparisons(methods: Sequence[Method], pool: PooledError) -> int:
-    """Comparisons of the Dunnett distribution: the pooled variants, and the incomplete ones of the same family.
+def _comparisons(methods: Sequence[Method]) -> int:
+    """Comparisons of the Dunnett distribution: all variants that are tested, those on their own error among them.
 
-    Screened variants are not counted; the incomplete are, because missing runs, unlike outlying variances, are no rare
-    event under the null, and their Bonferroni shares would come on top of alpha.
+    Their Bonferroni shares would otherwise come on top of alpha, and neither missing runs nor outlying variances are
+    rare events where nothing has an effect.
     """
-    if Method.DUNNETT not in methods:
-        return 0
-    counted = zip(methods, pool.complete[1:], strict=True)
-    return sum(m is Method.DUNNETT or (m is Method.BONFERRONI and not complete) for m, complete in counted)
+    return sum(method is not Method.NONE for method in methods) if Method.DUNNETT in methods else 0
+
+
+def own_factor(n: int, k: int) -> float:
+    """By how much the p-value of the t test on a row's own spread is multiplied, with n seeds and k comparisons.
+
+    With two seeds, one: the test itself is weak then. It grows with the seeds, up to the Bonferroni factor.
+    """
+    return min(float(k), max(n / 2.0, n - 2.0))
 
 
 def _dunnett_tests(
-    differences: FloatArray, methods: Sequence[Method], pool: PooledError, k: int, critical: float, guard: bool
+    differences: FloatArray, methods: Sequence[Method], pool: PooledError, k: int, alpha: float, guard: bool
 ) -> dict[int, _Test]:
-    """Tests of the pooled variants, by their index; SE = sqrt(max(2 MSE, var d) / n)."""
+    """Tests of the pooled variants, by their index; t is that of SE = sqrt(max(2 MSE, var d) / n)."""
     members = [i for i, method in enumerate(methods) if method is Method.DUNNETT]
     if not members:
         return {}
     d = differences[members][:, np.array(pool.seeds)]
-    variance = np.full(len(d), 2.0 * pool.mse)
+    mean, variance = d.mean(axis=1), np.full(len(d), 2.0 * pool.mse)
     if guard:
         variance = np.maximum(variance, d.var(axis=1, ddof=1))
     error = np.sqrt(variance) / math.sqrt(pool.n)
-    mean = d.mean(axis=1)
     t = mean / error
-    columns = mean, mean - critical * error, mean + critical * error, t, dunnett.p_value(t, k, pool.df)
+    p = dunnett.p_value(t, k, pool.df)
+    half = dunnett.critical_value(alpha, k, pool.df) * error
+    if guard:
+        own = np.sqrt(np.maximum(pool.own[0], np.array(pool.own)[1:][members])) / math.sqrt(pool.n)
+        own_t = np.divide(np.abs(mean), own, out=np.full_like(mean, np.inf), where=own > 0)
+        factor, df = own_factor(pool.n, k), pool.n - 1
+        p = np.maximum(p, np.minimum(1.0, factor * 2.0 * special.stdtr(df, -own_t)))
+        half = np.maximum(half, t_critical(alpha / factor, df) * own)
+    columns = mean, mean - half, mean + half, t, p
     return {i: _Test(*row) for i, row in zip(members, np.stack(columns, axis=1).tolist(), strict=True)}
 
 

@@ -18,11 +18,13 @@ class PooledError:
 
     mse is in squared units of the metric, df its degrees of freedom (0, with mse NaN, when there is nothing to pool).
     seeds marks the columns of the complete block, complete the rows that have a run for each of them, and kept those
-    of them that passed the screen and were pooled.
+    of them that passed the screen and were pooled. own is the variance by which each of these departs from the others
+    (`spreads`), NaN for a row that was not pooled.
     """
 
     mse: float
     df: int
+    own: tuple[float, ...]
     seeds: tuple[bool, ...]
     complete: tuple[bool, ...]
     kept: tuple[bool, ...]
@@ -78,8 +80,24 @@ def block_mse(y: FloatArray) -> tuple[float, int]:
     if min(y.shape) < 2:
         return float("nan"), 0
     df = (y.shape[0] - 1) * (y.shape[1] - 1)
-    residual = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
-    return float(np.sum(residual**2) / df), df
+    return float(np.sum(_residuals(y) ** 2) / df), df
+
+
+def spreads(y: FloatArray) -> FloatArray:
+    """The variance over seeds by which each row departs from the mean of all others, shape (groups,).
+
+    For complete y, shape (groups, n). It is about that of the row's own error where that is the largest, and NaN with
+    fewer than two groups or two values in each.
+    """
+    groups, n = y.shape
+    if min(y.shape) < 2:
+        return np.full(groups, np.nan)
+    return np.asarray(np.sum(_residuals(y) ** 2, axis=1) / (n - 1) * (groups / (groups - 1)) ** 2)
+
+
+def _residuals(y: FloatArray) -> FloatArray:
+    """What is left of y without the means of its rows and columns."""
+    return np.asarray(y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean())
 
 
 def pooled_error(y: npt.ArrayLike) -> PooledError:
@@ -93,8 +111,11 @@ def pooled_error(y: npt.ArrayLike) -> PooledError:
     kept = np.zeros(len(table), dtype=np.bool_)
     if seeds.sum() >= 2:
         kept[rows] = screen(table[np.ix_(rows, seeds)])
-    mse, df = block_mse(table[np.ix_(kept, seeds)])
-    return PooledError(mse, df, tuple(seeds.tolist()), tuple(rows.tolist()), tuple(kept.tolist()))
+    block = table[np.ix_(kept, seeds)]
+    mse, df = block_mse(block)
+    own = np.full(len(table), np.nan)
+    own[kept] = spreads(block)
+    return PooledError(mse, df, tuple(own.tolist()), tuple(seeds.tolist()), tuple(rows.tolist()), tuple(kept.tolist()))
 
 
 def complete_block(present: BoolArray) -> tuple[BoolArray, BoolArray]:

@@ -1,23 +1,28 @@
-"""What a design can detect: power of the guarded blocked Dunnett comparison, by quadrature.
+"""What a design can detect: power of the guarded blocked Dunnett comparison, where all rows have the same spread.
 
-With A ~ chi-squared on n-1 df the variant's own variation and B ~ chi-squared on (k-1)(n-1) df the rest of the pooled
-one, both in squared residual SDs, the guarded squared error is max((A + B) / df, A / (n-1)) with df = k (n-1). Its two
-factors T = A + B ~ chi-squared(df) and A / T ~ Beta((n-1)/2, (k-1)(n-1)/2) are independent of one another and of the
-mean difference, so that power is a double integral. Screening, which drops a group in about one null study of a
-hundred, is left out of account.
+The half-width of an interval depends on three parts of the residuals, in squared residual SDs, with m = n - 1 and
+g = k + 1 rows: A ~ chi-squared on m df is that of the difference of the two rows compared, B ~ chi-squared on m df that
+of their sum, and C ~ chi-squared on (g-3) m df the rest. Then MSE = (A + B + C) / (k m), the differences have the
+variance 2 A / m, and the larger spread of the two rows is g^2 / (k^2 m) [(A + B')/2 + sqrt(A B') |cos|] with
+B' = (1 - 2/g) B and the cosine of a random angle in m dimensions. The mean difference is independent of all of them, so
+power is the mean of a normal probability over the half-width, taken over a rank-1 lattice of 4,096 points: the same
+digits every time, and right to about .0005. Screening, which drops a group in about one null study of a hundred, is
+left out of account.
 """
 
 import bisect
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, special
 
 import ablation.stats.dunnett as dunnett
 from ablation.stats.arrays import FloatArray, check_alpha
-from ablation.stats.blocked import MIN_DF_TWO_SEEDS
+from ablation.stats.blocked import MIN_DF_TWO_SEEDS, own_factor
+from ablation.stats.paired import t_critical
 
-_BETA_NODES = 48
+_LATTICE, _KOROBOV = 4096, 1571
 _MOST_SEEDS = 100_000
 
 
@@ -84,22 +89,38 @@ def _check(n: int, k: int, alpha: float) -> None:
 
 
 def _power(shift: float, n: int, k: int, alpha: float) -> float:
-    """P(|N(shift, 1)| > critical sqrt(factor T/df)), averaged over the guard's factor and over T."""
-    df = k * (n - 1)
-    scale, weight = dunnett.log_chi_nodes(df, 0.0)
-    factor, probability = _guard_factors(n, k)
-    bar = dunnett.critical_value(alpha, k, df) * np.multiply.outer(np.sqrt(factor), scale)
-    beyond = special.ndtr(shift - bar) + special.ndtr(-shift - bar)
-    return float(probability @ beyond @ weight)
+    """P(|N(shift, 1)| > half-width) in standard errors of the mean difference."""
+    bar, weight = _half_widths(n, k, alpha)
+    return float((special.ndtr(shift - bar) + special.ndtr(-shift - bar)) @ weight)
 
 
-def _guard_factors(n: int, k: int) -> tuple[FloatArray, FloatArray]:
-    """Values and probabilities of max(1, k A / T): an atom at 1, and quadrature nodes above it."""
+@lru_cache(maxsize=64)
+def _half_widths(n: int, k: int, alpha: float) -> tuple[FloatArray, FloatArray]:
+    """Half-widths of the interval, in standard errors of the mean difference, and their weights."""
+    critical = dunnett.critical_value(alpha, k, k * (n - 1))
     if k == 1:
-        return np.ones(1), np.ones(1)
-    a, b = (n - 1) / 2.0, (k - 1) * (n - 1) / 2.0
-    at_one = float(special.betainc(a, b, 1.0 / k))
-    node, weight = special.roots_legendre(_BETA_NODES)
-    upper = 0.5 * (1.0 - at_one) * weight
-    share = special.betaincinv(a, b, at_one + (1.0 - at_one) * 0.5 * (node + 1.0))
-    return np.append(1.0, k * share), np.append(at_one, upper)
+        scale, weight = dunnett.log_chi_nodes(n - 1, 0.0)
+        return critical * scale, weight
+    own, pooled, differences = _squares(n, k)
+    own_critical = t_critical(alpha / own_factor(n, k), n - 1)
+    bar = np.sqrt(np.maximum(critical**2 * np.maximum(pooled, differences), own_critical**2 * own / 2.0))
+    return bar, np.full(_LATTICE, 1.0 / _LATTICE)
+
+
+@lru_cache(maxsize=64)
+def _squares(n: int, k: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The larger spread of two rows, the pooled mean square, and half the variance of the differences, on the lattice.
+
+    In squared residual SDs, each of shape (4096,); k is at least 2.
+    """
+    m, rows = n - 1, k + 1
+    place = (
+        np.arange(_LATTICE)[:, None] * np.array([1, 1571, 1571**2 % _LATTICE, 1571**3 % _LATTICE]) + 0.5
+    ) / _LATTICE
+    a, b, rest, angle = (place % 1.0).T
+    a, b = (2.0 * special.gammaincinv(m / 2.0, part) for part in (a, b))
+    c = 2.0 * special.gammaincinv((rows - 3) * m / 2.0, rest) if rows > 3 else np.zeros(_LATTICE)
+    cosine = np.sqrt(special.betaincinv(0.5, (m - 1) / 2.0, angle)) if m > 1 else np.ones(_LATTICE)
+    shared = (1.0 - 2.0 / rows) * b
+    own = (rows / k) ** 2 / m * ((a + shared) / 2.0 + np.sqrt(a * shared) * cosine)
+    return own, (a + b + c) / (k * m), a / m

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablation.stats.blocked import compare
+from ablation.stats.blocked import compare, own_factor
 from ablation.stats.dunnett import critical_value, p_value
 from ablation.stats.effects import Comparison, Method, Reason
-from ablation.stats.paired import holm, paired_t, sign_flip_max_t
+from ablation.stats.paired import holm, paired_t, sign_flip_max_t, t_critical
 
 REFERENCE = [[91.8, 92.1, 91.5], [92.4, 92.9, 92.2], [90.9, 91.0, 90.3], [91.9, 92.0, 91.6]]
 NAN = math.nan
@@ -65,13 +65,25 @@ def test_the_guard_only_widens_and_never_under_the_variants_own_error() -> None:
     assert np.all(widths[0] / 2 / guarded.critical_value >= own * (1 - 1e-12))
 
 
-def test_interval_and_p_agree_on_detection() -> None:
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+def test_interval_and_p_agree_on_detection(seeds: int) -> None:
     for seed in range(20):
-        y = noise(9, 3, seed)
+        y = noise(9, seeds, seed)
         y[1:] += np.linspace(-6, 6, 8)[:, None]
         result = compare(y)
         covers = (column(result, "low") <= 0) & (column(result, "high") >= 0)
         np.testing.assert_array_equal(covers, [not effect.detected(0.05) for effect in result.effects])
+
+
+def test_a_baseline_that_varies_more_than_the_variants_widens_every_interval() -> None:
+    """A spread that the screen lets pass: the pooled error is mostly that of the quiet variants."""
+    y = noise(9, 3)
+    y[0] = y.mean(axis=0) + np.array([-2.5, 0.5, 2.0])
+    result = compare(y)
+    assert not result.baseline_screened
+    own = t_critical(0.05 / own_factor(3, 8), 2) * math.sqrt(result.pool.own[0] / 3)
+    assert np.all((column(result, "high") - column(result, "low")) / 2 >= own * (1 - 1e-12))
+    assert np.all(column(result, "p") >= column(compare(y, guard=False), "p"))
 
 
 def test_a_common_shift_of_a_seed_changes_nothing() -> None:
@@ -121,10 +133,15 @@ def test_every_number_is_that_of_a_recomputation(rows: int, seeds: int) -> None:
     d = y[1:] - y[0]
     error = np.sqrt(np.maximum(2 * mse, d.var(axis=1, ddof=1)) / seeds)
     half = critical_value(0.1, rows - 1, df) * error
+    apart = np.array([y[i] - np.delete(y, i, axis=0).mean(axis=0) for i in range(rows)]).var(axis=1, ddof=1)
+    own = np.sqrt(np.maximum(apart[1:], apart[0]) / seeds)
+    factor = min(rows - 1, max(seeds / 2, seeds - 2))
+    half = np.maximum(half, stats.t.isf(0.1 / factor / 2, seeds - 1) * own)
+    own_p = np.minimum(1, factor * 2 * stats.t.sf(np.abs(d.mean(axis=1)) / own, seeds - 1))
     expected = {
         **{"mean": y[1:].mean(axis=1), "sd": y[1:].std(axis=1, ddof=1), "difference": d.mean(axis=1)},
         **{"low": d.mean(axis=1) - half, "high": d.mean(axis=1) + half, "t": d.mean(axis=1) / error},
-        "p": p_value(d.mean(axis=1) / error, rows - 1, df),
+        "p": np.maximum(p_value(d.mean(axis=1) / error, rows - 1, df), own_p),
         "paired_p": holm(stats.ttest_1samp(d, 0, axis=1).pvalue) if seeds > 2 else np.full(rows - 1, NAN),
         "sign_flip_p": sign_flip_max_t(d) if seeds > 9 else np.full(rows - 1, NAN),
     }
@@ -181,12 +198,11 @@ def test_a_baseline_with_a_gap_is_not_called_unstable() -> None:
 
 
 def test_a_screened_and_an_incomplete_variant_share_alpha_with_the_pool() -> None:
-    """The outlier is an event too rare to count in the Dunnett family, the missing run is not."""
     y = noise(8, 6)
     y[3] = 90 + 50 * np.random.default_rng(7).normal(size=6)
     y[7, 0] = NAN
     result = compare(y)
-    assert (result.k, result.pool.df) == (6, 25)
+    assert (result.k, result.pool.df) == (7, 25)
     for row in (3, 7):
         own = paired_t(y[row] - y[0], 0.05 / 7)
         effect = result.effects[row - 1]
@@ -199,11 +215,12 @@ def test_an_unstable_variant_is_screened_and_tested_on_its_own() -> None:
     result = compare(y)
     wild = result.effects[2]
     assert [effect.screened for effect in result.effects].index(True) == 2
-    assert (wild.method, result.k, result.pool.df) == (Method.BONFERRONI, 7, 35)
+    assert (wild.method, result.k, result.pool.df) == (Method.BONFERRONI, 8, 35)
     own = paired_t(y[3] - y[0], 0.05 / 8)
     assert (wild.low, wild.high, wild.p) == (own.low, own.high, min(1.0, 8 * own.p))
-    others = np.delete(column(result, "p"), 2)
-    np.testing.assert_array_equal(others, column(compare(np.delete(y, 3, axis=0)), "p"))
+    others, alone = np.delete(column(result, "p"), 2), compare(np.delete(y, 3, axis=0))
+    np.testing.assert_array_less(column(alone, "p") * (1 - 1e-12), others)  # the family has one more, the error none
+    assert alone.pool.mse == result.pool.mse
 
 
 def test_an_unstable_baseline_sends_all_to_paired_t_with_holm() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ablation.stats.pooling import block_mse, cochran_critical_value, complete_block, pooled_error, screen
+from ablation.stats.pooling import block_mse, cochran_critical_value, complete_block, pooled_error, screen, spreads
 
 
 def rows(text: str) -> np.ndarray:
@@ -75,6 +75,26 @@ def test_mse_is_that_of_the_two_way_analysis_of_variance() -> None:
     assert (mse, df) == (pytest.approx(residual @ residual / 6), 6)
     assert np.isnan(block_mse(y[:1])[0])
     assert block_mse(y[:, :1])[1] == 0
+
+
+def test_a_spread_is_the_variance_of_the_departures_from_the_mean_of_the_others() -> None:
+    y = np.random.default_rng(4).normal(size=(4, 3)) + np.array([5.0, -3.0, 11.0])
+    departures = y[2] - y[[0, 1, 3]].mean(axis=0)
+    assert spreads(y)[2] == pytest.approx(departures.var(ddof=1))
+    assert pooled_error(y).own == pytest.approx(spreads(y))
+
+
+def test_two_rows_have_the_variance_of_their_differences() -> None:
+    y = np.random.default_rng(4).normal(size=(2, 5))
+    assert spreads(y) == pytest.approx([(y[1] - y[0]).var(ddof=1)] * 2)
+    assert np.isnan(spreads(y[:1])).all()
+
+
+def test_a_row_that_is_not_pooled_has_no_spread() -> None:
+    y = np.random.default_rng(0).normal(size=(9, 5))
+    y[4] *= 40
+    y[5, 1] = np.nan
+    assert np.flatnonzero(np.isnan(pooled_error(y).own)).tolist() == [4, 5]
 
 
 def test_one_row_or_one_seed_leaves_no_degrees_of_freedom() -> None:

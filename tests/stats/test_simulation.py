@@ -60,7 +60,8 @@ def test_family_wise_error_and_coverage_hold_under_the_null(n: int, k: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("n", "expected", "replicates"), [(2, 0.65, 20_000), (3, 0.91, 10_000), (5, 1.0, REPLICATES), (10, 1.0, REPLICATES)]
+    ("n", "expected", "replicates"),
+    [(2, 0.115, REPLICATES), (3, 0.637, 10_000), (5, 0.991, REPLICATES), (10, 1.0, REPLICATES)],
 )
 def test_power_for_three_sigma_is_that_of_the_protocol_and_intervals_cover(
     n: int, expected: float, replicates: int
@@ -91,6 +92,22 @@ def test_missing_runs_do_not_raise_the_family_wise_error(lost: int) -> None:
 @pytest.mark.parametrize("row", [0, 4])
 def test_ten_seeds_hold_the_error_with_one_row_of_five_times_the_spread(row: int) -> None:
     assert rate(effects_of(studies(10, 8, sd={row: 5.0})), any_detected) <= ALPHA + MONTE_CARLO
+
+
+@pytest.mark.parametrize("spread", [3.0, 5.0])
+@pytest.mark.parametrize("rows", [(0,), (4,)])
+@pytest.mark.parametrize(("n", "k"), [(2, 8), (3, 2), (3, 8), (3, 20), (5, 8)])
+def test_few_seeds_hold_the_error_with_a_baseline_or_a_variant_of_far_larger_spread(
+    n: int, k: int, rows: tuple[int, ...], spread: float
+) -> None:
+    sd = {min(row, k): spread for row in rows}
+    assert rate(effects_of(studies(n, k, sd=sd)), any_detected) <= ALPHA + MONTE_CARLO
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 10])
+def test_half_of_the_variants_may_have_three_times_the_spread(n: int) -> None:
+    sd = dict.fromkeys(range(1, 5), 3.0)
+    assert rate(effects_of(studies(n, 8, sd=sd)), any_detected) <= ALPHA + MONTE_CARLO
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

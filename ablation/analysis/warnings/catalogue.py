@@ -99,9 +99,7 @@ CATALOGUE = {
     ),
     "unequal_spread": Entry(
         tr_noop("Unequal spread"),
-        tr_noop(
-            "With five seeds or fewer a pooled error can claim too much here. Trust the paired t column, or add seeds."
-        ),
+        tr_noop("The intervals allow for it, and are wider for it. More seeds make them narrower."),
     ),
     "baseline_spread": Entry(
         tr_noop("The baseline is unstable"),

@@ -12,6 +12,7 @@ from ablation._util.language import clauses, current, listing, sentences, shorte
 from ablation.analysis import Analysis, Measure
 from ablation.report.blocks import Block, Paragraph, Text, cite, join, tr_text
 from ablation.report.context import Context, Section
+from ablation.stats.blocked import own_factor
 from ablation.stats.pooling import SCREEN_ALPHA
 from ablation.storage.audit_file import Audit
 
@@ -118,14 +119,17 @@ def _dunnett(analysis: Analysis) -> Text:
     return tr_text(
         "Method: guarded blocked Dunnett test (two-sided, Dunnett 1955{dunnett}, seeds as blocks), k = {k}, n = "
         "{seeds}, error pooled over variants and seeds on {df} degrees of freedom (residual SD of one run {residual}), "
-        "critical value {critical}; no variant's standard error is taken below that of its own differences (the "
-        "guard).",
+        "critical value {critical}. Two guards against unequal spreads: no standard error is below that of the "
+        "variant's own differences, and no interval is narrower than the t interval ({own_df} degrees of freedom, "
+        "level 1 \u2212 alpha/{factor}) from the spread of the less stable of the two, variant or baseline.",
         dunnett=cite("dunnett1955"),
         k=str(design.k),
         seeds=counted.seeds(design.n),
         df=str(design.df),
         residual=analysis.measure.size(design.residual_sd) if design.residual_sd else ABSENT,
         critical=format(design.critical_value or 0.0, ".3f"),
+        own_df=str(design.n - 1),
+        factor=format(own_factor(design.n, design.k), "g"),
     )
 
 
