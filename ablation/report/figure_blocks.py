@@ -89,7 +89,8 @@ def looks(effects: Sequence[Effect], analysis: Analysis) -> Figure | None:
         alt = clauses([look_words.describe_path(effect, analysis, own) for effect in part])
         draw = style.drawable(partial(figures.look_grid, analysis, own, part, limit))
         pictures.append(drawing.picture(f"figures/looks-{number}.png", alt, draw))
-    caption = look_words.figure_caption(analysis, len(shown), sum(bool(variant.path) for variant in own.variants.values()))
+    number = sum(bool(variant.path) for variant in own.variants.values())
+    caption = look_words.figure_caption(analysis, len(shown), number)
     return Figure("looks", tr("Paths over the looks"), caption, tuple(pictures), panels=tuple(panels))
 
 

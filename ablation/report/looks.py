@@ -39,8 +39,8 @@ def progress(analysis: Analysis, own: Sequential) -> str:
         looks = trn(
             "{n} of {planned} looks is complete, at {at}: {decided} of {variants} are decided, and {left} go on to the "
             "look at {next} seeds.",
-            "{n} of {planned} looks are complete, at {at}: {decided} of {variants} are decided, and {left} go on to the "
-            "look at {next} seeds.",
+            "{n} of {planned} looks are complete, at {at}: {decided} of {variants} are decided, and {left} go on to "
+            "the look at {next} seeds.",
             own.done,
             planned=len(own.looks),
             left=own.going_on,
@@ -122,7 +122,7 @@ def rules(analysis: Analysis, own: Sequential) -> Iterator[Text]:
         "Each look tests the whole family of {comparisons}, decided variants included, so that the family-wise error "
         "over all looks is at most the sum of the parts (union bound), whatever was stopped on the way. Intervals are "
         "repeated confidence intervals (Jennison and Turnbull 1989{jennison}) at the level of their look, p-values "
-        "are divided by its part of alpha, and the pooled error is that of the variants still under way.",
+        "are divided by the share of alpha that it has, and the pooled error is that of the variants still under way.",
         comparisons=counted.comparisons(len(own.variants)),
         jennison=cite("jennison1989"),
     )

@@ -51,7 +51,10 @@ def _learning(context: Context) -> Iterator[Block]:
 def _table(key: str, title: str, found: Learning, planned: Mapping[str, int], columns: Sequence[_Column]) -> Table:
     kept = [column for column in columns if any(cell.text != ABSENT or cell.notes for cell in column.cells)]
     shown = [i for i, own in enumerate(found.lessons) if own.n or found.ours or i == 0]
-    rows = tuple(_row(found.lessons[i], planned[found.lessons[i].variant], [column.cells[i] for column in kept], i == 0) for i in shown)
+    rows = tuple(
+        _row(own, planned[own.variant], [column.cells[i] for column in kept], i == 0)
+        for i, own in ((i, found.lessons[i]) for i in shown)
+    )
     caption = sentences(list(dict.fromkeys(column.about for column in kept)))
     heads = (Column(tr("Variant")), *(Column(column.head, number=True) for column in kept))
     return Table(title, heads, rows, caption, key, "course")
