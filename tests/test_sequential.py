@@ -90,7 +90,7 @@ def test_run_trains_each_variant_until_it_is_decided(folder: Path, ablate: Ablat
     needed = dict(zip(NAMES, expected.required.sum(axis=1).tolist(), strict=True))
     assert needed["effect=20"] == 3 < needed["baseline"] == 8  # of what the draws of this test decide
     printed = run(ablate)
-    assert "draws: 4 variants x up to 8 seeds, 0 of 12 runs needed so far finished" in printed
+    assert "draws: 4 variants x up to 8 seeds, 0 of 12 runs up to look 1 of 3 finished" in printed
     assert "look 1 of 3 (3 seeds): 1 of 3 variants decided; 2 go on" in printed
     assert f"{sum(needed.values())} runs trained" in printed
     assert finished(folder) == needed
@@ -176,7 +176,8 @@ def test_a_crash_holds_the_look_up_until_the_run_is_given_up(folder: Path, ablat
 
 
 def test_a_variant_that_diverges_is_trained_no_further(folder: Path, ablate: Ablate) -> None:
-    (folder / "train.py").write_text(TRAIN.replace("return {", "return {'score': float('nan')} if options['copy'] else {"))
+    diverging = TRAIN.replace("return {", "return {'score': float('nan')} if options['copy'] else {")
+    (folder / "train.py").write_text(diverging)
     run(ablate)
     status = ablate("status").stdout
     (row,) = (line for line in status.splitlines() if line.startswith("copy=1"))
@@ -195,7 +196,7 @@ def test_plan_and_validate_say_what_to_expect(
     assert "4 variants x up to 8 seeds = at most 32 runs" in capsys.readouterr().out
     assert main(["plan", "draws.yaml"]) == 0
     printed = capsys.readouterr().out
-    assert "Looks at 3 (2.5 %), 5 (1.1 %), 8 (1.4 %) seeds, each with its part of the 5 % family-wise error." in printed
+    assert "Looks at 3 (2.5 %), 5 (1.2 %), 8 (1.4 %) seeds, each with its part of the 5 % family-wise error." in printed
     none, *others = (round(stats.expected_runs(DESIGN, 3, effect)) for effect in (0.0, 1.0, 2.0, 3.0))
     line = f"Runs to expect, of 32 at most: {none} if no variant has an effect; if all have one, "
     line += f"{others[0]} of 1 SD, {others[1]} of 2 SDs, {others[2]} of 3 SDs (simulated)."

@@ -130,9 +130,8 @@ def _announce(stages: Stages, stage: Stage, progress: Progress) -> None:
     """Say how large the study is, how far it has come, and what of it one may not expect."""
     study, store = stages.plan.study, stages.store
     size = study_size(len({run.variant for run in stages.chosen}), len(study.seeds), at_most=stages.sequential)
-    needed = " needed so far" if stages.sequential else ""
-    runs = f"{stage.done} of {plural(stage.size, 'run')}{needed} finished"
-    progress.say(f": {size}, {runs}", "title", study.name)
+    up_to = f" up to {stages.current}" if stages.sequential else ""
+    progress.say(f": {size}, {stage.done} of {plural(stage.size, 'run')}{up_to} finished", "title", study.name)
     if study.smoke:
         progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
     if study.task and not study.smoke and not stage.done and not audit_file(store, slug(study.name)).exists():

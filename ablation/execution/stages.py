@@ -61,6 +61,13 @@ class Stages:
         """How many looks are complete."""
         return len(self.followed.found.looks) if self.followed else 0
 
+    @property
+    def current(self) -> str:
+        """The look that is waited for, or the last one: `look 2 of 4`."""
+        assert self.followed is not None
+        found = self.followed.found
+        return f"look {self.looks + (found.next_look is not None)} of {len(found.design.looks)}"
+
     def line(self, number: int) -> str:
         """A complete look in a line."""
         assert self.followed is not None
