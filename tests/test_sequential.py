@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from ablation.analysis import describe
 from ablation.cli.main import main
 from ablation.errors import FileError, UserError
 from ablation.execution.study import plan_study
-from ablation.results.runs import load_results
+from ablation.results.runs import Results, load_results
 from ablation.stats import SeedTable, SequentialDesign
 from ablation.storage.manifest import Manifest, Sequential, make_manifest, read_manifest
 from ablation.storage.store import Store
@@ -30,6 +31,7 @@ from ablation.study.load import load_study
 
 from .conftest import ABLATE, ROOT, TINY, Ablate
 from .stored import StoredVariant, write_study
+from .test_cluster import loopback, needs_ray
 from .test_run import results, same
 
 STUDY = """\
@@ -311,7 +313,7 @@ def test_damaged_looks_are_refused(looks: tuple[int, ...], message: str, tmp_pat
         Manifest.from_json(broken.to_json())
 
 
-def sequential(tmp_path: Path, looks: tuple[int, ...] = (2, 3), **options: Any) -> ablation.library.Results:
+def sequential(tmp_path: Path, looks: tuple[int, ...] = (2, 3), **options: Any) -> Results:
     """A study of stored image classifiers with looks."""
     variants = (
         StoredVariant("strong", {"model.dropout": 0.0}, 0.5),
@@ -412,3 +414,22 @@ def test_the_sequential_smoke_study_killed_at_twenty_moments_decides_the_same_wi
 def manifest_name(folder: Path) -> str:
     (path,) = (folder / "results" / "studies").glob("*/study.json")
     return path.parent.name
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_cluster_decides_what_this_machine_does_with_the_same_bits(tmp_path: Path) -> None:
+    folders = tmp_path / "here", tmp_path / "cluster"
+    scratch = Path(tempfile.mkdtemp(prefix="ray-"))  # a short name, for Ray makes sockets in it
+    try:
+        for folder, arguments in zip(folders, ((), ("--backend", "ray")), strict=True):
+            folder.mkdir()
+            (folder / "tiny.yaml").write_text(IMAGES.replace("[2, 3]", "[2, 3, 4]"))
+            environment = loopback() | {"TMPDIR": str(scratch)}
+            command = [*ABLATE, "run", "tiny.yaml", *arguments]
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "look 1 of 3 (2 seeds)" in done.stdout
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    same(*(results(folder, "tiny") for folder in folders))

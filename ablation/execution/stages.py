@@ -93,7 +93,7 @@ class Stages:
         if self.followed:
             names = [variant.name for variant in self.manifest.variants]
             under_way = {names[0], *(names[i + 1] for i in self.followed.found.go_on)}
-            runs = [run for run in runs if run.variant in under_way]
+            runs = [run for run in runs if run.variant in under_way or self._needs(run)]
         return still_to_do(runs, self.store)
 
     def left_out(self) -> int:

@@ -9,7 +9,7 @@ from ablation import stats
 from ablation.stats import SequentialDesign
 from benchmarks.sequential.simulate import Cell, Found, simulate
 
-REPLICATES = 20_000
+REPLICATES, PROCESSES = 20_000, 2
 LOOKS: tuple[tuple[int, ...], ...] = ((5, 10), (3, 5, 8, 12), (3, 4, 5, 6, 7, 8, 10, 12))
 NULLS = (2, 8, 20)
 RATIO = 3.0
@@ -22,7 +22,7 @@ SPREADS = {
 EFFECTS: dict[str, tuple[float, ...]] = {
     "3, -3, 2, five null": (3.0, -3.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     "6, -5, 4, -3, 3, 2.5, two null": (6.0, -5.0, 4.0, -3.0, 3.0, 2.5, 0.0, 0.0),
-    "1, 1, 2, 2, four null": (1.0, -1.0, 2.0, -2.0, 0.0, 0.0, 0.0, 0.0),
+    "1, -1, 2, -2, four null": (1.0, -1.0, 2.0, -2.0, 0.0, 0.0, 0.0, 0.0),
 }
 DESIGNS: dict[str, dict[str, object]] = {
     "O'Brien-Fleming": {},
@@ -33,24 +33,36 @@ DESIGNS: dict[str, dict[str, object]] = {
 }
 
 
-def print_tables(replicates: int = REPLICATES, processes: int = 2) -> None:
-    """Simulate all cells, and print each row as soon as it is known."""
+def nulls(replicates: int, processes: int) -> None:
+    """What is claimed where there is nothing to find."""
     error = math.sqrt(0.05 * 0.95 / replicates)
+    print("\nNull variants: family-wise error, coverage of all intervals at all looks, runs over the most possible")
     print(f"{replicates:,} replicates a cell; the Monte Carlo SD of a rate of .05 is {error:.4f}\n", flush=True)
-    print("Null variants: family-wise error, coverage of all intervals at all looks, runs over the most possible\n")
     _print("variants", "looks", "spreads", "design", "error", "coverage", "runs")
     for k, looks, spread, name, cell in null_cells():
         found = simulate(cell, replicates, processes)
         _print(k, len(looks), spread, name, f"{found.false:.4f}", f"{found.covered:.4f}", f"{found.runs:.2f}")
+
+
+def effects(replicates: int, processes: int) -> None:
+    """What is found of effects, and what that takes."""
     print("\nEight variants with effects (residual SDs), looks 3, 5, 8, 12: power of each effect, runs, and the fixed")
-    print("number of seeds that has at least the power of the smallest effect\n")
+    print(f"number of seeds with at least the power of the smallest effect; {replicates:,} replicates\n", flush=True)
     _print("effects", "design", "error", "coverage", "power", "runs", "fixed seeds", "its runs")
-    for effects, name, cell in effect_cells():
-        _print(effects, name, *_power_row(cell, simulate(cell, replicates, processes)))
-    print("\nBias in residual SDs, of the estimate where a variant stopped, and of those that were detected early\n")
+    for values, name, cell in effect_cells():
+        _print(values, name, *_power_row(cell, simulate(cell, replicates, processes)))
+
+
+def bias(replicates: int, processes: int) -> None:
+    """How far estimates are off, where they were stopped."""
+    print("\nBias in residual SDs, of the estimate where a variant stopped, and of those that were detected early")
+    print(f"{replicates:,} replicates of four variants\n", flush=True)
     _print("design", "effect", "raw", "adjusted", "early raw", "early adjusted")
     for name, effect, cell in bias_cells():
-        _print(name, f"{effect:g}", *_bias_row(effect, simulate(cell, max(1, replicates // 10), processes)))
+        _print(name, f"{effect:g}", *_bias_row(effect, simulate(cell, replicates, processes)))
+
+
+TABLES = {"nulls": nulls, "effects": effects, "bias": bias}
 
 
 def null_cells() -> Iterator[tuple[int, tuple[int, ...], str, str, Cell]]:
