@@ -41,7 +41,7 @@ metrics: {score: {direction: higher}}
 baseline: {effect: 0.0, copy: 0}
 seeds: {looks: [3, 5, 8]}
 analysis: {spending: pocock}
-vary: {effect: [20.0, -3.0], copy: [1]}
+vary: {effect: [20.0, -2.0], copy: [1]}
 """
 TRAIN = """\
 import numpy as np
@@ -51,14 +51,14 @@ def main(options, run):
     shared = np.random.default_rng(run.seed).normal()
     return {"score": shared + own.normal() + options["effect"]}
 """
-NAMES = ("baseline", "effect=20", "effect=-3", "copy=1")
+NAMES = ("baseline", "effect=20", "effect=-2", "copy=1")
 DESIGN = SequentialDesign((3, 5, 8), spending="pocock")
 
 
 def truth() -> np.ndarray:
     """What the function returns for each variant and seed."""
     rows = []
-    for effect, copy in ((0.0, 0), (20.0, 0), (-3.0, 0), (0.0, 1)):
+    for effect, copy in ((0.0, 0), (20.0, 0), (-2.0, 0), (0.0, 1)):
         drawn = [np.random.default_rng([seed, int(10 * abs(effect)), copy]).normal() for seed in range(8)]
         rows.append([np.random.default_rng(seed).normal() + own + effect for seed, own in enumerate(drawn)])
     return np.array(rows)
@@ -170,7 +170,7 @@ def test_a_crash_holds_the_look_up_until_the_run_is_given_up(folder: Path, ablat
         printed = run(ablate, code=2)
         assert "1 failed" in printed
         if attempt < 2:
-            assert "look 1 of 3" not in printed
+            assert "look 1 of 3 (3 seeds)" not in printed
     assert "look 1 of 3 (3 seeds)" in printed  # given up by its third failure
     assert "look 2 of 3 (5 seeds)" in printed
     assert "failed 3 times and is left out" in printed

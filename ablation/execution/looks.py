@@ -50,7 +50,9 @@ def status_line(found: SequentialResult) -> str:
     """How far the looks are, in a line."""
     if found.looks:
         return look_line(found)
-    return f"look 1 of {len(found.design.looks)} ({found.design.looks[0]} seeds) is not complete: nothing is decided yet"
+    return (
+        f"look 1 of {len(found.design.looks)} ({found.design.looks[0]} seeds) is not complete: nothing is decided yet"
+    )
 
 
 def decisions(found: SequentialResult) -> tuple[str, ...]:

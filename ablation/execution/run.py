@@ -166,7 +166,10 @@ def check_reported(study: Study, runs: Sequence[Run], store: Store) -> None:
 
 
 def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> Manifest:
-    """Write study.json, and copies of custom code beside it; what is in it. Raises UserError where another study has that name."""
+    """Write study.json, and copies of custom code beside it; what is in it.
+
+    Raises UserError where another study has that name.
+    """
     study = plan.study
     before = _stored(store, slug(study.name), progress)
     if before:

@@ -19,8 +19,8 @@ from ablation.data.duplicates import compare_folders, in_words
 from ablation.data.fingerprint import DECODED, cache_folder
 from ablation.errors import UserError
 from ablation.execution.local import LocalPool
-from ablation.execution.options import EvaluationOptions
 from ablation.execution.looks import needed_folders
+from ablation.execution.options import EvaluationOptions
 from ablation.execution.progress import Progress
 from ablation.execution.study import check_devices, prepare_part
 from ablation.planning.plan import Run, fingerprint, source_key

@@ -12,6 +12,7 @@ of a study in which no run is missing and no variant decided.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -81,7 +82,7 @@ def _region(half: float, margin: float, futile: float, last: float) -> Region:
         beyond = math.isinf(margin) or size + last >= margin
         return equivalent or (size < futile and beyond)
 
-    pairs = zip(edges[:-1], edges[1:], strict=True)
+    pairs = itertools.pairwise(edges)
     return tuple((low, high) for low, high in pairs if not stops((low + high) / 2.0))
 
 
@@ -93,7 +94,7 @@ def expected_difference(theta: float, looks: Sequence[int], regions: Sequence[Re
     """
     expected, before, inside, moment = 0.0, 0, 1.0, 0.0
     grid: tuple[FloatArray, FloatArray] | None = None
-    following = [*(after - own for own, after in zip(looks[:-1], looks[1:], strict=True)), 1]
+    following = [*(after - own for own, after in itertools.pairwise(looks)), 1]
     for seeds, region, after in zip(looks, regions, following, strict=True):
         step = seeds - before
         reached = moment + step * theta * inside

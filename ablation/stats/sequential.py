@@ -180,9 +180,7 @@ class SequentialResult:
         factor = self.design.alpha / look.alpha
         reachable = 2.0 ** (1 - found.pairs) <= look.alpha  # the level of this look, by sign flips
         flips = _times(found.sign_flip_p, factor) if reachable else math.nan
-        return replace(
-            found, p=_times(found.p, factor), paired_p=_times(found.paired_p, factor), sign_flip_p=flips
-        )
+        return replace(found, p=_times(found.p, factor), paired_p=_times(found.paired_p, factor), sign_flip_p=flips)
 
     def path(self, variant: int) -> tuple[PathPoint, ...]:
         """The variant at each complete look that tested it."""
@@ -235,12 +233,9 @@ def _left(go_on: Sequence[int], decided: Collection[int], controls: Sequence[boo
 
 def _judge(runs: SeedTable, design: SequentialDesign, number: int, variants: tuple[int, ...], checks: bool) -> Look:
     seeds, alpha = design.looks[number - 1], design.shares[number - 1]
-    decided: dict[int, Decision] = {}
-    for i in variants:
-        if _identical(runs, i, seeds):
-            decided[i] = Decision.IDENTICAL
-        elif runs.failed[i + 1, :seeds].any():
-            decided[i] = Decision.UNSTABLE
+    identical, failed = _identical(runs, seeds), runs.failed[1:, :seeds].any(axis=1).tolist()
+    decided = {i: Decision.IDENTICAL for i in variants if identical[i]}
+    decided |= {i: Decision.UNSTABLE for i in variants if failed[i] and not identical[i]}
     compared = [i for i in variants if decided.get(i) is not Decision.IDENTICAL]
     if not compared:
         return Look(number, seeds, alpha, variants, {}, None, decided)
@@ -255,15 +250,15 @@ def _judge(runs: SeedTable, design: SequentialDesign, number: int, variants: tup
     return Look(number, seeds, alpha, variants, effects, found, decided)
 
 
-def _identical(runs: SeedTable, i: int, seeds: int) -> bool:
-    """Whether a variant has the weights of the baseline under every seed that both have finished."""
-    shared = np.isfinite(runs.values[[0, i + 1], :seeds]).all(axis=0)
-    return bool(shared.any() and runs.identical[i + 1, :seeds][shared].all())
+def _identical(runs: SeedTable, seeds: int) -> list[bool]:
+    """Whether each variant has the weights of the baseline under every seed that both have finished."""
+    finite = np.isfinite(runs.values[:, :seeds])
+    shared = finite[1:] & finite[0]
+    same: list[bool] = (shared.any(axis=1) & (runs.identical[1:, :seeds] | ~shared).all(axis=1)).tolist()
+    return same
 
 
-def _decision(
-    own: Effect, design: SequentialDesign, number: int, family: int, only_detected: bool
-) -> Decision | None:
+def _decision(own: Effect, design: SequentialDesign, number: int, family: int, only_detected: bool) -> Decision | None:
     """What a look decides on a variant; nothing where its spread is an outlier, which more seeds may change."""
     if not own.estimable or own.screened:
         return None

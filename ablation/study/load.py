@@ -338,5 +338,5 @@ def _control(name: str, baseline: AnyRecipe, index: int) -> Variant:
 def _smoke(study: Study, kind: StudyKind) -> Study:
     """The study with every run cut short, two seeds, and its own name."""
     table = tuple(replace(variant, recipe=kind.smoke(variant.recipe)) for variant in study.variants)
-    cut = {"variants": table, "seeds": study.seeds[:SMOKE_SEEDS], "looks": ()}
-    return replace(study, name=f"{study.name}-smoke", smoke=True, **cut)
+    seeds = study.seeds[:SMOKE_SEEDS]
+    return replace(study, name=f"{study.name}-smoke", variants=table, seeds=seeds, looks=(), smoke=True)
