@@ -15,6 +15,7 @@ from typing import Any
 import ablation.analysis as analysis
 import ablation.results.runs as stored
 import ablation.results.tables as tables
+from ablation.analysis.sequential import required
 from ablation.errors import UserError
 from ablation.execution.options import EvaluationOptions, RunOptions
 from ablation.execution.progress import LineProgress, Progress
@@ -51,8 +52,8 @@ class Results(stored.Results):
 
     @classmethod
     def load(cls, store: Store, manifest: Manifest) -> Results:
-        """Read every run of a stored study."""
-        return cls(**_values(stored.load_results(store, manifest)), store=store)
+        """Read every run of a stored study; of a sequential one those that its looks need."""
+        return cls(**_values(required(stored.load_results(store, manifest))), store=store)
 
     def _repr_markdown_(self) -> str:
         return analyze(self)._repr_markdown_()
@@ -209,7 +210,8 @@ def analyze(results: Results, *, margin: float | None = None, metric: str | None
 
     `margin` is the difference below which a variant counts as equivalent, in the unit of the metric as stored (0.01 is
     one percentage point of accuracy); `metric` is a column of `results.runs`. Both are those of the study by default.
-    Raises UserError for a margin that is not above 0 and for an unknown metric.
+    Raises UserError for a margin that is not above 0 and for an unknown metric, and for a sequential study, which has
+    stopped by its own.
 
     >>> analyze(load_results("tiny"), margin=0.02)
     validation accuracy, equivalence margin 2 points
@@ -217,6 +219,9 @@ def analyze(results: Results, *, margin: float | None = None, metric: str | None
     ...
     """
     settings = dict(results.manifest.analysis)
+    if results.manifest.sequential and (margin is not None or metric is not None):
+        what = "its metric and its margin have decided when a sequential study stops"
+        raise UserError(f"{what}: they cannot be changed afterwards", "declare them in the study file before it is run")
     if margin is not None:
         if not margin > 0:
             raise UserError(f"margin is {margin}; it must be above 0", "an accuracy's is a fraction of 1, such as 0.01")

@@ -24,9 +24,11 @@ def table(variants: Sequence[str], seeds: Sequence[int], values: Mapping[Run, fl
     return np.array(rows, dtype=np.float64).reshape(len(variants), len(seeds))
 
 
-def compare(y: Table, alpha: float) -> Comparison | None:
-    """`stats.compare`, or None for a study without variants."""
-    return stats.compare(y, alpha) if len(y) > 1 else None
+def compare(y: Table, alpha: float, looks: int = 1) -> Comparison | None:
+    """`stats.compare`, or None for a study without variants; at one of several looks `stats.at_some_look`."""
+    if len(y) < 2:
+        return None
+    return stats.compare(y, alpha) if looks == 1 else stats.at_some_look(y, alpha, looks)
 
 
 def design(found: Comparison | None, seeds: int, comparisons: int, networks: bool) -> Design:
@@ -60,11 +62,12 @@ def with_claims(effects: Sequence[Effect], found: Comparison | None, farthest: f
     if found is None:
         return tuple(effects)
     tested = iter(found.effects)
-    claimed = [own if own.identical else _claim(own, next(tested), found.alpha, farthest) for own in effects[1:]]
+    claimed = [own if own.identical else claim(own, next(tested), found.alpha, farthest) for own in effects[1:]]
     return (effects[0], *claimed)
 
 
-def _claim(own: Effect, tested: stats.Effect, alpha: float, farthest: float) -> Effect:
+def claim(own: Effect, tested: stats.Effect, alpha: float, farthest: float) -> Effect:
+    """An effect with what was tested of it."""
     flips = _known(tested.sign_flip_p)
     low, high = max(tested.low, -farthest), min(tested.high, farthest)  # NaN stays: it is the first argument
     return replace(

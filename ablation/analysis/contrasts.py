@@ -34,9 +34,12 @@ def pairs_of_changes(manifest: Manifest) -> list[tuple[StoredVariant, StoredVari
 
 
 def interactions(
-    manifest: Manifest, effects: Mapping[str, Effect], values: Mapping[Run, float], found: Comparison
+    manifest: Manifest, effects: Mapping[str, Effect], values: Mapping[Run, float], found: Comparison, looks: int = 1
 ) -> tuple[Interaction, ...]:
-    """The interactions that can be tested: all four variants have trustworthy values under two common seeds."""
+    """The interactions that can be tested: all four variants have trustworthy values under two common seeds.
+
+    `looks` is the number of those that may have ended the study: levels and p-values are adjusted for it (Bonferroni).
+    """
     if not found.pool.df:
         return ()
     base = manifest.baseline.name
@@ -46,9 +49,12 @@ def interactions(
         if _trusted(effects, first, second, both) and _complete(cell) >= 2:
             triples.append((both.name, (first.name, second.name)))
             cells.append(cell)
-    tested = stats.interactions(cells, found.pool.mse, found.pool.df, found.alpha)
+    level = found.alpha / looks
+    tested = stats.interactions(cells, found.pool.mse, found.pool.df, level)
     return tuple(
-        Interaction(name, parts, c.n, c.estimate, _or_none(c.low), _or_none(c.high), _or_none(c.p), c.p <= found.alpha)
+        Interaction(
+            name, parts, c.n, c.estimate, _or_none(c.low), _or_none(c.high), _over_looks(c.p, looks), c.p <= level
+        )
         for (name, parts), c in zip(triples, tested, strict=True)
     )
 
@@ -67,8 +73,12 @@ def trends(
     seeds: Sequence[int],
     values: Mapping[Run, float],
     found: Comparison,
+    looks: int = 1,
 ) -> tuple[TrendTest, ...]:
-    """Linear and quadratic trends of every sweep but that over the data fraction, one family; Page's test beside."""
+    """Linear and quadratic trends of every sweep but that over the data fraction, one family; Page's test beside.
+
+    `looks` is as in `interactions`.
+    """
     if not found.pool.df:
         return ()
     shown = [sweep for sweep in sweeps if sweep.path != _FRACTION]
@@ -76,11 +86,11 @@ def trends(
     rows = [table([variant for _, variant in levels], seeds, values) for levels in kept]
     usable = [i for i, own in enumerate(rows) if len(own) >= 3 and _complete(own) >= 2]
     items = [([value for value, _ in kept[i]], rows[i]) for i in usable]
-    tested = stats.trends(items, found.pool.mse, found.pool.df, found.alpha)
-    return tuple(_trend(shown[i], kept[i], own) for i, own in zip(usable, tested, strict=True))
+    tested = stats.trends(items, found.pool.mse, found.pool.df, found.alpha / looks)
+    return tuple(_trend(shown[i], kept[i], own, looks) for i, own in zip(usable, tested, strict=True))
 
 
-def _trend(sweep: Sweep, kept: Sequence[tuple[float, str]], own: stats.Trend) -> TrendTest:
+def _trend(sweep: Sweep, kept: Sequence[tuple[float, str]], own: stats.Trend, looks: int) -> TrendTest:
     levels = tuple(value for value, _ in kept)
     span = levels[-1] - levels[0]
     bent = own.quadratic
@@ -90,17 +100,17 @@ def _trend(sweep: Sweep, kept: Sequence[tuple[float, str]], own: stats.Trend) ->
         levels=levels,
         left_out=tuple(value for value, _ in sweep.levels if value not in levels),
         n=own.linear.n,
-        rise=_scaled(own.linear, span),
-        bow=_scaled(bent, -((span / 2) ** 2)) if bent else None,
-        page_p=own.page.p if own.page else None,
+        rise=_scaled(own.linear, span, looks),
+        bow=_scaled(bent, -((span / 2) ** 2), looks) if bent else None,
+        page_p=_over_looks(own.page.p, looks) if own.page else None,
     )
 
 
-def _scaled(own: Contrast, factor: float) -> tuple[float, float, float, float] | None:
+def _scaled(own: Contrast, factor: float, looks: int) -> tuple[float, float, float, float] | None:
     if not math.isfinite(own.p):
         return None
     low, high = sorted((factor * own.low, factor * own.high))
-    return (factor * own.estimate, low, high, own.p)
+    return (factor * own.estimate, low, high, min(1.0, looks * own.p))
 
 
 def data_curve(
@@ -178,6 +188,11 @@ def _selected_curves(results: Results, measure: Measure) -> Table:
 
 def _curve(rows: pd.DataFrame) -> Table:
     return rows.sort_values("epoch")[SELECTION].to_numpy(dtype=np.float64)
+
+
+def _over_looks(p: float, looks: int) -> float | None:
+    """A p-value adjusted for the looks, None for NaN."""
+    return min(1.0, looks * p) if math.isfinite(p) else None
 
 
 def _or_none(value: float) -> float | None:

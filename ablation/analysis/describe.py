@@ -11,6 +11,7 @@ import pandas as pd
 
 import ablation.analysis.compare as compare
 import ablation.analysis.contrasts as contrasts
+import ablation.analysis.sequential as sequential
 import ablation.analysis.verdicts as verdicts
 import ablation.analysis.warnings as warnings
 from ablation._util import formatting
@@ -21,6 +22,7 @@ from ablation.analysis.classification.chance import at_chance
 from ablation.analysis.classification.networks import Predicted, Run, with_networks
 from ablation.analysis.heldout import test_set
 from ablation.analysis.measure import Measure, measure_of, measured, primary_measure, same_weights
+from ablation.analysis.sequential import Followed
 from ablation.analysis.types import Analysis, Effect, Facts, ProblemRun, Secondary, SeedResult, Setup, Sweep
 from ablation.analysis.warnings.fairness import with_confounds
 from ablation.results.runs import Results
@@ -51,16 +53,23 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
     `predictions` on the validation images, by (variant, seed), are needed only for the words on a single seed and to
     see changes without any effect.
     """
+    followed = sequential.follow(results)
+    results = followed.results if followed else results
     manifest, options = results.manifest, results.manifest.analysis
     known: Mapping[Run, Predicted] = {} if predictions is None else predictions
     measure, alpha, networks = primary_measure(results), float(options["alpha"]), len(results.manifest.seeds) == 1
-    values = measured(results, measure)
-    effects, y, found = _with_claims(results, measure, values)
+    values = _judged(measured(results, measure), followed)
+    effects, y, found = _with_claims(results, measure, values, followed)
     effects = with_networks(effects, known) if networks else effects
     effects = verdicts.with_verdicts(effects, measure, alpha, options["margin"], networks)
     effects = with_confounds(results, effects)
     by_name, sweeps, facts = {own.variant: own for own in effects}, _sweeps(manifest), _facts(results)
-    design = compare.design(found, len(manifest.seeds), len(y) - 1, networks)
+    design = (
+        sequential.design(followed, networks)
+        if followed
+        else compare.design(found, len(manifest.seeds), len(y) - 1, networks)
+    )
+    looks = _looks(followed)
     tested = (sweeps, by_name, manifest.seeds, values)
     return Analysis(
         measure=measure,
@@ -70,9 +79,9 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         effects=effects,
         design=design,
         selection=contrasts.selection(results, y, found, measure),
-        interactions=contrasts.interactions(manifest, by_name, values, found) if found else (),
-        trends=contrasts.trends(*tested, found) if found else (),
-        data_curve=contrasts.data_curve(*tested, measure, alpha),
+        interactions=contrasts.interactions(manifest, by_name, values, found, looks) if found else (),
+        trends=contrasts.trends(*tested, found, looks) if found else (),
+        data_curve=contrasts.data_curve(*tested, measure, alpha / looks),
         warnings=warnings.find_warnings(results, effects, measure, y, found, known),
         looks=manifest.looks,
         test=test_set(results),
@@ -80,27 +89,40 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         setup=_setup(results),
         sweeps=sweeps,
         problem_runs=_problem_runs(results),
-        secondary=_secondary(results),
+        secondary=_secondary(results, followed),
+        sequential=sequential.describe_looks(followed) if followed else None,
     )
 
 
+def _looks(followed: Followed | None) -> int:
+    """At how many looks a study may be judged by its design."""
+    return len(followed.found.design.looks) if followed else 1
+
+
+def _judged(values: dict[Run, float], followed: Followed | None) -> dict[Run, float]:
+    """The values on which the claims rest; those of a look that is not complete are left out."""
+    return followed.judged(values) if followed else values
+
+
 def _with_claims(
-    results: Results, measure: Measure, values: Mapping[Run, float]
+    results: Results, measure: Measure, values: Mapping[Run, float], followed: Followed | None
 ) -> tuple[tuple[Effect, ...], compare.Table, Comparison | None]:
     """Every variant with what can be claimed of it, the table of values that were compared, and their comparison."""
     effects = _effects(results, measure, values)
     compared = [own.variant for own in effects if not own.identical]
     y = compare.table(compared, results.manifest.seeds, values)
-    found = compare.compare(y, float(results.manifest.analysis["alpha"]))
+    found = compare.compare(y, float(results.manifest.analysis["alpha"]), _looks(followed))
+    if followed and measure.column == results.manifest.analysis["metric"]:
+        return sequential.with_claims(effects, followed, measure.farthest), y, found
     return compare.with_claims(effects, found, measure.farthest), y, found
 
 
-def _secondary(results: Results) -> tuple[Secondary, ...]:
+def _secondary(results: Results, followed: Followed | None) -> tuple[Secondary, ...]:
     """The metrics of the study beside the primary one, as far as any run has a value."""
     names = [name for name in results.manifest.metrics if name != results.manifest.analysis["metric"]]
     measures = [measure_of(results.metric(name), results) for name in names]
-    found = ((measure, measured(results, measure)) for measure in measures)
-    return tuple(Secondary(own, _with_claims(results, own, values)[0]) for own, values in found if values)
+    found = ((measure, _judged(measured(results, measure), followed)) for measure in measures)
+    return tuple(Secondary(own, _with_claims(results, own, values, followed)[0]) for own, values in found if values)
 
 
 def _effects(results: Results, measure: Measure, values: Mapping[Run, float]) -> list[Effect]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ablation._util.language import tr
+from ablation.analysis.look_types import Sequential
 from ablation.analysis.types import Analysis, Effect, Secondary
 
 SCHEMA_VERSION = 1
@@ -43,8 +44,19 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
     }
     if analysis.secondary:
         values["metrics"] = [_secondary(own) for own in analysis.secondary]
+    if analysis.sequential:
+        values["sequential"] = _sequential(analysis.sequential)
     plain: dict[str, Any] = _plain(values)
     return plain
+
+
+def _sequential(own: Sequential) -> dict[str, Any]:
+    """The looks, and each variant with its path and boundaries."""
+    values = asdict(own)
+    for name, variant in own.variants.items():
+        for point, plain in zip(variant.path, values["variants"][name]["path"], strict=True):
+            plain["boundary"] = point.boundary
+    return values
 
 
 def _secondary(own: Secondary) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ablation._util.language import tr_noop
+from ablation.analysis.look_types import Sequential
 from ablation.analysis.measure import Measure
 from ablation.data.summary import DataSummary
 from ablation.storage.record import Environment
@@ -365,6 +366,8 @@ class Analysis:
     test: TestSet | None = None
     """None before the test set was evaluated."""
     secondary: tuple[Secondary, ...] = ()
+    sequential: Sequential | None = None
+    """The looks of a sequential study; None where the number of seeds is fixed."""
 
     @property
     def family_wise_bound(self) -> float:

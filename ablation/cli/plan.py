@@ -34,5 +34,5 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
         print_preparation(plan, store)
     if arguments.probe and plan:
         workers = WorkerOptions(arguments.device, threads=arguments.threads, hang_after=arguments.hang_after)
-        print_estimate(estimate(plan, store, workers))
+        print_estimate(estimate(plan, store, workers), sequential=bool(study.looks))
     return 0

@@ -15,6 +15,7 @@ from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import make_console
 from ablation.data.disk import Room
 from ablation.data.fingerprint import cache_folder
+from ablation.execution.looks import decisions, follow, status_line
 from ablation.execution.progress import SMOKE, SMOKE_TASK, duration, percent, study_size
 from ablation.planning.plan import Plan, Run, data_sources, source_key
 from ablation.registry.metrics import SELECTION
@@ -57,7 +58,8 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
     _print_heading(console, study.name, study.title, smoke=(SMOKE_TASK if study.task else SMOKE) if study.smoke else "")
     console.print(table)
     number = len(study.variants) * len(study.seeds)
-    size_of_study = f"{study_size(len(study.variants), len(study.seeds))} = {plural(number, 'run')}"
+    size = study_size(len(study.variants), len(study.seeds), at_most=bool(study.looks))
+    size_of_study = f"{size} = {'at most ' if study.looks else ''}{plural(number, 'run')}"
     if plan is None:
         console.print(Text(f"{size_of_study}; the data are not here: {'; '.join(study.missing)}"))
         return
@@ -82,13 +84,17 @@ def _print_heading(console: Console, name: str, title: str, *, smoke: str) -> No
 
 def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool) -> None:
     """What the design can detect; pandas and scipy are loaded here, since `status` does without them."""
-    from ablation.planning.detectable import precision, sentences
+    from ablation.planning.detectable import looks_in_words, precision, sentences
     from ablation.results.runs import load_results
 
     study = plan.study
     so_far = load_results(store, make_manifest(plan, "")).runs if begun else None
-    for sentence in sentences(precision(study, so_far), study.analysis.resolved()["metric"]):
+    found = precision(study, so_far)
+    for sentence in sentences(found, study.analysis.resolved()["metric"]):
         console.print(sentence)
+    if study.looks:
+        for sentence in looks_in_words(study, found):
+            console.print(sentence)
 
 
 def print_preparation(plan: Plan, store: Store) -> None:
@@ -103,8 +109,8 @@ def print_preparation(plan: Plan, store: Store) -> None:
             room.check()
 
 
-def print_estimate(estimate: Estimate) -> None:
-    """How long the unfinished runs would take, by variant and in total."""
+def print_estimate(estimate: Estimate, *, sequential: bool = False) -> None:
+    """How long the unfinished runs would take, by variant and in total; at most, of a sequential study."""
     console = make_console()
     table = _table(("variant", "left"), ("time per run", "right"))
     for variant, seconds in estimate.seconds.items():
@@ -114,8 +120,9 @@ def print_estimate(estimate: Estimate) -> None:
         return
     console.print(table)
     workers = plural(estimate.workers, "worker")
+    early = " and no variant is decided early" if sequential else ""
     console.print(
-        f"about {duration(estimate.total)} with {workers}, if each is as fast as the one that was timed alone"
+        f"about {duration(estimate.total)} with {workers}, if each is as fast as the one that was timed alone{early}"
     )
 
 
@@ -171,26 +178,39 @@ def _short(count: int) -> str:
 
 
 def print_status(manifest: Manifest, store: Store) -> None:
-    """Every run of a study: finished, diverged, crashed, damaged, interrupted after how many epochs, or not started."""
+    """Every run of a study: finished, diverged, crashed, damaged, interrupted after how many epochs, or not started.
+
+    Of a sequential study also how far the looks are, and where each variant was decided.
+    """
     console = make_console()
-    table = _table(("variant", "left"), *((f"seed {seed}", "right") for seed in manifest.seeds))
+    followed = follow(store, manifest)
+    decided = (("decided", "left"),) if followed else ()
+    seeds = followed.results.manifest.seeds if followed else manifest.seeds
+    table = _table(("variant", "left"), *decided, *((f"seed {seed}", "right") for seed in seeds))
     counts: dict[str, int] = {}
     faults: list[tuple[str, StoredRun]] = []
     cells: dict[str, list[Text]] = {}
     for variant, seed, folder, identity in manifest.runs():
+        row = cells.setdefault(variant.name, [])
+        if followed and (variant.name, seed) not in followed.needed:
+            row += [Text("")] if seed in seeds else []
+            continue
         run = read_run(store.run(folder), identity, every_epoch=False)
-        cells.setdefault(variant.name, []).append(_cell(run, str(manifest.analysis["metric"])))
+        row.append(_cell(run, str(manifest.analysis["metric"])))
         state = "not started" if run.state == "missing" else run.state
         counts[state] = counts.get(state, 0) + 1
         if run.failure or run.reason:
             faults.append((f"{variant.name} · seed {seed}", run))
-    for name, row in cells.items():
-        table.add_row(Text(name), *row)
+    said = decisions(followed.found) if followed else ()
+    for number, (name, row) in enumerate(cells.items()):
+        table.add_row(Text(name), *((Text(said[number]),) if followed else ()), *row)
     _print_heading(
         console, manifest.name, manifest.title, smoke=(SMOKE_TASK if manifest.task else SMOKE) if manifest.smoke else ""
     )
     console.print(table)
     console.print(", ".join(f"{number} {state}" for state, number in counts.items()))
+    if followed:
+        console.print(status_line(followed.found))
     for name, run in faults:
         _print_fault(console, name, run)
     if counts.get("damaged"):

@@ -19,7 +19,9 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
     study = StudyFileOptions.of(arguments).load(need_data=False)
     check_packages(study.metrics)
     variants, seeds = len(study.variants), len(study.seeds)
-    size = f"{plural(variants, 'variant')} x {plural(seeds, 'seed')} = {plural(variants * seeds, 'run')}"
+    most = ("up to ", "at most ") if study.looks else ("", "")
+    runs = f"{most[1]}{plural(variants * seeds, 'run')}"
+    size = f"{plural(variants, 'variant')} x {most[0]}{plural(seeds, 'seed')} = {runs}"
     print(f"{clean(str(arguments.study))}: valid; {size}{' (smoke run)' if study.smoke else ''}")
     for what in study.missing:
         print(clean(f"but its data are not here: {what}"))

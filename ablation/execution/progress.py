@@ -41,9 +41,9 @@ SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
 SMOKE_TASK = "smoke run: with the `smoke` options of the task, its numbers are meaningless"
 
 
-def study_size(variants: int, seeds: int) -> str:
-    """`3 variants x 1 seed`."""
-    return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')}"
+def study_size(variants: int, seeds: int, *, at_most: bool = False) -> str:
+    """`3 variants x 1 seed`; with `at_most`, as `3 variants x up to 12 seeds`."""
+    return f"{plural(variants, 'variant')} x {'up to ' if at_most else ''}{plural(seeds, 'seed')}"
 
 
 class Progress(Protocol):

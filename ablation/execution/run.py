@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ablation._util.files import set_aside, writing
@@ -20,15 +21,14 @@ from ablation.execution.loggers.progress import LoggedProgress, log_to
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
 from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
+from ablation.execution.stages import Stage, Stages
 from ablation.execution.study import (
-    MOST_ATTEMPTS,
+    Executor,
     Outcome,
-    given_up,
     plan_study,
     prepare_data,
-    still_to_do,
     train_runs,
-    without,
+    weigh_runs,
 )
 from ablation.planning.fixes import fixes_of
 from ablation.planning.plan import Plan, Run
@@ -36,7 +36,7 @@ from ablation.registry.catalog import suggestion
 from ablation.registry.metrics import check_packages
 from ablation.storage.audit_file import audit_file
 from ablation.storage.manifest import Manifest, make_manifest, read_manifest
-from ablation.storage.store import Store, write_record
+from ablation.storage.store import MOST_ATTEMPTS, Store, write_record
 from ablation.storage.stored_run import finished_runs
 from ablation.study.custom_code import imports_module
 from ablation.study.load import load_study
@@ -60,30 +60,18 @@ def _run_study(study: Study, store: Store, options: RunOptions, progress: Logged
     metric_codes(study)  # a module that is missing is an error before training
     plan = plan_study(study)
     runs = _chosen(plan, options.only)
-    _write_manifest(plan, store, options, progress)
+    manifest = _write_manifest(plan, store, options, progress)
     finished = finished_runs(runs, store)
     progress.finished(runs, finished)
-    todo = without(runs, finished)
-    distinct = len({run.key for run in runs})
-    done = distinct - len(todo)
-    gave_up = [] if options.retry_failed else given_up(todo, store)
-    todo = without(todo, {run.key for run in gave_up})
-    size = study_size(len({run.variant for run in runs}), len(study.seeds))
-    progress.say(f": {size}, {done} of {plural(distinct, 'run')} finished", "title", study.name)
-    if study.smoke:
-        progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
-    if study.task and not study.smoke and not done and not audit_file(store, slug(study.name)).exists():
-        progress.say(f"not audited: `ablate audit {study.file}` checks reproducibility and the use of seeds", "dim")
-    _announce_given_up(gave_up, progress)
-    _announce_retraining(todo, store, progress)
-    chosen = {run.key for run in runs}
-    left_out = len(still_to_do([run for run in plan.runs if run.key not in chosen], store))
-    code_folder = store.study_file(slug(study.name)).parent
+    measure = partial(_measure, study, plan.runs, store, progress)
+    stages = Stages(plan, manifest, store, runs, measure, options.retry_failed)
+    stage = stages.next(finished)
+    _announce(stages, stage, progress)
     if study.task:
         check_reported(study, runs, store)
-    if not todo:
-        compute_metrics(study, runs, store, code_folder, progress)
-        return Outcome(given_up=gave_up, left_out=left_out)
+    if not stage.todo:
+        _compute_metrics(study, runs, store, progress)
+        return Outcome(given_up=list(stage.gave_up), left_out=stages.left_out())
     trained_on = {record.environment.device for record in finished.values()}
     code = TaskCode(uses_torch(plan)) if study.task else None
     with options.workers.open_pool(trained_on, code) as pool:
@@ -91,18 +79,67 @@ def _run_study(study: Study, store: Store, options: RunOptions, progress: Logged
             progress.say(f"not used: {reason}", "warning")
         if trained_on.isdisjoint(pool.models) and trained_on and pool.models:
             _announce_other_device(trained_on, pool.models, progress)
-        data = prepare_data(todo, store, pool, progress.preparing)
-        start = time.monotonic()
-        with progress.training(study.name, todo, done, min(len(todo), len(pool.places))):
-            outcome = train_runs(todo, data, store, pool, progress)
+        left_out = stages.left_out()
+        outcome = _train(stages, stage, pool, progress)
     if outcome.storage:
         hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
         raise StorageError(outcome.storage, hint)
     if study.task:
         check_reported(study, runs, store)
     elif not outcome.stopped:
-        compute_metrics(study, runs, store, code_folder, progress)
-    return replace(outcome, left_out=left_out, seconds=time.monotonic() - start)
+        _compute_metrics(study, runs, store, progress)
+    return replace(outcome, left_out=stages.left_out() if stages.sequential else left_out)
+
+
+def _train(stages: Stages, stage: Stage, pool: Executor, progress: Progress) -> Outcome:
+    """Train the runs of a stage, and in a sequential study those that follow from their results."""
+    store, outcome = stages.store, Outcome(given_up=list(stage.gave_up))
+    coming = stages.to_come() if stages.sequential else list(stage.todo)
+    data = prepare_data(coming, store, pool, progress.preparing)
+    costs = weigh_runs(coming, data, pool) if stages.sequential else None
+    start = time.monotonic()
+    while stage.todo:
+        with progress.training(stages.manifest.name, stage.todo, stage.done, min(len(stage.todo), len(pool.places))):
+            outcome.add(train_runs(stage.todo, data, store, pool, progress, costs))
+        if outcome.stopped or outcome.storage or not stages.sequential:
+            break
+        before = stages.looks
+        stage = stages.next(failed={run.key for run, _ in outcome.failed})
+        for number in range(before + 1, stages.looks + 1):
+            progress.say(stages.line(number), "title")
+        known = {run.key for run in outcome.given_up}
+        late = [run for run in stage.gave_up if run.key not in known]
+        _announce_given_up(late, progress)
+        outcome.given_up += late
+    return replace(outcome, seconds=time.monotonic() - start)
+
+
+def _measure(study: Study, runs: Sequence[Run], store: Store, progress: Progress) -> None:
+    """See that every finished run has the metric by which a look decides."""
+    if study.task:
+        check_reported(study, runs, store)
+    else:
+        _compute_metrics(study, runs, store, progress)
+
+
+def _compute_metrics(study: Study, runs: Sequence[Run], store: Store, progress: Progress) -> None:
+    compute_metrics(study, runs, store, store.study_file(slug(study.name)).parent, progress)
+
+
+def _announce(stages: Stages, stage: Stage, progress: Progress) -> None:
+    """Say how large the study is, how far it has come, and what of it one may not expect."""
+    study, store = stages.plan.study, stages.store
+    size = study_size(len({run.variant for run in stages.chosen}), len(study.seeds), at_most=stages.sequential)
+    up_to = f" up to {stages.current}" if stages.sequential else ""
+    progress.say(f": {size}, {stage.done} of {plural(stage.size, 'run')}{up_to} finished", "title", study.name)
+    if study.smoke:
+        progress.say(SMOKE_TASK if study.task else SMOKE, "warning")
+    if study.task and not study.smoke and not stage.done and not audit_file(store, slug(study.name)).exists():
+        progress.say(f"not audited: `ablate audit {study.file}` checks reproducibility and the use of seeds", "dim")
+    if stages.looks:
+        progress.say(stages.line(stages.looks))
+    _announce_given_up(stage.gave_up, progress)
+    _announce_retraining(stage.todo, store, progress)
 
 
 def uses_torch(plan: Plan) -> bool:
@@ -128,8 +165,11 @@ def check_reported(study: Study, runs: Sequence[Run], store: Store) -> None:
         check_units(record.metrics, study.declared, study.file)
 
 
-def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> None:
-    """Write study.json, and copies of custom code beside it. Raises UserError where another study has that name."""
+def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Progress) -> Manifest:
+    """Write study.json, and copies of custom code beside it; what is in it.
+
+    Raises UserError where another study has that name.
+    """
     study = plan.study
     before = _stored(store, slug(study.name), progress)
     if before:
@@ -146,6 +186,7 @@ def _write_manifest(plan: Plan, store: Store, options: RunOptions, progress: Pro
     if isinstance(study.task, CommandTask):
         announce_command(study.task, store.study_file(manifest.folder).parent, progress)
     announce_code(code_of(plan), store.study_file(manifest.folder).parent, lambda text: progress.say(text, "warning"))
+    return manifest
 
 
 def _refuse_other_study(before: Manifest, study: Study, store: Store) -> None:
@@ -165,7 +206,7 @@ def _refuse_other_study(before: Manifest, study: Study, store: Store) -> None:
         raise UserError(f"two study files are named {study.name!r}: {other} was run before {study.file}", hint)
 
 
-def _announce_given_up(runs: list[Run], progress: Progress) -> None:
+def _announce_given_up(runs: Sequence[Run], progress: Progress) -> None:
     if not runs:
         return
     names = ", ".join(run.label for run in runs[:3]) + (", ..." if len(runs) > 3 else "")
@@ -177,7 +218,7 @@ def _announce_given_up(runs: list[Run], progress: Progress) -> None:
     )
 
 
-def _announce_retraining(runs: list[Run], store: Store, progress: Progress) -> None:
+def _announce_retraining(runs: Sequence[Run], store: Store, progress: Progress) -> None:
     """Say which runs have results of an earlier version that trained them to other weights."""
     again = [run for run in runs if any(store.run(folder).finished for folder in run.earlier)]
     if again:

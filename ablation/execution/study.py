@@ -44,8 +44,6 @@ from ablation.worker.protocol import Busy, Done, Event, Failed, Preparing, Stopp
 
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
 """Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
-MOST_ATTEMPTS = 3
-"""Commands that try a run; after as many failures it takes `--retry failed`."""
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -88,6 +86,14 @@ class Outcome:
     left_out: int = 0
     seconds: float = 0.0
 
+    def add(self, later: Outcome) -> None:
+        """Take in what came of the runs of a later stage."""
+        self.done += later.done
+        self.diverged += later.diverged
+        self.failed += later.failed
+        self.stopped |= later.stopped
+        self.storage = self.storage or later.storage
+
 
 def plan_study(study: Study) -> Plan:
     """The plan of a study, with its data sets and weights looked at for their fingerprints."""
@@ -114,7 +120,7 @@ def without(runs: Sequence[Run], finished: Collection[str]) -> list[Run]:
 def given_up(runs: Sequence[Run], store: Store) -> list[Run]:
     """Those of the runs that have failed too often to be tried again unasked."""
     failures = {run.key: store.run(run.folder).failure() for run in runs}
-    return [run for run in runs if (failure := failures[run.key]) and failure.attempts >= MOST_ATTEMPTS]
+    return [run for run in runs if (failure := failures[run.key]) and failure.given_up]
 
 
 def check_devices(runs: Sequence[Run], executor: Executor) -> None:
@@ -203,17 +209,21 @@ def train_runs(
     store: Store,
     executor: Executor,
     progress: Progress,
+    known_costs: Mapping[str, float] | None = None,
 ) -> Outcome:
-    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately."""
+    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately.
+
+    `known_costs` are those of `weigh_runs`, which a further call for the same executor needs.
+    """
     outcome = Outcome()
     attempts: dict[str, int] = {}
-    costs = _costs(runs, data, executor)
+    costs = weigh_runs(runs, data, executor) if known_costs is None else known_costs
     jobs = {
         run.key: Job(run, store.run(run.folder).path.resolve(), data.get(run.key), "cpu", executor.threads)
         for run in runs
     }
     if data:
-        executor.autotune_workers(jobs[max(costs, key=lambda key: costs[key])], len(runs))
+        executor.autotune_workers(jobs[max(jobs, key=lambda key: costs[key])], len(runs))
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(jobs[run.key])
     with _stop_on_signal(executor, outcome, progress):
@@ -241,7 +251,7 @@ def train_runs(
     return outcome
 
 
-def _costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
+def weigh_runs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
     """How long each run will take relative to the others; those of functions and commands count the same."""
     if not data:
         return {run.key: 1.0 for run in runs}

@@ -19,14 +19,15 @@ from ablation.data.duplicates import compare_folders, in_words
 from ablation.data.fingerprint import DECODED, cache_folder
 from ablation.errors import UserError
 from ablation.execution.local import LocalPool
+from ablation.execution.looks import needed_folders
 from ablation.execution.options import EvaluationOptions
 from ablation.execution.progress import Progress
-from ablation.execution.study import MOST_ATTEMPTS, check_devices, prepare_part
+from ablation.execution.study import check_devices, prepare_part
 from ablation.planning.plan import Run, fingerprint, source_key
 from ablation.results.predictions import predictions_file
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import RunRecord
-from ablation.storage.store import Store
+from ablation.storage.store import MOST_ATTEMPTS, Store
 from ablation.storage.stored_run import StoredRun, read_run
 from ablation.storage.test_set_log import (
     Outcome,
@@ -132,8 +133,10 @@ def _evaluate_study(store: Store, manifest: Manifest, options: EvaluationOptions
 
 
 def stored_runs(store: Store, manifest: Manifest) -> dict[str, StoredRun]:
-    """Every run of a study by run folder."""
-    return {name: read_run(store.run(name), identity) for _, _, name, identity in manifest.runs()}
+    """Every run of a study by run folder; of a sequential study those that its looks need."""
+    kept = needed_folders(store, manifest)
+    runs = ((name, identity) for _, _, name, identity in manifest.runs() if kept is None or name in kept)
+    return {name: read_run(store.run(name), identity) for name, identity in runs}
 
 
 def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredRun]) -> dict[str, Candidate]:
@@ -141,7 +144,7 @@ def find_candidates(store: Store, manifest: Manifest, runs: Mapping[str, StoredR
     variants, kept = _variants(store, manifest), store.study_file(manifest.folder).parent
     candidates: dict[str, Candidate] = {}
     for variant, block, name, _ in manifest.runs():
-        record = runs[name].record
+        record = runs[name].record if name in runs else None
         if record is None or record.status == "diverged":
             continue
         shared = candidates[name].variants if name in candidates else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ablation import stats
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POWER = 0.8
+EFFECTS = (1.0, 2.0, 3.0)
+"""Residual SDs for which the expected number of runs is shown."""
 MOST_TO_HALVE = 10_000
 """Seeds of a study from which on no practical number of seeds halves its smallest detectable effect."""
 
@@ -42,10 +44,15 @@ class Precision:
 
 
 def precision(study: Study, so_far: pd.DataFrame | None = None) -> Precision:
-    """The precision of a study's design; `so_far` are its finished runs, a row each, if there are any."""
+    """The precision of a study's design, of a sequential one that of its last look alone.
+
+    `so_far` are its finished runs, a row each, if there are any.
+    """
     seeds, variants, alpha = len(study.seeds), len(study.variants) - 1, study.analysis.alpha
     if variants == 0:
         return Precision(seeds, 0, alpha, math.inf, None)
+    if study.looks:  # the last look alone, which most of the error is left for
+        alpha = sequential_design(study).shares[-1]
     smallest = stats.smallest_detectable_effect(seeds, variants, alpha, POWER)
     small = math.isfinite(smallest) and seeds <= MOST_TO_HALVE
     halving = stats.seeds_to_halve(seeds, variants, alpha, POWER) if small else None
@@ -72,7 +79,7 @@ def sentences(plan: Precision, metric: str) -> list[str]:
     if not math.isfinite(plan.smallest):
         size = f"{plan.seeds} seeds of {plural(plan.variants, 'variant')}"
         return [f"{size} allow no claim: give at least 3 seeds."]
-    level = f"{100 * plan.alpha:g} % family-wise error, {plural(plan.variants, 'comparison')}"
+    level = f"{100 * plan.alpha:.3g} % family-wise error, {plural(plan.variants, 'comparison')}"
     detected = (
         f"{plan.seeds:,} seeds detect a difference of {plan.smallest:.2g} residual SDs in 4 of 5 studies ({level})"
     )
@@ -85,6 +92,33 @@ def sentences(plan: Precision, metric: str) -> list[str]:
     else:
         found.append("The residual SD is shown here once two seeds of two variants are finished.")
     return found
+
+
+def sequential_design(study: Study, residual_sd: float | None = None) -> stats.SequentialDesign:
+    """The looks of a study and its rules.
+
+    The margin is in the metric's unit; in residual SDs, which `residual_sd` is, where that is given.
+    """
+    own = study.analysis
+    margin = own.margin / residual_sd if own.margin and residual_sd else own.margin
+    return stats.SequentialDesign(study.looks, own.alpha, *own.stopping, margin)
+
+
+def looks_in_words(study: Study, plan: Precision) -> list[str]:
+    """The looks of a sequential study, and how many runs it is expected to need."""
+    known = plan.residual_sd is not None or study.analysis.margin is None
+    design = sequential_design(study, plan.residual_sd)
+    design = design if known else replace(design, margin=None)
+    levels = ", ".join(
+        f"{seeds} ({100 * level:.2g} %)" for seeds, level in zip(design.looks, design.shares, strict=True)
+    )
+    looks = f"Looks at {levels} seeds, each with its part of the {100 * design.alpha:g} % family-wise error."
+    most = len(study.variants) * len(study.seeds)
+    none, *others = (stats.expected_runs(design, plan.variants, effect) for effect in (0.0, *EFFECTS))
+    sizes = [f"{runs:.0f} of {size:g} SD{'s' * (size > 1)}" for runs, size in zip(others, EFFECTS, strict=True)]
+    expected = f"{none:.0f} if no variant has an effect; if all have one, {', '.join(sizes)} (simulated)"
+    unknown = "" if known else " Without the margin, which is in residual SDs once these are known."
+    return [looks, f"Runs to expect, of {most:,} at most: {expected}.{unknown}"]
 
 
 def _in_words(value: float, metric: str) -> str:

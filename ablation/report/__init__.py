@@ -24,6 +24,7 @@ from ablation._util.sanitize import clean
 from ablation.analysis import Predicted, describe, to_json
 from ablation.analysis.classification.chance import AT_CHANCE, at_chance
 from ablation.analysis.classification.classes import class_rows
+from ablation.analysis.sequential import required
 from ablation.report.context import Context, Section, section
 from ablation.report.form import Form
 from ablation.report.latex import results_table
@@ -53,7 +54,8 @@ _DOCUMENTS = {
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
 _OUR_PICTURES = re.compile(
-    r"(?:forest|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.(?:png|svg|pdf)|logo\.(?:png|jpg)"
+    r"(?:forest|looks|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.(?:png|svg|pdf)"
+    r"|logo\.(?:png|jpg)"
 )
 
 
@@ -93,7 +95,7 @@ def report_on(
     `table` is where results from elsewhere were read. Raises UserError where `out` holds the report of another study or
     table, and for a form that cannot be written; then no file of the report is changed.
     """
-    form = form or Form()
+    form, results = form or Form(), required(results)
     form.check()
     check_folder(out, results.manifest.name, table)
     with use_language(load((form.options or results.manifest.report_options).language)):

@@ -155,6 +155,13 @@ REFERENCES: dict[str, Reference] = {
         2015,
         "448\u2013456",
     ),
+    "jennison1989": _article(
+        "Christopher Jennison and Bruce W. Turnbull",
+        "Interim Analyses: The Repeated Confidence Interval Approach",
+        "Journal of the Royal Statistical Society, Series B",
+        1989,
+        "51, 305\u2013361",
+    ),
     "kalamkar2019": _arxiv(
         "Dhiraj Kalamkar and others", "A Study of BFLOAT16 for Deep Learning Training", "1905.12322", 2019
     ),
@@ -186,6 +193,13 @@ REFERENCES: dict[str, Reference] = {
         _NIPS,
         1992,
         "4, 950\u2013957",
+    ),
+    "lan1983": _article(
+        "K. K. Gordon Lan and David L. DeMets",
+        "Discrete Sequential Boundaries for Clinical Trials",
+        "Biometrika",
+        1983,
+        "70, 659\u2013663",
     ),
     "lecun1998": _article(
         "Yann LeCun and L\u00e9on Bottou and Yoshua Bengio and Patrick Haffner",
@@ -379,6 +393,13 @@ REFERENCES: dict[str, Reference] = {
         _ICML,
         2013,
         "1058\u20131066",
+    ),
+    "whitehead1986": _article(
+        "John Whitehead",
+        "On the Bias of Maximum Likelihood Estimation Following a Sequential Test",
+        "Biometrika",
+        1986,
+        "73, 573\u2013581",
     ),
     "wu2018": _talk(
         "Yuxin Wu and Kaiming He", "Group Normalization", "European Conference on Computer Vision", 2018, "3\u201319"

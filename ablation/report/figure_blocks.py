@@ -9,6 +9,7 @@ import ablation.report.captions as captions
 import ablation.report.drawing as drawing
 import ablation.report.figures as figures
 import ablation.report.figures.style as style
+import ablation.report.looks as look_words
 from ablation._util.formatting import value
 from ablation._util.language import clauses, commas, tr
 from ablation.analysis import Analysis, Effect, Sweep
@@ -18,6 +19,8 @@ from ablation.report.figures.sweeps import Metric
 _FOREST_ROWS = 36
 MOST_ROWS = 4 * _FOREST_ROWS
 """Rows of the plot of differences; of more variants, those with the largest differences are shown."""
+_MOST_PATHS = 24
+"""Variants whose path over the looks is drawn."""
 
 
 def forest(effects: Sequence[Effect], analysis: Analysis) -> tuple[Picture, ...]:
@@ -64,6 +67,31 @@ def _parts(effects: Sequence[Effect], most: int) -> Iterator[tuple[Effect, ...]]
     size = -(-len(effects) // figures_needed)
     for start in range(0, len(effects), size):
         yield tuple(effects[start : start + size])
+
+
+def looks(effects: Sequence[Effect], analysis: Analysis) -> Figure | None:
+    """The path of each estimate over the looks of a sequential study; None before the first look."""
+    own = analysis.sequential
+    if own is None or not any(variant.path for variant in own.variants.values()):
+        return None
+    shown = [effect for effect in effects if own.variants[effect.variant].path]
+    shown = sorted(shown, key=lambda effect: -abs(effect.difference or 0.0))[:_MOST_PATHS]
+    limit = figures.looks_limit(shown, analysis, own)
+    panels, pictures = [], []
+    for number, effect in enumerate(shown, 1):
+        path = look_words.describe_path(effect, analysis, own)
+        svg = drawing.inline_svg(
+            figures.look_panel(analysis, own, effect, limit), f"looks-{number}", effect.variant, path
+        )
+        panels.append(Panel(effect.variant, look_words.stopped(effect, analysis), svg))
+    for number, start in enumerate(range(0, len(shown), 6), 1):
+        part = shown[start : start + 6]
+        alt = clauses([look_words.describe_path(effect, analysis, own) for effect in part])
+        draw = style.drawable(partial(figures.look_grid, analysis, own, part, limit))
+        pictures.append(drawing.picture(f"figures/looks-{number}.png", alt, draw))
+    number = sum(bool(variant.path) for variant in own.variants.values())
+    caption = look_words.figure_caption(analysis, len(shown), number)
+    return Figure("looks", tr("Paths over the looks"), caption, tuple(pictures), panels=tuple(panels))
 
 
 def sweeps(analysis: Analysis) -> Figure | None:

@@ -1,5 +1,6 @@
 """Statistics of an ablation study: arrays in, frozen numbers out."""
 
+from ablation.stats.adjusted import bias_adjusted
 from ablation.stats.blocked import compare
 from ablation.stats.contrasts import (
     Contrast,
@@ -13,6 +14,7 @@ from ablation.stats.contrasts import (
 )
 from ablation.stats.curves import Interval, PowerLaw, fit_power_law
 from ablation.stats.effects import Comparison, Effect, Group, Method, Reason
+from ablation.stats.expected_runs import expected_runs
 from ablation.stats.paired import (
     McNemar,
     PairedT,
@@ -26,30 +28,53 @@ from ablation.stats.paired import (
 from ablation.stats.pooling import PooledError, pooled_error
 from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
+from ablation.stats.sequential import (
+    Decision,
+    Futility,
+    Look,
+    PathPoint,
+    SeedTable,
+    SequentialDesign,
+    SequentialResult,
+    Spending,
+    at_some_look,
+    replay,
+)
 
 __all__ = [
     "Comparison",
     "Contrast",
+    "Decision",
     "Effect",
+    "Futility",
     "Group",
     "Interval",
+    "Look",
     "McNemar",
     "Method",
     "Optimism",
     "PageTrend",
     "PairedT",
+    "PathPoint",
     "PooledError",
     "PowerLaw",
     "Reason",
+    "SeedTable",
+    "SequentialDesign",
+    "SequentialResult",
+    "Spending",
     "Trend",
+    "at_some_look",
     "benjamini_hochberg",
     "best_of",
     "best_of_epochs",
     "best_of_variants",
+    "bias_adjusted",
     "claims",
     "compare",
     "contrast_family",
     "detection_power",
+    "expected_runs",
     "fit_power_law",
     "holm",
     "interactions",
@@ -59,6 +84,7 @@ __all__ = [
     "page_trend",
     "paired_t",
     "pooled_error",
+    "replay",
     "seeds_for",
     "seeds_to_halve",
     "sign_flip_max_t",

@@ -45,12 +45,15 @@ class _Test(NamedTuple):
     p: float = _NAN
 
 
-def compare(y: npt.ArrayLike, alpha: float = 0.05, guard: bool = True) -> Comparison:
+def compare(
+    y: npt.ArrayLike, alpha: float = 0.05, guard: bool = True, absent: int = 0, checks: bool = True
+) -> Comparison:
     """Compare every variant with the baseline.
 
     y has shape (variants + 1, seeds): the metric of each run, the baseline in row 0, NaN or inf for a run that is
-    missing or diverged. guard=False leaves out both guards. Raises ValueError for fewer than two
-    rows, no seeds, or alpha outside (0, 1). Dunnett 1955 (JASA 50) on randomised blocks; Cochran 1941 for the screen.
+    missing or diverged. guard=False leaves out both guards. absent counts the comparisons of the family that are not in
+    the table; checks=False leaves out the p-values that no claim rests on. Raises ValueError for fewer than two rows,
+    no seeds, or alpha outside (0, 1). Dunnett 1955 (JASA 50) on randomised blocks; Cochran 1941 for the screen.
     """
     check_alpha(alpha)
     table = as_table(y, "Y", 2)
@@ -59,10 +62,11 @@ def compare(y: npt.ArrayLike, alpha: float = 0.05, guard: bool = True) -> Compar
     plan = [_method(i, table, differences[i], pool) for i in range(len(differences))]
     methods = [method for method, _ in plan]
     k = _comparisons(methods)
+    k += absent if k else 0
     critical = dunnett.critical_value(alpha, k, pool.df) if k else _NAN
-    pooled = _dunnett_tests(differences, methods, pool, k, alpha, guard)
-    tests = _own_tests(differences, methods, alpha) | pooled
-    effects = _effects(table, plan, [tests[i] for i in range(len(plan))], pool)
+    tests = _own_tests(differences, methods, alpha, absent)
+    tests |= _dunnett_tests(differences, methods, pool, k, alpha, guard)
+    effects = _effects(table, plan, [tests[i] for i in range(len(plan))], pool, checks)
     return Comparison(alpha, describe(table[0]), effects, pool, k, critical, pool.screened[0])
 
 
@@ -131,29 +135,34 @@ def _dunnett_tests(
     return {i: _Test(*row) for i, row in zip(members, np.stack(columns, axis=1).tolist(), strict=True)}
 
 
-def _own_tests(differences: FloatArray, methods: Sequence[Method], alpha: float) -> dict[int, _Test]:
+def _own_tests(differences: FloatArray, methods: Sequence[Method], alpha: float, absent: int) -> dict[int, _Test]:
     """Tests of the other variants on their own differences, by their index; untested ones get the difference only.
 
     Intervals at alpha / family; p times the family, or Holm's, which applies to all variants together.
     """
-    family = max(1, sum(method is not Method.NONE for method in methods))
+    family = max(1, absent + sum(method is not Method.NONE for method in methods))
     own = {i: paired_t(differences[i], alpha / family) for i, m in enumerate(methods) if m is not Method.DUNNETT}
     tests = {i: _Test(result.difference) for i, result in own.items()}
     tested = [i for i in own if methods[i] is not Method.NONE]
     p = np.array([own[i].p for i in tested])
-    adjusted = holm(p) if Method.HOLM in methods else np.minimum(1.0, family * p)
+    adjusted = holm(np.append(p, np.ones(absent)))[: len(p)] if Method.HOLM in methods else np.minimum(1.0, family * p)
     for i, q in zip(tested, adjusted.tolist(), strict=True):
         tests[i] = _Test(own[i].difference, own[i].low, own[i].high, own[i].t, q)
     return tests
 
 
 def _effects(
-    table: FloatArray, plan: Sequence[tuple[Method, Reason | None]], tests: Sequence[_Test], pool: PooledError
+    table: FloatArray,
+    plan: Sequence[tuple[Method, Reason | None]],
+    tests: Sequence[_Test],
+    pool: PooledError,
+    checks: bool,
 ) -> tuple[Effect, ...]:
     """The record of each variant."""
     differences = table[1:] - table[0]
     pairs = np.isfinite(differences).sum(axis=1).tolist()
-    paired, flips = _sensitivity(differences, pool)
+    unknown = [_NAN] * len(differences)
+    paired, flips = _sensitivity(differences, pool) if checks else (unknown, unknown)
     screened = pool.screened
     effects = []
     for i, ((method, reason), test) in enumerate(zip(plan, tests, strict=True)):

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     FEW_SEEDS = tr_noop("an incomplete variant with fewer than three common seeds")
     FEW_DF = tr_noop("two seeds and fewer than four residual degrees of freedom")
     NO_VARIATION = tr_noop("the runs do not vary between seeds")
+    NO_LOOK = tr_noop("the first look is not complete yet")
 
 
 @dataclass(frozen=True, slots=True)

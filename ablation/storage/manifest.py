@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +19,7 @@ from ablation.storage.sealed import typed
 from ablation.storage.store import Store, is_folder_name, read_json
 from ablation.storage.stored_run import Identity
 from ablation.study.report_options import ReportOptions
-from ablation.study.schema import Variant
+from ablation.study.schema import Study, Variant
 from ablation.study.tasks import MetricOptions, TaskRecipe
 from ablation.versions import SCHEMA_VERSION
 
@@ -62,6 +63,15 @@ class _Settings:
     margin: Annotated[float, Field(gt=0)] | None
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
     metric_stated: bool = True
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """How a sequential study stops: the numbers of seeds at its looks, and the rules (`analysis` of a study file)."""
+
+    looks: tuple[int, ...]
+    spending: Literal["obrien_fleming", "pocock"]
+    futility: Literal["none", "conditional_power"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,8 @@ class Manifest:
     """The path of the study file, relative to the results folder; empty where it was not recorded."""
     report: Mapping[str, Any] = field(default_factory=dict)
     """How the report is written (`ReportOptions`), as far as the study says it."""
+    sequential: Sequential | None = None
+    """The looks of a sequential study; None where the number of seeds is fixed."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -167,6 +179,8 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Plain values. On disk the variants are called `arms`, as in every version so far."""
         plain = {**asdict(self), "declared": {name: own.model_dump() for name, own in self.declared.items()}}
+        if self.sequential is None:  # as in every version without looks
+            del plain["sequential"]
         return {"arms" if key == "variants" else key: value for key, value in plain.items()}
 
     @classmethod
@@ -195,6 +209,11 @@ class Manifest:
             lacking = [seed for seed in self.seeds if str(seed) not in self.folders.get(name, {})]
             if lacking:
                 return f"it has no folder for {name!r}, seed {lacking[0]}"
+        looks = self.sequential.looks if self.sequential else ()
+        if self.sequential and (len(looks) < 2 or looks[0] < 2 or any(b <= a for a, b in pairwise(looks))):
+            return "its looks are not growing numbers of seeds"
+        if looks and looks[-1] != len(self.seeds):
+            return "its last look is not at all of its seeds"
         for own in self.folders.values():
             for folder in own.values():
                 if not is_folder_name(folder):
@@ -243,9 +262,11 @@ def make_manifest(
 
     `seen` is the manifest that the study had when results of it were there to be seen: variants that it does not have
     are marked as exploratory. `judged` says whether these allowed a verdict: seeds added after that are marked, and
-    count as one more look.
+    count as one more look. So do looks, or the rules by which they decide, that were changed then.
     """
-    study = plan.study
+    study, sequential = plan.study, _sequential(plan.study)
+    rules = _rules(sequential, study.analysis.resolved())
+    changed = seen is not None and judged and _rules(seen.sequential, seen.analysis) != rules
     new = tuple(seed for seed in study.seeds if seen and judged and seed not in seen.seeds)
     before = tuple(seed for seed in study.seeds if seen and seed in seen.added_seeds)
     known = {variant.name: variant.exploratory for variant in seen.variants} if seen else {}
@@ -272,10 +293,20 @@ def make_manifest(
         grids=study.grids,
         fingerprints={source_key(run.image_recipe.data): run.data_fingerprint for run in plan.runs if not run.task},
         added_seeds=before + new,
-        looks=(seen.looks if seen else 1) + bool(new),
+        looks=(seen.looks if seen else 1) + (bool(new) or changed),
         file=file,
         report=study.report.model_dump(mode="json", exclude_defaults=True),
+        sequential=sequential,
     )
+
+
+def _sequential(study: Study) -> Sequential | None:
+    return Sequential(study.looks, *study.analysis.stopping) if study.looks else None
+
+
+def _rules(sequential: Sequential | None, analysis: Mapping[str, Any]) -> object:
+    """What decides at the looks of a study; nothing where it has none."""
+    return (sequential, dict(analysis)) if sequential else None
 
 
 def _stored(variant: Variant, exploratory: bool) -> StoredVariant:

@@ -20,6 +20,8 @@ from ablation.versions import SCHEMA_VERSION
 READ_VERSIONS = (1, SCHEMA_VERSION)
 STAMPED = ("config.json", "epochs.jsonl", "predictions.npz", "best.pt", "last.pt")
 """The files of a finished run whose size and SHA-256 its record keeps."""
+MOST_ATTEMPTS = 3
+"""Commands that try a run; after as many failures it takes `--retry failed`."""
 
 
 def write_record(path: Path, values: Mapping[str, Any], *, durable: bool = False) -> None:
@@ -57,6 +59,11 @@ class Failure:
     message: str
     details: str
     attempts: Count
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the run failed too often to be tried again unasked: nothing waits for it any more."""
+        return self.attempts >= MOST_ATTEMPTS
 
 
 def is_folder_name(name: str) -> bool:

@@ -112,7 +112,7 @@ class DesignVariants:
             hint = f"add design: {' or '.join(get_args(DesignName))}"
             problem(("components",), "the components have no design", hint, key=True)
         if "factorial" in design and len(components) > MOST_FACTORIAL:
-            table, seeds = 2 ** len(components), len(self.file.seeds)
+            table, seeds = 2 ** len(components), len(self.file.every_seed)
             message = f"a factorial design of {len(components)} components has {table} variants"
             hint = f"at most {MOST_FACTORIAL} components; leave_one_out and add_one_in need one variant per component"
             problem(("design",), f"{message}, x {seeds} seeds = {table * seeds} runs", hint)
@@ -255,7 +255,7 @@ class GridVariants:
 
     def _sound(self, name: str, axes: Mapping[str, list[Any]]) -> bool:
         loc: Loc = ("grid", name)
-        points, seeds = prod(len(values) for values in axes.values()), len(self.file.seeds)
+        points, seeds = prod(len(values) for values in axes.values()), len(self.file.every_seed)
         if len(axes) < 2:
             message = f"grid.{name} has fewer than two options"
             self.checker.problem(loc, message, "declare the values of a single option under vary", key=True)

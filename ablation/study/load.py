@@ -15,7 +15,7 @@ from ablation.registry import catalog
 from ablation.study import strict_yaml, validation_errors, variants
 from ablation.study.expand import DesignVariants, GridVariants
 from ablation.study.kinds import AnyFile, RecipeFault, StudyKind, computed_metrics, kind_of, task_of
-from ablation.study.schema import AnyRecipe, Study, Variant
+from ablation.study.schema import AnyRecipe, Study, StudyFile, Variant
 from ablation.study.strict_yaml import Document, Loc
 from ablation.study.task_file import TaskStudyFile
 from ablation.study.variants import VariantTable
@@ -25,6 +25,7 @@ CONTROL_OFFSET = 1_000_000
 SMOKE_SEEDS = 2
 MOST_RUNS = 100_000
 MOST_FILES_LISTED = 10
+OF_THE_TEST_SET = ("test_accuracy", "test_loss")
 
 
 def load_study(
@@ -74,7 +75,7 @@ def study_of(
         title=file.title or file.study or clean(path.stem),
         question=file.question,
         variants=tuple(found),
-        seeds=file.seeds,
+        seeds=file.every_seed,
         source=text,
         overrides=tuple(overrides),
         analysis=file.analysis,
@@ -86,6 +87,7 @@ def study_of(
         design=file.design,
         grids=loader.grids,
         log=file.log,
+        looks=file.looks,
     )
     return _smoke(study, kind) if smoke else study
 
@@ -172,6 +174,7 @@ class _Loader:
             self.document.check()
             raise UserError(f"{self.document.path}: {error}") from error
         self.check_recipe(file.baseline, ("baseline",))
+        self._stopping_rules(file)
         for fault in self.kind.file_faults(file, Path(self.document.path).parent):
             self._note(fault, fault.place)
         self.document.check()
@@ -182,6 +185,16 @@ class _Loader:
             self.absent(place, fault.message, fault.hint or "")
         else:
             self.problem(place, fault.message, fault.hint)
+
+    def _stopping_rules(self, file: AnyFile) -> None:
+        """Note rules without effect, in a study without looks; `--seeds` may have replaced those."""
+        for key in ("spending", "futility"):
+            if getattr(file.analysis, key) and not file.looks and "seeds" not in self.overridden:
+                hint = "write seeds: {looks: [3, 5, 8, 12]}, or remove it"
+                self.problem(("analysis", key), f"{key} is for a study with looks", hint, key=True)
+        if file.looks and isinstance(file, StudyFile) and file.analysis.metric in OF_THE_TEST_SET:
+            message = f"{file.analysis.metric} is not known before the last look, and no look can decide by it"
+            self.problem(("analysis", "metric"), message, "name another metric, or a fixed number of seeds")
 
     def _known_variables(self) -> None:
         for loc in _declared_variables(self.raw):
@@ -211,6 +224,9 @@ class _Loader:
         DesignVariants(file, self).add(table)
         self.grids = GridVariants(file, self).add(table)
         self._check_size(len(list(table)) + len(file.controls), file)
+        if file.looks and len(list(table)) + len(file.controls) == 1:
+            hint = f"add variants, or write seeds: {len(file.every_seed)}"
+            self.problem(("seeds",), "looks decide on variants, and this study has none", hint)
         for variant in table:
             if len(variant.name.splitlines()) > 1:
                 self.problem(
@@ -221,15 +237,16 @@ class _Loader:
 
     def _check_size(self, variants: int, file: AnyFile) -> None:
         """Note more runs than any study can have, and a control that would repeat runs of the study."""
-        runs = variants * len(file.seeds)
+        seeds = file.every_seed
+        runs = variants * len(seeds)
         if runs > MOST_RUNS:
-            size = f"{variants:,} variants x {len(file.seeds):,} seeds = {runs:,} runs"
+            size = f"{variants:,} variants x {len(seeds):,} seeds = {runs:,} runs"
             self.problem(("seeds",), size, f"the limit is {MOST_RUNS:,} runs: use fewer seeds or variants")
-        shared = sorted({seed + CONTROL_OFFSET for seed in file.seeds} & set(file.seeds))
+        shared = sorted({seed + CONTROL_OFFSET for seed in seeds} & set(seeds))
         if file.controls and shared:
             message = f"the control of seed {shared[0] - CONTROL_OFFSET} would be the baseline of seed {shared[0]}"
             hint = f"use seeds that are not {CONTROL_OFFSET:,} apart, or leave out controls"
-            self.problem(("seeds", file.seeds.index(shared[0])), message, hint)
+            self.problem(("seeds", seeds.index(shared[0])), message, hint)
 
     def _add(
         self,
@@ -321,4 +338,5 @@ def _control(name: str, baseline: AnyRecipe, index: int) -> Variant:
 def _smoke(study: Study, kind: StudyKind) -> Study:
     """The study with every run cut short, two seeds, and its own name."""
     table = tuple(replace(variant, recipe=kind.smoke(variant.recipe)) for variant in study.variants)
-    return replace(study, name=f"{study.name}-smoke", variants=table, seeds=study.seeds[:SMOKE_SEEDS], smoke=True)
+    seeds = study.seeds[:SMOKE_SEEDS]
+    return replace(study, name=f"{study.name}-smoke", variants=table, seeds=seeds, looks=(), smoke=True)

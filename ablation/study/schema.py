@@ -6,12 +6,11 @@ filled in by `Recipe.canonical`, which is what gets trained and hashed.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
 from ablation.registry.custom_names import ExtraMetric, PrimaryMetric
@@ -31,28 +30,15 @@ from ablation.study.designs import Component, Components, Designs, Grids
 from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
 from ablation.study.report_options import ReportOptions
+from ablation.study.seeds import Looks, Seeds
 from ablation.study.stages import ResolvedStage, Stage, check_stages, resolve_stages
 from ablation.study.tasks import AnyTask, MetricOptions, TaskRecipe
 
 Path = tuple[str | int, ...]
-MOST_SEEDS = 100_000
 LogTarget = Literal["tensorboard", "mlflow"]
 """What runs can be logged to while they are trained, besides the results."""
-
-
-def _count_to_list(value: object) -> object:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        return value
-    return list(range(min(value, MOST_SEEDS + 1)))
-
-
-def _distinct(values: tuple[int, ...]) -> tuple[int, ...]:
-    twice = sorted(value for value, number in Counter(values).items() if number > 1)
-    if twice:
-        raise PydanticCustomError(
-            "distinct", "seed {seed} is listed twice", {"seed": twice[0], "hint": "list each seed once"}
-        )
-    return values
+Spending = Literal["obrien_fleming", "pocock"]
+Futility = Literal["none", "conditional_power"]
 
 
 class Train(Section):
@@ -160,13 +146,16 @@ class AnalysisOptions(Section):
     """How the study speaks.
 
     `metric` is the primary one, `direction` says which way is better, differences within `margin` do not matter (in the
-    metric's unit: 0.01 is one point of accuracy), and `alpha` is the family-wise error.
+    metric's unit: 0.01 is one point of accuracy), and `alpha` is the family-wise error. `spending` and `futility` say
+    how a study with looks stops.
     """
 
     metric: PrimaryMetric | None = None
     direction: Literal["higher", "lower"] | None = None
     margin: Positive | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    spending: Spending | None = None
+    futility: Futility | None = None
 
     @model_validator(mode="after")
     def _known_direction(self) -> Self:
@@ -174,6 +163,11 @@ class AnalysisOptions(Section):
             what = f"whether more or less of {self.metric} is better is not known"
             raise PydanticCustomError("direction", "{what}", {"what": what, "hint": "add direction: higher, or lower"})
         return self
+
+    @property
+    def stopping(self) -> tuple[Spending, Futility]:
+        """How alpha is spent over the looks of a study, and whether it stops for futility."""
+        return self.spending or "obrien_fleming", self.futility or "none"
 
     def resolved(self) -> dict[str, Any]:
         """The options as plain values; a direction that is not given is that of the metric."""
@@ -190,13 +184,7 @@ class CommonStudyFile(Section):
     study: Annotated[str, Field(min_length=1, max_length=200)] = ""
     title: str = ""
     question: str = ""
-    seeds: Annotated[
-        tuple[Annotated[int, Field(ge=0, le=10**15)], ...],
-        Strict(False),
-        BeforeValidator(_count_to_list, json_schema_input_type=int | list[int]),
-        Field(min_length=1, max_length=MOST_SEEDS),
-        AfterValidator(_distinct),
-    ]
+    seeds: Seeds
     vary: dict[str, list[Any]] = Field(default_factory=dict)
     combine: dict[str, dict[str, Any]] = Field(default_factory=dict)
     components: Components = Field(default_factory=dict)
@@ -205,6 +193,16 @@ class CommonStudyFile(Section):
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
     log: Annotated[tuple[LogTarget, ...], Strict(False)] = ()
     report: ReportOptions = ReportOptions()
+
+    @property
+    def every_seed(self) -> tuple[int, ...]:
+        """The seeds, of a study with looks those of the last one."""
+        return tuple(range(self.looks[-1])) if isinstance(self.seeds, Looks) else self.seeds
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """The numbers of seeds at which variants are decided; none for a study of a fixed number."""
+        return self.seeds.looks if isinstance(self.seeds, Looks) else ()
 
 
 class StudyFile(CommonStudyFile):
@@ -273,6 +271,8 @@ class Study:
     """The metrics that a function or a command reports, the first of them the primary one unless it is stated."""
     log: tuple[LogTarget, ...] = ()
     """What runs are logged to; it changes nothing of them."""
+    looks: tuple[int, ...] = ()
+    """The numbers of seeds at which variants are decided; none for a study of a fixed number of seeds."""
 
     @property
     def baseline(self) -> Variant:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from ablation.registry.options import Section
-from ablation.study.schema import AnalysisOptions, CommonStudyFile
+from ablation.study.schema import AnalysisOptions, CommonStudyFile, Futility, Spending
 from ablation.study.tasks import ChosenTask, CommandTask, Hyperparameters, MetricTable, TaskRecipe, paths
 
 
@@ -17,11 +17,14 @@ class TaskAnalysis(Section):
     """What the claims rest on: `metric` is one that the study declares, the first by default.
 
     `margin` is in the unit in which the metric is declared: 1 is one point of a metric in per cent.
+    `spending` and `futility` say how a study with looks stops.
     """
 
     metric: str | None = None
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    spending: Spending | None = None
+    futility: Futility | None = None
 
 
 class TaskStudyFile(CommonStudyFile):
@@ -56,6 +59,8 @@ class TaskStudyFile(CommonStudyFile):
             direction=self.metrics[name].direction,
             margin=None if own.margin is None else self.metrics[name].read(own.margin),
             alpha=own.alpha,
+            spending=own.spending,
+            futility=own.futility,
         )
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from ablation.study.designs import Component
 from ablation.study.networks import Init, Model, used_options
 from ablation.study.report_options import ReportOptions
 from ablation.study.schema import Path
+from ablation.study.seeds import Looks
 from ablation.study.stages import Stage
 from ablation.study.task_file import TaskAnalysis, TaskStudyFile
 from ablation.study.tasks import CommandTask, FunctionTask, MetricOptions
@@ -173,6 +174,7 @@ _TASK_EXAMPLES = {
     "metrics": "for example metrics: {val_accuracy: {direction: higher, unit: share}}",
     "direction": "for example direction: higher",
     "seeds": "for example seeds: 5",
+    "looks": "for example looks: [3, 5, 8, 12]",
     "seed": "the name by which the command takes the seed, for example seed: --seed",
 }
 
@@ -190,6 +192,8 @@ def _task_keys(path: Path) -> tuple[str, ...]:
             return tuple(TaskAnalysis.model_fields)
         case ("report",):
             return tuple(ReportOptions.model_fields)
+        case ("seeds",):
+            return tuple(Looks.model_fields)
         case _:
             return tuple(Component.model_fields)
 
@@ -278,6 +282,8 @@ def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
     name = node.get("name") if isinstance(node, Mapping) else None
     if parents[:1] == ("components",):
         return tuple(Component.model_fields)
+    if parents == ("seeds",):
+        return tuple(Looks.model_fields)
     if "augment" in parents:
         return tuple(_KINDS["augment"][str(name)].model_fields)
     if parents[-2:] == ("model", "init"):
@@ -311,6 +317,7 @@ def _missing_hint(path: Path, key: str) -> str | None:
         "lr": "for example lr: 0.001",
         "baseline": "declare data, model, optimizer and train below it",
         "seeds": "for example seeds: [0, 1, 2]",
+        "looks": "for example looks: [3, 5, 8, 12]",
         "train": "for example train: {epochs: 30, batch_size: 128}",
         "optimizer": "for example optimizer: {name: sgd, lr: 0.05, momentum: 0.9}",
         "data": "for example data: {name: digits}",

@@ -135,6 +135,10 @@ CATALOGUE = {
         tr_noop("Seeds added after results were seen"),
         tr_noop("Declare all seeds before the first run, or confirm the verdicts in a new study under new seeds."),
     ),
+    "changed_looks": Entry(
+        tr_noop("Looks changed after results were seen"),
+        tr_noop("Declare the looks before the first run, or confirm the verdicts in a new study under new seeds."),
+    ),
     "test_evaluated_again": Entry(
         tr_noop("The test set was evaluated more than once"),
         tr_noop(

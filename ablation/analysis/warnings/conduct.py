@@ -45,10 +45,20 @@ def seeds(manifest: Manifest) -> Iterator[StudyWarning]:
 
 
 def added_seeds(manifest: Manifest) -> Iterator[StudyWarning]:
-    """Seeds that were added after the study could be judged: it is then tested more than once."""
+    """Seeds or looks that were added or changed after the study could be judged: it is then tested more than once."""
     if manifest.looks < 2:
         return
     alpha = float(manifest.analysis["alpha"])
+    if not manifest.added_seeds:
+        message = tr(
+            "the looks or their rules were changed after results had been seen: judged {number} times at {alpha:g} "
+            "each, the study has a family-wise error of at most {bound:g}, not {alpha:g}",
+            number=manifest.looks,
+            alpha=alpha,
+            bound=min(1.0, manifest.looks * alpha),
+        )
+        yield warn("changed_looks", None, message)
+        return
     message = trn(
         "seed {seeds} was added after results had been seen: with {looks} looks at {alpha:g} each, the family-wise "
         "error is at most {bound:g}, not {alpha:g}",

@@ -7,6 +7,7 @@ from functools import reduce
 
 import ablation._util.counted as counted
 import ablation.report.captions as captions
+import ablation.report.looks as looks
 from ablation._util.formatting import accuracy_digits, percent
 from ablation._util.language import commas, current, sentences, tr, tr_noop, trn
 from ablation.analysis import Analysis, Effect
@@ -47,7 +48,8 @@ def _compared(context: Context) -> str:
             baseline=of,
             seeds=seeds,
         )
-    return sentences([text, _done(context)])
+    looked = looks.progress(analysis, analysis.sequential) if analysis.sequential else ""
+    return sentences([text, looked, _done(context)])
 
 
 def _done(context: Context) -> str:

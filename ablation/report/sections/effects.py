@@ -9,6 +9,7 @@ import ablation.report.claims as claims
 import ablation.report.figure_blocks as figure_blocks
 import ablation.report.interval_plot as interval_plot
 import ablation.report.intervals as intervals
+import ablation.report.looks as looks
 import ablation.report.progress as progress
 from ablation._util import formatting
 from ablation._util.formatting import accuracy_digits
@@ -68,6 +69,7 @@ def _effects(context: Context) -> Iterator[Block]:
         text = tr_text("{text} All p-values: {table}.", text=text, table=ref("table-tests"))
     yield SeeAlso(
         (
+            (tr("paths over the looks"), "figure-looks"),
             (tr("sweeps"), "figure-sweeps"),
             (tr("differences during training"), "figure-difference"),
             (tr("p-values"), "" if disagree else "table-tests"),
@@ -115,7 +117,7 @@ def variants_table(analysis: Analysis) -> Table:
             Cell(mean(effect, analysis.measure)),
             *plot,
             Cell(baseline_mark() if first else difference(effect, analysis.measure)),
-            Cell("", css="verdict") if first else _verdict(effect),
+            Cell("", css="verdict") if first else _verdict(effect, analysis),
             Cell(
                 (str(effect.n), Span(f"/{len(effect.runs)}", css="sd"))
                 if effect.n < len(effect.runs)
@@ -178,9 +180,9 @@ def difference(effect: Effect, measure: Measure) -> Text:
     return (*parts, " ", Span(interval, css="interval")) if interval else tuple(parts)
 
 
-def _verdict(effect: Effect) -> Cell:
+def _verdict(effect: Effect, analysis: Analysis) -> Cell:
     said, more = captions.verdict_cell(effect)
-    notes = tuple(Note(text) for text in (more, claims.beside(effect)) if text)
+    notes = tuple(Note(text) for text in (more, looks.stopped(effect, analysis), claims.beside(effect)) if text)
     return Cell(said, notes, f"verdict {effect.verdict or ''}".strip())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ablation._util.counted as counted
@@ -34,7 +35,7 @@ def _learning(context: Context) -> Iterator[Block]:
     found, digits = learning(context.results), context.digits
     if not found:
         return
-    planned = len(context.study.seeds)
+    planned = Counter(map(str, context.results.runs["variant"]))
     score = _names(found)[0]
     about = tr("Accuracy") if context.study.of_images or not score else _first_up(score)
     title = tr("{metric} during training", metric=about)
@@ -47,10 +48,13 @@ def _learning(context: Context) -> Iterator[Block]:
             yield table
 
 
-def _table(key: str, title: str, found: Learning, planned: int, columns: Sequence[_Column]) -> Table:
+def _table(key: str, title: str, found: Learning, planned: Mapping[str, int], columns: Sequence[_Column]) -> Table:
     kept = [column for column in columns if any(cell.text != ABSENT or cell.notes for cell in column.cells)]
     shown = [i for i, own in enumerate(found.lessons) if own.n or found.ours or i == 0]
-    rows = tuple(_row(found.lessons[i], planned, [column.cells[i] for column in kept], i == 0) for i in shown)
+    rows = tuple(
+        _row(own, planned[own.variant], [column.cells[i] for column in kept], i == 0)
+        for i, own in ((i, found.lessons[i]) for i in shown)
+    )
     caption = sentences(list(dict.fromkeys(column.about for column in kept)))
     heads = (Column(tr("Variant")), *(Column(column.head, number=True) for column in kept))
     return Table(title, heads, rows, caption, key, "course")

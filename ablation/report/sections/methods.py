@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import ablation._util.counted as counted
 import ablation.report.captions as captions
+import ablation.report.looks as looks
 from ablation._util.formatting import ABSENT
 from ablation._util.language import clauses, current, listing, sentences, shortened, tr, tr_noop, trn
 from ablation.analysis import Analysis, Measure
@@ -79,7 +80,16 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
     yield _metric(analysis)
     if any(effect.method for effect in analysis.variants):
         yield _family(analysis)
-    if analysis.looks > 1:
+    if analysis.sequential:
+        yield from looks.rules(analysis, analysis.sequential)
+    if analysis.looks > 1 and not analysis.facts.added_seeds:
+        yield tr(
+            "The looks or their rules were changed after results had been seen: judged {number} times, the study has a "
+            "family-wise error of at most {bound:g} (union bound).",
+            number=analysis.looks,
+            bound=analysis.family_wise_bound,
+        )
+    elif analysis.looks > 1:
         yield tr(
             "Seeds were added after results had been seen: over {looks} looks the family-wise error is at most "
             "{bound:g} (union bound).",
@@ -93,6 +103,8 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
         yield tr("Not tested, and not in the family: {variants} (identical weights).", variants=shortened(same))
     if any(effect.method == "blocked Dunnett" for effect in analysis.variants):
         yield _dunnett(analysis)
+        if analysis.sequential:
+            yield tr("These numbers are those of the last complete look.")
     yield _screening(analysis)
     yield from _fallbacks(analysis)
     yield from _power(analysis)
