@@ -53,7 +53,7 @@ _DOCUMENTS = {
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
 _OUR_PICTURES = re.compile(
-    r"(?:forest|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.(?:png|svg|pdf)|logo\.(?:png|jpg)"
+    r"(?:components|forest|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.(?:png|svg|pdf)|logo\.(?:png|jpg)"
 )
 
 

@@ -13,6 +13,7 @@ from ablation.stats.contrasts import (
 )
 from ablation.stats.curves import Interval, PowerLaw, fit_power_law
 from ablation.stats.effects import Comparison, Effect, Group, Method, Reason
+from ablation.stats.factorial import ShapleyValues, factorial_effects, shapley_values
 from ablation.stats.paired import (
     McNemar,
     PairedT,
@@ -41,6 +42,7 @@ __all__ = [
     "PooledError",
     "PowerLaw",
     "Reason",
+    "ShapleyValues",
     "Trend",
     "benjamini_hochberg",
     "best_of",
@@ -50,6 +52,7 @@ __all__ = [
     "compare",
     "contrast_family",
     "detection_power",
+    "factorial_effects",
     "fit_power_law",
     "holm",
     "interactions",
@@ -61,6 +64,7 @@ __all__ = [
     "pooled_error",
     "seeds_for",
     "seeds_to_halve",
+    "shapley_values",
     "sign_flip_max_t",
     "smallest_detectable_effect",
     "trends",

@@ -16,6 +16,7 @@ from scipy import optimize, special
 import ablation.stats.dunnett as dunnett
 from ablation.stats.arrays import FloatArray, check_alpha
 from ablation.stats.blocked import MIN_DF_TWO_SEEDS
+from ablation.stats.paired import t_critical
 
 _BETA_NODES = 48
 _MOST_SEEDS = 100_000
@@ -28,7 +29,9 @@ def detection_power(effect: float, n: int, k: int, alpha: float = 0.05) -> float
     level alpha. 0 for a design that makes no claim. Raises ValueError for n < 1, k < 1 or alpha outside (0, 1).
     """
     _check(n, k, alpha)
-    return _power(effect * math.sqrt(n / 2.0), n, k, alpha) if claims(n, k) else 0.0
+    if not claims(n, k):
+        return 0.0
+    return _power(effect * math.sqrt(n / 2.0), n, k, dunnett.critical_value(alpha, k, k * (n - 1)))
 
 
 def claims(n: int, k: int) -> bool:
@@ -47,11 +50,28 @@ def smallest_detectable_effect(n: int, k: int, alpha: float = 0.05, target: floa
         raise ValueError(f"target must be between alpha and 1, not {target}")
     if not claims(n, k):
         return math.inf
+    shift = _shift(n, k, dunnett.critical_value(alpha, k, k * (n - 1)), target)
+    return shift / math.sqrt(n / 2.0)
+
+
+def smallest_detectable_contrast(n: int, k: int, size: float, alpha: float = 0.05, target: float = 0.8) -> float:
+    """The contrast of k + 1 variants, in residual SDs, that a test at level alpha detects with probability target.
+
+    n seeds; size is the sum of the squared weights, 4 for the interaction of two changes. inf for a design that makes
+    no claim. Raises ValueError as `smallest_detectable_effect`, and for a size that is not positive.
+    """
+    _check(n, k, alpha)
+    if not alpha < target < 1 or not size > 0:
+        raise ValueError(f"target must be between alpha and 1 and size positive, not {target} and {size}")
+    return _shift(n, k, t_critical(alpha, k * (n - 1)), target) * math.sqrt(size / n) if claims(n, k) else math.inf
+
+
+def _shift(n: int, k: int, critical: float, target: float) -> float:
+    """The difference, in its standard errors, that is beyond the critical value with probability target."""
     high = 4.0
-    while _power(high, n, k, alpha) < target:
+    while _power(high, n, k, critical) < target:
         high *= 2.0
-    shift = optimize.brentq(lambda x: _power(x, n, k, alpha) - target, 0.0, high)
-    return float(shift) / math.sqrt(n / 2.0)
+    return float(optimize.brentq(lambda x: _power(x, n, k, critical) - target, 0.0, high))
 
 
 def seeds_for(effect: float, k: int, alpha: float = 0.05, target: float = 0.8) -> int:
@@ -83,12 +103,11 @@ def _check(n: int, k: int, alpha: float) -> None:
         raise ValueError(f"a design needs at least one seed and one variant, not n={n}, k={k}")
 
 
-def _power(shift: float, n: int, k: int, alpha: float) -> float:
+def _power(shift: float, n: int, k: int, critical: float) -> float:
     """P(|N(shift, 1)| > critical sqrt(factor T/df)), averaged over the guard's factor and over T."""
-    df = k * (n - 1)
-    scale, weight = dunnett.log_chi_nodes(df, 0.0)
+    scale, weight = dunnett.log_chi_nodes(k * (n - 1), 0.0)
     factor, probability = _guard_factors(n, k)
-    bar = dunnett.critical_value(alpha, k, df) * np.multiply.outer(np.sqrt(factor), scale)
+    bar = critical * np.multiply.outer(np.sqrt(factor), scale)
     beyond = special.ndtr(shift - bar) + special.ndtr(-shift - bar)
     return float(probability @ beyond @ weight)
 

@@ -60,7 +60,7 @@ def study_of(
         document.add((), "a study file is a mapping of keys to values", "start with baseline:")
         document.check()
     kind = kind_of(document.value)
-    raw, overridden = _override(document.value, overrides, kind)
+    raw, overridden = override(document.value, overrides, kind)
     if seeds is not None:
         raw, overridden["seeds"] = {**raw, "seeds": list(seeds)}, "--seeds"
         overrides = [*overrides, f"seeds={list(seeds)}"]
@@ -85,6 +85,7 @@ def study_of(
         components=file.components,
         design=file.design,
         grids=loader.grids,
+        follow_up=file.follow_up,
         log=file.log,
     )
     return _smoke(study, kind) if smoke else study
@@ -112,7 +113,7 @@ def _nearby(path: Path) -> str:
     return f"study files nearby: {', '.join(names)}" if files else "no study file is in that folder or in studies/"
 
 
-def _override(raw: dict[str, Any], overrides: Sequence[str], kind: StudyKind) -> tuple[dict[str, Any], dict[str, str]]:
+def override(raw: dict[str, Any], overrides: Sequence[str], kind: StudyKind) -> tuple[dict[str, Any], dict[str, str]]:
     """`raw` with the overrides of the command line, and which paths these are (path -> what was typed)."""
     overridden: dict[str, str] = {}
     for setting in overrides:
@@ -211,6 +212,7 @@ class _Loader:
         DesignVariants(file, self).add(table)
         self.grids = GridVariants(file, self).add(table)
         self._check_size(len(list(table)) + len(file.controls), file)
+        self._check_fresh(file)
         for variant in table:
             if len(variant.name.splitlines()) > 1:
                 self.problem(
@@ -230,6 +232,15 @@ class _Loader:
             message = f"the control of seed {shared[0] - CONTROL_OFFSET} would be the baseline of seed {shared[0]}"
             hint = f"use seeds that are not {CONTROL_OFFSET:,} apart, or leave out controls"
             self.problem(("seeds", file.seeds.index(shared[0])), message, hint)
+
+    def _check_fresh(self, file: AnyFile) -> None:
+        """Note a seed of a follow-up that the study before it was trained under."""
+        before = file.follow_up
+        used = set(before.seeds) if before else set[int]()
+        number = next((place for place, seed in enumerate(file.seeds) if seed in used), None)
+        if before and number is not None:
+            hint = f"a follow-up needs seeds that are not in the results of {before.of}"
+            self.problem(("seeds", number), f"seed {file.seeds[number]} was used before", hint)
 
     def _add(
         self,

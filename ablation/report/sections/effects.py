@@ -68,6 +68,7 @@ def _effects(context: Context) -> Iterator[Block]:
         text = tr_text("{text} All p-values: {table}.", text=text, table=ref("table-tests"))
     yield SeeAlso(
         (
+            (tr("components"), "table-components"),
             (tr("sweeps"), "figure-sweeps"),
             (tr("differences during training"), "figure-difference"),
             (tr("p-values"), "" if disagree else "table-tests"),
