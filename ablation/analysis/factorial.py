@@ -44,8 +44,8 @@ def factorial(
     known = Factorial(components, cells)
     if len(cells) < len(sets):
         lacking = tr(
-            "{number} of the {combinations} combinations are no variants, since components need one another",
-            number=len(sets) - len(cells),
+            "only {number} of the {combinations} combinations are possible, since components need one another",
+            number=len(cells),
             combinations=len(sets),
         )
         return replace(known, reason=lacking)

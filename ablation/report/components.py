@@ -50,7 +50,7 @@ def _main_effects(effects: Sequence[FactorialEffect], measure: Measure) -> Itera
     clear, unclear = _parted(effects)
     if clear:
         named = [
-            tr("{component} ({difference})", component=joined(own), difference=_sized(own, measure)) for own in clear
+            tr("{variant} ({notes})", variant=joined(own), notes=_sized(own, measure)) for own in clear
         ]
         yield tr(
             "Averaged over the other components, {metric} changes with {components}.",

@@ -25,7 +25,14 @@ from ablation.stats.paired import (
     sign_flip_max_t,
 )
 from ablation.stats.pooling import PooledError, pooled_error
-from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
+from ablation.stats.power import (
+    claims,
+    detection_power,
+    seeds_for,
+    seeds_to_halve,
+    smallest_detectable_contrast,
+    smallest_detectable_effect,
+)
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
 
 __all__ = [
@@ -66,6 +73,7 @@ __all__ = [
     "seeds_to_halve",
     "shapley_values",
     "sign_flip_max_t",
+    "smallest_detectable_contrast",
     "smallest_detectable_effect",
     "trends",
     "winner_optimism",
