@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ablation.cli.main import main
 from ablation.stats import smallest_detectable_contrast, smallest_detectable_effect
 from ablation.storage.manifest import Manifest, read_manifest
 from ablation.storage.store import Store
 from ablation.study.load import load_study
+from ablation.study.strict_yaml import parse
 from tests.conftest import Ablate
 from tests.stored import ARMS, Stored, StoredVariant, write_study
 
@@ -74,8 +74,9 @@ def follow_up(*arguments: str) -> int:
     return main(["follow-up", "dropout study", *arguments])
 
 
-def written(path: str = "dropout-follow-up.yaml") -> Any:
-    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+def written(path: str | Path = "dropout-follow-up.yaml") -> Any:
+    """The file as a study file is read, where `on` is no boolean."""
+    return parse(Path(path).read_text(encoding="utf-8"), str(path)).value
 
 
 def test_what_is_open_is_written_as_a_study_of_fresh_seeds(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +106,7 @@ def test_the_file_is_a_valid_study_that_can_be_planned(here: Path, capsys: pytes
     assert main(["plan", "dropout-follow-up.yaml"]) == 0
     names = [own.name for own in load_study(Path("dropout-follow-up.yaml")).variants]
     assert names == [
-        "baseline", "dropout=0", "dropout=0.5", "norm=batch", "schedule=constant", "dropout=0.5 + norm=batch",
+        "baseline", "dropout=0", "dropout=0.5", "schedule=constant", "norm=batch", "dropout=0.5 + norm=batch",
     ]  # fmt: skip
     assert "wrote" in capsys.readouterr().out
 
@@ -132,11 +133,11 @@ def test_an_interaction_has_the_seeds_that_it_needs(here: Path) -> None:
 
 
 def test_a_smaller_difference_needs_more_seeds_and_the_margin_is_what_matters(here: Path) -> None:
-    stored(here, SOURCE + "analysis: {margin: 0.02}\n", analysis={"margin": 0.02})
+    stored(here, SOURCE + "analysis: {margin: 0.006}\n", analysis={"margin": 0.006})
     assert follow_up("--no-interaction") == 0
-    assert written()["analysis"] == {"margin": 0.02, "alpha": 0.05}
-    assert follow_up("--no-interaction", "--detect", "2", "--out", "same.yaml") == 0
-    assert follow_up("--no-interaction", "--detect", "1", "--out", "finer.yaml") == 0
+    assert written()["analysis"] == {"margin": 0.006, "alpha": 0.05}
+    assert follow_up("--no-interaction", "--detect", "0.6", "--out", "same.yaml") == 0
+    assert follow_up("--no-interaction", "--detect", "0.45", "--out", "finer.yaml") == 0
     seeds = [len(written(name)["seeds"]) for name in ("dropout-follow-up.yaml", "same.yaml", "finer.yaml")]
     assert seeds[0] == seeds[1] < seeds[2]
 
@@ -145,7 +146,7 @@ def test_what_would_need_too_many_seeds_is_left_out_and_named(here: Path, capsys
     stored(here)
     assert follow_up() == 0
     shown = capsys.readouterr().out
-    assert "not in it: dropout=0: a difference of 0.0" in shown
+    assert "not decided by it: dropout=0: a difference of 0.0" in shown
     assert "(the measured one) needs more than 20 seeds" in shown
     assert "model.dropout" in written()["vary"], "it is there for the interaction, with its other value"
     assert written()["vary"]["model.dropout"] == [0.5]
@@ -161,7 +162,7 @@ def test_where_all_need_too_many_seeds_nothing_is_written(here: Path, capsys: py
 
 
 def test_nothing_is_written_where_everything_is_decided(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    better = {name: EXACT["norm=batch"] for name in ("dropout=0", "dropout=0.5", "constant")}
+    better = dict.fromkeys(("dropout=0", "dropout=0.5", "constant"), EXACT["norm=batch"])
     stored(here, exact=better)
     assert follow_up("--no-interaction") == 1
     assert "nothing is open in dropout study: every variant is decided" in capsys.readouterr().err
@@ -209,7 +210,7 @@ def test_what_the_command_line_changed_of_the_baseline_stays_changed(here: Path)
 
 
 def test_a_file_in_braces_is_written_out(here: Path) -> None:
-    source = json.dumps(yaml.safe_load(SOURCE.replace("5e-4", "0.0005")))
+    source = json.dumps(parse(SOURCE, "study").value)
     stored(here, source)
     assert follow_up("--detect", "1.5") == 0
     assert written()["baseline"] == json.loads(source)["baseline"]
@@ -218,7 +219,7 @@ def test_a_file_in_braces_is_written_out(here: Path) -> None:
 def test_an_unstable_variant_is_named_and_not_followed_up(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stored(here, fates={("constant", 1): "diverged"})
     assert follow_up("--detect", "2") == 0
-    assert "not in it: constant: unstable (1/3 diverged)" in capsys.readouterr().out
+    assert "not decided by it: constant: unstable (1/3 diverged)" in capsys.readouterr().out
     assert "schedule" not in written()["vary"]
 
 
@@ -276,7 +277,7 @@ def test_a_study_is_followed_up_from_its_runs_to_the_report_of_the_second(tmp_pa
     assert ablate("run", "waves.yaml").returncode == 0
     done = ablate("follow-up", "waves.yaml", "--detect", "2")
     assert done.returncode == 0, done.stderr
-    study = yaml.safe_load((tmp_path / "waves-follow-up.yaml").read_text())
+    study = written(tmp_path / "waves-follow-up.yaml")
     assert study["combine"] == {"a=1 + b=1": {"a": 1, "b": 1}}
     trained = ablate("run", "waves-follow-up.yaml")
     assert trained.returncode == 0, trained.stdout + trained.stderr
@@ -293,7 +294,7 @@ def test_a_study_is_followed_up_from_its_runs_to_the_report_of_the_second(tmp_pa
     assert "follow-up of waves: family-wise error over all studies at most 0.1" in text
     again = ablate("follow-up", "waves", "--detect", "2", "--out", "third.yaml")
     assert again.returncode == 0, again.stderr
-    third = yaml.safe_load((tmp_path / "third.yaml").read_text())
+    third = written(tmp_path / "third.yaml")
     assert third["follow_up"]["spent"] == 0.1, "the first follow-up counts"
     assert set(third["seeds"]).isdisjoint({*range(4), *study["seeds"]})
     assert third["study"] == "waves-follow-up-2"
@@ -319,7 +320,7 @@ def test_the_open_interaction_of_a_factorial_is_followed_up_by_a_factorial(tmp_p
     assert ablate("run", "waves.yaml").returncode == 0
     done = ablate("follow-up", "waves", "--detect", "2")
     assert done.returncode == 0, done.stderr
-    found = yaml.safe_load((tmp_path / "waves-follow-up.yaml").read_text())
+    found = written(tmp_path / "waves-follow-up.yaml")
     assert found["design"] == "factorial"
     assert len(found["components"]) == 2
     assert all(own == {"on": {name: 1}} for name, own in found["components"].items())
@@ -353,7 +354,7 @@ def test_a_command_is_followed_up_too(tmp_path: Path, ablate: Ablate) -> None:
     assert ablate("run", "script.yaml").returncode == 0
     done = ablate("follow-up", "--detect", "3")
     assert done.returncode == 0, done.stderr
-    found = yaml.safe_load((tmp_path / "script-follow-up.yaml").read_text())
+    found = written(tmp_path / "script-follow-up.yaml")
     assert found["task"] == {"command": "python train.py {args}", "seed": "--seed"}
     assert found["baseline"] == {"lr": 0.1, "amp": True}
     assert 0.3 in found["vary"]["lr"]

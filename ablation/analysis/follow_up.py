@@ -18,7 +18,6 @@ from ablation.storage.manifest import Manifest, StoredVariant
 from ablation.study.follow_up import FollowUp
 
 LEAST_SEEDS = 3
-MOST_SEEDS = 20
 _OPEN = ("not_detected", "no_claim")
 _DETECTED = ("better", "worse")
 _INTERACTION = 4.0
@@ -36,7 +35,7 @@ class Wish:
     """
 
     detect: float | None = None
-    most_seeds: int = MOST_SEEDS
+    most_seeds: int = 20
     alpha: float | None = None
     interaction: bool = True
 
@@ -69,7 +68,7 @@ class Pair:
 class Proposal:
     """The follow-up of a study: its variants, the interaction that it tests, its seeds and its share of the error.
 
-    `about` has a line on each variant and on the interaction, `left_out` one on each open question that is not in it.
+    `about` has a line on each variant and on the interaction, `left_out` one on each open question that stays open.
     """
 
     name: str
@@ -224,7 +223,7 @@ class _Planner:
         return next(own for own in self.manifest.variants if dict(own.components) == wanted)
 
     def _of_changes(self) -> Pair | None:
-        """Two single changes that no variant combines, at least one of them detected: the largest effects interact.
+        """Two changes of options that no variant combines, at least one of them detected: the largest effects interact.
 
         That interactions are likeliest between large effects is the heredity principle (Hamada and Wu 1992, Journal of
         Quality Technology 24).
@@ -245,10 +244,9 @@ class _Planner:
 
     def _plausible(self, first: Effect, second: Effect) -> bool:
         (one,), (other,) = self._changes(first), self._changes(second)
-        both = {**self._changes(first), **self._changes(second)}
         apart = not f"{one}.".startswith(f"{other}.") and not f"{other}.".startswith(f"{one}.")
         detected = first.verdict in _DETECTED or second.verdict in _DETECTED
-        return apart and detected and all(dict(own.changes) != both for own in self.manifest.variants)
+        return apart and detected and all(set(own.changes) != {one, other} for own in self.manifest.variants)
 
     def _plausibility(self, first: Effect, second: Effect) -> tuple[int, int, float]:
         sign = self.analysis.measure.sign

@@ -48,7 +48,7 @@ def _about(manifest: Manifest, proposal: Proposal, command: str) -> Iterator[str
     yield "What is open, and how many seeds find it:"
     yield from (f"- {line}" for line in proposal.about)
     if proposal.left_out:
-        yield "Not in it:"
+        yield "Not decided by it:"
         yield from (f"- {line}" for line in proposal.left_out)
     yield bound(manifest, proposal)
 

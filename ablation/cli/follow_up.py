@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, command: str) -> int:
-    """Write the file, and say what is in it, what is not, and what holds for both studies together."""
+    """Write the file, and say what it decides, what it does not, and what holds for both studies together."""
     from ablation._util.formatting import plural
     from ablation._util.sanitize import clean
     from ablation.analysis.follow_up import Wish, propose
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     for line in proposal.about:
         print(clean(f"  {line}"))
     for line in proposal.left_out:
-        print(clean(f"  not in it: {line}"))
+        print(clean(f"  not decided by it: {line}"))
     print(clean(bound(manifest, proposal)))
     print(clean(f"next: ablate run {shlex.quote(str(out))}"))
     return 0

@@ -49,9 +49,7 @@ def verdict(own: FactorialEffect, measure: Measure) -> str:
 def _main_effects(effects: Sequence[FactorialEffect], measure: Measure) -> Iterator[str]:
     clear, unclear = _parted(effects)
     if clear:
-        named = [
-            tr("{variant} ({notes})", variant=joined(own), notes=_sized(own, measure)) for own in clear
-        ]
+        named = [tr("{variant} ({notes})", variant=joined(own), notes=_sized(own, measure)) for own in clear]
         yield tr(
             "Averaged over the other components, {metric} changes with {components}.",
             metric=measure.name,

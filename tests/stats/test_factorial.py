@@ -147,7 +147,7 @@ def test_the_interval_of_a_share_has_every_ratio_that_is_not_rejected(mse: float
             w = row - theta * ends
             error = math.sqrt(max(mse * float(w @ w), float((w @ y).var(ddof=1))) / 6)
             size = abs(float((w @ y).mean())) / error
-            assert size == pytest.approx(bar, rel=1e-6) if inside is None else (size < bar) is inside
+            assert size == pytest.approx(bar, rel=1e-6) if inside is None else (size < bar) == inside
 
 
 def test_without_a_clear_total_there_are_no_shares() -> None:

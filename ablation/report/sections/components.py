@@ -66,9 +66,7 @@ def _figure(analysis: Analysis, found: Factorial) -> Figure:
 
 
 def _family(analysis: Analysis, size: int) -> str:
-    return tr(
-        "simultaneous {level:g} % intervals (family of {size})", level=100 * (1 - analysis.alpha), size=size
-    )
+    return tr("simultaneous {level:g} % intervals (family of {size})", level=100 * (1 - analysis.alpha), size=size)
 
 
 def _in_words(effects: Sequence[FactorialEffect], measure: Measure) -> str:
@@ -99,7 +97,8 @@ def _means_in_words(found: Factorial, pair: FactorialEffect, measure: Measure) -
 
 def _by_state(analysis: Analysis, found: Factorial, pair: FactorialEffect) -> npt.NDArray[np.float64]:
     """The metric by the states of two components, shape (2, 2, seeds): means over the other components."""
-    values = {own.variant: {run.seed: run.value for run in own.runs} for own in analysis.effects}
+    runs = {own.variant: own.runs for own in analysis.effects}
+    values = {name: {run.seed: run.value for run in own if run.value is not None} for name, own in runs.items()}
     first, second = pair.components
     means = [
         [
