@@ -116,7 +116,7 @@ class _Planner:
         if not open_ and not pair:
             what = f"what is open in {self.manifest.name} needs more than {self.wish.most_seeds} seeds"
             hint = "allow more with --seeds-max, or say with --detect which difference matters"
-            raise UserError(f"{what}: {'; '.join(self.left_out)}", hint)
+            raise UserError(f"{what}: {_first(self.left_out)}", hint)
         size = self._size(open_, pair)
         picks = [*(self._open(own, size) for own in open_), *self._parts(open_, pair)]
         pair_seeds = (self._pair_seeds(pair, size) or 0) if pair else 0
@@ -265,6 +265,11 @@ class _Planner:
     def _unstable_lines(self) -> list[str]:
         unstable = (own for own in self.analysis.variants if own.verdict == "unstable")
         return [f"{own.variant}: {own.verdict_text.head} ({own.verdict_text.note})" for own in unstable]
+
+
+def _first(lines: Sequence[str], most: int = 3) -> str:
+    more = [f"and {len(lines) - most} more"] if len(lines) > most else []
+    return "; ".join([*lines[:most], *more])
 
 
 def _residual_sd(manifest: Manifest, analysis: Analysis) -> float:

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of the study, or else what was measured of each variant)",
     )
     parser.add_argument(
-        "--seeds-max", type=positive, default=20, metavar="N", help="leave out what needs more seeds (default: 20)"
+        "--seeds-max", type=positive, default=20, metavar="N", help="what needs more seeds is not decided (default: 20)"
     )
     parser.add_argument("--alpha", type=_level, metavar="A", help="family-wise error (default: that of the study)")
     parser.add_argument("--no-interaction", action="store_true", help="leave out the most plausible interaction")

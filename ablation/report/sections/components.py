@@ -66,7 +66,7 @@ def _figure(analysis: Analysis, found: Factorial) -> Figure:
 
 
 def _family(analysis: Analysis, size: int) -> str:
-    return tr("simultaneous {level:g} % intervals (family of {size})", level=100 * (1 - analysis.alpha), size=size)
+    return tr("simultaneous {level:g} % intervals, family of {size}", level=100 * (1 - analysis.alpha), size=size)
 
 
 def _in_words(effects: Sequence[FactorialEffect], measure: Measure) -> str:
