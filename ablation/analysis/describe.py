@@ -11,6 +11,7 @@ import pandas as pd
 
 import ablation.analysis.compare as compare
 import ablation.analysis.contrasts as contrasts
+import ablation.analysis.factorial as factorial
 import ablation.analysis.sequential as sequential
 import ablation.analysis.verdicts as verdicts
 import ablation.analysis.warnings as warnings
@@ -90,6 +91,8 @@ def describe(results: Results, predictions: Mapping[Run, Predicted] | None = Non
         sweeps=sweeps,
         problem_runs=_problem_runs(results),
         secondary=_secondary(results, followed),
+        factorial=factorial.factorial(manifest, by_name, values, found, measure),
+        follow_up=manifest.follow_up,
         sequential=sequential.describe_looks(followed) if followed else None,
     )
 

@@ -9,14 +9,15 @@ from typing import Any
 
 from ablation._util.language import tr
 from ablation.analysis.look_types import Sequential
-from ablation.analysis.types import Analysis, Effect, Secondary
+from ablation.analysis.types import Analysis, Effect, Factorial, Secondary
 
 SCHEMA_VERSION = 1
+_INTERVAL = ("estimate", "low", "high")
 
 
 def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
     """The claims of a study, documented in docs/analysis.md. Metrics are in their own unit; NaN becomes null."""
-    design, measure = analysis.design, analysis.measure
+    design, measure, before = analysis.design, analysis.measure, analysis.follow_up
     values = {
         "schema_version": SCHEMA_VERSION,
         "study": study,
@@ -30,12 +31,14 @@ def to_json(analysis: Analysis, study: str) -> dict[str, Any]:
         "detectable": design.detectable,
         "looks": analysis.looks,
         "family_wise_bound": analysis.family_wise_bound,
+        "follow_up": {**before.model_dump(mode="json"), "bound": analysis.bound_with_earlier} if before else None,
         "verdict": analysis.headline,
         "seeds": list(analysis.facts.seeds),
         "design": asdict(design),
         "baseline_runs": _group(analysis.baseline),
         "effects": [_effect(own) for own in analysis.variants],
         "interactions": [asdict(own) for own in analysis.interactions],
+        "factorial": _factorial(analysis.factorial) if analysis.factorial else None,
         "trends": [_trend(asdict(own)) for own in analysis.trends],
         "data_curve": asdict(analysis.data_curve) if analysis.data_curve else None,
         "selection": asdict(analysis.selection),
@@ -82,6 +85,17 @@ def _trend(values: dict[str, Any]) -> dict[str, Any]:
     names = ("estimate", "low", "high", "p")
     named = {key: dict(zip(names, values[key], strict=True)) if values[key] else None for key in ("rise", "bow")}
     return values | named
+
+
+def _factorial(own: Factorial) -> dict[str, Any]:
+    total = dict(zip(_INTERVAL, own.total, strict=True)) if own.total else None
+    values = [{**asdict(value), "share": _share(value.share)} for value in own.values]
+    cells = [{"variant": variant, "on": on} for variant, on in own.cells]
+    return {**asdict(own), "cells": cells, "total": total, "values": values, "reason": own.reason or None}
+
+
+def _share(share: tuple[float, float, float] | None) -> dict[str, float] | None:
+    return dict(zip(_INTERVAL, share, strict=True)) if share else None
 
 
 def _plain(value: Any) -> Any:

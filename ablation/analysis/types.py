@@ -11,6 +11,7 @@ from ablation.analysis.look_types import Sequential
 from ablation.analysis.measure import Measure
 from ablation.data.summary import DataSummary
 from ablation.storage.record import Environment
+from ablation.study.follow_up import FollowUp
 
 Verdict = Literal["better", "worse", "not_detected", "equivalent", "identical", "unstable", "no_claim"]
 
@@ -184,6 +185,58 @@ class Interaction:
     high: float | None
     p: float | None
     detected: bool
+
+
+@dataclass(frozen=True)
+class FactorialEffect:
+    """An effect of the components of a factorial, in the unit of the metric, averaged over the other components.
+
+    Of one component it is the main effect, on minus off; of two, by how much the effect of one is larger with the
+    other on; and so on. [low, high] is simultaneous over all effects of the factorial, and p is adjusted for them.
+    """
+
+    components: tuple[str, ...]
+    estimate: float
+    low: float
+    high: float
+    p: float
+    detected: bool
+
+
+@dataclass(frozen=True)
+class ShapleyValue:
+    """What a component adds, averaged over all orders of switching the components on, with its simultaneous interval.
+
+    `share` is its fraction of the total as (value, low, high); None where the total is not clearly different from 0.
+    """
+
+    component: str
+    estimate: float
+    low: float
+    high: float
+    share: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Factorial:
+    """A factorial design: each combination as (variant, components that are on), and the seeds that have all of them.
+
+    `effects` are the main effects in the order of the study file, then the interactions by their number of components.
+    `total` is the difference between all components on and all off, as (estimate, low, high). Where `reason` says why
+    nothing can be tested, there are no effects.
+    """
+
+    components: tuple[str, ...]
+    cells: tuple[tuple[str, tuple[str, ...]], ...]
+    seeds: tuple[int, ...] = ()
+    effects: tuple[FactorialEffect, ...] = ()
+    values: tuple[ShapleyValue, ...] = ()
+    total: tuple[float, float, float] | None = None
+    reason: str = ""
+
+    def of(self, number: int) -> tuple[FactorialEffect, ...]:
+        """The effects of so many components."""
+        return tuple(own for own in self.effects if len(own.components) == number)
 
 
 @dataclass(frozen=True)
@@ -368,11 +421,19 @@ class Analysis:
     secondary: tuple[Secondary, ...] = ()
     sequential: Sequential | None = None
     """The looks of a sequential study; None where the number of seeds is fixed."""
+    factorial: Factorial | None = None
+    """None unless the design is a factorial of two components or more."""
+    follow_up: FollowUp | None = None
 
     @property
     def family_wise_bound(self) -> float:
         """Upper bound of the family-wise error: alpha for each look (union bound)."""
         return min(1.0, self.looks * self.alpha)
+
+    @property
+    def bound_with_earlier(self) -> float:
+        """Upper bound of the family-wise error of this study and of those before it (union bound)."""
+        return min(1.0, self.family_wise_bound + (self.follow_up.spent if self.follow_up else 0.0))
 
     @property
     def metric(self) -> str:

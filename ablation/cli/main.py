@@ -14,12 +14,26 @@ import sys
 from collections.abc import Sequence
 
 from ablation._util.sanitize import clean
-from ablation.cli import audit, doctor, import_, list, plan, report, run, schema, script, status, test, validate
+from ablation.cli import (
+    audit,
+    doctor,
+    follow_up,
+    import_,
+    list,
+    plan,
+    report,
+    run,
+    schema,
+    script,
+    status,
+    test,
+    validate,
+)
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__
 
-COMMANDS = (run, plan, validate, audit, status, test, report, import_, script, list, schema, doctor)
+COMMANDS = (run, plan, validate, audit, status, test, report, follow_up, import_, script, list, schema, doctor)
 EPILOG = """\
 A study file declares a baseline and single changes to it.
 
@@ -117,7 +131,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in COMMANDS:
-        command = commands.add_parser(module.__name__.rpartition(".")[2].rstrip("_"), help=module.SUMMARY)
+        name = module.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
+        command = commands.add_parser(name, help=module.SUMMARY)
         module.add_arguments(command)
         command.set_defaults(parser=command, main=module.main)
     return parser

@@ -54,8 +54,8 @@ _DOCUMENTS = {
 _CHUNK = 10_000
 """Rows of a table that are text at a time."""
 _OUR_PICTURES = re.compile(
-    r"(?:forest|looks|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+\.(?:png|svg|pdf)"
-    r"|logo\.(?:png|jpg)"
+    r"(?:components|forest|looks|difference|loss|accuracy|learning-rate|curve-\d+|(?:cost-)?sweep|mistakes)-\d+"
+    r"\.(?:png|svg|pdf)|logo\.(?:png|jpg)"
 )
 
 

@@ -96,6 +96,13 @@ REFERENCES: dict[str, Reference] = {
         2018,
         "107, 3\u201311",
     ),
+    "fieller1954": _article(
+        "Edgar C. Fieller",
+        "Some Problems in Interval Estimation",
+        "Journal of the Royal Statistical Society, Series B",
+        1954,
+        "16, 175\u2013185",
+    ),
     "glorot2010": _talk(
         "Xavier Glorot and Yoshua Bengio",
         "Understanding the Difficulty of Training Deep Feedforward Neural Networks",
@@ -319,12 +326,26 @@ REFERENCES: dict[str, Reference] = {
         1986,
         "323, 533\u2013536",
     ),
+    "shapley1953": _talk(
+        "Lloyd S. Shapley",
+        "A Value for n-Person Games",
+        "Contributions to the Theory of Games II, Princeton University Press",
+        1953,
+        "307\u2013317",
+    ),
     "shorten2019": _article(
         "Connor Shorten and Taghi M. Khoshgoftaar",
         "A Survey on Image Data Augmentation for Deep Learning",
         "Journal of Big Data",
         2019,
         "6, 60",
+    ),
+    "sidak1967": _article(
+        "Zbyn\u011bk \u0160id\u00e1k",
+        "Rectangular Confidence Regions for the Means of Multivariate Normal Distributions",
+        _JASA,
+        1967,
+        "62, 626\u2013633",
     ),
     "simonyan2015": _talk(
         "Karen Simonyan and Andrew Zisserman",

@@ -237,6 +237,12 @@ def _facts(context: Context) -> Iterator[Text]:
     """What was run in a sentence, then what a reader must know of it in a few words each."""
     analysis, facts = context.analysis, context.analysis.facts
     yield progress.summary(analysis, context.study)
+    if analysis.follow_up:
+        yield tr(
+            "follow-up of {study}: family-wise error over all studies at most {bound:g}",
+            study=analysis.follow_up.of,
+            bound=analysis.bound_with_earlier,
+        )
     if facts.added_seeds:
         added = trn("{n:,} seed added later", "{n:,} seeds added later", len(facts.added_seeds))
         yield Span(added, css="alert")

@@ -29,7 +29,7 @@ class Layout:
 
 _APPENDIX = ("tests", "learning", "curves", "classes", "mistakes", "cost", "problem_runs", "recipe", "reproduce")
 _OPENING, _CLOSING = ("abstract", "question"), ("discussion", "conclusion")
-_RESULTS = ("effects", "looks", "metrics", "sweeps", "difference", "test", "warnings")
+_RESULTS = ("effects", "looks", "components", "metrics", "sweeps", "difference", "test", "warnings")
 LAYOUTS: Mapping[str, Layout] = {
     "page": Layout(tr_noop("Ablation study"), result_first=True),
     "lab": Layout(

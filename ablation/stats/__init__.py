@@ -15,6 +15,7 @@ from ablation.stats.contrasts import (
 from ablation.stats.curves import Interval, PowerLaw, fit_power_law
 from ablation.stats.effects import Comparison, Effect, Group, Method, Reason
 from ablation.stats.expected_runs import expected_runs
+from ablation.stats.factorial import ShapleyValues, factorial_effects, shapley_values
 from ablation.stats.paired import (
     McNemar,
     PairedT,
@@ -26,7 +27,14 @@ from ablation.stats.paired import (
     sign_flip_max_t,
 )
 from ablation.stats.pooling import PooledError, pooled_error
-from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
+from ablation.stats.power import (
+    claims,
+    detection_power,
+    seeds_for,
+    seeds_to_halve,
+    smallest_detectable_contrast,
+    smallest_detectable_effect,
+)
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
 from ablation.stats.sequential import (
     Decision,
@@ -63,6 +71,7 @@ __all__ = [
     "SequentialDesign",
     "SequentialResult",
     "Spending",
+    "ShapleyValues",
     "Trend",
     "at_some_look",
     "benjamini_hochberg",
@@ -75,6 +84,7 @@ __all__ = [
     "contrast_family",
     "detection_power",
     "expected_runs",
+    "factorial_effects",
     "fit_power_law",
     "holm",
     "interactions",
@@ -87,7 +97,9 @@ __all__ = [
     "replay",
     "seeds_for",
     "seeds_to_halve",
+    "shapley_values",
     "sign_flip_max_t",
+    "smallest_detectable_contrast",
     "smallest_detectable_effect",
     "trends",
     "winner_optimism",

@@ -70,15 +70,15 @@ def contrast_family(
     if df < 1 or not mse >= 0:
         raise ValueError(f"contrasts need a pooled error, not mse={mse}, df={df}")
     level = alpha / max(1, len(items))
-    alone = [_contrast(weights, y, mse, df, level) for weights, y in items]
+    alone = [contrast(weights, y, mse, df, level) for weights, y in items]
     adjusted = holm([c.p_alone for c in alone]).tolist()
     return tuple(
         Contrast(c.n, c.estimate, c.low, c.high, c.t, c.p_alone, p) for c, p in zip(alone, adjusted, strict=True)
     )
 
 
-def _contrast(weights: npt.ArrayLike, y: npt.ArrayLike, mse: float, df: int, level: float) -> Contrast:
-    """One contrast with its interval at 1 - level, not yet adjusted."""
+def contrast(weights: npt.ArrayLike, y: npt.ArrayLike, mse: float, df: int, level: float) -> Contrast:
+    """One contrast with its interval at 1 - level; its p is left to the family that it belongs to."""
     w = np.asarray(weights, dtype=np.float64)
     table = complete_seeds(y, "a contrast", len(w))
     if w.shape != table.shape[:1]:

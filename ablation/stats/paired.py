@@ -84,6 +84,20 @@ def holm(p: npt.ArrayLike) -> FloatArray:
     return adjusted
 
 
+def sidak(p: float, family: int) -> float:
+    """The p-value adjusted for a family of so many two-sided tests; NaN stays NaN.
+
+    For t statistics with one error estimate it holds whatever their correlation: Sidak 1967, "Rectangular confidence
+    regions for the means of multivariate normal distributions", JASA 62.
+    """
+    return 1.0 if p >= 1.0 else -math.expm1(family * math.log1p(-p))
+
+
+def sidak_level(alpha: float, family: int) -> float:
+    """The level of each of so many tests whose family has level alpha."""
+    return -math.expm1(math.log1p(-alpha) / family)
+
+
 def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
     """False-discovery-rate adjusted p-values, shape of p; NaN entries are no part of the family and stay NaN.
 

@@ -24,6 +24,8 @@ from ablation.stats.paired import t_critical
 
 _LATTICE, _KOROBOV = 4096, 1571
 _MOST_SEEDS = 100_000
+_HalfWidths = tuple[FloatArray, FloatArray]
+"""Half-widths and their weights, which add up to 1."""
 
 
 def detection_power(effect: float, n: int, k: int, alpha: float = 0.05) -> float:
@@ -33,7 +35,9 @@ def detection_power(effect: float, n: int, k: int, alpha: float = 0.05) -> float
     level alpha. 0 for a design that makes no claim. Raises ValueError for n < 1, k < 1 or alpha outside (0, 1).
     """
     _check(n, k, alpha)
-    return _power(effect * math.sqrt(n / 2.0), n, k, alpha) if claims(n, k) else 0.0
+    if not claims(n, k):
+        return 0.0
+    return _power(effect * math.sqrt(n / 2.0), _half_widths(n, k, alpha))
 
 
 def claims(n: int, k: int) -> bool:
@@ -52,11 +56,27 @@ def smallest_detectable_effect(n: int, k: int, alpha: float = 0.05, target: floa
         raise ValueError(f"target must be between alpha and 1, not {target}")
     if not claims(n, k):
         return math.inf
+    return _shift(_half_widths(n, k, alpha), target) / math.sqrt(n / 2.0)
+
+
+def smallest_detectable_contrast(n: int, k: int, size: float, alpha: float = 0.05, target: float = 0.8) -> float:
+    """The contrast of k + 1 variants, in residual SDs, that a test at level alpha detects with probability target.
+
+    n seeds; size is the sum of the squared weights, 4 for the interaction of two changes. inf for a design that makes
+    no claim. Raises ValueError as `smallest_detectable_effect`, and for a size that is not positive.
+    """
+    _check(n, k, alpha)
+    if not alpha < target < 1 or not size > 0:
+        raise ValueError(f"target must be between alpha and 1 and size positive, not {target} and {size}")
+    return _shift(_contrast_half_widths(n, k, alpha), target) * math.sqrt(size / n) if claims(n, k) else math.inf
+
+
+def _shift(widths: _HalfWidths, target: float) -> float:
+    """The difference, in its standard errors, that is beyond the half-width with probability target."""
     high = 4.0
-    while _power(high, n, k, alpha) < target:
+    while _power(high, widths) < target:
         high *= 2.0
-    shift = optimize.brentq(lambda x: _power(x, n, k, alpha) - target, 0.0, high)
-    return float(shift) / math.sqrt(n / 2.0)
+    return float(optimize.brentq(lambda x: _power(x, widths) - target, 0.0, high))
 
 
 def seeds_for(effect: float, k: int, alpha: float = 0.05, target: float = 0.8) -> int:
@@ -88,15 +108,15 @@ def _check(n: int, k: int, alpha: float) -> None:
         raise ValueError(f"a design needs at least one seed and one variant, not n={n}, k={k}")
 
 
-def _power(shift: float, n: int, k: int, alpha: float) -> float:
-    """P(|N(shift, 1)| > half-width) in standard errors of the mean difference."""
-    bar, weight = _half_widths(n, k, alpha)
+def _power(shift: float, widths: _HalfWidths) -> float:
+    """P(|N(shift, 1)| > half-width)."""
+    bar, weight = widths
     return float((special.ndtr(shift - bar) + special.ndtr(-shift - bar)) @ weight)
 
 
 @lru_cache(maxsize=64)
-def _half_widths(n: int, k: int, alpha: float) -> tuple[FloatArray, FloatArray]:
-    """Half-widths of the interval, in standard errors of the mean difference, and their weights."""
+def _half_widths(n: int, k: int, alpha: float) -> _HalfWidths:
+    """Half-widths of the interval of a comparison, in standard errors of the mean difference, and their weights."""
     critical = dunnett.critical_value(alpha, k, k * (n - 1))
     if k == 1:
         scale, weight = dunnett.log_chi_nodes(n - 1, 0.0)
@@ -107,17 +127,26 @@ def _half_widths(n: int, k: int, alpha: float) -> tuple[FloatArray, FloatArray]:
     return bar, np.full(_LATTICE, 1.0 / _LATTICE)
 
 
+def _contrast_half_widths(n: int, k: int, alpha: float) -> _HalfWidths:
+    """The same of a contrast, whose error has the first guard alone."""
+    critical = t_critical(alpha, k * (n - 1))
+    if k == 1:
+        scale, weight = dunnett.log_chi_nodes(n - 1, 0.0)
+        return critical * scale, weight
+    _, pooled, own = _squares(n, k)
+    return critical * np.sqrt(np.maximum(pooled, own)), np.full(_LATTICE, 1.0 / _LATTICE)
+
+
 @lru_cache(maxsize=64)
 def _squares(n: int, k: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The larger spread of two rows, the pooled mean square, and half the variance of the differences, on the lattice.
 
-    In squared residual SDs, each of shape (4096,); k is at least 2.
+    In squared residual SDs, each of shape (4096,); k is at least 2. The last is also the variance of any other contrast
+    over the sum of its squared weights.
     """
     m, rows = n - 1, k + 1
-    place = (
-        np.arange(_LATTICE)[:, None] * np.array([1, 1571, 1571**2 % _LATTICE, 1571**3 % _LATTICE]) + 0.5
-    ) / _LATTICE
-    a, b, rest, angle = (place % 1.0).T
+    generator = np.array([_KOROBOV**power % _LATTICE for power in range(4)])
+    a, b, rest, angle = ((np.arange(_LATTICE)[:, None] * generator + 0.5) / _LATTICE % 1.0).T
     a, b = (2.0 * special.gammaincinv(m / 2.0, part) for part in (a, b))
     c = 2.0 * special.gammaincinv((rows - 3) * m / 2.0, rest) if rows > 3 else np.zeros(_LATTICE)
     cosine = np.sqrt(special.betaincinv(0.5, (m - 1) / 2.0, angle)) if m > 1 else np.ones(_LATTICE)

@@ -18,6 +18,7 @@ from ablation.storage.record import Number
 from ablation.storage.sealed import typed
 from ablation.storage.store import Store, is_folder_name, read_json
 from ablation.storage.stored_run import Identity
+from ablation.study.follow_up import FollowUp
 from ablation.study.report_options import ReportOptions
 from ablation.study.schema import Study, Variant
 from ablation.study.tasks import MetricOptions, TaskRecipe
@@ -140,6 +141,8 @@ class Manifest:
     """The metrics that a function or a command reports."""
     file: str = ""
     """The path of the study file, relative to the results folder; empty where it was not recorded."""
+    follow_up: FollowUp | None = None
+    """The study that it follows up."""
     report: Mapping[str, Any] = field(default_factory=dict)
     """How the report is written (`ReportOptions`), as far as the study says it."""
     sequential: Sequential | None = None
@@ -178,7 +181,9 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values. On disk the variants are called `arms`, as in every version so far."""
-        plain = {**asdict(self), "declared": {name: own.model_dump() for name, own in self.declared.items()}}
+        follow_up = self.follow_up.model_dump(mode="json") if self.follow_up else None
+        declared = {name: own.model_dump() for name, own in self.declared.items()}
+        plain = {**asdict(self), "declared": declared, "follow_up": follow_up}
         if self.sequential is None:  # as in every version without looks
             del plain["sequential"]
         return {"arms" if key == "variants" else key: value for key, value in plain.items()}
@@ -295,6 +300,7 @@ def make_manifest(
         added_seeds=before + new,
         looks=(seen.looks if seen else 1) + (bool(new) or changed),
         file=file,
+        follow_up=study.follow_up,
         report=study.report.model_dump(mode="json", exclude_defaults=True),
         sequential=sequential,
     )

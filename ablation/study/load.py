@@ -61,7 +61,7 @@ def study_of(
         document.add((), "a study file is a mapping of keys to values", "start with baseline:")
         document.check()
     kind = kind_of(document.value)
-    raw, overridden = _override(document.value, overrides, kind)
+    raw, overridden = override(document.value, overrides, kind)
     if seeds is not None:
         raw, overridden["seeds"] = {**raw, "seeds": list(seeds)}, "--seeds"
         overrides = [*overrides, f"seeds={list(seeds)}"]
@@ -86,6 +86,7 @@ def study_of(
         components=file.components,
         design=file.design,
         grids=loader.grids,
+        follow_up=file.follow_up,
         log=file.log,
         looks=file.looks,
     )
@@ -114,7 +115,7 @@ def _nearby(path: Path) -> str:
     return f"study files nearby: {', '.join(names)}" if files else "no study file is in that folder or in studies/"
 
 
-def _override(raw: dict[str, Any], overrides: Sequence[str], kind: StudyKind) -> tuple[dict[str, Any], dict[str, str]]:
+def override(raw: dict[str, Any], overrides: Sequence[str], kind: StudyKind) -> tuple[dict[str, Any], dict[str, str]]:
     """`raw` with the overrides of the command line, and which paths these are (path -> what was typed)."""
     overridden: dict[str, str] = {}
     for setting in overrides:
@@ -227,6 +228,7 @@ class _Loader:
         if file.looks and len(list(table)) + len(file.controls) == 1:
             hint = f"add variants, or write seeds: {len(file.every_seed)}"
             self.problem(("seeds",), "looks decide on variants, and this study has none", hint)
+        self._check_fresh(file)
         for variant in table:
             if len(variant.name.splitlines()) > 1:
                 self.problem(
@@ -247,6 +249,16 @@ class _Loader:
             message = f"the control of seed {shared[0] - CONTROL_OFFSET} would be the baseline of seed {shared[0]}"
             hint = f"use seeds that are not {CONTROL_OFFSET:,} apart, or leave out controls"
             self.problem(("seeds", seeds.index(shared[0])), message, hint)
+
+    def _check_fresh(self, file: AnyFile) -> None:
+        """Note a seed of a follow-up that the study before it was trained under."""
+        before = file.follow_up
+        used = set(before.seeds) if before else set[int]()
+        number = next((place for place, seed in enumerate(file.every_seed) if seed in used), None)
+        if before and number is not None:
+            hint = f"a follow-up needs seeds that are not in the results of {before.of}"
+            where = ("seeds",) if file.looks else ("seeds", number)
+            self.problem(where, f"seed {file.every_seed[number]} was used before", hint)
 
     def _add(
         self,

@@ -27,6 +27,7 @@ from ablation.registry.options import (
 )
 from ablation.registry.schedules import AnySchedule, Constant
 from ablation.study.designs import Component, Components, Designs, Grids
+from ablation.study.follow_up import FollowUp
 from ablation.study.lasting_keys import lasting
 from ablation.study.networks import Choice, Model
 from ablation.study.report_options import ReportOptions
@@ -191,6 +192,7 @@ class CommonStudyFile(Section):
     design: Designs = ()
     grid: Grids = Field(default_factory=dict)
     controls: Annotated[tuple[Literal["a/a"], ...], Strict(False)] = ()
+    follow_up: FollowUp | None = None
     log: Annotated[tuple[LogTarget, ...], Strict(False)] = ()
     report: ReportOptions = ReportOptions()
 
@@ -269,6 +271,8 @@ class Study:
     """The function or command that trains its runs; None for the built-in image classifier."""
     declared: Mapping[str, MetricOptions] = field(default_factory=dict)
     """The metrics that a function or a command reports, the first of them the primary one unless it is stated."""
+    follow_up: FollowUp | None = None
+    """The study that it follows up."""
     log: tuple[LogTarget, ...] = ()
     """What runs are logged to; it changes nothing of them."""
     looks: tuple[int, ...] = ()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from ablation.errors import UserError
 from ablation.registry.catalog import suggestion
 from ablation.registry.metric_names import guess
 from ablation.registry.metrics import Direction
-from ablation.study.strict_yaml import parse_scalar
+from ablation.study.yaml_text import flow, scalar
 from ablation.tasks.script_options import Inspection, ScriptOption, Value, inspect_script
 
 SEEDS = ("seed", "random_seed", "manual_seed", "rng_seed", "global_seed", "random_state")
@@ -93,21 +90,21 @@ class _Writer:
         lines = [
             f"# Written by: {one_line(self.command)}",
             *(f"# - {one_line(line)}" for line in assumed),
-            f"study: {_scalar(Path(request.script).stem)}",
+            f"study: {scalar(Path(request.script).stem)}",
             "task:",
-            f"  command: {_scalar(f'{words} {{args}}')}",
+            f"  command: {scalar(f'{words} {{args}}')}",
             "  pass: argparse",
-            f"  seed: {_scalar(next(flag for flag in self.seed.flags if flag.startswith('--')))}",
+            f"  seed: {scalar(next(flag for flag in self.seed.flags if flag.startswith('--')))}",
             *(["  booleans: flag"] if self.booleans == "flag" else []),
-            f"  code: {_flow(code)}",
-            *([f"  smoke: {_flow(smoke)}"] if smoke else []),
+            f"  code: {flow(code)}",
+            *([f"  smoke: {flow(smoke)}"] if smoke else []),
             "metrics:",
-            f"  {_scalar(request.metric)}: {metric}",
+            f"  {scalar(request.metric)}: {metric}",
             "baseline:" if self.baseline else "baseline: {}",
-            *(f"  {_scalar(key)}: {_flow(value)}" for key, value in self.baseline.items()),
+            *(f"  {scalar(key)}: {flow(value)}" for key, value in self.baseline.items()),
             f"seeds: {request.seeds}",
             "vary:",
-            *(f"  {_scalar(key)}: {_flow(values)}" for key, values in self.vary.items()),
+            *(f"  {scalar(key)}: {flow(values)}" for key, values in self.vary.items()),
         ]
         return ScriptStudy("\n".join(lines) + "\n", assumed)
 
@@ -163,13 +160,13 @@ class _Writer:
         values = [self._value(option, *own) for own in zip(self.request.vary[name], found, strict=True)]
         if self.baseline.get(option.name) is None:
             self.baseline[option.name] = values[0]
-            self.without_default.append(f"{option.name} has no default: the baseline has {_flow(values[0])}")
+            self.without_default.append(f"{option.name} has no default: the baseline has {flow(values[0])}")
         base = self.baseline[option.name]
         others = [value for number, value in enumerate(values) if value != base and value not in values[:number]]
         if not others:
             raise UserError(
-                f"--vary {name}: there is nothing to compare with the baseline, which has {_flow(base)}",
-                f"add other values: --vary {name}={_flow(base)},...",
+                f"--vary {name}: there is nothing to compare with the baseline, which has {flow(base)}",
+                f"add other values: --vary {name}={flow(base)},...",
             )
         return others
 
@@ -254,30 +251,3 @@ def _typed(value: Any, option: ScriptOption) -> Any:
     if isinstance(value, bool):
         return str(value)
     return value
-
-
-def _flow(value: Any) -> str:
-    """A value as YAML on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(own)}" for key, own in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_flow(own) for own in value) + "]"
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, float):
-        return _number(value)
-    return str(value) if isinstance(value, int) else _scalar(value)
-
-
-def _number(value: float) -> str:
-    """A float that every reader of YAML takes for one: `1.0e-05`, not `1e-05`."""
-    if not math.isfinite(value):
-        return json.dumps(str(value))
-    text = repr(value)
-    return re.sub(r"^(-?[0-9]+)e", r"\1.0e", text)
-
-
-def _scalar(text: str) -> str:
-    """Text as YAML, quoted where it would be read as something else."""
-    plain = re.fullmatch(r"[A-Za-z_./-][\w./@+= -]*(\{args\})?", text, re.ASCII) and text == text.strip()
-    return text if plain and parse_scalar(text) == text else json.dumps(text, ensure_ascii=False)

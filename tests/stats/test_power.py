@@ -8,8 +8,17 @@ import pytest
 from scipy import stats
 
 from ablation.stats.blocked import own_factor
+from ablation.stats.contrasts import interactions
 from ablation.stats.dunnett import critical_value
-from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
+from ablation.stats.pooling import block_mse
+from ablation.stats.power import (
+    claims,
+    detection_power,
+    seeds_for,
+    seeds_to_halve,
+    smallest_detectable_contrast,
+    smallest_detectable_effect,
+)
 
 
 @pytest.mark.parametrize(("n", "expected"), [(2, 15.5), (3, 5.1), (5, 2.9), (10, 1.8)])
@@ -126,6 +135,34 @@ def test_a_target_between_alpha_and_one_is_possible_at_its_ends() -> None:
     for target in (0.05, 1.0, math.nan):
         with pytest.raises(ValueError, match="target"):
             smallest_detectable_effect(5, 3, 0.05, target)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_a_contrast_of_two_variants_is_their_comparison(n: int) -> None:
+    assert smallest_detectable_contrast(n, 1, 2.0) == pytest.approx(smallest_detectable_effect(n, 1), rel=1e-12)
+
+
+def test_a_contrast_needs_more_where_its_weights_are_larger_or_its_level_lower() -> None:
+    effect = smallest_detectable_contrast(5, 6, 4.0)
+    assert smallest_detectable_contrast(5, 6, 1.0) == pytest.approx(effect / 2)
+    assert smallest_detectable_contrast(5, 6, 4.0, alpha=0.01) > effect
+    assert smallest_detectable_contrast(2, 3, 4.0) == math.inf
+    for size, target in ((0.0, 0.8), (4.0, 0.05)):
+        with pytest.raises(ValueError, match="target"):
+            smallest_detectable_contrast(5, 6, size, target=target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "k"), [(3, 3), (5, 6)])
+def test_the_smallest_interaction_is_detected_four_times_in_five(n: int, k: int) -> None:
+    rng, found, studies = np.random.default_rng([n, k]), 0, 5000
+    effect = smallest_detectable_contrast(n, k, 4.0)
+    for _ in range(studies):
+        y = rng.normal(size=n) + rng.normal(size=(k + 1, n))
+        y[3] += effect
+        mse, df = block_mse(y)
+        found += interactions([y[:4]], mse, df)[0].p <= 0.05
+    assert found / studies == pytest.approx(0.8, abs=0.02)
 
 
 def test_impossible_questions_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from ablation.analysis.charts import ACCURACY, LOSS, RATE, Chart, difference_chart, study_charts
 from ablation.analysis.learning import unit_of_budget
+from ablation.report.figures.components import component_effects, interaction
 from ablation.report.figures.curves import (
     Curves,
     Limits,
@@ -44,6 +45,7 @@ __all__ = [
     "CurvePanels",
     "Curves",
     "Limits",
+    "component_effects",
     "curve_grid",
     "difference_chart",
     "difference_curves",
@@ -52,6 +54,7 @@ __all__ = [
     "drawn_seeds",
     "forest",
     "forest_range",
+    "interaction",
     "limits",
     "log_limits",
     "look_grid",

@@ -70,6 +70,7 @@ def _effects(context: Context) -> Iterator[Block]:
     yield SeeAlso(
         (
             (tr("paths over the looks"), "figure-looks"),
+            (tr("components"), "table-components"),
             (tr("sweeps"), "figure-sweeps"),
             (tr("differences during training"), "figure-difference"),
             (tr("p-values"), "" if disagree else "table-tests"),

@@ -10,7 +10,7 @@ import ablation.report.captions as captions
 import ablation.report.looks as looks
 from ablation._util.formatting import ABSENT
 from ablation._util.language import clauses, current, listing, sentences, shortened, tr, tr_noop, trn
-from ablation.analysis import Analysis, Measure
+from ablation.analysis import Analysis, Factorial, Measure
 from ablation.report.blocks import Block, Paragraph, Text, cite, join, tr_text
 from ablation.report.context import Context, Section
 from ablation.stats.blocked import own_factor
@@ -95,6 +95,14 @@ def _comparison(analysis: Analysis) -> Iterator[Text]:
             "{bound:g} (union bound).",
             looks=analysis.looks,
             bound=analysis.family_wise_bound,
+        )
+    if analysis.follow_up:
+        yield tr(
+            "This study follows up {study} on seeds of its own, on which alone its verdicts rest. Over it and the "
+            "studies before it the family-wise error is at most {bound:g} ({spent:g} before it, union bound).",
+            study=analysis.follow_up.of,
+            bound=analysis.bound_with_earlier,
+            spent=analysis.follow_up.spent,
         )
     if any(effect.clipped for effect in analysis.variants):
         yield tr("Intervals are cut at the range of the metric, \u00b1{size}.", size=measure.size(measure.farthest))
@@ -221,6 +229,8 @@ def _contrasts(analysis: Analysis) -> Iterator[Text]:
             "Interactions are contrasts within each seed (both changes, minus each alone, plus the baseline) on the "
             "pooled error, a family of their own adjusted by Holm."
         )
+    if analysis.factorial and analysis.factorial.effects:
+        yield _factorial(analysis, analysis.factorial)
     if analysis.trends:
         yield tr_text(
             "Trends are linear and quadratic contrasts over the levels of a sweep on the pooled error, all sweeps one "
@@ -232,6 +242,23 @@ def _contrasts(analysis: Analysis) -> Iterator[Text]:
             "The data curve is a bounded least-squares fit of a power law with a floor; its intervals come from the "
             "spread of the seeds (t), and it is extrapolated no farther than twice the data."
         )
+
+
+def _factorial(analysis: Analysis, found: Factorial) -> Text:
+    return tr_text(
+        "The {combinations} combinations of the components are compared within each seed. Their main effects and "
+        "interactions are {effects} orthogonal contrasts on the pooled error, with the guard, a family of their own "
+        "adjusted by \u0160id\u00e1k (1967){sidak}; Shapley values (1953){shapley}, the total and the shares of it "
+        "(Fieller 1954{fieller}) are another family of {values}. Each has its own error rate, alpha = {alpha}; no "
+        "verdict on a variant rests on them.",
+        combinations=str(len(found.cells)),
+        effects=str(len(found.effects)),
+        sidak=cite("sidak1967"),
+        shapley=cite("shapley1953"),
+        fieller=cite("fieller1954"),
+        values=str(2 * len(found.components) + 1),
+        alpha=format(analysis.alpha, "g"),
+    )
 
 
 def _selected(analysis: Analysis) -> Iterator[Text]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 import ablation._util.counted as counted
 import ablation.report.captions as captions
 import ablation.report.claims as claims
+import ablation.report.components as components
 import ablation.report.figure_blocks as figure_blocks
 from ablation._util import formatting
 from ablation._util.formatting import count
@@ -112,7 +113,7 @@ def _results(context: Context) -> Iterator[Block]:
     yield replace(table.only(*shown), pictures=(), caption=captions.paper_table(analysis))
     if figure:
         yield figure
-    contrasts = (*claims.interactions(analysis), *claims.trends(analysis))
+    contrasts = (*claims.interactions(analysis), *components.sentences(analysis), *claims.trends(analysis))
     if contrasts:
         yield Paragraph(sentences(contrasts))
 
