@@ -26,6 +26,7 @@ from ablation.stats.paired import (
 from ablation.stats.pooling import PooledError, pooled_error
 from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
+from ablation.stats.uses import level_of_use
 
 __all__ = [
     "Comparison",
@@ -53,6 +54,7 @@ __all__ = [
     "fit_power_law",
     "holm",
     "interactions",
+    "level_of_use",
     "mcnemar",
     "mcnemar_counts",
     "orthogonal_weights",
