@@ -1,4 +1,4 @@
-"""`python -m benchmarks.verdicts [--replicates N] [--real N]`: what a hundred uses of `ablate verdict` in a row come to.
+"""`python -m benchmarks.verdicts [--replicates N] [--real N]`: a hundred uses of `ablate verdict` in a row.
 
 Streams of studies are drawn, and judged by the functions that the command calls: the comparison, the level of each use,
 and the reading of the intervals. `--real N` also runs N studies through the command line itself.

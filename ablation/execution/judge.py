@@ -172,7 +172,7 @@ def _check_settings(uses: Sequence[Use], case: _Case) -> None:
     if first.alpha != case.alpha:
         what = f"{path} was started with alpha {first.alpha:g}, and {case.manifest.name!r} has {case.alpha:g}"
         raise UserError(what, _OTHER_LEDGER)
-    if wanted not in (None, first.uses):
+    if wanted is not None and wanted != first.uses:
         number = "any number of uses" if first.uses is None else plural(first.uses, "use")
         raise UserError(f"{path} was started for {number}, not for {wanted:,}", f"leave out --uses, or {_OTHER_LEDGER}")
 

@@ -21,12 +21,12 @@ from ablation.storage.sealed import typed
 from ablation.storage.store import Store
 from ablation.versions import VERDICT_LEDGER_VERSION
 
-_RESTORE = "restore it from a copy; a ledger of another name (--ledger FILE) starts from the beginning, with a new alpha"
+_RESTORE = "restore it from a copy; another ledger (--ledger FILE) starts from the beginning, with an alpha of its own"
 
 
 @dataclass(frozen=True)
 class Use:
-    """One use: number `use` of the `uses` that were declared, None for any number, judged at `level`, a part of `alpha`.
+    """Number `use` of the `uses` that were declared, None for any number, judged at `level`, a part of `alpha`.
 
     `results` is the digest of the results that it rests on, `look` how often the study could have been judged by then
     (`Manifest.looks`). `baseline` is the digest of the baseline's recipe; `better` has those of the variants that were
@@ -78,7 +78,7 @@ def _use(line: bytes, before: Sequence[bytes], what: str) -> Use:
 
 def append_use(path: Path, use: Use) -> None:
     """Add a use. Raises StorageError."""
-    chain.append(path, VERDICT_LEDGER_VERSION, {**asdict(use), "seeds": list(use.seeds)})
+    chain.append(path, VERDICT_LEDGER_VERSION, asdict(use))
 
 
 def make_folder(path: Path) -> None:
@@ -105,7 +105,7 @@ def next_number(uses: Sequence[Use], study: str, look: int) -> int:
 def references(uses: Sequence[Use], metric: str, direction: str) -> frozenset[str]:
     """The recipes that may be the baseline where a margin counts: the reference of a ledger only moves up.
 
-    They are the baseline of its first use of the metric, and what was judged better than one of them. Empty before that.
+    They are the baseline of its first use of the metric, and what was judged better than one of them.
     """
     own = [use for use in uses if (use.metric, use.direction) == (metric, direction)]
     found = {use.baseline for use in own[:1]}
