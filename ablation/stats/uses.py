@@ -10,8 +10,8 @@ def level_of_use(alpha: float, use: int, uses: int | None = None) -> float:
 
     With `uses` declared, each of them gets alpha / uses. Without, use i gets alpha (1/sqrt i - 1/sqrt(i + 1)): the
     first i uses have spent alpha (1 - 1/sqrt(i + 1)), so that alpha is never used up, and late uses keep more of it
-    than under a faster series such as 1/i^2. By Bonferroni's inequality the probability of a false claim in any use is at
-    most alpha, however the uses depend on each other (alpha-spending: Foster and Stine 2008, JRSS B 70; Tian and
+    than under a faster series such as 1/i^2. By Bonferroni's inequality the probability of a false claim in any use is
+    at most alpha, however the uses depend on each other (alpha-spending: Foster and Stine 2008, JRSS B 70; Tian and
     Ramdas 2021, Statistical Methods in Medical Research 30). Raises ValueError for alpha outside (0, 1), and for a use
     that is not among the uses.
     """
