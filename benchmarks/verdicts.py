@@ -12,7 +12,7 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from ablation.registry.metrics import Metric
 
 ALPHA = 0.05
 USES = 100
-MARGIN, STEP = 2.0, 0.5
+MARGIN, STEP = 4.0, 1.0
 """In residual SDs."""
 MEASURE = Measure(Metric("score", "higher"), 2)
 Level = Callable[[int], float]
@@ -155,7 +155,7 @@ def table_of_steps(replicates: int) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for moving, level in ((True, unspent), (True, ledger), (False, ledger), (False, equal)):
         rng = np.random.default_rng(moving)
-        quality = np.array([steps_down(rng, 20, level, moving=moving) for _ in range(replicates)]) / MARGIN
+        quality = np.array([steps_down(rng, 9, level, moving=moving) for _ in range(replicates)]) / MARGIN
         place = "the last that passed" if moving else "the first"
         below = np.mean(quality <= -1)  # at the margin, `not worse by` it is false
         yield f"| {place} | {_name(level)} | {quality.mean():.2f} | {quality.min():.2f} | {below:.3f} |"
@@ -169,9 +169,7 @@ def table_of_power(replicates: int) -> Iterator[str]:
         rng = np.random.default_rng([design.variants, design.seeds])
         for use in (1, 10, 100):
             levels = ledger(use), ALPHA / (use * (use + 1)), ALPHA * 6 / (math.pi * use) ** 2, equal(use)
-            smallest = [
-                stats.smallest_detectable_effect(design.seeds, design.variants, level, 0.8) for level in levels
-            ]
+            smallest = [stats.smallest_detectable_effect(design.seeds, design.variants, level, 0.8) for level in levels]
             share = np.mean([detected(rng, design, levels[0], smallest[0]) for _ in range(replicates)])
             others = " | ".join(f"{effect:.1f}" for effect in smallest[1:])
             yield f"| {design} | {use} | {levels[0]:.2g} | {smallest[0]:.1f} | {share:.3f} | {others} |"
@@ -235,7 +233,9 @@ def main() -> None:
     if options.real:
         with tempfile.TemporaryDirectory() as name:
             found = real_stream(Path(name), options.real)
-        counts = {verdict: sum(own["verdict"] == verdict for own in found) for verdict in ("better", "worse", "undecided")}
+        counts = {
+            verdict: sum(own["verdict"] == verdict for own in found) for verdict in ("better", "worse", "undecided")
+        }
         print(f"{options.real} studies through the command line: {counts}, last use {found[-1]['use']}")
 
 

@@ -135,7 +135,13 @@ def test_the_search_and_the_job_of_the_page_on_verdicts_run_as_they_stand(tmp_pa
 
     def run(script: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
 
     done = run(search)

@@ -15,7 +15,21 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from ablation._util.sanitize import clean
-from ablation.cli import audit, doctor, import_, list, plan, report, run, schema, script, status, test, validate, verdict
+from ablation.cli import (
+    audit,
+    doctor,
+    import_,
+    list,
+    plan,
+    report,
+    run,
+    schema,
+    script,
+    status,
+    test,
+    validate,
+    verdict,
+)
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__

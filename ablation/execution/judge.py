@@ -147,14 +147,15 @@ def _judge(case: _Case) -> Judgement:
         recipes = {own.name: _recipe(case.manifest, own) for own in case.manifest.variants}
         better = {own.variant: recipes[own.variant] for own in judged if own.verdict == "better"}
         append_use(path, replace(use, better=better))
-    asked, before = case.variants, {seed for own in uses if own.results != digest for seed in own.seeds}
+    before = {seed for own in uses if own.results != digest for seed in own.seeds}
+    others = {own.variant for own in judged if own.variant not in case.variants}
     return replace(
-        case.judgement(tuple(own for own in judged if own.variant in asked)),
+        case.judgement(tuple(own for own in judged if own.variant not in others)),
         use=use.use,
         uses=use.uses,
         level=use.level,
         seeds_reused=len(before & set(case.manifest.seeds)),
-        warnings=tuple(sorted({own.code for own in analysis.warnings if own.variant in (None, *asked)})),
+        warnings=tuple(sorted({own.code for own in analysis.warnings if own.variant not in others})),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ablation._util.files import writing
-from ablation.errors import UnreadableError, UserError
+from ablation.errors import UnreadableError
 from ablation.storage import chain
 from ablation.storage.record import Number, TimeStamp
 from ablation.storage.sealed import typed
