@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ablation.errors import UserError as UserError
     from ablation.library import analyze as analyze
     from ablation.library import evaluate_test_set as evaluate_test_set
+    from ablation.library import judge_study as judge_study
     from ablation.library import load_results as load_results
     from ablation.library import load_study as load_study
     from ablation.library import read_results as read_results
@@ -40,6 +41,7 @@ _MODULES = {
 _FUNCTIONS = (
     "analyze",
     "evaluate_test_set",
+    "judge_study",
     "load_results",
     "load_study",
     "read_results",

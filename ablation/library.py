@@ -16,7 +16,10 @@ import ablation.analysis as analysis
 import ablation.results.runs as stored
 import ablation.results.tables as tables
 from ablation.analysis.sequential import required
+from ablation.analysis.judgement import Judgement
 from ablation.errors import UserError
+from ablation.execution.judge import Question
+from ablation.execution.judge import judge_study as judge
 from ablation.execution.options import EvaluationOptions, RunOptions
 from ablation.execution.progress import LineProgress, Progress
 from ablation.registry.catalog import suggestion
@@ -31,6 +34,7 @@ from ablation.results.foreign.imported import findings_of
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
+from ablation.storage.verdict_ledger import default_ledger
 from ablation.study.load import load_study as read_study
 from ablation.study.report_options import ReportOptions
 from ablation.study.schema import Study
@@ -282,6 +286,34 @@ def evaluate_test_set(
         run, message = found.failed[0]
         raise UserError(f"{run.label} cannot be evaluated: {message}", "nothing was recorded; run the study again")
     return Results.load(store, manifest)
+
+
+def judge_study(
+    study: str,
+    results: str | Path = "results",
+    *,
+    variant: str | None = None,
+    not_worse_by: float | None = None,
+    ledger: str | Path | None = None,
+    uses: int | None = None,
+) -> Judgement:
+    """Judge a finished study for a program, as `ablate verdict` does: docs/verdict.md says what is promised.
+
+    `variant` is judged alone; by default all are, and the worst one decides. `not_worse_by` passes what is worse by
+    less, in points where the metric is a share (0.5 is half a point), else in its own unit. Every call on new results
+    is a use on record in `ledger` (default: verdicts.jsonl in the results folder), and all uses share the alpha of the
+    study: `uses` equally, by default any number. Raises UserError for an unknown variant, for a ledger that is damaged,
+    spent or was started with other settings, and where a margin would count from a baseline that has moved.
+
+    >>> judgement = judge_study("tiny")
+    >>> judgement.verdict, judgement.use
+    ('undecided', 1)
+    """
+    store = Store(Path(results))
+    manifest = find_study(store, study, lambda text: LineProgress().say(text, "notice"))
+    place = default_ledger(store) if ledger is None else Path(ledger)
+    command = f"ablate verdict {manifest.name}"
+    return judge(stored.load_results(store, manifest), Question(place, variant, not_worse_by, uses, command))
 
 
 def _direction(results: Results, metric: str) -> Direction:

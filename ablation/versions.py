@@ -7,5 +7,6 @@ SCHEMA_VERSION = 2
 CHECKPOINT_VERSION = 1
 TEST_LOG_VERSION = 1
 """Of what an evaluation on the test set leaves: openings.jsonl, test.json."""
+VERDICT_LEDGER_VERSION = 1
 TRAINING_VERSION = 3
 """Raised whenever the same configuration and seed would train to other weights; it is part of each run's hash."""

@@ -19,6 +19,7 @@ COMMANDS = (
     "status",
     "test",
     "report",
+    "verdict",
     "import",
     "script",
     "list",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -19,7 +20,7 @@ from ablation.study.load import load_study
 from ablation.study.schema import AnalysisOptions, Recipe, StudyFile
 from ablation.study.strict_yaml import parse as parse_yaml
 
-from .conftest import ROOT, Ablate
+from .conftest import ABLATE, ROOT, Ablate
 from .test_cli import COMMANDS
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -114,6 +115,46 @@ def test_the_function_of_the_documentation_is_trained_as_it_stands(tmp_path: Pat
     done = ablate("run", "forest.yaml", "--smoke")
     assert done.returncode == 0, done.stdout + done.stderr
     assert ablate("report").returncode == 0
+
+
+@pytest.mark.slow
+def test_the_search_and_the_job_of_the_page_on_verdicts_run_as_they_stand(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "verdict.md"
+    job, search = blocks(page, "sh")
+    (tmp_path / "train.py").write_text(
+        "def main(options, run):\n"
+        "    noise = run.generator(f\"noise {options['depth']}\").normal()\n"
+        "    return {'score': noise - abs(options['depth'] - 16)}\n"
+    )
+    (tmp_path / "template.yaml").write_text(blocks(page, "yaml")[0])
+    command = tmp_path / "bin" / "ablate"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(ABLATE)} "$@"\n')
+    command.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"}
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+
+    done = run(search)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "best: 16"
+    lines = [json.loads(line) for line in (tmp_path / "verdicts.txt").read_text().splitlines()]
+    assert [line["verdict"] for line in lines] == ["better", "worse", "better", "worse"]
+    assert [(line["use"], line["uses"], line["seeds_reused"]) for line in lines] == [(n, 100, 0) for n in range(1, 5)]
+    refused = run(job)  # of the last candidate, which is worse
+    assert (refused.returncode, refused.stdout.splitlines()[-1]) == (1, "worse")
+    (tmp_path / "candidate.yaml").unlink()
+    failed = run(job)
+    assert (failed.returncode, failed.stdout.splitlines()[-1]) == (2, "no verdict")
 
 
 def test_the_error_that_the_readme_shows_is_the_one_that_is_printed(

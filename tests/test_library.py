@@ -52,7 +52,8 @@ def test_the_examples_of_the_library_are_true(tmp_path: Path, monkeypatch: pytes
     found = {
         test.name.rpartition(".")[2]: test for test in doctest.DocTestFinder().find(library, "library", globs=names)
     }
-    order = ["load_study", "run_study", "load_results", "read_results", "analyze", "write_report", "evaluate_test_set"]
+    order = ["load_study", "run_study", "load_results", "read_results", "analyze", "judge_study"]
+    order += ["write_report", "evaluate_test_set"]
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for name in order:
         assert found[name].examples

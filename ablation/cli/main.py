@@ -1,7 +1,7 @@
 """The command `ablate`: arguments -> calls -> exit code. Heavy imports are inside the command that needs them.
 
 Exit codes: 0 success; 1 an error that the user can fix, such as a wrong argument, or an interrupted command; 2 some
-runs failed.
+runs failed. A command whose exit code 1 is an answer has another one for errors, its `ERROR_CODE`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import shlex
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from ablation._util.sanitize import clean
 from ablation.cli import (
@@ -28,12 +29,16 @@ from ablation.cli import (
     status,
     test,
     validate,
+    verdict,
 )
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__
 
-COMMANDS = (run, plan, validate, audit, status, test, report, follow_up, import_, script, list, schema, doctor)
+COMMANDS = (
+    *(run, plan, validate, audit, status, test, report, verdict, follow_up),
+    *(import_, script, list, schema, doctor),
+)
 EPILOG = """\
 A study file declares a baseline and single changes to it.
 
@@ -48,6 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     words = sys.argv[1:] if words is None else words
     _print_anything()
+    failed = _error_code(words)
     try:
         arguments = parse(words)
         return int(arguments.main(arguments, clean(shlex.join(["ablate", *words]))))
@@ -55,19 +61,37 @@ def main(words: Sequence[str] | None = None) -> int:
         from ablation.cli.console import print_error
 
         print_error(error)
-        return 1
+        return failed
     except BrokenPipeError:
         sys.stderr.close()
-        return 1
+        return failed
     except OSError as error:
         from ablation.cli.console import print_error
 
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print_error(UserError(what, "finished work is kept; fix this and run the same command again"))
-        return 1
+        return failed
     except KeyboardInterrupt:
         print("stopped immediately; the same command resumes each run from its last complete epoch", file=sys.stderr)
-        return 1
+        return failed
+    except Exception:  # a bug: by itself it would end with 1
+        if failed == 1:
+            raise
+        import traceback
+
+        traceback.print_exc()
+        return failed
+
+
+def _error_code(words: Sequence[str]) -> int:
+    """What an error of a command line ends with."""
+    command = next((module for module in COMMANDS if [_name(module)] == [*words[:1]]), None)
+    return int(getattr(command, "ERROR_CODE", 1))
+
+
+def _name(command: ModuleType) -> str:
+    """What is typed for a command."""
+    return command.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
 
 
 def _print_anything() -> None:
@@ -131,8 +155,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
-        command = commands.add_parser(name, help=module.SUMMARY)
+        command = commands.add_parser(_name(module), help=module.SUMMARY)
         module.add_arguments(command)
         command.set_defaults(parser=command, main=module.main)
     return parser

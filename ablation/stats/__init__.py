@@ -48,6 +48,7 @@ from ablation.stats.sequential import (
     at_some_look,
     replay,
 )
+from ablation.stats.uses import level_of_use
 
 __all__ = [
     "Comparison",
@@ -88,6 +89,7 @@ __all__ = [
     "fit_power_law",
     "holm",
     "interactions",
+    "level_of_use",
     "mcnemar",
     "mcnemar_counts",
     "orthogonal_weights",

@@ -7,7 +7,6 @@ from the other.
 from __future__ import annotations
 
 import getpass
-import json
 import math
 import os
 import platform
@@ -18,15 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ablation._util.files import replace
 from ablation._util.formatting import plural
-from ablation._util.hashing import sha256
-from ablation._util.strict_json import parse
 from ablation.errors import UnreadableError, UserError
+from ablation.storage import chain
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import Fraction, Loss, Number, RunRecord, TimeStamp
-from ablation.storage.sealed import FileStamp, seal, stamp, typed, verify
-from ablation.storage.store import RunFolder, Store, check_version, read_json, write_record
+from ablation.storage.sealed import FileStamp, stamp, typed
+from ablation.storage.store import RunFolder, Store, read_json, write_record
 from ablation.versions import TEST_LOG_VERSION
 
 _RESTORE = (
@@ -101,50 +98,26 @@ def read_evaluations(store: Store, folder: str) -> list[dict[str, Any]]:
     (how many) and command. Raises UserError for a line that is no evaluation of this version, or does not follow the
     one before.
     """
-    path, lines = openings_file(store, folder), _lines(store, folder)[0]
-    return [_evaluation(line, lines[:n], f"line {n + 1} of {path}") for n, line in enumerate(lines)]
-
-
-def _lines(store: Store, folder: str) -> tuple[list[bytes], bool]:
-    """The lines of openings.jsonl, and whether a torn one was left out: a last one without its end that is no JSON."""
     path = openings_file(store, folder)
-    *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    try:
-        if last:
-            json.loads(last)
-            lines.append(last)
-    except (ValueError, RecursionError):
-        return lines, True
-    return lines, False
+    lines = chain.read_lines(path)[0]
+    return [_evaluation(line, lines[:n], f"line {n + 1} of {path}") for n, line in enumerate(lines)]
 
 
 def _evaluation(line: bytes, before: Sequence[bytes], what: str) -> dict[str, Any]:
     try:
-        values = parse(line, what, _RESTORE)
-        check_version(values, what, (TEST_LOG_VERSION,))
-        verify(values, what, _RESTORE)
+        values = chain.parse_line(line, what, _RESTORE, TEST_LOG_VERSION)
         typed(_Evaluation, values, what, _RESTORE)
     except UnreadableError as error:
         raise UserError(f"{error.message}; it is not a record of an evaluation on the test set", error.hint) from None
-    if values.get("previous", _link(before)) != _link(before):
-        raise UserError(f"{what} does not follow the line before it: a record was removed or changed", _RESTORE)
+    chain.check_order(values, before, what, _RESTORE)
     return values
-
-
-def _link(before: Sequence[bytes]) -> str:
-    """What ties a line to the one before it."""
-    return sha256(before[-1]) if before else ""
 
 
 def append_evaluation(store: Store, folder: str, *evaluations: Mapping[str, Any]) -> None:
     """Add evaluations; the file is replaced as a whole, so that the others are kept whatever happens."""
-    lines = _lines(store, folder)[0]
-    for own in evaluations:
-        content = seal({"schema_version": TEST_LOG_VERSION, **own, "previous": _link(lines)})
-        lines.append(json.dumps(content, ensure_ascii=False).encode())
-    openings_file(store, folder).parent.mkdir(parents=True, exist_ok=True)
-    text = b"".join(line + b"\n" for line in lines)
-    replace(openings_file(store, folder), lambda file: file.write(text), durable=True)
+    path = openings_file(store, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chain.append(path, TEST_LOG_VERSION, *evaluations)
 
 
 def make_evaluation(runs: Sequence[str], fingerprint: str, images: int, command: str) -> dict[str, Any]:
@@ -198,7 +171,7 @@ def read_log(store: Store, manifest: Manifest, records: Mapping[str, RunRecord |
     """
     recorded = read_evaluations(store, manifest.folder)
     notices = []
-    if _lines(store, manifest.folder)[1]:
+    if chain.read_lines(openings_file(store, manifest.folder))[1]:
         notices.append(f"the last line of {openings_file(store, manifest.folder)} was cut off, and is left out")
     outcomes: dict[str, Outcome] = {}
     for name in dict.fromkeys(folder for _, _, folder, _ in manifest.runs()):
