@@ -14,12 +14,12 @@ import sys
 from collections.abc import Sequence
 
 from ablation._util.sanitize import clean
-from ablation.cli import audit, doctor, import_, list, plan, report, run, schema, script, status, test, validate
+from ablation.cli import audit, doctor, import_, list, noise, plan, report, run, schema, script, status, test, validate
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__
 
-COMMANDS = (run, plan, validate, audit, status, test, report, import_, script, list, schema, doctor)
+COMMANDS = (run, plan, validate, audit, status, test, report, noise, import_, script, list, schema, doctor)
 EPILOG = """\
 A study file declares a baseline and single changes to it.
 

@@ -26,9 +26,20 @@ from ablation.stats.paired import (
 from ablation.stats.pooling import PooledError, pooled_error
 from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
+from ablation.stats.variance_components import (
+    LARGEST_SIDE,
+    Component,
+    VarianceComponents,
+    sd_factors,
+    square_levels,
+    square_side,
+    variance_components,
+)
 
 __all__ = [
+    "LARGEST_SIDE",
     "Comparison",
+    "Component",
     "Contrast",
     "Effect",
     "Group",
@@ -42,6 +53,7 @@ __all__ = [
     "PowerLaw",
     "Reason",
     "Trend",
+    "VarianceComponents",
     "benjamini_hochberg",
     "best_of",
     "best_of_epochs",
@@ -59,10 +71,14 @@ __all__ = [
     "page_trend",
     "paired_t",
     "pooled_error",
+    "sd_factors",
     "seeds_for",
     "seeds_to_halve",
     "sign_flip_max_t",
     "smallest_detectable_effect",
+    "square_levels",
+    "square_side",
     "trends",
+    "variance_components",
     "winner_optimism",
 ]

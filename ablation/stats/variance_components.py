@@ -1,0 +1,191 @@
+"""How much of the variance of runs each source of randomness causes: a balanced design, and its analysis of variance.
+
+The value of a run is a function of the independent seeds of its sources, so that its variance is the sum of one
+component for each source and one for all their interactions (Hoeffding 1948; Sobol 1993; Searle, Casella and McCulloch
+1992, *Variance Components*). The runs of one square are an orthogonal array of strength 2: any two of them share the
+seed of one source at most, and then their covariance is the component of that source, whatever the function is. Without
+any assumption on the interactions, the expected mean square of a source is therefore `side` times its component plus
+the component of the interactions, which is the expected mean square of the rest (Owen 1992, "Orthogonal arrays for
+computer experiments, integration and visualization", Statistica Sinica 2).
+
+Varying one source alone around one base seed (Bouthillier et al. 2021, "Accounting for variance in machine learning
+benchmarks") measures, at that base only, the component together with all its interactions: sums of these exceed the
+variance of runs, and show no interaction apart from a source.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from ablation.stats.arrays import FloatArray, negligible_variance
+
+DRAWS = 20_000
+"""Of the pivotal quantities behind an interval; always the same ones, so that the same values give the same digits."""
+SMALLEST_SIDE = 5
+LARGEST_SIDE = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of the variance: its estimate, and the interval of its size, both squared units of the metric.
+
+    `share` is the part of the total, from 0 to 1. A component whose `low` is 0 cannot be told from none.
+    """
+
+    variance: float
+    low: float
+    high: float
+    share: float
+    share_low: float
+    share_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceComponents:
+    """The components of each source in the order of the design, of their interactions, and of a whole run.
+
+    `interactions` is None where there is a single source. `df` are the degrees of freedom of each source.
+    """
+
+    mean: float
+    sources: tuple[Component, ...]
+    interactions: Component | None
+    total: Component
+    df: int
+    level: float
+
+
+def square_side(sources: int) -> int:
+    """Seeds in a square for so many sources: a prime, at least 5. Raises ValueError for more than 11 sources."""
+    if not 1 <= sources <= LARGEST_SIDE:
+        raise ValueError(f"a square has 1 to {LARGEST_SIDE} sources, not {sources}")
+    return next(side for side in (SMALLEST_SIDE, 7, LARGEST_SIDE) if side >= sources)
+
+
+def square_levels(side: int, sources: int) -> npt.NDArray[np.int64]:
+    """Which of the `side` seeds each source has in the runs of a square: an array (side, side, sources).
+
+    Row 0 has the same seed for all sources. In every row each source has each seed once, and for a prime `side` any two
+    runs agree in one source at most (Bose and Bush 1952). Raises ValueError for more sources than seeds.
+    """
+    if sources > side:
+        raise ValueError(f"a square of {side} seeds has at most {side} sources, not {sources}")
+    shift, place, source = np.ogrid[:side, :side, :sources]
+    levels: npt.NDArray[np.int64] = (place + shift * source) % side
+    return levels
+
+
+def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95) -> VarianceComponents:
+    """Components of `values`, shape (squares, side, side) in the order of `square_levels`, or (seeds,) of one source.
+
+    Point estimates are those of restricted maximum likelihood: components that would be negative are 0, and their sums
+    of squares are pooled with the interactions (Thompson 1962, "The problem of negative estimates of variance
+    components", Annals of Mathematical Statistics 33). Intervals are generalized confidence intervals (Weerahandi 1993,
+    Journal of the American Statistical Association 88), of a single source the exact chi-square ones; both hold for
+    normal effects. Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
+    """
+    _check(level)
+    y = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(y).all():
+        raise ValueError("every run needs a finite value")
+    if y.ndim == 1 and sources == 1 and len(y) > 1:
+        return _one_source(y, level)
+    if y.ndim != 3 or y.shape[0] < 1 or y.shape[1] != y.shape[2] or not 2 <= sources <= y.shape[1]:
+        raise ValueError(f"values must have shape (squares, side, side) for 2 to side sources, not {y.shape}")
+    return _of_squares(y, sources, level)
+
+
+def _one_source(y: FloatArray, level: float) -> VarianceComponents:
+    df = len(y) - 1
+    variance = float(y.var(ddof=1))
+    if variance <= negligible_variance(y):
+        variance = 0.0
+    low, high = (variance * factor**2 for factor in sd_factors(df, level))
+    whole = 1.0 if variance else 0.0
+    component = Component(variance, low, high, whole, whole, whole)
+    return VarianceComponents(float(y.mean()), (component,), None, component, df, level)
+
+
+def _of_squares(y: FloatArray, sources: int, level: float) -> VarianceComponents:
+    squares, side, _ = y.shape
+    own, rest = _sums_of_squares(y, sources)
+    df = np.array([squares * (side - 1)] * sources + [squares * (side - 1) * (side + 1 - sources)])
+    estimates = _estimates(own, rest, df, side)
+    chi = _chi_squares(tuple(df.tolist()))
+    mean_squares = np.append(own, rest)[:, None] / chi  # pivotal: each is distributed around the expected mean square
+    drawn = np.vstack([np.maximum(mean_squares[:-1] - mean_squares[-1], 0.0) / side, mean_squares[-1:]])
+    total = mean_squares[:-1].sum(axis=0) / side + (1 - sources / side) * mean_squares[-1]
+    sums = drawn.sum(axis=0)
+    shares = np.divide(drawn, sums, out=np.zeros_like(drawn), where=sums > 0)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    ends, share_ends = np.quantile(drawn, tails, axis=1).T, np.quantile(shares, tails, axis=1).T
+    whole = float(estimates.sum())
+    components = [
+        Component(float(size), *map(float, end), float(size) / whole if whole else 0.0, *map(float, share))
+        for size, end, share in zip(estimates, ends, share_ends, strict=True)
+    ]
+    low, high = map(float, np.quantile(total, tails))
+    one = 1.0 if whole else 0.0
+    together = Component(whole, low, high, one, one, one)
+    return VarianceComponents(float(y.mean()), tuple(components[:-1]), components[-1], together, int(df[0]), level)
+
+
+def _sums_of_squares(y: FloatArray, sources: int) -> tuple[FloatArray, float]:
+    """Sums of squares within squares: between the seeds of each source, and what is left for the interactions.
+
+    What rounding alone can leave counts as none.
+    """
+    side = y.shape[1]
+    levels = square_levels(side, sources)
+    left = y - y.mean(axis=(1, 2), keepdims=True)
+    centred, own = left.copy(), np.empty(sources)
+    for source in range(sources):
+        seed = levels[..., source]
+        means = np.stack([centred[:, seed == number].mean(axis=1) for number in range(side)], axis=1)
+        effect = means[:, seed]
+        own[source] = np.sum(effect**2)
+        left -= effect
+    rest, least = float(np.sum(left**2)), y.size * negligible_variance(y)
+    return np.where(own > least, own, 0.0), rest if rest > least else 0.0
+
+
+def _estimates(own: FloatArray, rest: float, df: npt.NDArray[np.int64], side: int) -> FloatArray:
+    """The components of the sources and, last, of the interactions; none is negative."""
+    pooled, pooled_df = rest, int(df[-1])
+    smallest_first = np.argsort(own, kind="stable")
+    none = np.zeros(len(own), dtype=np.bool_)
+    for source in smallest_first:
+        if own[source] / df[source] >= pooled / pooled_df:
+            break
+        none[source] = True
+        pooled, pooled_df = pooled + float(own[source]), pooled_df + int(df[source])
+    error = pooled / pooled_df
+    return np.append(np.where(none, 0.0, (own / df[:-1] - error) / side), error)
+
+
+@lru_cache(maxsize=32)
+def _chi_squares(df: tuple[int, ...]) -> FloatArray:
+    """Draws of independent chi-square variables, shape (len(df), DRAWS)."""
+    rng = np.random.default_rng(1962)
+    return np.stack([rng.chisquare(own, DRAWS) for own in df])
+
+
+def sd_factors(df: int, level: float = 0.95) -> tuple[float, float]:
+    """The ends of the chi-square interval of a standard deviation with `df` degrees of freedom, over its estimate.
+
+    Raises ValueError for fewer than one degree of freedom, and for a level outside (0, 1).
+    """
+    _check(level)
+    if df < 1:
+        raise ValueError(f"an interval needs at least one degree of freedom, not {df}")
+    upper, lower = special.chdtri(df, (1 - level) / 2), special.chdtri(df, (1 + level) / 2)
+    return math.sqrt(df / upper), math.sqrt(df / lower)
+
+
+def _check(level: float) -> None:
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, not {level}")
