@@ -113,4 +113,4 @@ def _print(noise: Noise) -> None:
         table.add_row(*(Text(plain(cell.text)) for cell in row.cells))
     console.print(table)
     for sentence in advice(noise):
-        console.print(Text(sentence))
+        console.print(Text(sentence), soft_wrap=True)
