@@ -19,6 +19,7 @@ COMMANDS = (
     "status",
     "test",
     "report",
+    "noise",
     "import",
     "script",
     "list",

@@ -35,14 +35,10 @@ class Noise:
 
 def describe_noise(runs: NoiseRuns) -> Noise:
     """The variance components of the runs of a design."""
-    design, values = runs.design, runs.values
-    count = len(design.sources)
-    if count == 1:
-        return Noise(runs, stats.variance_components(values, 1))
-    side = design.side
+    values, side = runs.values, runs.design.side
     squares = [values[start : start + side * side] for start in range(0, len(values), side * side)]
     table = [[square[row : row + side] for row in range(0, side * side, side)] for square in squares]
-    return Noise(runs, stats.variance_components(table, count))
+    return Noise(runs, stats.variance_components(table, len(runs.design.sources)))
 
 
 def size(noise: Noise, sd: float) -> str:
@@ -100,8 +96,6 @@ def _largest(noise: Noise) -> str:
     named = zip(noise.runs.design.sources, noise.components.sources, strict=True)
     source, own = max(named, key=lambda part: part[1].variance)
     name = tr(source.name)
-    if rest is None:
-        return tr("All of it comes from one source: {source}.", source=name)
     if rest.variance > own.variance:
         return tr(
             "{share} of the variance are interactions: what one source does depends on the others, and none of them is "
@@ -157,13 +151,11 @@ def _seeds(noise: Noise) -> str:
 def _width(noise: Noise) -> Iterator[str]:
     """How wide the intervals are, and what more seeds would cost, where these are few."""
     design, df = noise.runs.design, noise.components.df
-    seeds, side, single = len(design.seeds), design.side, len(design.sources) == 1
+    seeds, side = len(design.seeds), design.side
     if seeds >= ENOUGH_SEEDS:
         return
     more = -(-ENOUGH_SEEDS // side) * side
-    more_df = more - 1 if single else more // side * (side - 1)
-    now, then = stats.sd_factors(df), stats.sd_factors(more_df)
-    runs = (more - seeds) * (1 if single else side)
+    now, then = stats.sd_factors(df), stats.sd_factors(more // side * (side - 1))
     yield tr(
         "Intervals from {seeds} seeds are wide: at best, the true SD of a source is {low:.1f} to {high:.1f} times its "
         "estimate. With --seeds {more} it is {less:.1f} to {most:.1f} times, for {runs:,} more runs.",
@@ -173,7 +165,7 @@ def _width(noise: Noise) -> Iterator[str]:
         more=more,
         less=then[0],
         most=then[1],
-        runs=runs,
+        runs=(more - seeds) * side,
     )
 
 
@@ -185,8 +177,6 @@ def _devices(noise: Noise) -> Iterator[str]:
 
 def method(noise: Noise) -> str:
     """How the components were estimated."""
-    if noise.components.interactions is None:
-        return tr("Sample variance with its {level:g} % chi-square interval.", level=100 * noise.components.level)
     side = noise.runs.design.side
     squares = len(noise.runs.design.seeds) // side
     return trn(
@@ -221,7 +211,7 @@ def noise_to_json(noise: Noise) -> dict[str, Any]:
             for name, source, own in zip(names, runs.design.sources, components.sources, strict=True)
         ],
         "idle": [source.name for source in runs.design.idle],
-        "interactions": asdict(components.interactions) if components.interactions else None,
+        "interactions": asdict(components.interactions),
         "total": asdict(components.total),
         "sampling_variance": noise.sampling,
         "validation_images": runs.images,

@@ -91,7 +91,7 @@ class _Measurement:
     def run(self) -> tuple[NoiseRuns | None, Outcome]:
         """Find the sources, train their design, and read it."""
         sources, first = self._sources()
-        if sources is None:
+        if sources is None or first.stopped:
             return None, first
         seeds = chosen_seeds(self.study.seeds, sources, self.options.seeds)
         plan = plan_study(replace(self.study, seeds=seeds))

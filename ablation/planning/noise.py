@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ablation import stats
@@ -41,8 +41,7 @@ class Source:
 class NoiseDesign:
     """The runs of one variant that tell its `sources` apart, square by square (`stats.square_levels`).
 
-    `levels` has for each run the seeds of the sources, in their order. `idle` are those that draw nothing. With a
-    single source the runs are those of the seeds.
+    `levels` has for each run the seeds of the sources, in their order. `idle` are those that draw nothing.
     """
 
     variant: str
@@ -56,17 +55,21 @@ class NoiseDesign:
 
 def image_sources(recipe: Recipe) -> tuple[Source, ...]:
     """What an image classifier draws at random."""
-    data, mixup = recipe.data, recipe.train.mixup > 0
-    split = [*["limit"] * (data.limit is not None), "split", *["fraction"] * (data.fraction < 1)]
-    augmentation = [*["augment"] * bool(data.augment), *["mixup share", "mixup partners"] * mixup]
-    initial = ["init", *["custom"] * bool(custom_names(recipe.canonical()))]
+    data, mixup, custom = recipe.data, recipe.train.mixup > 0, bool(custom_names(recipe.canonical()))
     return (
-        Source(tr_noop("split"), tuple(split)),
-        Source(tr_noop("order"), ("order",)),
-        Source(tr_noop("augmentation"), tuple(augmentation)),
-        Source(tr_noop("initial weights"), tuple(initial)),
-        Source(tr_noop("dropout"), ("layers",) if _may_drop(recipe.model) else ()),
+        _source(tr_noop("split"), {"limit": data.limit is not None, "split": True, "fraction": data.fraction < 1}),
+        _source(tr_noop("order"), {"order": True}),
+        _source(
+            tr_noop("augmentation"), {"augment": bool(data.augment), "mixup share": mixup, "mixup partners": mixup}
+        ),
+        _source(tr_noop("initial weights"), {"init": True, "custom": custom}),
+        _source(tr_noop("dropout"), {"layers": _may_drop(recipe.model)}),
     )
+
+
+def _source(name: str, streams: Mapping[str, bool]) -> Source:
+    """A source with those of its streams that the recipe draws."""
+    return Source(name, tuple(stream for stream, drawn in streams.items() if drawn))
 
 
 def _may_drop(model: Model) -> bool:
@@ -91,9 +94,9 @@ def function_sources(drawn: Iterable[str]) -> tuple[Source, ...]:
     if len(sources) == 1:
         what = "run.seed" if base else f"the stream {sources[0].name!r}"
         raise UserError(f"the function draws everything from {what}: its sources of noise cannot be told apart", hint)
-    if len(sources) > stats.LARGEST_SIDE:
+    if len(sources) > stats.SQUARE_SIDES[-1]:
         shown = ", ".join(source.name for source in sources[:4])
-        what = f"the function draws from {len(sources)} streams or more ({shown}, ...), and {stats.LARGEST_SIDE} are"
+        what = f"the function draws from {len(sources)} streams or more ({shown}, ...), and {stats.SQUARE_SIDES[-1]} are"
         same = "names with the same first word are one stream: run.generator(f'order {epoch}')"
         raise UserError(f"{what} the most that can be told apart", same)
     return sources
@@ -104,14 +107,11 @@ def chosen_seeds(own: Sequence[int], sources: Sequence[Source], count: int | Non
 
     Raises UserError where they do not fill squares.
     """
-    single = sum(source.drawn for source in sources) == 1
     side = stats.square_side(sum(source.drawn for source in sources))
     count = side if count is None else count
-    if single and count < 2:
-        raise UserError("--seeds 1: one run has no variance", "use at least 2; 5 or more are better")
-    if not single and count % side:
-        more = ", ".join(str(side * number) for number in (1, 2, 4))
-        raise UserError(f"--seeds {count}: the runs are planned in squares of {side} seeds", f"use {more}, ...")
+    if count % side:
+        fitting = ", ".join(str(side * number) for number in (1, 2, 4))
+        raise UserError(f"--seeds {count}: the runs are planned in squares of {side} seeds", f"use {fitting}, ...")
     seeds = list(own[:count])
     while len(seeds) < count:
         seeds.append(max(seeds) + 1)
@@ -125,12 +125,9 @@ def design_noise(variant: str, sources: Sequence[Source], ordinary: Sequence[Run
     """
     active = tuple(source for source in sources if source.drawn)
     seeds, side = tuple(run.seed for run in ordinary), stats.square_side(len(active))
-    if len(active) == 1:
-        chosen = [(run,) for run in ordinary]
-    else:
-        places = stats.square_levels(side, len(active)).reshape(-1, len(active)).tolist()
-        squares = [ordinary[start : start + side] for start in range(0, len(ordinary), side)]
-        chosen = [tuple(square[place] for place in own) for square in squares for own in places]
+    places = stats.square_levels(side, len(active)).reshape(-1, len(active)).tolist()
+    squares = [ordinary[start : start + side] for start in range(0, len(ordinary), side)]
+    chosen = [tuple(square[place] for place in own) for square in squares for own in places]
     levels = tuple(tuple(run.seed for run in own) for own in chosen)
     runs = tuple(_run(own[0], active, level) for own, level in zip(chosen, levels, strict=True))
     idle = tuple(source for source in sources if not source.drawn)

@@ -71,12 +71,10 @@ def noise_table(noise: Noise) -> Table:
         Column(tr("{level:g} % interval", level=100 * components.level), number=True),
         Column(tr("Share of the variance"), number=True),
     )
-    design, rest = noise.runs.design, components.interactions
-    named = zip(design.sources, components.sources, strict=True)
+    named = zip(noise.runs.design.sources, components.sources, strict=True)
     rows = [_row(noise, source.name, own) for source, own in named]
-    rows += [_cells(tr(source.name), tr("draws nothing"), "", "") for source in design.idle]
-    rows += [_row(noise, INTERACTIONS, rest)] if rest else []
-    rows.append(_row(noise, TOTAL, components.total))
+    rows += [_cells(tr(source.name), tr("draws nothing"), "", "") for source in noise.runs.design.idle]
+    rows += [_row(noise, INTERACTIONS, components.interactions), _row(noise, TOTAL, components.total)]
     caption = tr(
         "What each source does to the {metric} by itself, what only several of them do together (interactions), and the "
         "SD between whole runs.",

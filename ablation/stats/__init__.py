@@ -27,7 +27,7 @@ from ablation.stats.pooling import PooledError, pooled_error
 from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
 from ablation.stats.variance_components import (
-    LARGEST_SIDE,
+    SQUARE_SIDES,
     Component,
     VarianceComponents,
     sd_factors,
@@ -37,7 +37,7 @@ from ablation.stats.variance_components import (
 )
 
 __all__ = [
-    "LARGEST_SIDE",
+    "SQUARE_SIDES",
     "Comparison",
     "Component",
     "Contrast",

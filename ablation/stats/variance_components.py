@@ -25,8 +25,8 @@ from ablation.stats.arrays import FloatArray, negligible_variance
 
 DRAWS = 20_000
 """Of the pivotal quantities behind an interval; always the same ones, so that the same values give the same digits."""
-SMALLEST_SIDE = 5
-LARGEST_SIDE = 11
+SQUARE_SIDES = (5, 7, 11)
+"""Seeds in a square: primes, for which the array of `square_levels` is orthogonal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,22 @@ class Component:
 class VarianceComponents:
     """The components of each source in the order of the design, of their interactions, and of a whole run.
 
-    `interactions` is None where there is a single source. `df` are the degrees of freedom of each source.
+    `df` are the degrees of freedom of each source.
     """
 
     mean: float
     sources: tuple[Component, ...]
-    interactions: Component | None
+    interactions: Component
     total: Component
     df: int
     level: float
 
 
 def square_side(sources: int) -> int:
-    """Seeds in a square for so many sources: a prime, at least 5. Raises ValueError for more than 11 sources."""
-    if not 1 <= sources <= LARGEST_SIDE:
-        raise ValueError(f"a square has 1 to {LARGEST_SIDE} sources, not {sources}")
-    return next(side for side in (SMALLEST_SIDE, 7, LARGEST_SIDE) if side >= sources)
+    """Seeds in a square for so many sources: 5, 7 or 11. Raises ValueError for fewer than 2 and more than 11 sources."""
+    if not 2 <= sources <= SQUARE_SIDES[-1]:
+        raise ValueError(f"a square has 2 to {SQUARE_SIDES[-1]} sources, not {sources}")
+    return next(side for side in SQUARE_SIDES if side >= sources)
 
 
 def square_levels(side: int, sources: int) -> npt.NDArray[np.int64]:
@@ -80,91 +80,88 @@ def square_levels(side: int, sources: int) -> npt.NDArray[np.int64]:
 
 
 def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95) -> VarianceComponents:
-    """Components of `values`, shape (squares, side, side) in the order of `square_levels`, or (seeds,) of one source.
+    """Components of `values`, shape (squares, side, side), each square in the order of `square_levels`.
 
     Point estimates are those of restricted maximum likelihood: components that would be negative are 0, and their sums
     of squares are pooled with the interactions (Thompson 1962, "The problem of negative estimates of variance
     components", Annals of Mathematical Statistics 33). Intervals are generalized confidence intervals (Weerahandi 1993,
-    Journal of the American Statistical Association 88), of a single source the exact chi-square ones; both hold for
-    normal effects. Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
+    Journal of the American Statistical Association 88), which assume normal effects. Raises ValueError for another
+    shape, for values that are not finite, and for a level outside (0, 1).
     """
     _check(level)
     y = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(y).all():
-        raise ValueError("every run needs a finite value")
-    if y.ndim == 1 and sources == 1 and len(y) > 1:
-        return _one_source(y, level)
     if y.ndim != 3 or y.shape[0] < 1 or y.shape[1] != y.shape[2] or not 2 <= sources <= y.shape[1]:
         raise ValueError(f"values must have shape (squares, side, side) for 2 to side sources, not {y.shape}")
-    return _of_squares(y, sources, level)
-
-
-def _one_source(y: FloatArray, level: float) -> VarianceComponents:
-    df = len(y) - 1
-    variance = float(y.var(ddof=1))
-    if variance <= negligible_variance(y):
-        variance = 0.0
-    low, high = (variance * factor**2 for factor in sd_factors(df, level))
-    whole = 1.0 if variance else 0.0
-    component = Component(variance, low, high, whole, whole, whole)
-    return VarianceComponents(float(y.mean()), (component,), None, component, df, level)
-
-
-def _of_squares(y: FloatArray, sources: int, level: float) -> VarianceComponents:
+    if not np.isfinite(y).all():
+        raise ValueError("every run needs a finite value")
     squares, side, _ = y.shape
-    own, rest = _sums_of_squares(y, sources)
     df = np.array([squares * (side - 1)] * sources + [squares * (side - 1) * (side + 1 - sources)])
-    estimates = _estimates(own, rest, df, side)
-    chi = _chi_squares(tuple(df.tolist()))
-    mean_squares = np.append(own, rest)[:, None] / chi  # pivotal: each is distributed around the expected mean square
-    drawn = np.vstack([np.maximum(mean_squares[:-1] - mean_squares[-1], 0.0) / side, mean_squares[-1:]])
-    total = mean_squares[:-1].sum(axis=0) / side + (1 - sources / side) * mean_squares[-1]
-    sums = drawn.sum(axis=0)
-    shares = np.divide(drawn, sums, out=np.zeros_like(drawn), where=sums > 0)
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    ends, share_ends = np.quantile(drawn, tails, axis=1).T, np.quantile(shares, tails, axis=1).T
-    whole = float(estimates.sum())
-    components = [
-        Component(float(size), *map(float, end), float(size) / whole if whole else 0.0, *map(float, share))
-        for size, end, share in zip(estimates, ends, share_ends, strict=True)
+    sums = _sums_of_squares(y, sources)
+    estimates = _estimates(sums, df, side)
+    sizes, shares, totals = (_ends(drawn, level) for drawn in _pivotal(sums, df, side))
+    total = float(estimates.sum())
+    some = 1.0 if total else 0.0
+    parts = [
+        Component(float(own), *size, float(own) / total if total else 0.0, *share)
+        for own, size, share in zip(estimates, sizes, shares, strict=True)
     ]
-    low, high = map(float, np.quantile(total, tails))
-    one = 1.0 if whole else 0.0
-    together = Component(whole, low, high, one, one, one)
-    return VarianceComponents(float(y.mean()), tuple(components[:-1]), components[-1], together, int(df[0]), level)
+    whole = Component(total, *totals[0], some, some, some)
+    return VarianceComponents(float(y.mean()), tuple(parts[:-1]), parts[-1], whole, int(df[0]), level)
 
 
-def _sums_of_squares(y: FloatArray, sources: int) -> tuple[FloatArray, float]:
-    """Sums of squares within squares: between the seeds of each source, and what is left for the interactions.
+def _sums_of_squares(y: FloatArray, sources: int) -> FloatArray:
+    """Sums of squares within squares: between the seeds of each source, and last what is left for the interactions.
 
     What rounding alone can leave counts as none.
     """
     side = y.shape[1]
     levels = square_levels(side, sources)
-    left = y - y.mean(axis=(1, 2), keepdims=True)
-    centred, own = left.copy(), np.empty(sources)
+    centred = y - y.mean(axis=(1, 2), keepdims=True)
+    left, sums = centred.copy(), np.empty(sources + 1)
     for source in range(sources):
         seed = levels[..., source]
         means = np.stack([centred[:, seed == number].mean(axis=1) for number in range(side)], axis=1)
         effect = means[:, seed]
-        own[source] = np.sum(effect**2)
+        sums[source] = np.sum(effect**2)
         left -= effect
-    rest, least = float(np.sum(left**2)), y.size * negligible_variance(y)
-    return np.where(own > least, own, 0.0), rest if rest > least else 0.0
+    sums[-1] = np.sum(left**2)
+    return np.where(sums > y.size * negligible_variance(y), sums, 0.0)
 
 
-def _estimates(own: FloatArray, rest: float, df: npt.NDArray[np.int64], side: int) -> FloatArray:
+def _estimates(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> FloatArray:
     """The components of the sources and, last, of the interactions; none is negative."""
-    pooled, pooled_df = rest, int(df[-1])
-    smallest_first = np.argsort(own, kind="stable")
+    own, pooled, pooled_df = sums[:-1], float(sums[-1]), int(df[-1])
     none = np.zeros(len(own), dtype=np.bool_)
-    for source in smallest_first:
+    for source in np.argsort(own, kind="stable"):
         if own[source] / df[source] >= pooled / pooled_df:
             break
         none[source] = True
         pooled, pooled_df = pooled + float(own[source]), pooled_df + int(df[source])
     error = pooled / pooled_df
     return np.append(np.where(none, 0.0, (own / df[:-1] - error) / side), error)
+
+
+def _pivotal(
+    sums: FloatArray, df: npt.NDArray[np.int64], side: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Draws of the components, of their shares and, in one row, of the total; the interactions are the last row.
+
+    A sum of squares over its expected mean square is a chi-square variable, so that the sum over draws of that variable
+    stands for the unknown mean square.
+    """
+    squares = sums[:, None] / _chi_squares(tuple(df.tolist()))
+    own, rest = squares[:-1], squares[-1:]
+    components = np.vstack([np.maximum(own - rest, 0.0) / side, rest])
+    together = components.sum(axis=0)
+    shares = np.divide(components, together, out=np.zeros_like(components), where=together > 0)
+    total = own.sum(axis=0) / side + (1 - len(own) / side) * rest
+    return components, shares, total
+
+
+def _ends(drawn: FloatArray, level: float) -> list[tuple[float, float]]:
+    """The interval of each row of draws."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 @lru_cache(maxsize=32)
