@@ -179,7 +179,7 @@ def test_a_command_is_refused(tmp_path: Path, ablate: Ablate) -> None:
     study = STUDY.replace('{function: "train:main"}', '{command: "python train.py {args}", seed: --seed}')
     write(tmp_path, "print('score: 1')\n", study)
     error = refused(ablate)
-    assert "a command draws everything from the one seed that it is given" in error
+    assert "a command draws everything from the seed that it is given" in error
     assert "task: {function: ...}" in error
 
 
@@ -253,7 +253,7 @@ def test_the_noise_of_an_image_classifier(tmp_path: Path, ablate: Ablate) -> Non
     assert ablate("run", "tiny.yaml", "--only", "baseline").returncode == 0
     result = ablate("noise", "tiny.yaml", timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "25 runs of baseline, 2 finished; 5 seeds for each of split, order, initial weights, dropout" in result.stdout
+    assert "25 runs of baseline, 2 finished; 5 seeds for each of split, order, initial weights" in result.stdout
     found = rows(result.stdout)
     assert [*found] == ["split", "order", "initial weights", "dropout", "augmentation", "interactions", "total"]
     assert found["augmentation"].strip() == "draws nothing"

@@ -70,8 +70,11 @@ def share(own: Component) -> str:
 def advice(noise: Noise) -> tuple[str, ...]:
     """What was measured, what causes most of it, and what would reduce it."""
     if not noise.components.total.variance:
-        what = tr("All {n:,} runs have the same {metric}: nothing that is drawn at random changes it.", **_counted(noise))
-        return (what,)
+        return (
+            tr(
+                "All {n:,} runs have the same {metric}: nothing that is drawn at random changes it.", **_counted(noise)
+            ),
+        )
     found = [_spread(noise), _largest(noise), *_sampling(noise), _seeds(noise), *_width(noise), *_devices(noise)]
     return tuple(found)
 
@@ -98,8 +101,8 @@ def _largest(noise: Noise) -> str:
     name = tr(source.name)
     if rest.variance > own.variance:
         return tr(
-            "{share} of the variance are interactions: what one source does depends on the others, and none of them is "
-            "to blame alone. Holding the largest source fixed ({source}) would remove about {own}.",
+            "{share} of the variance comes from interactions: what one source does depends on the others, and no single "
+            "one is responsible. Holding the largest one fixed ({source}) would remove about {own}.",
             share=share(rest),
             source=name,
             own=share(own),
@@ -123,14 +126,16 @@ def _sampling(noise: Noise) -> Iterator[str]:
         return
     part = min(1.0, variance / noise.components.total.variance)
     yield tr(
-        "On {images:,} validation images, an accuracy of {accuracy} has a sampling SD of {sd} (binomial): about {part} of "
-        "the variance, mostly counted under split and interactions. Twice as many validation images would reduce the "
-        "variance of a run by about {half}. For the mean over seeds, that is worth {times} times as many seeds, as long "
-        "as there are no fewer training images.",
+        "On {images:,} validation images, an accuracy of {accuracy} has a sampling SD of {sd} (binomial). That is "
+        "about {part} of the variance, counted mostly under split and interactions.",
         images=noise.runs.images,
         accuracy=f"{100 * mean:.1f} %",
         sd=with_unit(noise, variance**0.5),
         part=f"{100 * part:.0f} %",
+    )
+    yield tr(
+        "Twice as many validation images, with no fewer training images, would reduce the variance of a run by about "
+        "{half}. For the mean over seeds, that is worth {times} times as many seeds.",
         half=f"{50 * part:.0f} %",
         times=f"{1 / (1 - part / 2):.2g}",
     )
@@ -139,8 +144,8 @@ def _sampling(noise: Noise) -> Iterator[str]:
 def _seeds(noise: Noise) -> str:
     sd = noise.components.total.variance**0.5
     return tr(
-        "More seeds average all sources: the mean over {few} seeds has an SD of {first}, over {many} of {second}. "
-        "Differences between variants under the same seed have an SD of their own, which the report of the study shows.",
+        "More seeds average all sources: the mean over {few} seeds has an SD of {first}, over {many} of {second}. The SD "
+        "of differences between variants under the same seed is another one; the report of the study shows it.",
         few=5,
         first=with_unit(noise, sd / 5**0.5),
         many=20,

@@ -60,7 +60,7 @@ def measure_noise(
     StorageError where results cannot be written.
     """
     if isinstance(study.task, CommandTask):
-        what = "a command draws everything from the one seed that it is given: its sources of noise cannot be told apart"
+        what = "a command draws everything from the seed that it is given: its sources of noise cannot be told apart"
         hint = "train with a function that draws each source from a stream of its own: task: {function: ...}"
         raise UserError(what, hint)
     chosen_metric(study, options.metric)  # an error before training

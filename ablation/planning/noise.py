@@ -95,10 +95,10 @@ def function_sources(drawn: Iterable[str]) -> tuple[Source, ...]:
         what = "run.seed" if base else f"the stream {sources[0].name!r}"
         raise UserError(f"the function draws everything from {what}: its sources of noise cannot be told apart", hint)
     if len(sources) > stats.SQUARE_SIDES[-1]:
-        shown = ", ".join(source.name for source in sources[:4])
-        what = f"the function draws from {len(sources)} streams or more ({shown}, ...), and {stats.SQUARE_SIDES[-1]} are"
+        shown, most = ", ".join(source.name for source in sources[:4]), stats.SQUARE_SIDES[-1]
+        what = f"the function draws from {len(sources)} streams or more ({shown}, ...)"
         same = "names with the same first word are one stream: run.generator(f'order {epoch}')"
-        raise UserError(f"{what} the most that can be told apart", same)
+        raise UserError(f"{what}, and {most} are the most that can be told apart", same)
     return sources
 
 

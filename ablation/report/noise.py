@@ -76,8 +76,8 @@ def noise_table(noise: Noise) -> Table:
     rows += [_cells(tr(source.name), tr("draws nothing"), "", "") for source in noise.runs.design.idle]
     rows += [_row(noise, INTERACTIONS, components.interactions), _row(noise, TOTAL, components.total)]
     caption = tr(
-        "What each source does to the {metric} by itself, what only several of them do together (interactions), and the "
-        "SD between whole runs.",
+        "What each source does to the {metric} by itself, what only several of them do together (interactions), and "
+        "the SD between whole runs.",
         metric=metric.label,
     )
     return Table(tr("Variance components"), columns, tuple(rows), caption, "noise", number=1)

@@ -60,7 +60,7 @@ class VarianceComponents:
 
 
 def square_side(sources: int) -> int:
-    """Seeds in a square for so many sources: 5, 7 or 11. Raises ValueError for fewer than 2 and more than 11 sources."""
+    """Seeds in a square for so many sources: 5, 7 or 11. Raises ValueError for fewer than 2 or more than 11 sources."""
     if not 2 <= sources <= SQUARE_SIDES[-1]:
         raise ValueError(f"a square has 2 to {SQUARE_SIDES[-1]} sources, not {sources}")
     return next(side for side in SQUARE_SIDES if side >= sources)

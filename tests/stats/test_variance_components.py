@@ -77,7 +77,8 @@ def reml(y: np.ndarray, sources: int) -> np.ndarray:
     values, ones = y.ravel(), np.ones((y.size, 1))
 
     def loss(roots: np.ndarray) -> float:
-        covariance = roots[-1] ** 2 * np.eye(y.size) + sum(root**2 * own for root, own in zip(roots, same, strict=False))
+        parts = [root**2 * own for root, own in zip(roots, same, strict=False)]
+        covariance = roots[-1] ** 2 * np.eye(y.size) + sum(parts)
         inverse = np.linalg.inv(covariance)
         information = float((ones.T @ inverse @ ones).item())
         left = values - float((ones.T @ inverse @ values).item()) / information

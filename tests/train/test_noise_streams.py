@@ -1,4 +1,4 @@
-"""The streams of a run of an image classifier under seeds of their own: each moves its part, together they are a seed."""
+"""The random streams of an image classifier under seeds of their own: each moves its part, all together are a seed."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def trained(job: Job) -> RunRecord:
 
 def streams_of(run: Run, *names: str) -> list[str]:
     """The streams of the sources of these names; of all sources by default."""
-    return [own for source in image_sources(run.image_recipe) if not names or source.name in names for own in source.streams]
+    found = [source for source in image_sources(run.image_recipe) if not names or source.name in names]
+    return [stream for source in found for stream in source.streams]
 
 
-def test_a_run_with_all_streams_under_another_seed_has_the_weights_of_that_seed(study, jobs: Jobs) -> None:  # type: ignore[no-untyped-def]
+def test_all_streams_under_another_seed_give_the_weights_of_that_seed(study, jobs: Jobs) -> None:  # type: ignore[no-untyped-def]
     first, second = jobs(study())
     moved = under(first, dict.fromkeys(streams_of(first.run), 1))
     assert moved.run.key != second.run.key
