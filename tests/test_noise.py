@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,8 @@ def test_other_streams_give_another_key_and_the_same_ones_the_same_run() -> None
     assert other.key != run.key
     assert other.folder == run.folder.removesuffix(run.key) + other.key
     assert other.label == "baseline · seed 0, order 7"
+    known = replace(run, key="eeb7df2603900aba", folder="lenet5-digits-s0-eeb7df2603900aba")
+    assert with_streams(known, {"order": 7}).key == "2fc5451d03c44306"  # for all time: stored runs have it
     keys = {with_streams(run, streams).key for streams in ({"order": 7}, {"order": 8}, {"init": 7}, {})}
     assert len(keys) == 4
 

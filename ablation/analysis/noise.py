@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ablation import stats
-from ablation._util.language import commas, tr, tr_noop, trn
+from ablation._util.language import commas, sentences, tr, tr_noop, trn
 from ablation.registry.metrics import SELECTION
 from ablation.results.noise import NoiseRuns
 from ablation.stats import Component, VarianceComponents
@@ -101,8 +101,8 @@ def _largest(noise: Noise) -> str:
     name = tr(source.name)
     if rest.variance > own.variance:
         return tr(
-            "{share} of the variance comes from interactions: what one source does depends on the others, and no single "
-            "one is responsible. Holding the largest one fixed ({source}) would remove about {own}.",
+            "{share} of the variance comes from interactions: what one source does depends on the others, and no "
+            "single one is responsible. Holding the largest one fixed ({source}) would remove about {own}.",
             share=share(rest),
             source=name,
             own=share(own),
@@ -144,8 +144,8 @@ def _sampling(noise: Noise) -> Iterator[str]:
 def _seeds(noise: Noise) -> str:
     sd = noise.components.total.variance**0.5
     return tr(
-        "More seeds average all sources: the mean over {few} seeds has an SD of {first}, over {many} of {second}. The SD "
-        "of differences between variants under the same seed is another one; the report of the study shows it.",
+        "More seeds average all sources: the mean over {few} seeds has an SD of {first}, over {many} of {second}. The "
+        "SD of differences between variants under the same seed is another one; the report of the study shows it.",
         few=5,
         first=with_unit(noise, sd / 5**0.5),
         many=20,
@@ -184,17 +184,19 @@ def method(noise: Noise) -> str:
     """How the components were estimated."""
     side = noise.runs.design.side
     squares = len(noise.runs.design.seeds) // side
-    return trn(
-        "Each source has its own seed in every run; the runs are {n:,} square of {side} x {side} (an orthogonal array), "
-        "so that the components of the sources and of their interactions add up to the variance of a run. Restricted "
-        "maximum likelihood; generalized confidence intervals at {level:g} %, which assume normal effects.",
-        "Each source has its own seed in every run; the runs are {n:,} squares of {side} x {side} (orthogonal arrays), "
-        "so that the components of the sources and of their interactions add up to the variance of a run. Restricted "
-        "maximum likelihood; generalized confidence intervals at {level:g} %, which assume normal effects.",
+    design = trn(
+        "The runs are {n:,} square of {side} x {side}, an orthogonal array of the seeds of the sources.",
+        "The runs are {n:,} squares of {side} x {side}, each an orthogonal array of the seeds of the sources.",
         squares,
         side=side,
+    )
+    estimates = tr(
+        "The components of the sources and of their interactions add up to the variance of a run. They are estimated "
+        "by restricted maximum likelihood; their {level:g} % intervals are generalized confidence intervals, which assume "
+        "normal effects.",
         level=100 * noise.components.level,
     )
+    return sentences([design, estimates])
 
 
 def noise_to_json(noise: Noise) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def streams_of(run: Run, *names: str) -> list[str]:
     return [stream for source in found for stream in source.streams]
 
 
-def test_all_streams_under_another_seed_give_the_weights_of_that_seed(study, jobs: Jobs) -> None:  # type: ignore[no-untyped-def]
+def test_all_streams_of_another_seed_give_its_weights(study, jobs: Jobs) -> None:  # type: ignore[no-untyped-def]
     first, second = jobs(study())
     moved = under(first, dict.fromkeys(streams_of(first.run), 1))
     assert moved.run.key != second.run.key
