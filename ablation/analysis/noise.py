@@ -192,8 +192,8 @@ def method(noise: Noise) -> str:
     )
     estimates = tr(
         "The components of the sources and of their interactions add up to the variance of a run. They are estimated "
-        "by restricted maximum likelihood; their {level:g} % intervals are generalized confidence intervals, which assume "
-        "normal effects.",
+        "by restricted maximum likelihood; their {level:g} % intervals are generalized confidence intervals, which "
+        "assume normal effects.",
         level=100 * noise.components.level,
     )
     return sentences([design, estimates])
