@@ -192,9 +192,7 @@ def test_a_command_is_refused(tmp_path: Path, ablate: Ablate) -> None:
         (("--metric", "scor"), "training reports no finite 'scor', whose noise is to be measured\nchoose another"),
     ],
 )
-def test_a_wrong_option_is_one_error(
-    arguments: tuple[str, ...], message: str, tmp_path: Path, ablate: Ablate
-) -> None:
+def test_a_wrong_option_is_one_error(arguments: tuple[str, ...], message: str, tmp_path: Path, ablate: Ablate) -> None:
     write(tmp_path)
     assert message in refused(ablate, *arguments)
     assert finished(tmp_path) <= 1

@@ -71,9 +71,7 @@ def advice(noise: Noise) -> tuple[str, ...]:
     """What was measured, what causes most of it, and what would reduce it."""
     if not noise.components.total.variance:
         return (
-            tr(
-                "All {n:,} runs have the same {metric}: nothing that is drawn at random changes it.", **_counted(noise)
-            ),
+            tr("All {n:,} runs have the same {metric}: nothing that is drawn at random changes it.", **_counted(noise)),
         )
     found = [_spread(noise), _largest(noise), *_sampling(noise), _seeds(noise), *_width(noise), *_devices(noise)]
     return tuple(found)
@@ -227,4 +225,3 @@ def noise_to_json(noise: Noise) -> dict[str, Any]:
             for run, seeds, value in rows
         ],
     }
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ablation._util.formatting import plural
@@ -43,7 +43,7 @@ class NoiseOptions:
     runs do not say it. Runs that failed too often are tried again where `retry_failed` is set.
     """
 
-    workers: WorkerOptions = WorkerOptions()
+    workers: WorkerOptions = field(default_factory=WorkerOptions)
     variant: str | None = None
     metric: str | None = None
     seeds: int | None = None

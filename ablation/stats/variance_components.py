@@ -141,9 +141,7 @@ def _estimates(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> FloatA
     return np.append(np.where(none, 0.0, (own / df[:-1] - error) / side), error)
 
 
-def _pivotal(
-    sums: FloatArray, df: npt.NDArray[np.int64], side: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _pivotal(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Draws of the components, of their shares and, in one row, of the total; the interactions are the last row.
 
     A sum of squares over its expected mean square is a chi-square variable, so that the sum over draws of that variable

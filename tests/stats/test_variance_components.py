@@ -91,9 +91,7 @@ def reml(y: np.ndarray, sources: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("seed", "own", "rest"), [(2, (4.0, 1.0), 1.0), (3, (2.0, 0.0), 1.0), (4, (0.0, 0.0), 1.0)])
-def test_the_estimates_are_those_of_restricted_maximum_likelihood(
-    seed: int, own: Sequence[float], rest: float
-) -> None:
+def test_the_estimates_are_those_of_restricted_maximum_likelihood(seed: int, own: Sequence[float], rest: float) -> None:
     y = planted(np.random.default_rng(seed), own, rest)
     found = variance_components(y, len(own))
     estimates = [*(source.variance for source in found.sources), found.interactions.variance]
@@ -151,7 +149,7 @@ def coverage(own: Sequence[float], rest: float, squares: int, replicates: int) -
     hits, whole = np.zeros((len(truth), 2)), 0
     for _ in range(replicates):
         found = variance_components(planted(rng, own, rest, squares), len(own))
-            parts = (*found.sources, found.interactions)
+        parts = (*found.sources, found.interactions)
         hits += [covers(part, true, true / total) for part, true in zip(parts, truth, strict=True)]
         whole += found.total.low <= total <= found.total.high
     return hits[:, 0] / replicates, hits[:, 1] / replicates, whole / replicates
