@@ -23,7 +23,7 @@ from scipy import special
 
 from ablation.stats.arrays import FloatArray, negligible_variance
 
-DRAWS = 20_000
+DRAWS = 10_000
 """Of the pivotal quantities behind an interval; always the same ones, so that the same values give the same digits."""
 SQUARE_SIDES = (5, 7, 11)
 """Seeds in a square: primes, for which the array of `square_levels` is orthogonal."""
@@ -85,8 +85,8 @@ def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95
     Point estimates are those of restricted maximum likelihood: components that would be negative are 0, and their sums
     of squares are pooled with the interactions (Thompson 1962, "The problem of negative estimates of variance
     components", Annals of Mathematical Statistics 33). Intervals are generalized confidence intervals (Weerahandi 1993,
-    Journal of the American Statistical Association 88), which assume normal effects. Raises ValueError for another
-    shape, for values that are not finite, and for a level outside (0, 1).
+    Journal of the American Statistical Association 88), that of the total is one of Graybill and Wang; both assume
+    normal effects. Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
     """
     _check(level)
     y = np.asarray(values, dtype=np.float64)
@@ -98,14 +98,14 @@ def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95
     df = np.array([squares * (side - 1)] * sources + [squares * (side - 1) * (side + 1 - sources)])
     sums = _sums_of_squares(y, sources)
     estimates = _estimates(sums, df, side)
-    sizes, shares, totals = (_ends(drawn, level) for drawn in _pivotal(sums, df, side))
+    sizes, shares = (_ends(drawn, level) for drawn in _pivotal(sums, df, side))
     total = float(estimates.sum())
     some = 1.0 if total else 0.0
     parts = [
         Component(float(own), *size, float(own) / total if total else 0.0, *share)
         for own, size, share in zip(estimates, sizes, shares, strict=True)
     ]
-    whole = Component(total, *totals[0], some, some, some)
+    whole = Component(total, *_interval_of_total(sums, df, side, level), some, some, some)
     return VarianceComponents(float(y.mean()), tuple(parts[:-1]), parts[-1], whole, int(df[0]), level)
 
 
@@ -141,8 +141,8 @@ def _estimates(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> FloatA
     return np.append(np.where(none, 0.0, (own / df[:-1] - error) / side), error)
 
 
-def _pivotal(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Draws of the components, of their shares and, in one row, of the total; the interactions are the last row.
+def _pivotal(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> tuple[FloatArray, FloatArray]:
+    """Draws of the components and of their shares of the total; the interactions are the last row.
 
     A sum of squares over its expected mean square is a chi-square variable, so that the sum over draws of that variable
     stands for the unknown mean square.
@@ -150,10 +150,23 @@ def _pivotal(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> tuple[Fl
     squares = sums[:, None] / _chi_squares(tuple(df.tolist()))
     own, rest = squares[:-1], squares[-1:]
     components = np.vstack([np.maximum(own - rest, 0.0) / side, rest])
-    together = components.sum(axis=0)
-    shares = np.divide(components, together, out=np.zeros_like(components), where=together > 0)
-    total = own.sum(axis=0) / side + (1 - len(own) / side) * rest
-    return components, shares, total
+    total = _weights(len(own), side) @ squares
+    shares = np.divide(components, total, out=np.zeros_like(components), where=total > 0)
+    return components, np.minimum(shares, 1.0)
+
+
+def _weights(sources: int, side: int) -> FloatArray:
+    """What the mean squares are multiplied by in the total; none is negative."""
+    return np.append(np.full(sources, 1 / side), 1 - sources / side)
+
+
+def _interval_of_total(sums: FloatArray, df: npt.NDArray[np.int64], side: int, level: float) -> tuple[float, float]:
+    """The interval of Graybill and Wang (1980, Journal of the American Statistical Association 75) for a sum of mean
+    squares with positive weights."""
+    parts = _weights(len(sums) - 1, side) * sums / df
+    factors = np.array([sd_factors(int(own), level) for own in df]) ** 2
+    below, above = (np.sqrt(np.sum(((factors[:, end] - 1) * parts) ** 2)) for end in (0, 1))
+    return float(parts.sum() - below), float(parts.sum() + above)
 
 
 def _ends(drawn: FloatArray, level: float) -> list[tuple[float, float]]:
@@ -164,9 +177,12 @@ def _ends(drawn: FloatArray, level: float) -> list[tuple[float, float]]:
 
 @lru_cache(maxsize=32)
 def _chi_squares(df: tuple[int, ...]) -> FloatArray:
-    """Draws of independent chi-square variables, shape (len(df), DRAWS)."""
-    rng = np.random.default_rng(1962)
-    return np.stack([rng.chisquare(own, DRAWS) for own in df])
+    """Draws of independent chi-square variables, shape (len(df), DRAWS).
+
+    They are a Latin hypercube sample (McKay et al. 1979): each variable has exactly its own quantiles.
+    """
+    rng, tails = np.random.default_rng(1962), (np.arange(DRAWS) + 0.5) / DRAWS
+    return np.stack([special.chdtri(own, rng.permutation(tails)) for own in df])
 
 
 def sd_factors(df: int, level: float = 0.95) -> tuple[float, float]:
