@@ -20,6 +20,7 @@ COMMANDS = (
     "test",
     "report",
     "verdict",
+    "noise",
     "import",
     "script",
     "list",

@@ -21,6 +21,7 @@ from ablation.cli import (
     follow_up,
     import_,
     list,
+    noise,
     plan,
     report,
     run,
@@ -36,7 +37,7 @@ from ablation.errors import UserError
 from ablation.versions import __version__
 
 COMMANDS = (
-    *(run, plan, validate, audit, status, test, report, verdict, follow_up),
+    *(run, plan, validate, audit, status, test, report, follow_up, verdict, noise),
     *(import_, script, list, schema, doctor),
 )
 EPILOG = """\

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from ablation._util.hashing import canonical_json, slug
 from ablation._util.sanitize import one_line
 from ablation.planning.fixes import fixes_of
 from ablation.registry.datasets import Data
+from ablation.rng import Seed, Seeds
 from ablation.study.code_files import code_digest
 from ablation.study.custom_code import Code, custom_names, custom_parts
 from ablation.study.networks import Model
 from ablation.study.schema import AnyRecipe, Recipe, Study, Variant
 from ablation.study.tasks import AnyTask, FunctionTask, TaskRecipe
 from ablation.versions import TRAINING_VERSION
+
+UNNAMED, RUN_SEED = "unnamed", "run.seed"
+"""What a random stream without a name is called, and what a function draws from the seed of the run itself."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,18 @@ class Run:
     """That of the code files of a function or a command (`code_files.code_digest`)."""
     earlier: tuple[str, ...] = ()
     """The folders that it had before corrections that change its weights (`fixes`), the oldest first."""
+    streams: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """The random streams that have another seed than the run (`with_streams`)."""
+
+    @property
+    def seeds(self) -> Seed:
+        """What its random streams are derived from."""
+        return Seeds(self.seed, self.streams) if self.streams else self.seed
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Its key and its seeds, as its folder keeps them."""
+        return {"seed": self.seed, "key": self.key} | ({"streams": dict(self.streams)} if self.streams else {})
 
     @property
     def image_recipe(self) -> Recipe:
@@ -66,7 +82,8 @@ class Run:
 
     @property
     def label(self) -> str:
-        return f"{one_line(self.variant)} · seed {self.block}"
+        other = "".join(f", {one_line(name) or UNNAMED} {seed}" for name, seed in self.streams.items())
+        return f"{one_line(self.variant)} · seed {self.block}{other}"
 
 
 @dataclass(frozen=True)
@@ -186,6 +203,18 @@ def _run(
     *earlier, folder = (f"{name}-s{seed}-{key}" for key in keys)
     own = (variant.name, block, seed, variant.recipe, fingerprint)
     return Run(*own, keys[-1], folder, weights, codes, digest, tuple(earlier))
+
+
+def with_streams(run: Run, streams: Mapping[str, int]) -> Run:
+    """The run with seeds of their own for some of its random streams: another training, under another key.
+
+    It is the run itself where none of them differs from the seed of the run.
+    """
+    other = {name: seed for name, seed in streams.items() if seed != run.seed}
+    if not other:
+        return run
+    key = _key(run.key, "streams", canonical_json(other))
+    return replace(run, key=key, folder=f"{run.folder.removesuffix(run.key)}{key}", earlier=(), streams=other)
 
 
 def _key(*parts: str) -> str:

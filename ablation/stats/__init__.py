@@ -49,9 +49,20 @@ from ablation.stats.sequential import (
     replay,
 )
 from ablation.stats.uses import level_of_use
+from ablation.stats.variance_components import (
+    SQUARE_SIDES,
+    Component,
+    VarianceComponents,
+    sd_factors,
+    square_levels,
+    square_side,
+    variance_components,
+)
 
 __all__ = [
+    "SQUARE_SIDES",
     "Comparison",
+    "Component",
     "Contrast",
     "Decision",
     "Effect",
@@ -75,6 +86,7 @@ __all__ = [
     "ShapleyValues",
     "Trend",
     "at_some_look",
+    "VarianceComponents",
     "benjamini_hochberg",
     "best_of",
     "best_of_epochs",
@@ -97,12 +109,16 @@ __all__ = [
     "paired_t",
     "pooled_error",
     "replay",
+    "sd_factors",
     "seeds_for",
     "seeds_to_halve",
     "shapley_values",
     "sign_flip_max_t",
     "smallest_detectable_contrast",
     "smallest_detectable_effect",
+    "square_levels",
+    "square_side",
     "trends",
+    "variance_components",
     "winner_optimism",
 ]

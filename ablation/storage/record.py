@@ -159,11 +159,20 @@ class RunRecord:
     """What trained it (`Task.key_fields`); empty for the built-in image classifier."""
     files: Mapping[str, FileStamp] = field(default_factory=dict)
     """Name -> what each file of the folder was when the run ended; empty in a record from before they were kept."""
+    streams: Mapping[str, int] = field(default_factory=dict)
+    """The random streams that had another seed than the run (`plan.with_streams`)."""
+    drawn: tuple[str, ...] | None = None
+    """The random streams that a function drew from (`tasks.function`); None where that was not recorded."""
     schema_version: int = SCHEMA_VERSION
     training_version: int = TRAINING_VERSION
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "metrics": _with_nulls(self.metrics)}
+        plain = {**asdict(self), "metrics": _with_nulls(self.metrics)}
+        if not self.streams:
+            del plain["streams"]
+        if self.drawn is None:
+            del plain["drawn"]
+        return plain
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], what: str = "run.json") -> Self:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ablation._util.files import replace, set_aside, writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
+from ablation.planning.plan import RUN_SEED
 from ablation.rng import seed_foreign
 from ablation.storage.record import RunRecord
 from ablation.study.import_code import explained, load_attribute
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 CALLED_WITH = "the options (a dict) and the run (ablation.Run)"
 STATE, NEXT_STATE = "state.pickle", "state.pickle.next"
+MOST_DRAWN = 100
+"""Random streams that the record of a run names: more are no sources of noise to be told apart."""
 
 
 class _Stop(BaseException):
@@ -45,12 +48,19 @@ class Run:
     """
 
     def __init__(self, job: Job, recorder: Recorder, state: _State | None) -> None:
-        self.seed, self.variant, self.device, self.threads = job.run.seed, job.run.variant, job.device, job.threads
+        self.variant, self.device, self.threads = job.run.variant, job.device, job.threads
+        self._seed, self._streams = job.run.seed, job.run.streams
         self._path, self._recorder, self._state, self._asked = job.folder, recorder, state, False
         self._done = state.epochs if state else 0
         """Epochs that are done, of all loops together."""
         self._planned, self._inside = 0, False
         self._saves, self._pending = state is not None, False
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        self._draw(RUN_SEED)
+        return self._seed
 
     @property
     def folder(self) -> Path:
@@ -126,22 +136,36 @@ class Run:
         self._recorder.classes, self._recorder.predicted = known, len(arrays["label"])
 
     def generator(self, name: str = "") -> np.random.Generator:
-        """A NumPy generator of the run's seed; each name is a stream of its own."""
+        """A NumPy generator of the run's seed; each name is a stream of its own.
+
+        `ablate noise` takes names with the same first word, such as `order 1` and `order 2`, for one source of noise.
+        """
         import numpy as np
 
-        return np.random.default_rng(derived_seed(self.seed, name))
+        return np.random.default_rng(self._derived(name))
 
     def torch_generator(self, name: str = "", device: str = "cpu") -> torch.Generator:
-        """A PyTorch generator of the run's seed; each name is a stream of its own."""
+        """A PyTorch generator of the run's seed; each name is a stream of its own, as in `generator`."""
         import torch
 
-        return torch.Generator(device=device).manual_seed(derived_seed(self.seed, name) % 2**63)
+        return torch.Generator(device=device).manual_seed(self._derived(name) % 2**63)
 
     def seed_everything(self) -> None:
         """Seed the global generators of Python, NumPy and, where it is imported, PyTorch."""
         seed_foreign(self.seed)
         if "torch" in sys.modules:
             sys.modules["torch"].manual_seed(self.seed)
+
+    def _derived(self, name: str) -> int:
+        """The seed of a stream; noted as one that the run has drawn from."""
+        stream = stream_of(name)
+        self._draw(stream)
+        return derived_seed(self._streams.get(stream, self._seed), name)
+
+    def _draw(self, stream: str) -> None:
+        drawn = self._recorder.drawn
+        if drawn is not None and len(drawn) < MOST_DRAWN:
+            drawn[stream] = None
 
     def _start(self) -> None:
         """Forget the state of an interrupted try that the function has not asked for."""
@@ -177,6 +201,11 @@ class _State:
     started: str
 
 
+def stream_of(name: str) -> str:
+    """The stream that the name of a generator belongs to: its first word."""
+    return str(name).partition(" ")[0]
+
+
 def derived_seed(seed: int, name: str) -> int:
     """The 64-bit seed of the stream `name` under `seed`: the leading bits of a SHA-256 digest.
 
@@ -203,6 +232,7 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
         recorder.keep(state.rows, state.resumed + 1, state.started)
     else:
         recorder.start_over()
+        recorder.drawn = {}  # a resumed run may draw less
     run = Run(job, recorder, state)
     options = deepcopy(dict(recorder.recipe.values))
     try:

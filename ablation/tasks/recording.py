@@ -41,9 +41,7 @@ class Recorder:
         assert isinstance(recipe, TaskRecipe)
         self.recipe, self.job, self.hooks = recipe, job, hooks
         self.folder = RunFolder(job.folder)
-        self.folder.open(
-            {"recipe": recipe.canonical(), "task": recipe.key_fields(), "seed": job.run.seed, "key": job.run.key}
-        )
+        self.folder.open({"recipe": recipe.canonical(), "task": recipe.key_fields(), **job.run.identity})
         self.rows: list[EpochRow] = []
         self.planned = 0
         """The rows that the run will have, 0 where it does not say."""
@@ -53,6 +51,8 @@ class Recorder:
         self.classes: tuple[str, ...] = ()
         self.predicted: int | None = None
         """How many predictions were saved; None where none were."""
+        self.drawn: dict[str, None] | None = None
+        """The random streams that a function has drawn from, in their order; None where that is not known."""
         self._before = 0.0
         self._began = self._last = time.perf_counter()
 
@@ -126,6 +126,8 @@ class Recorder:
             checks=self.checks,
             host=platform.node(),
             task=self.recipe.key_fields(),
+            streams=self.job.run.streams,
+            drawn=None if self.drawn is None else tuple(self.drawn),
         )
         return self.folder.finish(record)
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from ablation.registry.augmentations import Augmentation
-from ablation.rng import generator
+from ablation.rng import Seed, generator
 
 
 class Augmenter:
     """The augmentations of a recipe in their order, each with a stream of its own for every epoch."""
 
-    def __init__(self, augmentations: Sequence[Augmentation], seed: int, device: torch.device) -> None:
+    def __init__(self, augmentations: Sequence[Augmentation], seed: Seed, device: torch.device) -> None:
         names = [augmentation.name for augmentation in augmentations]
         earlier = [names[:index].count(name) for index, name in enumerate(names)]
         self._parts = [

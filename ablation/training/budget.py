@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ablation.rng import generator
+from ablation.rng import Seed, generator
 from ablation.study.schema import Train
 
 MOST_EVALUATIONS = 100
@@ -60,7 +60,7 @@ def steps_per_pass(images: int, batch_size: int) -> int:
     return max(1, images // size + (images % size > 1))
 
 
-def batches(indices: Tensor, budget: Budget, row: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+def batches(indices: Tensor, budget: Budget, row: int, batch_size: int, seed: Seed) -> Iterator[Tensor]:
     """The image indices of each step of a row. Every pass has an order of its own, from the stream `order`."""
     size = min(batch_size, len(indices))
     current, order = -1, indices

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ablation.data.sources import ImageSet
 from ablation.registry.datasets import Data
-from ablation.rng import generator
+from ablation.rng import Seed, generator
 from ablation.study.schema import Train
 from ablation.training.augment import Augmenter
 from ablation.training.budget import Budget, batches
@@ -59,7 +59,7 @@ class Split:
     available: int
 
 
-def split(labels: Tensor, data: Data, seed: int) -> Split:
+def split(labels: Tensor, data: Data, seed: Seed) -> Split:
     """A stratified split: of each class the share `validation` is held out, the share `fraction` of the rest is used.
 
     The split comes from the stream `split`; fractions are nested: what a smaller fraction trains on, a larger one does
@@ -139,7 +139,7 @@ class Loader:
         images: ImageSet,
         data: Data,
         train: Train,
-        seed: int,
+        seed: Seed,
         device: torch.device,
         given: Input | None = None,
     ) -> None:

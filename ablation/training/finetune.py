@@ -54,8 +54,8 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
     """
     weights = read_weights(run)
     if run.codes:
-        seed_foreign(derive(run.seed, "custom"))
-    torch.manual_seed(derive(run.seed, "init"))  # for layers that only torchvision or the user has a rule for
+        seed_foreign(derive(run.seeds, "custom"))
+    torch.manual_seed(derive(run.seeds, "init"))  # for layers that only torchvision or the user has a rule for
     classifier = build_network(run.image_recipe, image, len(classes), run.model_code)
     if not run.model_code:  # custom models initialise themselves
         _initialise(classifier, run)
@@ -68,9 +68,9 @@ def start(run: Run, image: tuple[int, int, int], classes: tuple[str, ...]) -> St
 def _initialise(classifier: Classifier, run: Run) -> None:
     network, head, init = classifier.network, classifier.head_layer, run.image_recipe.model.init
     if isinstance(network, Network) or knows(network):
-        initialise(network, run.seed, init, head)
+        initialise(network, run.seeds, init, head)
     else:
-        initialise_head(classifier.head, head, run.seed, init.linear)
+        initialise_head(classifier.head, head, run.seeds, init.linear)
 
 
 def try_weights(run: Run, images: ImageSet) -> None:

@@ -74,7 +74,7 @@ class Training:
         del start  # a network that was not needed, where a compiled one is kept
         self.memory.leave_out_others(self.model)
         data = components.bound_data(recipe.data, job.run.codes)
-        self.loader = Loader(images, data, recipe.train, job.run.seed, self.device, given)
+        self.loader = Loader(images, data, recipe.train, job.run.seeds, self.device, given)
         self.labels = images.labels[self.loader.split.val]
         self.data_summary = images.summary
         self.per_class = [
@@ -122,7 +122,7 @@ class Training:
         self._enter(stage)
 
     def until_end(self, hooks: Hooks) -> RunRecord | None:
-        self.folder.open({"recipe": self.recipe.canonical(), "seed": self.job.run.seed, "key": self.job.run.key})
+        self.folder.open({"recipe": self.recipe.canonical(), **self.job.run.identity})
         self._resume(hooks)
         while not self._over():
             if hooks.should_stop():
@@ -229,10 +229,10 @@ class Training:
     def train_pass(self, number: int, hooks: Hooks) -> tuple[float, float, int, float]:
         """(mean loss, accuracy, images seen, last learning rate). The device is waited for only at the end."""
         finetune.train_mode(self.classifier, self.stage.freeze)
-        seed_layers(self.job.run.seed, "layers", number)
+        seed_layers(self.job.run.seeds, "layers", number)
         steps = self.budget.steps(number)
         self.step.start()
-        mixup = Mixup(self.recipe.train.mixup, self.job.run.seed, number, self.device)
+        mixup = Mixup(self.recipe.train.mixup, self.job.run.seeds, number, self.device)
         seen, rate, start = 0, 0.0, time.perf_counter()
 
         def report(step: int) -> None:
@@ -374,4 +374,5 @@ class Training:
             data_summary=self.data_summary,
             train_per_class=self.per_class[0],
             val_per_class=self.per_class[1],
+            streams=self.job.run.streams,
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ablation.rng import derive, generator
+from ablation.rng import Seed, derive, generator
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Mixup:
     the partners from the stream `mixup partners`, drawn on the device.
     """
 
-    def __init__(self, alpha: float, seed: int, epoch: int, device: torch.device) -> None:
+    def __init__(self, alpha: float, seed: Seed, epoch: int, device: torch.device) -> None:
         self._alpha = alpha
         self._shares = np.random.default_rng(derive(seed, "mixup share", epoch))
         self._partners = generator(seed, "mixup partners", epoch, device=device)

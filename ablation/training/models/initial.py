@@ -8,7 +8,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ablation.registry.initial_weights import KINDS, Layer
 from ablation.registry.models.layers import BasicBlock, Network, Residual
-from ablation.rng import generator
+from ablation.rng import Seed, generator
 from ablation.study.networks import Init
 
 BRANCH_SCALE = 0.1
@@ -17,7 +17,7 @@ _Weighted = nn.Conv2d | nn.Linear
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int, init: Init, head: nn.Module | None = None) -> None:
+def initialise(model: nn.Module, seed: Seed, init: Init, head: nn.Module | None = None) -> None:
     """Set every parameter in place, each from (seed, its own name), and reset running statistics.
 
     Models that differ in some layers therefore agree in all others. The numbers are drawn on the CPU, whatever the
@@ -56,12 +56,12 @@ def _has_rule(module: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def initialise_head(name: str, head: nn.Linear, seed: int, scheme: str) -> None:
+def initialise_head(name: str, head: nn.Linear, seed: Seed, scheme: str) -> None:
     """Set the parameters of the last linear layer alone, from (seed, `name`), as `initialise` would."""
     _initialise_weighted(name, head, seed, scheme, head=True)
 
 
-def _initialise_weighted(name: str, module: _Weighted, seed: int, scheme: str, *, head: bool) -> None:
+def _initialise_weighted(name: str, module: _Weighted, seed: Seed, scheme: str, *, head: bool) -> None:
     own, layer = KINDS[scheme](), Layer(module.weight[0].numel(), module.weight[:, :1].numel(), head)
     weight = torch.empty(module.weight.shape, device="cpu")
     own.draw(weight, layer, generator(seed, "init", f"{name}.weight"))
