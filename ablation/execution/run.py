@@ -20,6 +20,7 @@ from ablation.execution.loggers.progress import LoggedProgress, log_to
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
 from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
+from ablation.execution.spending import note_spent
 from ablation.execution.study import (
     MOST_ATTEMPTS,
     Outcome,
@@ -51,7 +52,8 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     that fails is in the outcome.
     """
     names = study.log if options.log is None else options.log
-    with log_to(names, study, store, progress) as logged:
+    timed = note_spent(progress, study, store, options.workers)
+    with log_to(names, study, store, timed) as logged:
         return _run_study(study, store, options, logged)
 
 

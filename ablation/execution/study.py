@@ -207,7 +207,7 @@ def train_runs(
     """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately."""
     outcome = Outcome()
     attempts: dict[str, int] = {}
-    costs = _costs(runs, data, executor)
+    costs = relative_costs(runs, data, executor)
     jobs = {
         run.key: Job(run, store.run(run.folder).path.resolve(), data.get(run.key), "cpu", executor.threads)
         for run in runs
@@ -241,7 +241,7 @@ def train_runs(
     return outcome
 
 
-def _costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
+def relative_costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
     """How long each run will take relative to the others; those of functions and commands count the same."""
     if not data:
         return {run.key: 1.0 for run in runs}

@@ -25,11 +25,13 @@ from ablation.stats.paired import (
 )
 from ablation.stats.pooling import PooledError, pooled_error
 from ablation.stats.power import claims, detection_power, seeds_for, seeds_to_halve, smallest_detectable_effect
+from ablation.stats.ratios import Correction, correction
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
 
 __all__ = [
     "Comparison",
     "Contrast",
+    "Correction",
     "Effect",
     "Group",
     "Interval",
@@ -49,6 +51,7 @@ __all__ = [
     "claims",
     "compare",
     "contrast_family",
+    "correction",
     "detection_power",
     "fit_power_law",
     "holm",
