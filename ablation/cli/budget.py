@@ -162,11 +162,11 @@ def _on_detection(budget: Budget, shown: Shown) -> Iterator[str]:
     level = f"{100 * study.analysis.alpha:g} % family-wise error"
     yield f"detects: the smallest true difference that 4 of 5 such studies find, in residual SDs ({level})"
     if noise.sd is None:
-        why = "in residual SDs only" if shown.detect is None else f"--detect {shown.detect:g} needs a residual SD"
-        unit = _unit(noise.metric)
+        seeds = seed_list(study.seeds[:2]) if len(study.seeds) > 1 else "0,1"
+        asked = shown.detect and f"--detect {_with_unit(shown.detect, noise.metric)} needs the residual SD"
+        why = asked or f"to see it in {_unit(noise.metric)}"
         yield (
-            f"{why}: to know it in {unit}, train two seeds first (ablate run {shlex.quote(study.file)} --seeds "
-            f"{seed_list(study.seeds[:2]) if len(study.seeds) > 1 else '0,1'}), or give --residual-sd"
+            f"{why}: train two seeds first (ablate run {shlex.quote(study.file)} --seeds {seeds}), or give --residual-sd"
         )
         return
     known = f"{plural(noise.df, 'degree')} of freedom" if noise.df else "as given"

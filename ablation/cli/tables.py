@@ -125,7 +125,7 @@ def learned_from(learned: Learned, estimate: Estimate) -> str:
     workers = plural(estimate.setting.workers, "worker")
     if not learned.commands:
         return f"the range is a guess: no estimate for {workers} was compared with what runs took yet; `ablate run` does so"
-    earlier = plural(learned.commands, "earlier command")
+    earlier = plural(learned.commands, "earlier `ablate run`")
     return (
         f"times are corrected by {learned.correction.factor:.2f} from {earlier} with {workers} "
         f"on this machine; 4 of 5 such estimates should be within the range"

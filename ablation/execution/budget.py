@@ -27,6 +27,8 @@ from ablation.study.schema import Study
 STEPS = (2, 3, 5, 8, 12, 20, 30, 50, 100)
 """Numbers of seeds that are proposed, besides the most that fit and those of the study."""
 SHOWN_STEPS = 3
+LOOKED_AT = 20
+"""Seeds among which finished runs are looked for, to know how much they vary."""
 MOST_SEEDS = STEPS[-1]
 MOST_RUNS = 20_000
 """Of a choice; a study of more of its own is a choice nevertheless."""
@@ -83,7 +85,7 @@ def find_noise(plan: Plan, store: Store) -> Noise:
     name = plan.study.analysis.resolved()["metric"]
     declared = plan.study.declared
     metric = declared[name].metric(name) if name in declared else known(name)
-    wide = plan_again(plan, with_seeds(plan.study, max(len(plan.study.seeds), STEPS[5])))
+    wide = plan_again(plan, with_seeds(plan.study, max(len(plan.study.seeds), LOOKED_AT)))
     finished = finished_runs(wide.runs, store)
     seeds = tuple(dict.fromkeys(run.block for run in wide.runs if run.key in finished))
     if not seeds:
@@ -203,7 +205,7 @@ class _Alternatives:
         """The study as it is under more and fewer seeds, up to the first step that does not fit."""
         most = self.most_fitting()
         done = sum(1 for _ in itertools.takewhile(lambda seeds: not self.left(seeds), range(1, self.most + 1)))
-        below, above = ([n for n in STEPS if (n <= most) is side] for side in (True, False))
+        below, above = [n for n in STEPS if n <= most], [n for n in STEPS if n > most]
         wanted = {*below[-SHOWN_STEPS:], *above[:1], most, self.own, self.needed(len(self.slowest))}
         return [self.choice(n) for n in sorted(n for n in wanted if n and max(2, done) <= n <= self.most)]
 

@@ -18,7 +18,7 @@ from ablation.storage.record import RunRecord
 from ablation.storage.spent import Estimate, Spent, new_spent_file, read_estimate, write_spent
 from ablation.storage.store import Store
 from ablation.study.schema import Study
-from ablation.worker.protocol import Done, Event, Preparing, Started
+from ablation.worker.protocol import Done, Ending, Event, Preparing, Started
 
 
 def note_spent(progress: Progress, study: Study, store: Store, workers: WorkerOptions) -> Progress:
@@ -41,12 +41,15 @@ class SpentProgress:
     estimate: Estimate
     path: Path
     began: float = field(default_factory=time.monotonic)
+    _under_way: dict[str, float] = field(default_factory=dict)
+    """The runs that have started, by their keys, and when they did."""
     _workers: int = 1
-    _since: dict[str, float] = field(default_factory=dict)
+    """The most runs that were under way at once."""
     _setup: float | None = None
     _runs: int = 0
     _predicted: float = 0.0
     _spent: float = 0.0
+    _failed: bool = False
 
     def say(self, text: str, tone: Tone = "plain", label: str = "") -> None:
         """Show a line."""
@@ -58,7 +61,6 @@ class SpentProgress:
 
     def training(self, study: str, runs: Sequence[Run], finished: int, workers: int) -> AbstractContextManager[object]:
         """Show the training within the block."""
-        self._workers = workers
         return self.shown.training(study, runs, finished, workers)
 
     def stopping(self) -> None:
@@ -69,24 +71,26 @@ class SpentProgress:
         """Show it, and time the run from its start to its end."""
         now = time.monotonic()
         self.shown.event(event)
-        match event:
-            case Started(run):
-                self._since[run.key] = now
-                self._setup = now - self.began if self._setup is None else self._setup
-            case Done(run, record) if run.key in self._since:
-                self._done(run, record, now)
-            case _:
-                pass
+        if isinstance(event, Started):
+            self._under_way[event.run.key] = now
+            self._workers = max(self._workers, len(self._under_way))
+            self._setup = now - self.began if self._setup is None else self._setup
+        if isinstance(event, Ending):
+            since = self._under_way.pop(event.run.key, None)
+            if isinstance(event, Done) and since is not None:
+                self._done(event.run, event.record, now - since)
 
-    def _done(self, run: Run, record: RunRecord, now: float) -> None:
-        spent, predicted = now - self._since.pop(run.key), self.estimate.seconds_until_end(run, record)
-        if predicted is None:
+    def _done(self, run: Run, record: RunRecord, seconds: float) -> None:
+        """Add a finished run to what is stored; one that was not estimated is left out."""
+        predicted = self.estimate.seconds_until_end(run, record)
+        if predicted is None or self._failed:
             return
-        self._runs, self._predicted, self._spent = self._runs + 1, self._predicted + predicted, self._spent + spent
+        self._runs, self._predicted, self._spent = self._runs + 1, self._predicted + predicted, self._spent + seconds
         setting = replace(self.estimate.setting, workers=self._workers, threads=record.environment.threads)
-        stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        times = (self._predicted, self._spent, self._setup or 0.0, now - self.began)
+        now, elapsed = datetime.now(UTC).isoformat(timespec="seconds"), time.monotonic() - self.began
+        spent = Spent(now, setting, self._runs, self._predicted, self._spent, self._setup or 0.0, elapsed)
         try:
-            write_spent(self.path, Spent(stamp, setting, self._runs, *times))
+            write_spent(self.path, spent)
         except StorageError as error:  # no reason to stop: a run that cannot be written says so itself
-            self.say(f"what runs take is not stored: {error.message}", "warning")
+            self._failed = True
+            self.say(f"what runs take is no longer compared with the estimate: {error.message}", "warning")
