@@ -6,7 +6,7 @@ import argparse
 import math
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.text import Text
@@ -107,13 +107,13 @@ def _table(budget: Budget, shown: Shown) -> object:
 
 
 def _in_words(choice: Choice, shown: Shown) -> str:
-    """`5 seeds, all 13 variants: 65 runs, about 2 min, detects 2.6 residual SDs (0.4 points)`."""
+    """`5 seeds, all 13 variants: 65 runs, about 2 min (1 min to 3 min); detects 2.6 residual SDs (0.4 points)`."""
     length = f", {choice.length} {budget_option(shown.study).removeprefix('train.')}" if choice.length else ""
     times = f"about {duration(choice.seconds)} ({_range(choice)})"
     sd, metric = shown.noise.sd, shown.noise.metric
     size = f" ({_with_unit(choice.smallest * sd * metric.scale, metric)})" if sd else ""
     return (
-        f"{_seeds(choice)}{length}, {_variants(choice)} variants: {plural(choice.runs, 'run')}, {times}; "
+        f"{_seeds(choice)}{length}, {_variants(choice, ' variants')}: {plural(choice.runs, 'run')}, {times}; "
         f"detects {_number(choice.smallest)} residual SDs{size}"
     )
 
@@ -162,12 +162,7 @@ def _on_detection(budget: Budget, shown: Shown) -> Iterator[str]:
     level = f"{100 * study.analysis.alpha:g} % family-wise error"
     yield f"detects: the smallest true difference that 4 of 5 such studies find, in residual SDs ({level})"
     if noise.sd is None:
-        seeds = seed_list(study.seeds[:2]) if len(study.seeds) > 1 else "0,1"
-        asked = shown.detect and f"--detect {_with_unit(shown.detect, noise.metric)} needs the residual SD"
-        why = asked or f"to see it in {_unit(noise.metric)}"
-        yield (
-            f"{why}: train two seeds first (ablate run {shlex.quote(study.file)} --seeds {seeds}), or give --residual-sd"
-        )
+        yield _without_sd(budget, shown)
         return
     known = f"{plural(noise.df, 'degree')} of freedom" if noise.df else "as given"
     yield f"the residual SD is {_with_unit(noise.sd * noise.metric.scale, noise.metric)} ({known})"
@@ -183,6 +178,16 @@ def _on_detection(budget: Budget, shown: Shown) -> Iterator[str]:
         yield f"no choice that fits for sure detects {asked}: {needed}"
 
 
+def _without_sd(budget: Budget, shown: Shown) -> str:
+    """How the residual SD becomes known."""
+    metric, whole = shown.noise.metric, budget.least[0]
+    first = shown.command(replace(whole, seeds=whole.seeds[:2]))
+    if shown.detect is None:
+        return f"to see it in {_unit(metric)}, train two seeds first ({first}), or give --residual-sd"
+    asked = f"--detect {_with_unit(shown.detect, metric)} needs the residual SD"
+    return f"{asked}: train two seeds first ({first}), or give --residual-sd"
+
+
 def _range(choice: Choice) -> str:
     return f"{duration(choice.low)} to {duration(choice.high)}"
 
@@ -191,15 +196,15 @@ def _seeds(choice: Choice) -> str:
     return plural(len(choice.seeds), "seed")
 
 
-def _variants(choice: Choice) -> str:
+def _variants(choice: Choice, noun: str = "") -> str:
     """`all 13`, or `10 of 13, without a, b and c`."""
     if not choice.left_out:
-        return f"all {len(choice.variants)}"
+        return f"all {len(choice.variants)}{noun}"
     names = list(choice.left_out)
     more = [f"{len(names) - MOST_NAMED + 1} others"] if len(names) > MOST_NAMED else []
     named = names[: MOST_NAMED - 1] + more if more else names
     listed = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
-    return f"{len(choice.variants)} of {len(choice.variants) + len(names)}, without {listed}"
+    return f"{len(choice.variants)} of {len(choice.variants) + len(names)}{noun}, without {listed}"
 
 
 def _unit(metric: Metric) -> str:

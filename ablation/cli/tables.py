@@ -124,7 +124,7 @@ def learned_from(learned: Learned, estimate: Estimate) -> str:
     """What an estimate is corrected by, and what its range means."""
     workers = plural(estimate.setting.workers, "worker")
     if not learned.commands:
-        return f"the range is a guess: no estimate for {workers} was compared with what runs took yet; `ablate run` does so"
+        return f"the range is a guess: no estimate for {workers} has been compared with what runs took yet"
     earlier = plural(learned.commands, "earlier `ablate run`")
     return (
         f"times are corrected by {learned.correction.factor:.2f} from {earlier} with {workers} "

@@ -40,7 +40,7 @@ class SpentProgress:
     shown: Progress
     estimate: Estimate
     path: Path
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     _under_way: dict[str, float] = field(default_factory=dict)
     """The runs that have started, by their keys, and when they did."""
     _workers: int = 1

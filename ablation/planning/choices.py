@@ -56,18 +56,24 @@ class Choice:
 def recommended(choices: Sequence[Choice]) -> Choice | None:
     """The choice to take of those that fit.
 
-    The cheapest that detects the effect that is asked for, or else the one that detects most; within fewer epochs, the
-    most epochs. Whole studies are preferred to parts of them and fewer epochs, and three seeds to two. None where
-    nothing that fits allows a claim.
+    The cheapest that detects the effect that is asked for, or else the one that detects most, of the first kind that
+    has one, with as few variants left out and as many epochs as can be. Two seeds go after three, but before fewer
+    epochs, which ask another question. None where nothing that fits allows a claim.
     """
     fitting = [choice for choice in choices if choice.fits == "yes" and math.isfinite(choice.smallest)]
     for kind in KINDS:
         reaching = [choice for choice in fitting if choice.kind == kind and choice.reaches]
         if reaching:
-            return min(reaching, key=lambda choice: (-(choice.length or 0), choice.seconds))
-    for least in (CLEAR_SEEDS, 1):
-        for kind in KINDS:
-            own = [choice for choice in fitting if choice.kind == kind and len(choice.seeds) >= least]
-            if own:
-                return min(own, key=lambda choice: (-(choice.length or 0), choice.smallest, choice.seconds))
+            return min(reaching, key=lambda choice: (*_kept(choice), choice.seconds))
+    for kinds in (KINDS[:-1], KINDS[-1:]):
+        for least in (CLEAR_SEEDS, 1):
+            for kind in kinds:
+                own = [choice for choice in fitting if choice.kind == kind and len(choice.seeds) >= least]
+                if own:
+                    return min(own, key=lambda choice: (*_kept(choice), choice.smallest, choice.seconds))
     return None
+
+
+def _kept(choice: Choice) -> tuple[int, int]:
+    """How much of the study it lacks, for sorting."""
+    return len(choice.left_out), -(choice.length or 0)
