@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rich.table import Table
 from rich.text import Text
 
 from ablation._util.formatting import ABSENT, plural
@@ -84,7 +85,7 @@ def print_budget(budget: Budget, shown: Shown) -> None:
         console.print(Text(notice, style="yellow"), soft_wrap=True)
 
 
-def _table(budget: Budget, shown: Shown) -> object:
+def _table(budget: Budget, shown: Shown) -> Table:
     """A row for each choice, the recommended one in bold."""
     option, metric = budget_option(shown.study), shown.noise.metric
     own = shown.study.baseline.recipe
