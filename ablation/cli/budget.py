@@ -142,7 +142,8 @@ def _notes(budget: Budget, shown: Shown) -> Iterator[str]:
             if budget.alike
             else "left out are the slowest variants"
         )
-        yield f"{which}; runs of the others stay as they are, and the variants can be trained later"
+        lost = "; interactions and sweeps that need them wait" if study.design or study.grids else ""
+        yield f"{which}; they can be trained later{lost}"
     if any(choice.fits == "perhaps" for choice in budget.choices):
         yield "perhaps: the estimate fits, the upper end of its range does not"
     if any(len(choice.seeds) >= MOST_SEEDS for choice in budget.choices):
