@@ -62,7 +62,7 @@ def print_budget(budget: Budget, shown: Shown) -> None:
     console = make_console()
     study, setting = shown.study, shown.estimate.setting
     console.print(Text(study.name if study.title == study.name else f"{study.name}: {study.title}", style="bold"))
-    limit = duration(budget.goal.limit)
+    limit = duration(budget.limit)
     console.print(f"{limit} on this machine: {setting.device}, {plural(setting.workers, 'worker')}")
     best = budget.recommended
     if best is None:
@@ -184,10 +184,12 @@ def _without_sd(budget: Budget, shown: Shown) -> str:
     """How the residual SD becomes known."""
     metric, whole = shown.noise.metric, budget.least[0]
     first = shown.command(replace(whole, seeds=whole.seeds[:2]))
+    how = f"train two seeds first ({first}), or give --residual-sd"
+    if shown.noise.seeds > 1:
+        how = "the finished runs do not give it, as too few of them vary: train more seeds, or give --residual-sd"
     if shown.detect is None:
-        return f"to see it in {_unit(metric)}, train two seeds first ({first}), or give --residual-sd"
-    asked = f"--detect {_with_unit(shown.detect, metric)} needs the residual SD"
-    return f"{asked}: train two seeds first ({first}), or give --residual-sd"
+        return f"to see it in {_unit(metric)}, the residual SD is needed: {how}"
+    return f"--detect {_with_unit(shown.detect, metric)} needs the residual SD: {how}"
 
 
 def _range(choice: Choice) -> str:

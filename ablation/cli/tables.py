@@ -125,7 +125,8 @@ def learned_from(learned: Learned, estimate: Estimate) -> str:
     workers = plural(estimate.setting.workers, "worker")
     if not learned.commands:
         return f"the range is a guess: no estimate for {workers} has been compared with what runs took yet"
-    earlier = plural(learned.commands, "earlier `ablate run`")
+    what = "earlier `ablate run`"
+    earlier = plural(learned.commands, what, what)
     return (
         f"times are corrected by {learned.correction.factor:.2f} from {earlier} with {workers} "
         f"on this machine; 4 of 5 such estimates should be within the range"

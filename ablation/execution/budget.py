@@ -32,6 +32,8 @@ LOOKED_AT = 20
 MOST_SEEDS = STEPS[-1]
 MOST_RUNS = 20_000
 """Of a choice; a study of more of its own is a choice nevertheless."""
+MORE = 1.25
+"""By how many times as many seeds half of the variants are to allow, to be proposed besides."""
 FEWER = (2, 4)
 """What epochs are divided by."""
 ALIKE = 1.15
@@ -42,12 +44,13 @@ ALIKE = 1.15
 class Noise:
     """The primary metric, and the residual SD of single runs in the unit stored.
 
-    `df` are its degrees of freedom, 0 where the user gave it.
+    `df` are its degrees of freedom, 0 where the user gave it; `seeds` is under how many seeds runs are finished.
     """
 
     metric: Metric
     sd: float | None = None
     df: int = 0
+    seeds: int = 0
 
     def given(self, sd: float | None) -> Noise:
         """With another residual SD, in the unit shown, if there is one."""
@@ -72,6 +75,7 @@ class Budget:
     variant takes much longer than others. `problems` say why the study is none with fewer epochs.
     """
 
+    limit: float
     choices: tuple[Choice, ...]
     recommended: Choice | None
     least: tuple[Choice, ...]
@@ -93,7 +97,7 @@ def find_noise(plan: Plan, store: Store) -> Noise:
     seen = plan_again(plan, replace(plan.study, seeds=seeds))
     results = load_results(store, make_manifest(seen, ""))
     found = precision(seen.study, results.runs)
-    return Noise(results.metric(name), found.residual_sd, found.df)
+    return Noise(results.metric(name), found.residual_sd, found.df, len(seeds))
 
 
 def propose(plan: Plan, store: Store, estimate: Estimate, learned: Learned, goal: Goal) -> Budget:
@@ -114,9 +118,8 @@ def propose(plan: Plan, store: Store, estimate: Estimate, learned: Learned, goal
     ordered = sorted(choices, key=lambda choice: choice is not best)
     least = (whole.choice(CLEAR_SEEDS), whole.choice(CLEAR_SEEDS, whole.slowest[:-1]))
     needed = whole.needed(len(whole.slowest))
-    return Budget(
-        tuple(ordered), best, least, whole.choice(needed) if needed else None, whole.alike, tuple(problems)
-    )
+    asked = whole.choice(needed) if needed else None
+    return Budget(goal.limit, tuple(ordered), best, least, asked, whole.alike, tuple(problems))
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ class _Alternatives:
     def slowest(self) -> tuple[str, ...]:
         """The variants but the baseline, the slowest first; of equally fast ones the last of the file."""
         seconds = self._by_variant()
-        return tuple(sorted(reversed(seconds), key=lambda name: -seconds[name]))
+        place = {name: number for number, name in enumerate(seconds)}
+        return tuple(sorted(seconds, key=lambda name: (-seconds[name], -place[name])))
 
     @property
     def alike(self) -> bool:
@@ -230,7 +234,7 @@ class _Alternatives:
             found.append(self.choice(seeds, self.slowest[:fewest]))
         half = family // 2
         seeds = self.most_fitting(self.slowest[:half]) if half else 1
-        if seeds > max([CLEAR_SEEDS - 1, *(len(choice.seeds) for choice in found)]):
+        if seeds >= max([CLEAR_SEEDS, *(MORE * len(choice.seeds) for choice in found)]):
             found.append(self.choice(seeds, self.slowest[:half]))
         return found
 

@@ -23,7 +23,7 @@ def with_seeds(study: Study, count: int) -> Study:
 
 def seed_list(seeds: Sequence[int]) -> str:
     """Seeds as `--seeds` takes them: `0-4`, or `0,1,7-9`."""
-    parts = []
+    parts: list[str] = []
     for _, group in itertools.groupby(enumerate(seeds), key=lambda pair: pair[1] - pair[0]):
         run = [seed for _, seed in group]
         parts += [f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run)

@@ -49,7 +49,7 @@ def test_the_range_holds_about_as_many_of_the_next_ratios_as_it_says(known: int)
     for *past, following in np.exp(logs):
         found = correction(past)
         hits += found.low <= following <= found.high
-    assert hits / len(logs) == pytest.approx(COVERAGE, abs=0.06)
+    assert COVERAGE - 0.03 < hits / len(logs) < COVERAGE + 0.1  # wider than need be while few are known
 
 
 @pytest.mark.parametrize("ratio", [0.0, -1.0, math.inf, math.nan])
