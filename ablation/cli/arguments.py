@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ablation.study.schema import LogTarget, Study
 
 MOST_SEEDS = 100_000
+MOST_HOURS = 10_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,6 +72,25 @@ def minutes(text: str) -> float:
     if not number > 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0; write one, or never")
     return 60 * number
+
+
+def hours(text: str) -> float:
+    """Hours, in seconds."""
+    number = above_zero(text)
+    if number > MOST_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r}: write at most {MOST_HOURS:,} hours")
+    return 3600 * number
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
 
 
 def seeds(text: str) -> list[int]:

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ablation.execution.probing import Estimate
+    from ablation.execution.probing import Learned, Total
+    from ablation.storage.spent import Estimate
 
 from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import make_console
@@ -28,7 +29,8 @@ from ablation.study.schema import Recipe, Study, Variant
 from ablation.study.variants import show
 
 
-def _table(*columns: tuple[str, str]) -> Table:
+def make_table(*columns: tuple[str, str]) -> Table:
+    """An empty table; each column has a name and says how it is justified."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name, justify in columns:
         table.add_column(name, justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
@@ -41,7 +43,7 @@ def print_plan(study: Study, plan: Plan | None, store: Store) -> None:
     Without a plan, since data of the study are missing, nothing is known of its runs, nor of sizes that depend on them.
     """
     sized = (("parameters", "right"), ("MACs", "right"), ("budget", "right")) if study.task is None else ()
-    table = _table(("variant", "left"), ("change", "left"), *sized, ("finished", "right"))
+    table = make_table(("variant", "left"), ("change", "left"), *sized, ("finished", "right"))
     runs: dict[str, list[Run]] = {}
     for run in plan.runs if plan else ():
         runs.setdefault(run.variant, []).append(run)
@@ -109,20 +111,32 @@ def print_preparation(plan: Plan, store: Store) -> None:
             room.check()
 
 
-def print_estimate(estimate: Estimate, *, sequential: bool = False) -> None:
+def print_estimate(total: Total, estimate: Estimate, learned: Learned, *, sequential: bool = False) -> None:
     """How long the unfinished runs would take, by variant and in total; at most, of a sequential study."""
     console = make_console()
-    table = _table(("variant", "left"), ("time per run", "right"))
-    for variant, seconds in estimate.seconds.items():
+    table = make_table(("variant", "left"), ("time per run", "right"))
+    for variant, seconds in total.variants.items():
         table.add_row(Text(variant), duration(seconds))
-    if estimate.workers == 0:
-        console.print("nothing left to train")
-        return
     console.print(table)
-    workers = plural(estimate.workers, "worker")
+    workers = plural(estimate.setting.workers, "worker")
+    spread = f"{duration(total.low)} to {duration(total.high)}"
     early = " and no variant is decided early" if sequential else ""
-    console.print(
-        f"about {duration(estimate.total)} with {workers}, if each is as fast as the one that was timed alone{early}"
+    console.print(f"about {duration(total.seconds)} with {workers} ({spread}), if nothing else uses the machine{early}")
+    console.print(Text(learned_from(learned, estimate)))
+    for notice in learned.notices:
+        console.print(Text(notice, style="yellow"), soft_wrap=True)
+
+
+def learned_from(learned: Learned, estimate: Estimate) -> str:
+    """What an estimate is corrected by, and what its range means."""
+    workers = plural(estimate.setting.workers, "worker")
+    if not learned.commands:
+        return f"the range is a guess: no estimate for {workers} has been compared with what runs took yet"
+    what = "earlier `ablate run`"
+    earlier = plural(learned.commands, what, what)
+    return (
+        f"times are corrected by {learned.correction.factor:.2f} from {earlier} with {workers} "
+        f"on this machine; 4 of 5 such estimates should be within the range"
     )
 
 
@@ -186,7 +200,7 @@ def print_status(manifest: Manifest, store: Store) -> None:
     followed = follow(store, manifest)
     decided = (("decided", "left"),) if followed else ()
     seeds = followed.results.manifest.seeds if followed else manifest.seeds
-    table = _table(("variant", "left"), *decided, *((f"seed {seed}", "right") for seed in seeds))
+    table = make_table(("variant", "left"), *decided, *((f"seed {seed}", "right") for seed in seeds))
     counts: dict[str, int] = {}
     faults: list[tuple[str, StoredRun]] = []
     cells: dict[str, list[Text]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import wait
@@ -150,6 +150,19 @@ class LocalPool:
             if place >= len(self.places) or self._workers[place].device != self.places[place]:
                 self._workers.pop(place).end()
 
+    def time_runs(self, jobs: Sequence[Job]) -> list[Timing]:
+        """How long each of `jobs` would take, from a few of its steps while other workers take steps of others.
+
+        There are no more of them than `places`. One that fails beside others is tried alone. Raises UserError where it
+        fails then too.
+        """
+        jobs = [replace(job, device=device) for job, device in zip(jobs, self.places, strict=False)]
+        found = self._try_together(jobs)
+        return [
+            timing or self.call(Call(partial(calls.probe, job=job), f"{job.run.label} was tried"))
+            for job, timing in zip(jobs, found, strict=True)
+        ]
+
     def submit(self, job: Job) -> None:
         """Queue a run; the device that its job names is replaced by that of the worker that takes it."""
         self._queue.append(job)
@@ -209,15 +222,18 @@ class LocalPool:
 
     def _probe_together(self, job: Job, count: int) -> list[Timing | None]:
         """What each of `count` workers says of the run when all try it on the first device; None of one that failed."""
-        device = self._devices[0]
-        trial = partial(calls.probe, job=replace(job, device=device), least=PROBE_SECONDS, together=True)
-        for place in range(count):
-            if place not in self._workers or self._workers[place].device != device:
+        return self._try_together([replace(job, device=self._devices[0])] * count)
+
+    def _try_together(self, jobs: Sequence[Job]) -> list[Timing | None]:
+        """What each of as many workers says of its own run, one of `jobs`, when all try theirs at the same time."""
+        for place, job in enumerate(jobs):
+            if place not in self._workers or self._workers[place].device != job.device:
                 if place in self._workers:
                     self._workers[place].end()
-                self._workers[place] = self._start(device)
+                self._workers[place] = self._start(job.device)
+            trial = partial(calls.probe, job=job, least=PROBE_SECONDS, together=True)
             self._workers[place].send(Call(trial, f"{job.run.label} was tried"))
-        workers = [self._workers[place] for place in range(count)]
+        workers = [self._workers[place] for place in range(len(jobs))]
         answers = [_answer_or_none(worker) for worker in workers]
         for worker, answer in zip(workers, answers, strict=True):
             if isinstance(answer, Warm):

@@ -21,6 +21,7 @@ from ablation.execution.loggers.progress import LoggedProgress, log_to
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
 from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
+from ablation.execution.spending import note_spent
 from ablation.execution.stages import Stage, Stages
 from ablation.execution.study import (
     Executor,
@@ -28,7 +29,7 @@ from ablation.execution.study import (
     plan_study,
     prepare_data,
     train_runs,
-    weigh_runs,
+    relative_costs,
 )
 from ablation.planning.fixes import fixes_of
 from ablation.planning.plan import Plan, Run
@@ -51,7 +52,8 @@ def run_study(study: Study, store: Store, options: RunOptions, progress: Progres
     that fails is in the outcome.
     """
     names = study.log if options.log is None else options.log
-    with log_to(names, study, store, progress) as logged:
+    timed = note_spent(progress, study, store, options.workers)
+    with log_to(names, study, store, timed) as logged:
         return _run_study(study, store, options, logged)
 
 
@@ -96,7 +98,7 @@ def _train(stages: Stages, stage: Stage, pool: Executor, progress: Progress) -> 
     store, outcome = stages.store, Outcome(given_up=list(stage.gave_up))
     coming = stages.to_come() if stages.sequential else list(stage.todo)
     data = prepare_data(coming, store, pool, progress.preparing)
-    costs = weigh_runs(coming, data, pool) if stages.sequential else None
+    costs = relative_costs(coming, data, pool) if stages.sequential else None
     start = time.monotonic()
     while stage.todo:
         with progress.training(stages.manifest.name, stage.todo, stage.done, min(len(stage.todo), len(pool.places))):

@@ -1,7 +1,8 @@
-"""In which order runs start."""
+"""In which order runs start, and how long they take together."""
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -29,6 +30,17 @@ def order_runs(runs: Sequence[Run], costs: Mapping[str, float], workers: int) ->
         for queue in (in_turn, by_length):
             _drop_taken(queue, ordered)
     return list(ordered.values())
+
+
+def wall_seconds(runs: Sequence[Run], seconds: Mapping[str, float], costs: Mapping[str, float], workers: int) -> float:
+    """The seconds until the last of `runs` has ended, which take `seconds` each, by key: a free worker takes the next.
+
+    `costs` and `workers` order them as `order_runs` does.
+    """
+    ends = [0.0] * workers
+    for run in order_runs(runs, costs, workers):
+        heapq.heapreplace(ends, ends[0] + seconds[run.key])
+    return max(ends)
 
 
 def _drop_taken(queue: deque[Run], taken: Iterable[str]) -> None:

@@ -213,11 +213,11 @@ def train_runs(
 ) -> Outcome:
     """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately.
 
-    `known_costs` are those of `weigh_runs`, which a further call for the same executor needs.
+    `known_costs` are those of `relative_costs`, which a further call for the same executor needs.
     """
     outcome = Outcome()
     attempts: dict[str, int] = {}
-    costs = weigh_runs(runs, data, executor) if known_costs is None else known_costs
+    costs = relative_costs(runs, data, executor) if known_costs is None else known_costs
     jobs = {
         run.key: Job(run, store.run(run.folder).path.resolve(), data.get(run.key), "cpu", executor.threads)
         for run in runs
@@ -251,7 +251,7 @@ def train_runs(
     return outcome
 
 
-def weigh_runs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
+def relative_costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:
     """How long each run will take relative to the others; those of functions and commands count the same."""
     if not data:
         return {run.key: 1.0 for run in runs}

@@ -35,6 +35,7 @@ from ablation.stats.power import (
     smallest_detectable_contrast,
     smallest_detectable_effect,
 )
+from ablation.stats.ratios import Correction, correction
 from ablation.stats.selection import Optimism, best_of, best_of_epochs, best_of_variants, winner_optimism
 from ablation.stats.sequential import (
     Decision,
@@ -64,6 +65,7 @@ __all__ = [
     "Comparison",
     "Component",
     "Contrast",
+    "Correction",
     "Decision",
     "Effect",
     "Futility",
@@ -95,6 +97,7 @@ __all__ = [
     "claims",
     "compare",
     "contrast_family",
+    "correction",
     "detection_power",
     "expected_runs",
     "factorial_effects",

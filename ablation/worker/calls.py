@@ -46,10 +46,15 @@ class Returned:
 
 
 class Timing(NamedTuple):
-    """Estimated seconds of a run, and the share of its device's memory that all processes had taken at the end."""
+    """Estimated seconds of a run, and the share of its device's memory that all processes had taken at the end.
+
+    `seconds` are those of training and validation; `checkpoints` and `start` come on top of them (`probe.Probed`).
+    """
 
     seconds: float
     memory: float = 0.0
+    checkpoints: float = 0.0
+    start: float = 0.0
 
 
 def accelerators(_: Channel) -> tuple[tuple[Accelerator, ...], tuple[str, ...]]:
@@ -136,10 +141,13 @@ def probe(channel: Channel, job: Job, least: float = 0.0, together: bool = False
     """
     from ablation.training import device
     from ablation.worker import probe
+    from ablation.worker.warmup import warm_up_once
 
     try:
-        seconds = probe.probe(job, least, channel.beat, channel.wait_for_others if together else lambda: None)
-        return Timing(seconds, device.memory_taken(device.open_device(job.device)))
+        warm_up_once(job.device, job.threads)
+        found = probe.probe(job, least, channel.beat, channel.wait_for_others if together else lambda: None)
+        memory = device.memory_taken(device.open_device(job.device))
+        return Timing(found.seconds, memory, found.checkpoints, found.start)
     except (Exception, SystemExit) as error:
         what = f"{job.run.label} fails at its first steps:\n{traceback.format_exc()}"
         raise UserError(what, "fix or remove the variant") from error

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ablation.data import sources
 from ablation.planning.job import Job
@@ -24,14 +25,22 @@ STEPS = 4
 MOST_ROWS = 10_000
 
 
+class Probed(NamedTuple):
+    """Estimated seconds of a run: for training and validation, for all its checkpoints, and until its first step."""
+
+    seconds: float
+    checkpoints: float
+    start: float
+
+
 def probe(
     job: Job, least: float = 0.0, beat: Callable[[], None] = lambda: None, warm: Callable[[], None] = lambda: None
-) -> float:
-    """Estimated seconds of a run, validation included and checkpoints left out, on the device of the job.
+) -> Probed:
+    """What a run would take on the device of the job.
 
-    The steps have the run's own network and batch size; stages and frozen parts are ignored. The first row warms up:
-    `warm` is called after it, and what follows is measured, for `least` seconds. `beat` is called at each sign of
-    progress. Nothing is kept.
+    The steps have the run's own network and batch size; stages and what they freeze are ignored, and so is what a run
+    writes at its end. The first row warms up: `warm` is called after it, and what follows is measured, for `least`
+    seconds. `beat` is called at each sign of progress. Nothing is kept.
     """
     recipe, labels = job.run.image_recipe, sources.load(job.prepared).labels
     parts = split(labels, recipe.data, job.run.seed)
@@ -39,15 +48,19 @@ def probe(
     short = _shortened(recipe, len(parts.train))
     validated = len(split(labels, short.data, job.run.seed).val)
     rows: list[EpochRow] = []
-    end = math.inf
+    started = time.monotonic()
+    first = begun = last = end = math.inf
 
     def on_epoch(row: EpochRow, _: int) -> None:
-        nonlocal end
+        nonlocal first, begun, last, end
+        last = time.monotonic()
         rows.append(row)
         beat()
         if len(rows) == 1:
+            first = last
             warm()
-            end = time.monotonic() + least
+            begun = time.monotonic()
+            end = begun + least
 
     hooks = Hooks(
         on_epoch=on_epoch,
@@ -58,7 +71,10 @@ def probe(
         train(replace(job, run=replace(job.run, recipe=short), folder=Path(folder) / "run"), hooks)
     step = statistics.mean(row.seconds for row in rows[1:]) / STEPS
     image = statistics.mean(row.eval_seconds for row in rows[1:]) / validated
-    return budget.total * step + budget.rows * len(parts.val) * image
+    whole = (last - begun) / (len(rows) - 1)
+    checkpoint = max(0.0, whole - statistics.mean(row.seconds + row.eval_seconds for row in rows[1:]))
+    seconds = budget.total * step + budget.rows * len(parts.val) * image
+    return Probed(seconds, budget.rows * checkpoint, max(0.0, first - started - whole))
 
 
 def _shortened(recipe: Recipe, images: int) -> Recipe:
