@@ -15,8 +15,8 @@ from typing import Any
 import ablation.analysis as analysis
 import ablation.results.runs as stored
 import ablation.results.tables as tables
-from ablation.analysis.sequential import required
 from ablation.analysis.judgement import Judgement
+from ablation.analysis.sequential import required
 from ablation.errors import UserError
 from ablation.execution.judge import Question
 from ablation.execution.judge import judge_study as judge

@@ -28,8 +28,8 @@ from ablation.execution.study import (
     Outcome,
     plan_study,
     prepare_data,
-    train_runs,
     relative_costs,
+    train_runs,
 )
 from ablation.planning.fixes import fixes_of
 from ablation.planning.plan import Plan, Run
