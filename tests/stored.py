@@ -17,7 +17,7 @@ import numpy as np
 
 from ablation.planning.plan import Run, make_plan, source_key
 from ablation.registry.metrics import OF_EPOCHS
-from ablation.storage.manifest import Manifest, make_manifest
+from ablation.storage.manifest import Manifest, Sequential, make_manifest
 from ablation.storage.record import Environment, EpochRow, RunRecord
 from ablation.storage.store import RunFolder, Store, write_record
 from ablation.study.schema import Recipe, Study, Variant
@@ -81,10 +81,12 @@ def write_study(
     environment: Environment | None = None,
     exact: Mapping[str, Sequence[float]] | None = None,
     analysis: Mapping[str, Any] | None = None,
+    sequential: Sequential | None = None,
 ) -> Stored:
     """Store a study whose baseline ends at `accuracy`; `fates` says which (variant, seed) did not finish, and how.
 
-    `exact` gives variants the very accuracies that their seeds report; `analysis` is that section of the study file.
+    `exact` gives variants the very accuracies that their seeds report; `analysis` is that section of the study file,
+    and `sequential` has its looks.
     """
     first = Recipe.model_validate(baseline)
     declared = [Variant("baseline", {}, first, "baseline")]
@@ -102,7 +104,7 @@ def write_study(
     plan = make_plan(study, {source_key(variant.recipe.data): FINGERPRINT for variant in declared})
     store = Store(root)
     manifest = make_manifest(plan, "ablate run studies/dropout.yaml")
-    manifest = replace(manifest, analysis={**manifest.analysis, **(analysis or {})})
+    manifest = replace(manifest, analysis={**manifest.analysis, **(analysis or {})}, sequential=sequential)
     goals = {variant.name: (variant.accuracy, variant.noise) for variant in variants} | {"baseline": (accuracy, noise)}
     for run in plan.runs:
         fate = (fates or {}).get((run.variant, run.seed), everywhere)

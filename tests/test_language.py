@@ -20,6 +20,7 @@ from ablation._util.language import DOMAIN, LOCALE, Language, current, load, tr,
 from ablation.report import Form, Report, write_report
 from ablation.report.bibliography import REFERENCES
 from ablation.report.blocks import cite, plain, tr_text
+from ablation.storage.manifest import Sequential
 from ablation.study.report_options import ReportOptions, Style
 from tests.conftest import Ablate
 from tests.stored import ARMS, StoredVariant, write_study
@@ -39,6 +40,7 @@ STUDIES = {
     "unfinished": {"fates": FATES},
     "control": {"variants": (*ARMS, StoredVariant("again", {}, 0.9, kind="control"))},
     "margin": {"analysis": {"margin": 0.2}},
+    "looks": {"analysis": {"margin": 0.04}, "sequential": Sequential((2, 3), "pocock", "conditional_power")},
 }
 
 

@@ -23,6 +23,7 @@ from ablation.analysis import describe
 from ablation.cli.main import main
 from ablation.errors import FileError, UserError
 from ablation.execution.study import plan_study
+from ablation.report import write_report
 from ablation.results.runs import Results, load_results
 from ablation.stats import SeedTable, SequentialDesign
 from ablation.storage.manifest import Manifest, Sequential, make_manifest, read_manifest
@@ -173,8 +174,8 @@ def test_a_crash_holds_the_look_up_until_the_run_is_given_up(folder: Path, ablat
             assert "look 1 of 3 (3 seeds)" not in printed
     assert "look 1 of 3 (3 seeds)" in printed  # given up by its third failure
     assert "look 2 of 3 (5 seeds)" in printed
-    assert "failed 3 times and is left out" in printed
     assert finished(folder)["copy=1"] > 3
+    assert "failed 3 times and is left out" in run(ablate, code=2)
 
 
 def test_a_variant_that_diverges_is_trained_no_further(folder: Path, ablate: Ablate) -> None:
@@ -321,9 +322,9 @@ def sequential(tmp_path: Path, looks: tuple[int, ...] = (2, 3), **options: Any) 
         StoredVariant("other", {"model.dropout": 0.4}, 0.9),
         StoredVariant("more", {"model.dropout": 0.5}, 0.9),
     )
-    stored = write_study(tmp_path, variants, range(looks[-1]), **options)
-    own = replace(stored.manifest, sequential=Sequential(looks, "pocock", "none"))
-    return load_results(stored.store, own)
+    rules = Sequential(looks, "pocock", "none")
+    stored = write_study(tmp_path, variants, range(looks[-1]), sequential=rules, **options)
+    return load_results(stored.store, stored.manifest)
 
 
 def test_what_no_look_needs_is_in_no_count_of_the_report(tmp_path: Path) -> None:
@@ -362,6 +363,24 @@ def test_before_the_first_look_nothing_is_claimed(tmp_path: Path) -> None:
     assert analysis.effect("strong").n == 3
     assert analysis.sequential is not None
     assert analysis.sequential.variants["strong"].look == 0
+
+
+def test_the_report_shows_the_paths_and_a_later_fixed_one_does_not(tmp_path: Path) -> None:
+    rules = Sequential((2, 4), "obrien_fleming", "conditional_power")
+    stored = write_study(tmp_path / "results", seeds=range(4), sequential=rules, analysis={"margin": 0.2})
+    report = write_report(stored.store, stored.manifest, tmp_path / "report")
+    text = report.markdown.read_text(encoding="utf-8")
+    section = text.split("## Looks\n")[1].split("\n## ")[0]
+    assert "figures/looks-1.png" in section
+    assert "Dotted: the margin." in section
+    assert "| Variant | Decision | *n* | Difference | Interval | Adjusted |" in section.replace("_n_", "*n*")
+    assert "spending function of the type of O'Brien and Fleming" in text
+    assert "with a probability below 20 %" in text
+    assert (tmp_path / "report" / "figures" / "looks-1.png").exists()
+    assert 'id="looks-1-t"' in report.html.read_text(encoding="utf-8")
+    fixed = write_report(stored.store, replace(stored.manifest, sequential=None), tmp_path / "report")
+    assert "## Looks" not in fixed.markdown.read_text(encoding="utf-8")
+    assert not (tmp_path / "report" / "figures" / "looks-1.png").exists()
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

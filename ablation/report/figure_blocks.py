@@ -76,18 +76,15 @@ def looks(effects: Sequence[Effect], analysis: Analysis) -> Figure | None:
         return None
     shown = [effect for effect in effects if own.variants[effect.variant].path]
     shown = sorted(shown, key=lambda effect: -abs(effect.difference or 0.0))[:_MOST_PATHS]
-    limit = figures.looks_limit(shown, analysis, own)
     panels, pictures = [], []
     for number, effect in enumerate(shown, 1):
         path = look_words.describe_path(effect, analysis, own)
-        svg = drawing.inline_svg(
-            figures.look_panel(analysis, own, effect, limit), f"looks-{number}", effect.variant, path
-        )
+        svg = drawing.inline_svg(figures.look_panel(analysis, own, effect), f"looks-{number}", effect.variant, path)
         panels.append(Panel(effect.variant, look_words.stopped(effect, analysis), svg))
     for number, start in enumerate(range(0, len(shown), 6), 1):
         part = shown[start : start + 6]
         alt = clauses([look_words.describe_path(effect, analysis, own) for effect in part])
-        draw = style.drawable(partial(figures.look_grid, analysis, own, part, limit))
+        draw = style.drawable(partial(figures.look_grid, analysis, own, part))
         pictures.append(drawing.picture(f"figures/looks-{number}.png", alt, draw))
     number = sum(bool(variant.path) for variant in own.variants.values())
     caption = look_words.figure_caption(analysis, len(shown), number)

@@ -77,8 +77,8 @@ def table_caption(analysis: Analysis) -> str:
 def figure_caption(analysis: Analysis, shown: int, of: int) -> str:
     """Caption of the paths over the looks; `shown` variants of so many."""
     lines = tr(
-        "Difference from the baseline at each look, with the interval of the last one. Dashed: the boundaries beyond "
-        "which it is detected; those that are not seen are off the scale."
+        "Difference from the baseline at each look, with the interval of the last one, each variant on its own "
+        "scale. Dashed: the boundaries beyond which it is detected; those that are not seen are off the scale."
     )
     margin = tr("Dotted: the margin.") if analysis.margin is not None else ""
     some = tr("Shown: the {shown} of {number} variants with the largest differences.", shown=shown, number=of)

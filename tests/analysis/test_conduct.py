@@ -60,6 +60,13 @@ def test_seeds_added_after_a_look_raise_the_error(added: tuple[int, ...], looks:
     assert messages(conduct.added_seeds(manifest([variant("b")], added_seeds=added, looks=1))) == []
 
 
+def test_looks_that_were_changed_after_a_look_raise_the_error() -> None:
+    study = manifest([variant("b"), variant("x")], looks=2)
+    (warning,) = conduct.added_seeds(study)
+    assert warning.code == "changed_looks"
+    assert "judged 2 times at 0.05 each, the study has a family-wise error of at most 0.1, not 0.05" in warning.message
+
+
 def test_environments_that_differ_are_listed_with_the_pairs_that_mix_them() -> None:
     runs: dict[tuple[str, int], dict[str, Any]] = {(name, seed): {} for name in "bxy" for seed in (0, 1)}
     assert list(conduct.environments(with_records(runs))) == []
@@ -207,6 +214,7 @@ def test_warnings_come_in_the_order_of_the_catalogue_and_unknown_ones_last() -> 
     assert set(CATALOGUE) - set(codes) == {
         "unequal_time", "unequal_spread", "test_overlap", "trained_after_test", "unstable_evaluation",
         "augmented_validation", "leaked_normalisation", "memory_nearly_full", "mixed_settings", "metrics_from",
+        "changed_looks",
     }  # fmt: skip
 
 

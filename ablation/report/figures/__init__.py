@@ -22,7 +22,7 @@ from ablation.report.figures.forest import (
     signed,
     verdict_label,
 )
-from ablation.report.figures.looks import look_grid, look_panel, looks_limit
+from ablation.report.figures.looks import look_grid, look_panel
 from ablation.report.figures.panels import CurvePanels, curve_grid, draw_curves
 from ablation.report.figures.sweeps import (
     METRICS,
@@ -59,7 +59,6 @@ __all__ = [
     "log_limits",
     "look_grid",
     "look_panel",
-    "looks_limit",
     "loss_limits",
     "metric_axis",
     "metric_name",

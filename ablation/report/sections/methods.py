@@ -242,6 +242,12 @@ def _contrasts(analysis: Analysis) -> Iterator[Text]:
             "The data curve is a bounded least-squares fit of a power law with a floor; its intervals come from the "
             "spread of the seeds (t), and it is extrapolated no farther than twice the data."
         )
+    if analysis.sequential and (analysis.interactions or analysis.trends or analysis.data_curve):
+        yield tr(
+            "These use the seeds that their variants have in common; their levels are divided by the {number} planned "
+            "looks, and their p-values multiplied by it.",
+            number=len(analysis.sequential.looks),
+        )
 
 
 def _factorial(analysis: Analysis, found: Factorial) -> Text:
