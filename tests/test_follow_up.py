@@ -383,3 +383,25 @@ def _residual_sd(own: Stored) -> float:
     assert sd
     assert isinstance(own.store, Store)
     return sd
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("{of: x, spend: 0.05, spent: 0.05, seeds: [7]}", "unknown key 'spend' in follow_up"),
+        ("{of: x, spent: 0.05, seeds: [7], more: 1}", "known: of, spent, seeds"),
+        ("{of: x, spent: 2, seeds: [7]}", "follow_up.spent is 2; it must be at most 1"),
+        ("{of: x, spent: 0.05, seeds: []}", "follow_up.seeds is empty"),
+        ("x", "follow_up is 'x'; it must be a mapping"),
+    ],
+)
+@pytest.mark.parametrize("study", [SOURCE, FUNCTION], ids=["images", "function"])
+def test_a_mistake_in_the_mark_has_its_place(
+    here: Path, study: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "train.py").touch()
+    Path("study.yaml").write_text(f"{study}follow_up: {value}\n")
+    assert main(["validate", "study.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert f"study.yaml:{study.count(chr(10)) + 1}:" in error

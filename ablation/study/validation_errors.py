@@ -13,6 +13,7 @@ from ablation.registry import augmentations, catalog, custom_names, datasets, op
 from ablation.registry.custom_names import CUSTOM, is_custom
 from ablation.study import schema
 from ablation.study.designs import Component
+from ablation.study.follow_up import FollowUp
 from ablation.study.networks import Init, Model, used_options
 from ablation.study.report_options import ReportOptions
 from ablation.study.schema import Path
@@ -190,6 +191,8 @@ def _task_keys(path: Path) -> tuple[str, ...]:
             return tuple(MetricOptions.model_fields)
         case ("analysis",):
             return tuple(TaskAnalysis.model_fields)
+        case ("follow_up",):
+            return tuple(FollowUp.model_fields)
         case ("report",):
             return tuple(ReportOptions.model_fields)
         case ("seeds",):
@@ -292,6 +295,8 @@ def _siblings(path: Path, raw: Any) -> tuple[str, ...]:
         return tuple(Stage.model_fields)
     if parents and parents[-1] in SECTIONS:
         return option_names(str(parents[-1]), name)
+    if parents == ("follow_up",):
+        return tuple(FollowUp.model_fields)
     if parents in (("analysis",), ("report",)):
         return tuple((schema.AnalysisOptions if parents == ("analysis",) else ReportOptions).model_fields)
     return SECTIONS if parents == ("baseline",) else tuple(schema.StudyFile.model_fields)
