@@ -102,6 +102,7 @@ def test_a_second_command_trains_nothing_and_more_seeds_only_what_is_missing(tmp
     assert shifted == pytest.approx([run["value"] + 1 for run in stored(tmp_path)["runs"][:25]])
 
 
+@pytest.mark.slow
 def test_the_run_itself_is_a_source_where_the_function_reads_its_seed(tmp_path: Path, ablate: Ablate) -> None:
     code = """\
     import random
@@ -116,6 +117,7 @@ def test_the_run_itself_is_a_source_where_the_function_reads_its_seed(tmp_path: 
     assert stored(tmp_path)["interactions"]["variance"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_and_comes_to_the_same(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -216,11 +218,10 @@ def test_runs_that_fail_leave_no_table(tmp_path: Path, ablate: Ablate) -> None:
 
 
 def test_an_image_classifier_knows_its_sources(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.partition("vary:")[0], encoding="utf-8")
+
     def names(*overrides: str, drawn: bool = True) -> list[str]:
-        path = tmp_path / "tiny.yaml"
-        path.write_text(TINY, encoding="utf-8")
-        recipe = load_study(path, overrides=overrides).baseline.image_recipe
-        return [source.name for source in image_sources(recipe) if source.drawn == drawn]
+        return [source.name for source in image_sources(baseline(tmp_path, *overrides)) if source.drawn == drawn]
 
     assert names() == ["split", "order", "initial weights", "dropout"]
     assert names(drawn=False) == ["augmentation"]

@@ -92,15 +92,15 @@ def _spread(noise: Noise) -> str:
 
 
 def _largest(noise: Noise) -> str:
-    """Which source has the largest component; interactions have no remedy but seeds where they are larger."""
+    """Which source has the largest component, or that interactions are larger."""
     rest = noise.components.interactions
     named = zip(noise.runs.design.sources, noise.components.sources, strict=True)
     source, own = max(named, key=lambda part: part[1].variance)
     name = tr(source.name)
     if rest.variance > own.variance:
         return tr(
-            "{share} of the variance comes from interactions: what one source does depends on the others, and no "
-            "single one is responsible. Holding the largest one fixed ({source}) would remove about {own}.",
+            "{share} of the variance comes from interactions: what one source does depends on the others. The largest "
+            "single source is {source}: {own}.",
             share=share(rest),
             source=name,
             own=share(own),
