@@ -122,14 +122,15 @@ def _sampling(noise: Noise) -> Iterator[str]:
     variance, mean = noise.sampling, noise.components.mean
     if not variance:
         return
-    part = min(1.0, variance / noise.components.total.variance)
+    total = noise.components.total
+    part, least, most = (min(1.0, variance / own) for own in (total.variance, total.high, total.low))
     yield tr(
         "On {images:,} validation images, an accuracy of {accuracy} has a sampling SD of {sd} (binomial). That is "
         "about {part} of the variance, counted mostly under split and interactions.",
         images=noise.runs.images,
         accuracy=f"{100 * mean:.1f} %",
         sd=with_unit(noise, variance**0.5),
-        part=f"{100 * part:.0f} %",
+        part=f"{100 * part:.0f} % [{100 * least:.0f}, {100 * most:.0f}]",
     )
     yield tr(
         "Twice as many validation images, with no fewer training images, would reduce the variance of a run by about "
