@@ -124,19 +124,21 @@ def _sampling(noise: Noise) -> Iterator[str]:
         return
     total = noise.components.total
     part, least, most = (min(1.0, variance / own) for own in (total.variance, total.high, total.low))
+    shown, accuracy = f"{100 * part:.0f} % [{100 * least:.0f}, {100 * most:.0f}]", f"{100 * mean:.1f} %"
+    half, times = f"{50 * part:.0f} %", f"{1 / (1 - part / 2):.2g}"
     yield tr(
         "On {images:,} validation images, an accuracy of {accuracy} has a sampling SD of {sd} (binomial). That is "
         "about {part} of the variance, counted mostly under split and interactions.",
         images=noise.runs.images,
-        accuracy=f"{100 * mean:.1f} %",
+        accuracy=accuracy,
         sd=with_unit(noise, variance**0.5),
-        part=f"{100 * part:.0f} % [{100 * least:.0f}, {100 * most:.0f}]",
+        part=shown,
     )
     yield tr(
         "Twice as many validation images, with no fewer training images, would reduce the variance of a run by about "
         "{half}. For the mean over seeds, that is worth {times} times as many seeds.",
-        half=f"{50 * part:.0f} %",
-        times=f"{1 / (1 - part / 2):.2g}",
+        half=half,
+        times=times,
     )
 
 
