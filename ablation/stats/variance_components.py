@@ -86,7 +86,9 @@ def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95
     of squares are pooled with the interactions (Thompson 1962, "The problem of negative estimates of variance
     components", Annals of Mathematical Statistics 33). Intervals are generalized confidence intervals (Weerahandi 1993,
     Journal of the American Statistical Association 88), that of the total is one of Graybill and Wang; both assume
-    normal effects. Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
+    normal effects, those of interactions independent for each combination of seeds.
+
+    Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
     """
     _check(level)
     y = np.asarray(values, dtype=np.float64)
