@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ablation.execution.study import plan_study
 from ablation.planning.noise import image_sources
 from ablation.planning.plan import with_streams
+from ablation.stats import variance_components
 from ablation.study.load import load_study
 
 from .conftest import ABLATE, ROOT, TINY, Ablate
@@ -102,6 +104,7 @@ def test_a_second_command_trains_nothing_and_more_seeds_only_what_is_missing(tmp
     assert shifted == pytest.approx([run["value"] + 1 for run in stored(tmp_path)["runs"][:25]])
 
 
+@pytest.mark.slow
 def test_the_run_itself_is_a_source_where_the_function_reads_its_seed(tmp_path: Path, ablate: Ablate) -> None:
     code = """\
     import random
@@ -116,6 +119,7 @@ def test_the_run_itself_is_a_source_where_the_function_reads_its_seed(tmp_path: 
     assert stored(tmp_path)["interactions"]["variance"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_and_comes_to_the_same(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -216,11 +220,10 @@ def test_runs_that_fail_leave_no_table(tmp_path: Path, ablate: Ablate) -> None:
 
 
 def test_an_image_classifier_knows_its_sources(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.partition("vary:")[0], encoding="utf-8")
+
     def names(*overrides: str, drawn: bool = True) -> list[str]:
-        path = tmp_path / "tiny.yaml"
-        path.write_text(TINY, encoding="utf-8")
-        recipe = load_study(path, overrides=overrides).baseline.image_recipe
-        return [source.name for source in image_sources(recipe) if source.drawn == drawn]
+        return [source.name for source in image_sources(baseline(tmp_path, *overrides)) if source.drawn == drawn]
 
     assert names() == ["split", "order", "initial weights", "dropout"]
     assert names(drawn=False) == ["augmentation"]
@@ -246,6 +249,33 @@ def test_other_streams_give_another_key_and_the_same_ones_the_same_run() -> None
     assert with_streams(known, {"order": 7}).key == "2fc5451d03c44306"  # for all time: stored runs have it
     keys = {with_streams(run, streams).key for streams in ({"order": 7}, {"order": 8}, {"init": 7}, {})}
     assert len(keys) == 4
+
+
+@pytest.mark.slow
+def test_planted_components_are_found_through_the_command(tmp_path: Path, ablate: Ablate) -> None:
+    code = """\
+    import numpy as np
+
+    def main(options, run):
+        drawn = [run.generator(name).normal() for name in ("split", "order", "init")]
+        chaos = np.random.default_rng([int(abs(own) * 2**40) for own in drawn]).normal()  # new for any change
+        return {"score": 2.0 * drawn[0] + drawn[1] + chaos}
+    """
+    write(tmp_path, code)
+    result = ablate("noise", "own.yaml", "--seeds", "100", timeout=600)
+    assert result.returncode == 0, result.stdout + result.stderr
+    noise = stored(tmp_path)
+    parts = {own["source"]: own for own in noise["sources"]} | {"interactions": noise["interactions"]}
+    truth = {"split": 4.0, "order": 1.0, "init": 0.0, "interactions": 1.0}
+    for name, own in parts.items():
+        assert own["low"] <= truth[name] <= own["high"]
+        assert own["share_low"] <= truth[name] / 6 <= own["share_high"]
+    assert noise["total"]["low"] <= 6.0 <= noise["total"]["high"]
+    values = np.array([run["value"] for run in noise["runs"]]).reshape(20, 1, 5, 5)
+    found = [variance_components(square, 3) for square in values]  # twenty studies with five seeds each
+    for place, true in enumerate(truth.values()):
+        held = [own.low <= true <= own.high for own in ((*one.sources, one.interactions)[place] for one in found)]
+        assert sum(held) >= 17
 
 
 @pytest.mark.slow

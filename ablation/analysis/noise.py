@@ -92,15 +92,15 @@ def _spread(noise: Noise) -> str:
 
 
 def _largest(noise: Noise) -> str:
-    """Which source has the largest component; interactions have no remedy but seeds where they are larger."""
+    """Which source has the largest component, or that interactions are larger."""
     rest = noise.components.interactions
     named = zip(noise.runs.design.sources, noise.components.sources, strict=True)
     source, own = max(named, key=lambda part: part[1].variance)
     name = tr(source.name)
     if rest.variance > own.variance:
         return tr(
-            "{share} of the variance comes from interactions: what one source does depends on the others, and no "
-            "single one is responsible. Holding the largest one fixed ({source}) would remove about {own}.",
+            "{share} of the variance comes from interactions: what one source does depends on the others. The largest "
+            "single source is {source}: {own}.",
             share=share(rest),
             source=name,
             own=share(own),
@@ -122,20 +122,23 @@ def _sampling(noise: Noise) -> Iterator[str]:
     variance, mean = noise.sampling, noise.components.mean
     if not variance:
         return
-    part = min(1.0, variance / noise.components.total.variance)
+    total = noise.components.total
+    part, least, most = (min(1.0, variance / own) for own in (total.variance, total.high, total.low))
+    shown, accuracy = f"{100 * part:.0f} % [{100 * least:.0f}, {100 * most:.0f}]", f"{100 * mean:.1f} %"
+    half, times = f"{50 * part:.0f} %", f"{1 / (1 - part / 2):.2g}"
     yield tr(
         "On {images:,} validation images, an accuracy of {accuracy} has a sampling SD of {sd} (binomial). That is "
         "about {part} of the variance, counted mostly under split and interactions.",
         images=noise.runs.images,
-        accuracy=f"{100 * mean:.1f} %",
+        accuracy=accuracy,
         sd=with_unit(noise, variance**0.5),
-        part=f"{100 * part:.0f} %",
+        part=shown,
     )
     yield tr(
         "Twice as many validation images, with no fewer training images, would reduce the variance of a run by about "
         "{half}. For the mean over seeds, that is worth {times} times as many seeds.",
-        half=f"{50 * part:.0f} %",
-        times=f"{1 / (1 - part / 2):.2g}",
+        half=half,
+        times=times,
     )
 
 

@@ -86,7 +86,9 @@ def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95
     of squares are pooled with the interactions (Thompson 1962, "The problem of negative estimates of variance
     components", Annals of Mathematical Statistics 33). Intervals are generalized confidence intervals (Weerahandi 1993,
     Journal of the American Statistical Association 88), that of the total is one of Graybill and Wang; both assume
-    normal effects. Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
+    normal effects, those of interactions independent for each combination of seeds.
+
+    Raises ValueError for another shape, for values that are not finite, and for a level outside (0, 1).
     """
     _check(level)
     y = np.asarray(values, dtype=np.float64)
@@ -98,7 +100,7 @@ def variance_components(values: npt.ArrayLike, sources: int, level: float = 0.95
     df = np.array([squares * (side - 1)] * sources + [squares * (side - 1) * (side + 1 - sources)])
     sums = _sums_of_squares(y, sources)
     estimates = _estimates(sums, df, side)
-    sizes, shares = (_ends(drawn, level) for drawn in _pivotal(sums, df, side))
+    sizes, shares = (_ends(drawn, level) for drawn in _pivotal(sums, float(estimates[-1]), df, side))
     total = float(estimates.sum())
     some = 1.0 if total else 0.0
     parts = [
@@ -141,16 +143,19 @@ def _estimates(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> FloatA
     return np.append(np.where(none, 0.0, (own / df[:-1] - error) / side), error)
 
 
-def _pivotal(sums: FloatArray, df: npt.NDArray[np.int64], side: int) -> tuple[FloatArray, FloatArray]:
+def _pivotal(sums: FloatArray, error: float, df: npt.NDArray[np.int64], side: int) -> tuple[FloatArray, FloatArray]:
     """Draws of the components and of their shares of the total; the interactions are the last row.
 
     A sum of squares over its expected mean square is a chi-square variable, so that the sum over draws of that variable
-    stands for the unknown mean square.
+    stands for the unknown mean square. No expected mean square is below that of the interactions, estimated as `error`:
+    a source whose own happens to be lower is taken to have this one. Otherwise its interval could be as short as one
+    likes, though nothing is known of it (Cowan et al. 2011, "Power-constrained limits", arXiv:1105.3166).
     """
-    squares = sums[:, None] / _chi_squares(tuple(df.tolist()))
-    own, rest = squares[:-1], squares[-1:]
+    chi = _chi_squares(tuple(df.tolist()))
+    rest = sums[-1:, None] / chi[-1:]
+    own = np.maximum(sums[:-1], error * df[:-1])[:, None] / chi[:-1]
     components = np.vstack([np.maximum(own - rest, 0.0) / side, rest])
-    total = _weights(len(own), side) @ squares
+    total = _weights(len(own), side) @ (sums[:, None] / chi)
     shares = np.divide(components, total, out=np.zeros_like(components), where=total > 0)
     return components, np.minimum(shares, 1.0)
 

@@ -66,8 +66,18 @@ def test_a_source_without_effect_has_no_component_and_an_interval_from_zero() ->
     y = planted(np.random.default_rng(1), (9.0, 0.0, 0.0), 0.0)
     found = variance_components(y, 3)
     big, *others = found.sources
-    assert (big.share, big.share_low, big.share_high) == (1.0, 1.0, 1.0)
+    assert (big.share, big.share_low, big.share_high) == pytest.approx((1.0, 1.0, 1.0))
     assert all((own.variance, own.low, own.high) == (0.0, 0.0, 0.0) for own in others)
+
+
+def test_a_source_that_varies_less_than_the_rest_by_chance_is_not_claimed_to_have_no_component() -> None:
+    y = planted(np.random.default_rng(10), (0.0, 0.0, 0.0), 1.0)
+    levels = square_levels(SIDE, 3)[..., 1]
+    for number in range(SIDE):
+        y[:, levels == number] -= y[:, levels == number].mean(axis=1, keepdims=True)
+    first, flat, _ = variance_components(y, 3).sources
+    assert (flat.variance, flat.low) == (0.0, 0.0)
+    assert 0.1 < flat.high < first.high + 1.0
 
 
 def test_equal_runs_have_no_variance_whatever_rounding_leaves() -> None:
