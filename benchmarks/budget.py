@@ -27,7 +27,7 @@ ROUNDS = 3
 PHOTOGRAPHS = """\
 study: photographs
 baseline:
-  data: {name: synthetic, shape: [3, 32, 32], samples: 2000, validation: 0.2}
+  data: {name: synthetic, shape: [3, 32, 32], samples: 600, validation: 0.2}
   model: {name: vgg11, norm: batch, width: 0.25, hidden: [64]}
   optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
   train: {epochs: 4, batch_size: 64}

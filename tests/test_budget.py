@@ -20,6 +20,7 @@ import pytest
 import ablation.stats as stats
 from ablation.cli.main import main, parse
 from ablation.execution import probing, spending
+from ablation.execution.local import LocalPool
 from ablation.execution.options import WorkerOptions
 from ablation.execution.progress import LineProgress
 from ablation.execution.scheduling import wall_seconds
@@ -170,6 +171,15 @@ def test_a_shorter_study_that_would_be_invalid_is_not_proposed(plan: Callable[..
 def test_steps_are_cut_as_epochs_are(plan: Callable[..., str]) -> None:
     printed = plan("--hours", "0.3", text=SIX.replace("epochs: 20", "steps: 1000"))
     assert "--set train.steps=500 --seeds 0-7" in printed
+
+
+def test_what_the_probe_does_not_foresee_is_said(plan: Callable[..., str]) -> None:
+    early = plan("--hours", "0.3", text=SIX.replace("epochs: 20", "epochs: 20, patience: 3"))
+    assert "runs that train.patience ends early take less time" in early
+    stages = "stages: [{epochs: 10}, {epochs: 10, freeze: features}]"
+    staged = plan("--hours", "0.3", text=SIX.replace("epochs: 20", stages))
+    assert "stages are timed as if they froze nothing" in staged
+    assert not [row for row in rows(staged) if row[2] in ("10", "5")]
 
 
 def test_the_slowest_variants_are_left_out_where_the_whole_study_does_not_fit(
@@ -530,6 +540,18 @@ def test_a_full_disk_does_not_stop_a_study_over_its_times(
 
 
 # The parts.
+
+
+def test_a_run_that_fails_beside_others_is_tried_alone(
+    runs: tuple[Run, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone: list[str] = []
+    pool = LocalPool.__new__(LocalPool)
+    pool.places = ["cpu", "cpu"]
+    monkeypatch.setattr(LocalPool, "_try_together", lambda _, jobs: [None, Timing(2.0)])
+    monkeypatch.setattr(LocalPool, "call", lambda _, request: alone.append(request.doing) or Timing(3.0))
+    assert pool.time_runs([Job(run, tmp_path, None, "", 1) for run in runs[:2]]) == [Timing(3.0), Timing(2.0)]
+    assert alone == ["baseline · seed 0 was tried"]
 
 
 def test_the_wall_time_is_that_of_the_order_in_which_runs_start(runs: tuple[Run, ...]) -> None:
