@@ -22,7 +22,7 @@ from scipy import optimize, special
 
 from ablation.stats.arrays import FloatArray
 from ablation.stats.effects import Effect
-from ablation.stats.sequential import SequentialDesign, critical_values, futility_bounds, last_width
+from ablation.stats.sequential import SequentialDesign, boundaries, futility_bounds, last_width
 
 Region = tuple[tuple[float, float], ...]
 """Intervals of the size of a mean difference, in SDs of a single difference, in which a variant goes on."""
@@ -59,7 +59,7 @@ def going_on(design: SequentialDesign, family: int, margin: float) -> tuple[Regi
     """Where a variant goes on after each look; margin in SDs of a single difference, inf for none."""
     widths = zip(
         design.looks,
-        critical_values(design, family),
+        boundaries(design, family),
         last_width(design, family),
         futility_bounds(design, family),
         strict=True,

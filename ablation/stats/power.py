@@ -79,6 +79,15 @@ def _shift(widths: _HalfWidths, target: float) -> float:
     return float(optimize.brentq(lambda x: _power(x, widths) - target, 0.0, high))
 
 
+def typical_half_width(n: int, k: int, alpha: float = 0.05) -> float:
+    """The difference that is detected in half of the studies, in its standard errors: that of a typical half-width.
+
+    n >= 2 seeds, k variants in the family, simultaneous level alpha. Raises ValueError for alpha outside (0, 1).
+    """
+    _check(n, k, alpha)
+    return _shift(_half_widths(n, k, alpha), 0.5)
+
+
 def seeds_for(effect: float, k: int, alpha: float = 0.05, target: float = 0.8) -> int:
     """The fewest seeds that detect an effect, in residual SDs, with probability target in a family of k variants.
 

@@ -21,11 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-import ablation.stats.dunnett as dunnett
 from ablation.stats.arrays import BoolArray, FloatArray, as_table, check_alpha
 from ablation.stats.blocked import compare
 from ablation.stats.effects import Comparison, Effect
-from ablation.stats.power import smallest_detectable_effect
+from ablation.stats.power import smallest_detectable_effect, typical_half_width
 
 Spending = Literal["obrien_fleming", "pocock"]
 Futility = Literal["none", "conditional_power"]
@@ -294,7 +293,7 @@ def futility_bounds(design: SequentialDesign, family: int) -> tuple[float, ...]:
     With t the share of the seeds, Z the statistic now and d the drift under the difference that conditional power
     assumes, P(Z_m > c | Z) = Phi((Z sqrt t + d (1 - t) - c) / sqrt(1 - t)).
     """
-    critical, n = critical_values(design, family)[-1], design.looks[-1]
+    critical, n = boundaries(design, family)[-1], design.looks[-1]
     drift = smallest_detectable_effect(n, family, design.shares[-1], POWER) * math.sqrt(n / 2.0)
     t = np.array(design.looks[:-1]) / n
     bounds = (critical - drift * (1.0 - t) + special.ndtri(FUTILE) * np.sqrt(1.0 - t)) / np.sqrt(t)
@@ -302,16 +301,16 @@ def futility_bounds(design: SequentialDesign, family: int) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=64)
-def critical_values(design: SequentialDesign, family: int) -> tuple[float, ...]:
-    """The critical value of each look with no run missing and no variant decided."""
+def boundaries(design: SequentialDesign, family: int) -> tuple[float, ...]:
+    """The typical half-width of each look in standard errors, with no run missing and no variant decided."""
     planned = zip(design.looks, design.shares, strict=True)
-    return tuple(dunnett.critical_value(alpha, family, family * (n - 1)) for n, alpha in planned)
+    return tuple(typical_half_width(n, family, alpha) for n, alpha in planned)
 
 
 @lru_cache(maxsize=64)
 def last_width(design: SequentialDesign, family: int) -> tuple[float, ...]:
     """How wide an interval of the last look is expected to be, relative to that of each look."""
-    critical, n = critical_values(design, family), design.looks
+    critical, n = boundaries(design, family), design.looks
     return tuple(critical[-1] / own * math.sqrt(seeds / n[-1]) for own, seeds in zip(critical, n, strict=True))
 
 

@@ -18,7 +18,7 @@ from ablation.stats import (
     replay,
 )
 from ablation.stats.adjusted import expected_difference, going_on
-from ablation.stats.sequential import critical_values, futility_bounds, last_width
+from ablation.stats.sequential import boundaries, futility_bounds, last_width
 
 LOOKS = (3, 5, 8, 12)
 OBF = SequentialDesign(LOOKS)
@@ -226,7 +226,7 @@ def test_futility_stops_what_the_last_look_would_hardly_detect() -> None:
     bounds = futility_bounds(design, 8)
     assert bounds[0] == bounds[-1] == 0
     assert bounds[1] <= bounds[2]
-    assert 0 < bounds[2] < critical_values(design, 8)[2]
+    assert 0 < bounds[2] < boundaries(design, 8)[2]
     y = table((0.0,) * 8)
     found = replay(SeedTable.complete(y), design)
     for i in range(8):
@@ -243,7 +243,7 @@ def test_the_conditional_power_at_the_bound_is_the_limit() -> None:
     """From the definition: the last statistic, given the one at the bound, under the planned drift."""
     design, family = replace(OBF, futility="conditional_power"), 8
     rng = np.random.default_rng(1)
-    critical, n, seeds = critical_values(design, family)[-1], LOOKS[-1], LOOKS[2]
+    critical, n, seeds = boundaries(design, family)[-1], LOOKS[-1], LOOKS[2]
     from ablation.stats.power import smallest_detectable_effect
 
     effect = smallest_detectable_effect(n, family, design.shares[-1]) / math.sqrt(2)  # SDs of a difference
