@@ -373,7 +373,7 @@ def test_the_report_shows_the_paths_and_a_later_fixed_one_does_not(tmp_path: Pat
     section = text.split("## Looks\n")[1].split("\n## ")[0]
     assert "figures/looks-1.png" in section
     assert "Dotted: the margin." in section
-    assert "| Variant | Decision | *n* | Difference | Interval | Adjusted |" in section.replace("_n_", "*n*")
+    assert "| Variant | Decision | n | Difference | Interval | Adjusted |" in section
     assert "spending function of the type of O'Brien and Fleming" in text
     assert "with a probability below 20 %" in text
     assert (tmp_path / "report" / "figures" / "looks-1.png").exists()

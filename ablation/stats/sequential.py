@@ -232,8 +232,7 @@ def _left(go_on: Sequence[int], decided: Collection[int], controls: Sequence[boo
 
 def _judge(runs: SeedTable, design: SequentialDesign, number: int, variants: tuple[int, ...], checks: bool) -> Look:
     seeds, alpha = design.looks[number - 1], design.shares[number - 1]
-    identical = _identical(runs, seeds)
-    failed: list[bool] = runs.failed[1:, :seeds].any(axis=1).tolist()
+    identical, failed = _identical(runs, seeds), [bool(row.any()) for row in runs.failed[1:, :seeds]]
     decided = {i: Decision.IDENTICAL for i in variants if identical[i]}
     decided |= {i: Decision.UNSTABLE for i in variants if failed[i] and not identical[i]}
     compared = [i for i in variants if decided.get(i) is not Decision.IDENTICAL]
