@@ -34,7 +34,7 @@ from benchmarks.verdicts import (
     unspent,
 )
 
-STREAMS = 300
+STREAMS = 200
 MONTE_CARLO = 2.5 * math.sqrt(ALPHA * (1 - ALPHA) / STREAMS)
 
 
