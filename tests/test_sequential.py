@@ -162,6 +162,7 @@ def test_a_fixed_study_of_the_same_seeds_shares_its_runs(folder: Path, ablate: A
     assert {own["variant"]: own["n"] for own in found["effects"]}["effect=20"] == 3
 
 
+@pytest.mark.slow
 def test_a_crash_holds_the_look_up_until_the_run_is_given_up(folder: Path, ablate: Ablate) -> None:
     broken = TRAIN.replace(
         "    own =", "    if options['copy'] == 1 and run.seed == 1:\n        raise OSError('no room')\n    own ="
