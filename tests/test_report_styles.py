@@ -217,7 +217,6 @@ def test_every_source_is_cited_somewhere_and_is_an_entry_of_bibtex() -> None:
     named = {key for text in texts for key in re.findall(r"[a-z]+\d{4}", text)} | set(DATA_SETS.values())
     of_methods = {"cochran1941", "dunnett1955", "holm1979", "mcnemar1947", "page1963"}
     of_methods |= {"fieller1954", "shapley1953", "sidak1967"}
-    assert named | of_methods == set(REFERENCES)
     of_looks = {"jennison1989", "lan1983", "whitehead1986"}
     assert named | of_methods | of_looks == set(REFERENCES)
     for key, own in REFERENCES.items():
