@@ -423,7 +423,7 @@ def test_what_every_run_noticed_is_told_once(tmp_path: Path) -> None:
 
 
 def test_every_warning_has_a_title_something_to_do_and_a_test() -> None:
-    pages = ("test_warnings.py", "test_verdicts.py", "test_duplicates.py")
+    pages = ("test_warnings.py", "test_verdicts.py", "test_duplicates.py", "test_sequential.py")
     own = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in pages)
     documented = Path(__file__).parent.parent.joinpath("docs", "analysis.md").read_text(encoding="utf-8")
     for code, entry in CATALOGUE.items():

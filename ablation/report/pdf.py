@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -34,8 +36,23 @@ def render(page: Page, templates: Templates) -> bytes:
     identifier = hashlib.sha256(html.encode()).digest()[:16]
     inside_only = weasyprint.urls.URLFetcher(allowed_protocols={"data"})
     document: Any = weasyprint.HTML(string=html, url_fetcher=inside_only)
-    written: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_identifier=identifier, pdf_tags=True)
+    with _fixed_time():
+        written: bytes = document.write_pdf(pdf_variant="pdf/ua-1", pdf_identifier=identifier, pdf_tags=True)
     return written
+
+
+@contextmanager
+def _fixed_time() -> Iterator[None]:
+    """Without HarfBuzz-Subset, fontTools embeds the fonts, and would write the time of day into them."""
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
 
 
 def load_weasyprint() -> ModuleType:
