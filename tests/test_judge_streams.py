@@ -60,7 +60,7 @@ def test_the_command_says_what_the_simulated_function_says(tmp_path: Path) -> No
         (Design(4, 5), ledger, True),
         (Design(1, 10), ledger, False),
     ],
-    ids=str,
+    ids=["any number of uses", "a hundred uses declared", "four variants", "the same seeds"],
 )
 def test_a_hundred_uses_on_equal_candidates_claim_anything_with_probability_alpha(
     design: Design, level, new_seeds: bool
