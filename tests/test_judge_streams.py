@@ -34,7 +34,7 @@ from benchmarks.verdicts import (
     unspent,
 )
 
-STREAMS = 200
+STREAMS = 100
 MONTE_CARLO = 2.5 * math.sqrt(ALPHA * (1 - ALPHA) / STREAMS)
 
 

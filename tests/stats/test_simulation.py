@@ -14,6 +14,8 @@ ALPHA = 0.05
 REPLICATES = 2500
 CURVES = 2500
 MONTE_CARLO = 2.0 * math.sqrt(ALPHA * (1 - ALPHA) / REPLICATES)
+OF_MANY = 1.5 * MONTE_CARLO
+"""Of the largest of two dozen cells."""
 
 
 def studies(
@@ -101,13 +103,13 @@ def test_few_seeds_hold_the_error_with_a_baseline_or_a_variant_of_far_larger_spr
     n: int, k: int, rows: tuple[int, ...], spread: float
 ) -> None:
     sd = {min(row, k): spread for row in rows}
-    assert rate(effects_of(studies(n, k, sd=sd)), any_detected) <= ALPHA + MONTE_CARLO
+    assert rate(effects_of(studies(n, k, sd=sd)), any_detected) <= ALPHA + OF_MANY
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
 def test_half_of_the_variants_may_have_three_times_the_spread(n: int) -> None:
     sd = dict.fromkeys(range(1, 5), 3.0)
-    assert rate(effects_of(studies(n, 8, sd=sd)), any_detected) <= ALPHA + MONTE_CARLO
+    assert rate(effects_of(studies(n, 8, sd=sd)), any_detected) <= ALPHA + OF_MANY
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])
