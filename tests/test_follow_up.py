@@ -17,6 +17,7 @@ from ablation.study.load import load_study
 from ablation.study.strict_yaml import parse
 from tests.conftest import Ablate
 from tests.stored import ARMS, Stored, StoredVariant, write_study
+from tests.test_tasks import COMMAND
 
 SOURCE = """\
 # What does dropout do?
@@ -325,15 +326,6 @@ def test_the_open_interaction_of_a_factorial_is_followed_up_by_a_factorial(here:
     assert main(["validate", "waves-follow-up.yaml"]) == 0
 
 
-COMMAND = """\
-study: script
-task: {command: "python train.py {args}", seed: --seed}
-metrics:
-  val_accuracy: {direction: higher, unit: percent}
-baseline: {lr: 0.1, amp: true}
-seeds: 3
-vary: {lr: [0.3], amp: [false]}
-"""
 SCRIPT = """\
 import argparse, random
 parser = argparse.ArgumentParser()
