@@ -126,24 +126,25 @@ def _power(shift: float, widths: _HalfWidths) -> float:
 @lru_cache(maxsize=64)
 def _half_widths(n: int, k: int, alpha: float) -> _HalfWidths:
     """Half-widths of the interval of a comparison, in standard errors of the mean difference, and their weights."""
-    critical = dunnett.critical_value(alpha, k, k * (n - 1))
-    if k == 1:
-        scale, weight = dunnett.log_chi_nodes(n - 1, 0.0)
-        return critical * scale, weight
-    own, pooled, differences = _squares(n, k)
+    bar, weight = _first_guard(dunnett.critical_value(alpha, k, k * (n - 1)), n, k)
+    if k == 1:  # the second guard is the test itself
+        return bar, weight
     own_critical = t_critical(alpha / own_factor(n, k), n - 1)
-    bar = np.sqrt(np.maximum(critical**2 * np.maximum(pooled, differences), own_critical**2 * own / 2.0))
-    return bar, np.full(_LATTICE, 1.0 / _LATTICE)
+    return np.maximum(bar, own_critical * np.sqrt(_squares(n, k)[0] / 2.0)), weight
 
 
 def _contrast_half_widths(n: int, k: int, alpha: float) -> _HalfWidths:
     """The same of a contrast, whose error has the first guard alone."""
-    critical = t_critical(alpha, k * (n - 1))
+    return _first_guard(t_critical(alpha, k * (n - 1)), n, k)
+
+
+def _first_guard(critical: float, n: int, k: int) -> _HalfWidths:
+    """Half-widths from the pooled error or, where that is larger, the own error of the differences."""
     if k == 1:
         scale, weight = dunnett.log_chi_nodes(n - 1, 0.0)
         return critical * scale, weight
-    _, pooled, own = _squares(n, k)
-    return critical * np.sqrt(np.maximum(pooled, own)), np.full(_LATTICE, 1.0 / _LATTICE)
+    _, pooled, differences = _squares(n, k)
+    return critical * np.sqrt(np.maximum(pooled, differences)), np.full(_LATTICE, 1.0 / _LATTICE)
 
 
 @lru_cache(maxsize=64)
