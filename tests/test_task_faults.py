@@ -124,6 +124,14 @@ def lines(folder: Path, name: str) -> list[list[str]]:
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def begin(folder: Path) -> subprocess.Popen[str]:
+    """The study in a process of its own, once it has started the next run."""
+    before = len(lines(folder, "begun.txt"))
+    process = start(folder, "own.yaml")
+    wait_for(lambda: len(lines(folder, "begun.txt")) > before)
+    return process
+
+
 def nothing_left(folder: Path, seconds: float = 20) -> None:
     """Every process of every command, and all that it has started, is gone."""
     pids = [int(word) for line in lines(folder, "pids.txt") for word in line]
@@ -164,9 +172,8 @@ def test_a_study_of_a_function_that_is_killed_loses_no_row_and_repeats_none(code
 def test_a_study_of_a_command_that_is_killed_goes_on_and_leaves_no_process(study: str, tmp_path: Path) -> None:
     given(tmp_path, study, TEN)
     for _ in range(2):
-        process = start(tmp_path, "own.yaml")
-        wait_for(lambda: bool(list(tmp_path.glob("results/runs/*/epochs.jsonl"))))
-        time.sleep(random.uniform(0.1, 0.9))
+        process = begin(tmp_path)
+        time.sleep(random.uniform(0.3, 0.8))  # a run takes a second, so this one is not at its end
         process.kill()
         process.communicate()
         nothing_left(tmp_path)

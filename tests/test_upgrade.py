@@ -17,6 +17,8 @@ from tests.conftest import ROOT, Ablate
 
 EARLIER = {("baseline", "0"): "43.3", ("baseline", "1"): "43.3", ("dropout=0", "0"): "41.7", ("dropout=0", "1"): "48.3"}
 """Validation accuracy in per cent, as the earlier version printed it."""
+LOSSES = ("train_loss", "val_loss")
+"""Equal to 1e-7 only on a processor with other vector instructions, where commit 1986b16 itself departs as much."""
 TIMES = {"seconds", "eval_seconds", "images_per_second", "peak_memory_mb"}
 
 
@@ -80,4 +82,9 @@ def test_runs_that_an_upgrade_keeps_train_to_the_same_epochs(ablate: Ablate, upg
     assert len(histories) == 4
     for history in histories:
         old = trained(upgraded / "results" / "runs" / history.parent.name / history.name)
-        assert trained(history, set(old[0])) == old
+        new = trained(history, set(old[0]))
+        assert len(new) == len(old)
+        for there, here in zip(old, new, strict=True):
+            losses = {name: there.pop(name) for name in LOSSES}
+            assert {name: here.pop(name) for name in LOSSES} == pytest.approx(losses, rel=1e-5)
+            assert here == there
