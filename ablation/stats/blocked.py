@@ -59,7 +59,8 @@ def compare(
     table = as_table(y, "Y", 2)
     pool = pooled_error(table)
     differences = table[1:] - table[0]
-    plan = [_method(i, table, differences[i], pool) for i in range(len(differences))]
+    pooled = _pooled_method(table, pool)
+    plan = [_method(i, differences[i], pool, pooled) for i in range(len(differences))]
     methods = [method for method, _ in plan]
     k = _comparisons(methods)
     k += absent if k else 0
@@ -70,15 +71,17 @@ def compare(
     return Comparison(alpha, describe(table[0]), effects, pool, k, critical, pool.screened[0])
 
 
-def _method(i: int, table: FloatArray, d: FloatArray, pool: PooledError) -> tuple[Method, Reason | None]:
-    """How variant i, with differences d, is to be tested, or why it cannot be."""
+def _method(
+    i: int, d: FloatArray, pool: PooledError, pooled: tuple[Method, Reason | None]
+) -> tuple[Method, Reason | None]:
+    """How variant i, with differences d, is to be tested, or why it cannot be; `pooled` is that of all in the pool."""
     pairs = int(np.isfinite(d).sum())
     if pairs < 2:
         return Method.NONE, Reason.ONE_SEED if pairs else Reason.NO_RUNS
     if not pool.complete[i + 1] and pairs < MIN_OWN_SEEDS:
         return Method.NONE, Reason.FEW_SEEDS
     if pool.kept[0] and pool.kept[i + 1]:
-        return _pooled_method(table, pool)
+        return pooled
     if np.isnan(paired_t(d).p):
         return Method.NONE, Reason.NO_VARIATION
     return (Method.BONFERRONI if pool.kept[0] else Method.HOLM), None

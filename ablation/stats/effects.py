@@ -1,5 +1,6 @@
 """What a comparison of variants with a baseline returns."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,5 +99,9 @@ def describe(values: npt.ArrayLike) -> Group:
     """Number, mean and sample SD of the finite ones among values, shape (seeds,)."""
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
-    n, nan = len(finite), float("nan")
-    return Group(n, float(finite.mean()) if n else nan, float(finite.std(ddof=1)) if n > 1 else nan)
+    n, nan = len(finite), math.nan
+    if n == 0:
+        return Group(0, nan, nan)
+    mean = float(finite.sum()) / n
+    deviations = finite - mean
+    return Group(n, mean, math.sqrt(float((deviations * deviations).sum()) / (n - 1)) if n > 1 else nan)

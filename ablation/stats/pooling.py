@@ -125,6 +125,8 @@ def complete_block(present: BoolArray) -> tuple[BoolArray, BoolArray]:
     (row 0), its rows are all the variants that have every one of them. Ties go to more seeds, then to the earlier
     seeds. Returns masks over variants and over seeds, both all False when the baseline shares no seed with anyone.
     """
+    if present.all():
+        return np.ones_like(present[:, 0]), np.ones_like(present[0])
     shared = present & present[0]
     blocks = ((shared[:, seeds].all(axis=1), seeds) for seeds in np.unique(shared, axis=0)[::-1] if seeds.any())
 
