@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -267,29 +268,32 @@ def garbled(content: bytes) -> bytes:
     return content[:middle] + bytes(255 - byte for byte in content[middle : middle + 64]) + content[middle + 64 :]
 
 
-DAMAGES = pytest.mark.parametrize("damage", [empty, cut_off, garbled])
+DAMAGES = (empty, cut_off, garbled)
 
 
-@DAMAGES
-@pytest.mark.parametrize("name", ["run.json", "epochs.jsonl"])
-def test_a_damaged_file_of_a_finished_run_is_set_aside_and_the_run_trained_again(
-    name: str, damage: Callable[[bytes], bytes], trained: Path, ablate: Ablate, tmp_path: Path
+def test_damaged_files_of_finished_runs_are_set_aside_and_the_runs_trained_again(
+    trained: Path, ablate: Ablate, tmp_path: Path
 ) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    folder = next((tmp_path / "results" / "runs").iterdir())
-    (folder / name).write_bytes(damage((folder / name).read_bytes()))
-    damaged = (folder / name).read_bytes()
-    assert "1 damaged" in ablate("status").stdout
+    cases = [(name, damage) for name in ("run.json", "epochs.jsonl") for damage in DAMAGES]
+    folders = sorted((tmp_path / "results" / "runs").iterdir())
+    assert len(folders) >= len(cases)
+    damaged = {}
+    for folder, (name, damage) in zip(folders, cases, strict=False):
+        (folder / name).write_bytes(damage((folder / name).read_bytes()))
+        damaged[folder / f"{name}.unreadable"] = (folder / name).read_bytes()
+    assert f"{len(cases)} damaged" in ablate("status").stdout
     assert ablate("report").returncode == 0
     result = ablate("run", "tiny.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "set aside, the run is trained again" in result.stdout
-    assert (folder / f"{name}.unreadable").read_bytes() == damaged
+    assert result.stdout.count("set aside, the run is trained again") == len(cases), result.stdout
+    assert {path: path.read_bytes() for path in damaged} == damaged
     same(results(trained, "tiny"), results(tmp_path, "tiny"))
 
 
-@DAMAGES
-@pytest.mark.parametrize("name", ["last.pt", "best.pt", "epochs.jsonl"])
+@pytest.mark.parametrize(
+    ("name", "damage"), [*product(["last.pt"], DAMAGES), ("best.pt", garbled), ("epochs.jsonl", cut_off)]
+)
 def test_a_damaged_file_of_an_interrupted_run_is_set_aside_and_the_run_begins_anew(
     name: str, damage: Callable[[bytes], bytes], interrupted: Path, quiet: Path, long: Path
 ) -> None:

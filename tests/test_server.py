@@ -20,6 +20,20 @@ start_early(Path("study.yaml"), 1)
 print(forkserver._forkserver._forkserver_pid is not None, [name for name in sys.modules if name in ("torch", "numpy")])
 """
 
+TRAIN = """
+import sys
+from ablation.worker import images
+
+images.set_up(1)  # trains a network
+print([name for name in ("torch._dynamo", "torch._inductor", "torchvision", "sympy") if name in sys.modules])
+"""
+
+
+def test_training_loads_no_compiler() -> None:
+    """It takes torch as long to load as all the rest, and every command that trains would wait for it."""
+    found = subprocess.run([sys.executable, "-c", TRAIN], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]", found.stderr
+
 
 @pytest.mark.parametrize(
     ("study", "code", "started"),

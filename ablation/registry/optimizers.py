@@ -52,10 +52,11 @@ class _OfTorch(Optimizer):
     def build(self, parameters: Parameters, *, fused: bool = False) -> torch.optim.Optimizer:
         import torch
 
+        from ablation.registry.eager_optimizers import eager
+
         # fused=False would choose torch's slowest implementation
         kernel = {"fused": True} if fused and self.has_fused else {}
-        built: torch.optim.Optimizer = getattr(torch.optim, self.torch_name)(parameters, **self._keywords(), **kernel)
-        return built
+        return eager(getattr(torch.optim, self.torch_name))(parameters, **self._keywords(), **kernel)
 
     def _keywords(self) -> dict[str, Any]:
         return self.model_dump(exclude={"name", "head_lr_multiplier"})

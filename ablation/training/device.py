@@ -60,7 +60,7 @@ def set_up_process(threads: int) -> None:
     """Make this process a worker: its threads, deterministic kernels, and an allocator that keeps its buffers."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would load the compiler, for seconds
     # Deterministic mode writes NaN into each new tensor before an operation fills it; that would show bugs, at a price.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
@@ -249,8 +249,8 @@ def compiled(network: nn.Module, mode: str) -> Callable[[Tensor], Tensor]:
 
     torch._dynamo.config.recompile_limit = _MOST_COMPILED
     torch._dynamo.config.fail_on_recompile_limit_hit = True
-    if next(network.parameters()).device.type == "cuda":
-        torch._inductor.config.deterministic = True  # no choice by time: `check_training` has seen that torch has it
+    if compiles_deterministically():  # on CUDA always: `check_training` has seen to it
+        torch._inductor.config.deterministic = True  # no choice by time
     torch._inductor.config.compile_threads = 1  # no processes that could outlive this one
     return torch.compile(network, mode=mode, dynamic=False)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch._dynamo  # noqa: F401  (torch.optim imports it at its first use; here it is loaded once, before workers fork)
-
 from ablation.planning.job import Job
 from ablation.storage.record import RunRecord
 from ablation.tasks.hooks import Hooks

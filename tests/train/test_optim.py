@@ -173,7 +173,7 @@ def test_one_cycle_lasts_for_any_number_of_steps(total: int) -> None:
 )
 def test_optimisers_get_their_options(options, kind, expected) -> None:  # type: ignore[no-untyped-def]
     optimizer = options.build([nn.Parameter(torch.zeros(1))])
-    assert type(optimizer) is kind
+    assert isinstance(optimizer, kind)
     defaults = optimizer.defaults | {}
     assert defaults | expected == defaults
     assert defaults["weight_decay"] == options.weight_decay

@@ -12,7 +12,6 @@ from ablation.rng import seed_foreign
 from ablation.study.custom_code import Code
 from ablation.study.import_code import explained, load_attribute
 from ablation.training import determinism
-from ablation.training.models.counting import count_macs
 
 _PROBE = 2
 """Images of the trial pass."""
@@ -52,5 +51,4 @@ def _try_out(network: nn.Module, image: tuple[int, int, int], classes: int) -> N
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != (_PROBE, classes):
         shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(f"for {_PROBE} images it returns {shape}, not logits of the shape {(_PROBE, classes)}")
-    count_macs(network, image)  # needs a forward pass that makes its tensors on the device of its input
     network.train()
