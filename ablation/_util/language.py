@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import gettext
-from collections.abc import Iterator, Sequence
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -62,12 +64,28 @@ def current() -> Language:
 def tr(message: str, /, **values: object) -> str:
     """A text in the current language, with `{name}` replaced by the values as `str.format` does, if there are any."""
     text = _current.get().catalog.gettext(message) if message else ""  # gettext has its header under ""
-    return text.format(**values) if values else text
+    return _filled(text, values) if values else text
 
 
 def trn(one: str, many: str, number: int, /, **values: object) -> str:
     """A text that depends on a number, which is its `{n}`: `trn("{n:,} run", "{n:,} runs", 3)`."""
-    return _current.get().catalog.ngettext(one, many, number).format(n=number, **values)
+    return _filled(_current.get().catalog.ngettext(one, many, number), {"n": number, **values})
+
+
+_HAN, _LATIN = "[\u4e00-\u9fff]", "[A-Za-z0-9]"
+_SEAM = re.compile(f"{_HAN}{_LATIN}|{_LATIN}{_HAN}")
+
+
+def _filled(text: str, values: Mapping[str, object]) -> str:
+    """The text with its values, and a space where a value in Latin letters meets Chinese characters."""
+    parts: list[str] = []
+    for literal, name, spec, conversion in string.Formatter().parse(text):
+        field = f"{{{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}}}"
+        parts += [literal, "" if name is None else field.format(**values)]
+    filled = "".join(parts[:1])
+    for part in parts[1:]:
+        filled += " " + part if _SEAM.fullmatch(filled[-1:] + part[:1]) else part
+    return filled
 
 
 def tr_noop(message: str) -> str:
