@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import os
 import re
@@ -52,7 +53,7 @@ def without_times(output: str) -> str:
 def test_the_pieces_of_the_study_are_one_file(name: str, tmp_path: Path) -> None:
     study = load_study(write_study(ROOT / "docs" / f"{name}.md", tmp_path))
     assert [variant.name for variant in study.variants] == [
-        *("baseline", "dropout=0", "dropout=0.4", "norm=none", "norm=layer", "schedule=constant", "schedule=step"),
+        *("baseline", "dropout=0", "dropout=0.6", "norm=none", "norm=layer", "schedule=constant", "schedule=step"),
     ]
     assert study.seeds == (0, 1, 2, 3, 4)
 
@@ -72,6 +73,8 @@ def test_every_command_of_the_tutorials_runs(tmp_path: Path) -> None:
         for line, output in shown(page):
             command, *words = shlex.split(as_installed(line), comments=True)
             assert command == "ablate"
+            if words[0] == "test" and name != TUTORIALS[0]:
+                continue  # the test set was used for these runs: once is all there is
             done = subprocess.run(
                 [*ABLATE, *words],
                 cwd=tmp_path,
@@ -87,6 +90,7 @@ def test_every_command_of_the_tutorials_runs(tmp_path: Path) -> None:
             if words[0] == "report":
                 for part, written in zip(("discussion", "conclusion"), blocks(page, "markdown"), strict=True):
                     (tmp_path / "reports" / "lab3" / f"{part}.md").write_text(written, encoding="utf-8")
-        report = (tmp_path / "reports" / "lab3" / "report.md").read_text(encoding="utf-8")
-        for written in blocks(page, "markdown"):
-            assert written.split("\n\n")[0].strip() in report
+        report = (tmp_path / "reports" / "lab3" / "report.html").read_text(encoding="utf-8")
+        read = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", report)).split())
+        for paragraph in "\n\n".join(blocks(page, "markdown")).split("\n\n"):
+            assert " ".join(paragraph.split()) in read
