@@ -6,6 +6,7 @@ keys, and `python-api` what `import ablation` offers.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from docutils import nodes
@@ -33,10 +34,11 @@ class Reference(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(CONTENTS[self.name]()), allow_section_headings=True)
 
 
-def _link_benchmarks(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Lead links to the measurements, a file outside of `docs`, to the page that includes it."""
+def _link_outside(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Lead links to Markdown outside of `docs` to the page that includes it, or else to a copy of the file."""
     if page != "benchmarks":
         source[0] = source[0].replace("](../benchmarks/RESULTS.md", "](benchmarks.md")
+    source[0] = re.sub(r"\]\((\.\./[^)#]+\.md)\)", r"](path:\1)", source[0])
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -44,5 +46,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     for name in CONTENTS:
         app.add_directive(name, Reference)
     app.add_lexer("csv", TextLexer)
-    app.connect("source-read", _link_benchmarks)
+    app.connect("source-read", _link_outside)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
