@@ -8,7 +8,7 @@ PO := ablation/locale/zh/LC_MESSAGES/ablation.po
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test slow bench gpu lint format catalogs clean
+.PHONY: demo test slow bench gpu lint format catalogs docs clean
 
 demo: $(VENV)/installed  ## train the smoke study on the embedded digits and write its report
 	@echo "== training 39 small networks on digits (about 1 minute on 2 cores), then writing reports/smoke/"
@@ -49,8 +49,12 @@ catalogs: $(VENV)/installed  ## collect the texts of reports into the catalog of
 	$(BIN)/python -c 'from babel.messages import mofile, pofile; \
 		mofile.write_mo(open("$(PO:.po=.mo)", "wb"), pofile.read_po(open("$(PO)", "rb")))'  # compile takes "80 % of" for a format
 
+docs: $(VENV)/installed  ## build the documentation site in docs/_build; a warning is an error
+	$(BIN)/python -m sphinx -n -W --keep-going -q docs docs/_build
+	@echo "== docs/_build/index.html"
+
 clean:
-	rm -rf $(VENV) $(BENCH) dist build
+	rm -rf $(VENV) $(BENCH) dist build docs/_build
 
 # An interrupted installation leaves no stamp and is repeated.
 $(VENV)/installed: pyproject.toml
