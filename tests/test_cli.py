@@ -22,6 +22,7 @@ COMMANDS = (
     "verdict",
     "noise",
     "import",
+    "init",
     "script",
     "list",
     "schema",
