@@ -23,6 +23,8 @@ COMMANDS = (
     "noise",
     "import",
     "init",
+    "watch",
+    "completion",
     "script",
     "list",
     "schema",

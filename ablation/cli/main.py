@@ -17,6 +17,7 @@ from types import ModuleType
 from ablation._util.sanitize import clean
 from ablation.cli import (
     audit,
+    completion,
     doctor,
     follow_up,
     import_,
@@ -32,6 +33,7 @@ from ablation.cli import (
     test,
     validate,
     verdict,
+    watch,
 )
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
@@ -39,7 +41,7 @@ from ablation.versions import __version__
 
 COMMANDS = (
     *(run, plan, validate, audit, status, test, report, follow_up, verdict, noise),
-    init,
+    *(init, watch, completion),
     *(import_, script, list, schema, doctor),
 )
 EPILOG = """\
