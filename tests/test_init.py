@@ -128,6 +128,17 @@ def test_changes_are_given_by_name_or_with_values(init: Init, tmp_path: Path) ->
     assert names == ["baseline", "dropout=0.1", "augment=crop", "lr=0.01"]
 
 
+def test_where_the_schema_is_installed_the_file_names_it_for_editors(init: Init, tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / ".vscode").mkdir()
+    (tmp_path / ".vscode" / "study.schema.json").write_text("{}")
+    init("--data", "digits")
+    init("--data", "digits", "--output", "studies/digits.yaml")
+    for name, line in (("digits.yaml", "./.vscode"), ("studies/digits.yaml", "../.vscode")):
+        first = (tmp_path / name).read_text().splitlines()[0]
+        assert first == f"# yaml-language-server: $schema={line}/study.schema.json"
+
+
 WRONG = {
     "no terminal": ([], "what is trained? there is no terminal to ask in", "add --data digits"),
     "two sources": (["--data", "digits", "--script", "x.py"], "not allowed with", "see ablate init --help"),
@@ -234,7 +245,7 @@ def typed(folder: Path, answers: Sequence[tuple[str, str]], *arguments: str) -> 
     os.close(there)
     shown, place = "", 0
     waiting = list(answers)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         ready, _, _ = select.select([here], [], [], 0.2)
         try:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import positive
+from ablation.cli.schema import SCHEMA_FILE
 from ablation.errors import UserError
 
 SUMMARY = "write a study file for your images, a data set, a script or a function"
@@ -80,9 +82,9 @@ def main(arguments: argparse.Namespace, command: str) -> int:
         raise UserError(f"{arguments.output} is no name of a study file", "let it end in .yaml")
     if arguments.output.exists() and not arguments.force:
         raise UserError(f"{arguments.output} exists already", "choose another name with --output, or add --force")
-    new = _new_files(arguments, command)
+    new = _with_schema(_new_files(arguments, command))
     size = _validated(new)
-    _write(new, replace=arguments.force)
+    _write(new, force=arguments.force)
     name = shlex.quote(str(new.path))
     print(clean(f"wrote {' and '.join(str(path) for path in (new.module, new.path) if path)}: {size}"))
     for line in new.chosen:
@@ -141,6 +143,15 @@ def _new_files(arguments: argparse.Namespace, command: str) -> NewFiles:
     return NewFiles(each.output, study.text, study.chosen)
 
 
+def _with_schema(new: NewFiles) -> NewFiles:
+    """The study file with a line for editors, where `ablate schema --install` has written the schema."""
+    if not SCHEMA_FILE.is_file():
+        return new
+    place = os.path.relpath(SCHEMA_FILE, new.path.parent)
+    place = place if place.startswith("..") else f"./{place}"
+    return replace(new, text=f"# yaml-language-server: $schema={place}\n{new.text}")
+
+
 def _of_script(each: argparse.Namespace, command: str) -> NewFiles:
     from ablation.cli.script import option_values, script_request
     from ablation.tasks.function_study import explained
@@ -196,7 +207,7 @@ def _validated(new: NewFiles) -> str:
     return f"{plural(variants, 'variant')} x {plural(seeds, 'seed')} = {plural(variants * seeds, 'run')}"
 
 
-def _write(new: NewFiles, *, replace: bool) -> None:
+def _write(new: NewFiles, *, force: bool) -> None:
     """Write the files: both of them or none, and nothing over a file that was not to be replaced."""
     from ablation._util.files import replace_text
 
@@ -204,7 +215,7 @@ def _write(new: NewFiles, *, replace: bool) -> None:
         with new.module.open("x", encoding="utf-8") as file:
             file.write(new.code)
     try:
-        if replace:
+        if force:
             replace_text(new.path, new.text)
         else:
             with new.path.open("x", encoding="utf-8") as file:

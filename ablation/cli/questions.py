@@ -36,7 +36,8 @@ def ask(arguments: argparse.Namespace) -> Sequence[str]:
     if arguments.seeds is None:
         arguments.seeds = IntPrompt.ask("How many seeds?", default=DEFAULT_SEEDS, console=console)
     words = given_words(arguments)
-    console.print(Text(clean(f"the same without questions: ablate init {shlex.join(words)}"), style="dim"))
+    same = clean(f"the same without questions: ablate init {shlex.join(words)}")
+    console.print(Text(same, style="dim"), soft_wrap=True)
     return words
 
 

@@ -24,6 +24,8 @@ PUBLISHED = {"digits": 1437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10"
 DEFAULT_CHANGES = ("dropout", "norm", "schedule")
 PRETRAINED_CHANGES = ("weights", "freeze", "schedule")
 VALIDATION = 0.2
+EASY: Mapping[str, Any] = {"validation": 0.5, "fraction": 0.25}
+"""Of digits, which are so easy that with all of them every variant is at the ceiling."""
 _NOUNS = {
     "name": "model",
     "norm": "normalisation",
@@ -97,7 +99,7 @@ class _Recipe:
         own: dict[str, Any] = {"name": model}
         own |= {"weights": "DEFAULT"} if self.pretrained else {}
         own |= {"norm": self.norm, "dropout": 0.0} if self.norm else {}
-        lr = 0.001 if self.pretrained else 0.05 if data["name"] == "digits" else 0.02
+        lr = 0.001 if self.pretrained else 0.02
         optimizer: dict[str, Any] = {"name": "sgd", "lr": lr, "momentum": 0.9, "weight_decay": 0.0}
         optimizer |= {"head_lr_multiplier": 10} if self.pretrained else {}
         epochs = 10 if self.pretrained or images >= _LARGE else 20
@@ -115,14 +117,15 @@ class _Recipe:
         optimizer, train = self.sections["optimizer"], self.sections["train"]
         lr, batch = optimizer["lr"], train["batch_size"]
         crop: list[Any] = [{"name": "crop", "padding": 1 if self.side < 16 else 2}] if self.grey else ["crop", "flip"]
+        fractions = [0.5, 1.0] if "fraction" in self.sections["data"] else [0.25, 0.5]
         found = {
             "schedule": Change("schedule", ["cosine"], "learning-rate decay: from lr to 0 along half a cosine"),
-            "augment": Change("data.augment", [crop], "each image is shifted at random (and mirrored: flip)"),
+            "augment": Change("data.augment", [crop], f"shifted{'' if self.grey else ' and mirrored'} at random"),
             "lr": Change("optimizer.lr", [lr / 2, lr * 2], "half and twice the learning rate"),
             "weight_decay": Change("optimizer.weight_decay", [5e-4], "L2 penalty on the weights"),
             "batch_size": Change("train.batch_size", [batch // 2, batch * 2], "images per step"),
             "label_smoothing": Change("train.label_smoothing", [0.1], "share of the label spread over all classes"),
-            "fraction": Change("data.fraction", [0.25, 0.5], "what more training images would be worth"),
+            "fraction": Change("data.fraction", fractions, "what more training images would be worth"),
         }
         if self.norm:
             other = "batch" if self.norm == "none" else "none"
@@ -182,6 +185,8 @@ class _Writer:
         return f"the shorter side has {self.facts.short_side} (median)"
 
     def _data(self) -> dict[str, Any]:
+        if self.request.data == "digits":
+            return {"name": "digits", **EASY, "augment": []}
         if self.facts is None:
             return {"name": self.request.data, "validation": VALIDATION, "augment": []}
         own = {"name": "image_folder", "path": self.request.folder, "size": self.side}
@@ -245,7 +250,8 @@ class _Writer:
         ]
 
     def _data_lines(self) -> list[str]:
-        data, held = self.recipe.sections["data"], round(self.images * VALIDATION)
+        data = self.recipe.sections["data"]
+        held = round(self.images * data["validation"])
         own = self.facts
         lines = ["  data:", f"    name: {scalar(data['name'])}"]
         if own:
@@ -256,11 +262,17 @@ class _Writer:
             ]
         share = f"share held out to compare variants on: about {held:,} images, {100 / held:.2g} points each"
         augment = f"none; {'for example [crop]' if self.recipe.grey else 'try [crop, flip]'}: of training images only"
-        return [*lines, _line(f"    validation: {VALIDATION}", share), _line("    augment: []", augment)]
+        lines.append(_line(f"    validation: {data['validation']}", share))
+        if "fraction" in data:
+            why = "share of the others to train on: with all of them nothing is left to gain"
+            lines.append(_line(f"    fraction: {data['fraction']}", why))
+        return [*lines, _line("    augment: []", augment)]
 
     def _recipe_lines(self) -> list[str]:
         sections = self.recipe.sections
-        steps = -(-round(self.images * (1 - VALIDATION)) // sections["train"]["batch_size"])
+        data = sections["data"]
+        trained = round(self.images * (1 - data["validation"]) * data.get("fraction", 1.0))
+        steps = -(-trained // sections["train"]["batch_size"])
         notes = {
             "model": "`ablate list models` and `ablate list torchvision` show others",
             "optimizer": "lr is the learning rate, head_lr_multiplier its multiple for the new classifier"
