@@ -56,15 +56,16 @@ def uncommented(text: str) -> str:
 
 def test_a_data_set_becomes_a_study_of_the_usual_changes(init: Init, tmp_path: Path) -> None:
     printed = init("--data", "digits")
-    assert "wrote digits.yaml: 5 variants x 5 seeds = 25 runs" in printed
+    assert "wrote digits.yaml: 7 variants x 5 seeds = 35 runs" in printed
     assert [line.split("  #")[0].strip() for line in printed.splitlines()[-2:]] == [
         "ablate run digits.yaml --smoke",
         "ablate run digits.yaml",
     ]
     study = load_study(tmp_path / "digits.yaml")
     names = ["baseline", "dropout=0.2", "dropout=0.5", "norm=batch", "schedule=cosine"]
+    names += ["fraction=0.25", "fraction=0.5"]
     assert [variant.name for variant in study.variants] == names
-    assert study.title == "What do dropout, normalisation and learning-rate decay do for lenet5?"
+    assert study.title == "What do dropout, normalisation, learning-rate decay and data fraction do for lenet5?"
     assert study.seeds == (0, 1, 2, 3, 4)
 
 
@@ -155,6 +156,7 @@ WRONG = {
     "no script": (["--script", "x.py", "--vary", "a=1", "--metric", "loss"], "no script at x.py", "path of a Python"),
     "no function": (["--function", "train"], "'train' does not name a function", "train:main"),
     "a metric of a new function": (["--function", "new:main", "--metric", "loss"], "no new.py yet", "leave out"),
+    "no folder for it": (["--data", "digits", "--output", "no/x.yaml"], "there is no folder no", "make it first"),
     "no name of a study": (["--data", "digits", "--output", "x.txt"], "x.txt is no name of a study file", ".yaml"),
 }
 

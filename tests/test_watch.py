@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from ablation.analysis.sequential import follow
 from ablation.cli.main import main
 from ablation.cli.watch_server import WatchServer
-from ablation.cli.watch_terminal import sparkline
+from ablation.cli.watch_terminal import counts_line, sparkline
 from ablation.execution.watching import RunView, Watcher, seconds_left
 from ablation.storage.find import find_study
 from ablation.storage.store import Store
 
 from .browser import CHROMIUM, chromium
+from .test_sequential import sequential
 
 
 @pytest.fixture
@@ -107,6 +109,16 @@ def test_a_run_that_finishes_is_seen_at_the_next_look(study: Store, tmp_path: Pa
     assert own.look().ended == 5
     shutil.copytree(tmp_path / "done", done, dirs_exist_ok=True)
     assert own.look().complete
+
+
+def test_of_a_sequential_study_only_what_its_looks_need_is_shown_and_not_what_they_decide(tmp_path: Path) -> None:
+    results = sequential(tmp_path, (2, 3))
+    stored = Watcher(results.store, results.manifest).look()
+    needed = follow(results)
+    assert needed is not None
+    assert {(run.variant, run.seed) for run in stored.runs} == needed.needed
+    assert stored.look.startswith("look ")
+    assert "decided" not in stored.look + counts_line(stored)
 
 
 def view(variant: str, state: str, **more: Any) -> RunView:
@@ -215,3 +227,13 @@ def test_in_a_browser_the_page_shows_the_runs_and_asks_no_other_server(study: St
         "problem": True,
     }
     assert all(url.startswith((server.address, "data:")) for url in visit.asked), visit.asked
+
+
+def test_open_opens_the_page(study: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    monkeypatch.setattr(WatchServer, "serve_forever", lambda *_, **__: None)
+    assert main(["watch", "--results", str(study.root), "--open"]) == 0
+    (address,) = opened
+    assert address.startswith("http://127.0.0.1:")
+    assert f"watching tiny: {address}" in capsys.readouterr().out

@@ -80,6 +80,8 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     arguments.seeds = arguments.seeds or DEFAULT_SEEDS
     if arguments.output.suffix not in (".yaml", ".yml"):
         raise UserError(f"{arguments.output} is no name of a study file", "let it end in .yaml")
+    if not arguments.output.parent.is_dir():
+        raise UserError(f"there is no folder {arguments.output.parent}", "make it first, or leave out --output")
     if arguments.output.exists() and not arguments.force:
         raise UserError(f"{arguments.output} exists already", "choose another name with --output, or add --force")
     new = _with_schema(_new_files(arguments, command))

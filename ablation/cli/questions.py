@@ -80,7 +80,7 @@ def _ask_images(arguments: argparse.Namespace) -> None:
 
 def _ask_model(arguments: argparse.Namespace, likely: str) -> None:
     from ablation.registry.catalog import MODELS, TORCHVISION, model_suggestion
-    from ablation.study.new_images import DEFAULT_CHANGES, PRETRAINED_CHANGES, usual_changes
+    from ablation.study.new_images import default_changes, usual_changes
 
     def model() -> str:
         answer = _text(f"Which model? ({', '.join(MODELS)}; pretrained: torchvision:resnet18, ...)", likely)
@@ -97,8 +97,8 @@ def _ask_model(arguments: argparse.Namespace, likely: str) -> None:
         console.print(Text(f"  {name:<16}", style="bold"), Text(why))
 
     def changes() -> list[str]:
-        default = [*(PRETRAINED_CHANGES if "weights" in known else DEFAULT_CHANGES)]
-        answer = _text("Which changes, with commas between them?", ",".join(default))
+        default = ",".join(default_changes(arguments.data or "", arguments.model))
+        answer = _text("Which changes, with commas between them?", default)
         found = [part.strip() for part in answer.split(",") if part.strip()]
         if unknown := [name for name in found if name not in known]:
             raise UserError(f"unknown change {unknown[0]!r}", f"known: {', '.join(known)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import above_zero, add_results, add_stored_study
+from ablation.cli.browser import add_open, open_page
 from ablation.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_results(parser)
     add_stored_study(parser)
     parser.add_argument("--browser", action="store_true", help="serve a page on 127.0.0.1, and print its address")
-    parser.add_argument("--open", action="store_true", help="open that page in a browser")
+    add_open(parser, "that page")
     parser.add_argument("--port", type=_port, default=0, metavar="N", help="of the page (default: any that is free)")
     parser.add_argument(
         "--every",
@@ -67,10 +68,7 @@ def _serve(watcher: Watcher, port: int, *, open_it: bool) -> None:
     with server:
         print(clean(f"watching {watcher.manifest.name}: {server.address}  (Ctrl-C ends this, and not the training)"))
         if open_it:
-            import webbrowser
-
-            if not webbrowser.open(server.address):
-                raise UserError("no browser could be started", f"open {server.address} yourself")
+            open_page(server.address)
         server.serve_forever(poll_interval=0.2)
 
 

@@ -29,7 +29,7 @@ MOST_POINTS = 200
 MOST_SHOWN = 100
 """Runs under way, and failed ones, that the page shows."""
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {

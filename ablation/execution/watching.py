@@ -221,10 +221,11 @@ def _of_epochs(primary: str) -> str:
 
 def _state(found: StoredRun, now: float) -> RunState:
     if found.state in ENDED or found.state == "damaged":
-        return found.state  # type: ignore[return-value]
-    if found.folder.started and (_since(found.folder, now) < FRESH_SECONDS or _is_locked(found.folder.path / "lock")):
+        return found.state
+    fresh = found.state != "crashed" and _since(found.folder, now) < FRESH_SECONDS
+    if found.folder.started and (fresh or _is_locked(found.folder.path / "lock")):
         return "running"
-    return "waiting" if found.state == "missing" else found.state  # type: ignore[return-value]
+    return "waiting" if found.state == "missing" else found.state
 
 
 def _since(folder: RunFolder, now: float) -> float:

@@ -24,8 +24,6 @@ PUBLISHED = {"digits": 1437, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10"
 DEFAULT_CHANGES = ("dropout", "norm", "schedule")
 PRETRAINED_CHANGES = ("weights", "freeze", "schedule")
 VALIDATION = 0.2
-EASY: Mapping[str, Any] = {"validation": 0.5, "fraction": 0.25}
-"""Of digits, which are so easy that with all of them every variant is at the ceiling."""
 _NOUNS = {
     "name": "model",
     "norm": "normalisation",
@@ -82,6 +80,15 @@ def study_of_images(request: ImagesRequest, name: str, command: str) -> NewStudy
     return _Writer(request, name, command).study()
 
 
+def default_changes(data: str, model: str) -> tuple[str, ...]:
+    """The usual changes that a study has unless others are asked for.
+
+    That of digits has fewer images, too: with all of them there is little left to gain, so that the others look alike.
+    """
+    own = PRETRAINED_CHANGES if model.startswith(PREFIX) else DEFAULT_CHANGES
+    return (*own, "fraction") if data == "digits" else own
+
+
 def usual_changes(model: str) -> Mapping[str, str]:
     """The changes that need no values -> what they are, for a model."""
     recipe = _Recipe({"name": "cifar10"}, 50_000, 32, model)
@@ -117,7 +124,6 @@ class _Recipe:
         optimizer, train = self.sections["optimizer"], self.sections["train"]
         lr, batch = optimizer["lr"], train["batch_size"]
         crop: list[Any] = [{"name": "crop", "padding": 1 if self.side < 16 else 2}] if self.grey else ["crop", "flip"]
-        fractions = [0.5, 1.0] if "fraction" in self.sections["data"] else [0.25, 0.5]
         found = {
             "schedule": Change("schedule", ["cosine"], "learning-rate decay: from lr to 0 along half a cosine"),
             "augment": Change("data.augment", [crop], f"shifted{'' if self.grey else ' and mirrored'} at random"),
@@ -125,7 +131,7 @@ class _Recipe:
             "weight_decay": Change("optimizer.weight_decay", [5e-4], "L2 penalty on the weights"),
             "batch_size": Change("train.batch_size", [batch // 2, batch * 2], "images per step"),
             "label_smoothing": Change("train.label_smoothing", [0.1], "share of the label spread over all classes"),
-            "fraction": Change("data.fraction", fractions, "what more training images would be worth"),
+            "fraction": Change("data.fraction", [0.25, 0.5], "what more training images would be worth"),
         }
         if self.norm:
             other = "batch" if self.norm == "none" else "none"
@@ -185,8 +191,6 @@ class _Writer:
         return f"the shorter side has {self.facts.short_side} (median)"
 
     def _data(self) -> dict[str, Any]:
-        if self.request.data == "digits":
-            return {"name": "digits", **EASY, "augment": []}
         if self.facts is None:
             return {"name": self.request.data, "validation": VALIDATION, "augment": []}
         own = {"name": "image_folder", "path": self.request.folder, "size": self.side}
@@ -194,7 +198,7 @@ class _Writer:
 
     def _changes(self) -> list[Change]:
         usual = self.recipe.changes()
-        chosen = self.request.vary or (PRETRAINED_CHANGES if self.recipe.pretrained else DEFAULT_CHANGES)
+        chosen = self.request.vary or default_changes(self.request.data, self.model)
         found = [self._change(text, usual) for text in chosen if self.request.vary or text in usual]
         twice = next((own.path for place, own in enumerate(found) if own.path in {o.path for o in found[:place]}), None)
         if twice:
@@ -263,16 +267,12 @@ class _Writer:
         share = f"share held out to compare variants on: about {held:,} images, {100 / held:.2g} points each"
         augment = f"none; {'for example [crop]' if self.recipe.grey else 'try [crop, flip]'}: of training images only"
         lines.append(_line(f"    validation: {data['validation']}", share))
-        if "fraction" in data:
-            why = "share of the others to train on: with all of them nothing is left to gain"
-            lines.append(_line(f"    fraction: {data['fraction']}", why))
         return [*lines, _line("    augment: []", augment)]
 
     def _recipe_lines(self) -> list[str]:
         sections = self.recipe.sections
         data = sections["data"]
-        trained = round(self.images * (1 - data["validation"]) * data.get("fraction", 1.0))
-        steps = -(-trained // sections["train"]["batch_size"])
+        steps = -(-round(self.images * (1 - data["validation"])) // sections["train"]["batch_size"])
         notes = {
             "model": "`ablate list models` and `ablate list torchvision` show others",
             "optimizer": "lr is the learning rate, head_lr_multiplier its multiple for the new classifier"
