@@ -113,7 +113,7 @@ def test_a_run_that_finishes_is_seen_at_the_next_look(study: Store, tmp_path: Pa
 
 def test_of_a_sequential_study_only_what_its_looks_need_is_shown_and_not_what_they_decide(tmp_path: Path) -> None:
     results = sequential(tmp_path, (2, 3))
-    stored = Watcher(results.store, results.manifest).look()
+    stored = Watcher(Store(tmp_path), results.manifest).look()
     needed = follow(results)
     assert needed is not None
     assert {(run.variant, run.seed) for run in stored.runs} == needed.needed
