@@ -31,6 +31,10 @@ class Parser(argparse.ArgumentParser):
         if action.choices is not None and value not in action.choices:
             known = list(map(str, action.choices))
             name = "/".join(action.option_strings)
+            if not name and not isinstance(action, argparse._SubParsersAction):
+                from ablation.registry.catalog import suggestion
+
+                raise UserError(f"unknown {str(action.metavar).lower()} {value!r}", suggestion(value, known))
             what = f"{name} {value}: not one of its values" if name else f"unknown command {value!r}"
             raise UserError(what, _command_hint(str(value), known))
 

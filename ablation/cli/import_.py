@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ablation._util.sanitize import clean
+from ablation.cli.browser import add_open, open_page
 from ablation.errors import UserError
 
 SUMMARY = "the report of runs that MLflow, TensorBoard, W&B, Trackio or Hydra has logged"
@@ -62,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ignore", type=_names, default=(), metavar="NAMES", help="parameters that may differ: output_dir,run_name"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: imported/EXPERIMENT)")
+    add_open(parser, "the page")
 
 
 def main(arguments: argparse.Namespace, command: str) -> int:
@@ -110,4 +112,6 @@ def main(arguments: argparse.Namespace, command: str) -> int:
         print(clean(f"warning: {finding.message}"))
     for path in (tables.runs, *([tables.epochs] if tables.epochs else []), report.html, report.markdown):
         print(clean(str(path)))
+    if arguments.open:
+        open_page(report.html)
     return 0

@@ -17,9 +17,11 @@ from types import ModuleType
 from ablation._util.sanitize import clean
 from ablation.cli import (
     audit,
+    completion,
     doctor,
     follow_up,
     import_,
+    init,
     list,
     noise,
     plan,
@@ -31,6 +33,7 @@ from ablation.cli import (
     test,
     validate,
     verdict,
+    watch,
 )
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
@@ -38,6 +41,7 @@ from ablation.versions import __version__
 
 COMMANDS = (
     *(run, plan, validate, audit, status, test, report, follow_up, verdict, noise),
+    *(init, watch, completion),
     *(import_, script, list, schema, doctor),
 )
 EPILOG = """\
@@ -134,8 +138,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """The words of a command; and of `script`, what follows `--`, which is not ours to parse."""
-    if not words or words[0] != "script":
+    """The words of a command; and of `script` and `init`, what follows `--`, which is not ours to parse."""
+    if not words or words[0] not in ("script", "init"):
         return words, ()
     end = words.index("--") if "--" in words else len(words)
     own = [*words[:end]]

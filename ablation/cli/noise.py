@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablation.cli.arguments import StudyFileOptions, add_results, add_workers, positive
+from ablation.cli.browser import add_open, open_page
 
 if TYPE_CHECKING:
     from ablation.analysis.noise import Noise
@@ -46,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where reports go (default: reports)"
     )
+    add_open(parser, "the page")
     parser.add_argument("--retry", choices=["failed"], help="retry the runs that have failed too often")
     add_workers(parser)
 
@@ -74,6 +76,8 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     page = write_noise(noise, each.out / slug(study.name), Path("templates"))
     for path in (page.html, page.markdown, page.json):
         progress.say(str(path), "dim")
+    if each.open:
+        open_page(page.html)
     return 0
 
 

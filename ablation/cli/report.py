@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import add_results, add_stored_study
+from ablation.cli.browser import add_open, open_page
 from ablation.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where reports go (default: reports)"
     )
-    parser.add_argument("--open", action="store_true", help="open the first of them, the page by default")
+    add_open(parser, "the first of them, the page by default,")
     parser.add_argument(
         "--format",
         default="html,md",
@@ -125,8 +126,8 @@ def main(arguments: argparse.Namespace, command: str) -> int:
         print(clean(str(path)))
     if report.figures and form.options and form.options.language == "zh":
         _report_missing_font(formats)
-    if arguments.open and report.documents and not _opened(report.documents[0]):
-        raise UserError("no browser could be started", f"open {clean(str(report.documents[0]))} yourself")
+    if arguments.open and report.documents:
+        open_page(report.documents[0])
     return 0
 
 
@@ -151,9 +152,3 @@ def _report_missing_font(formats: Collection[str]) -> None:
         pdf = ", and the PDF has boxes for Chinese text" if "pdf" in formats else ""
         hint = "install one (Debian and Ubuntu: apt install fonts-noto-cjk)"
         print(f"figures are labelled in English{pdf}, since no Chinese font is installed; {hint}", file=sys.stderr)
-
-
-def _opened(page: Path) -> bool:
-    import webbrowser
-
-    return webbrowser.open(page.resolve().as_uri())

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablation.cli.arguments import positive
 from ablation.errors import UserError
+
+if TYPE_CHECKING:
+    from ablation.tasks.script_study import ScriptRequest
 
 SUMMARY = "write the study file of a training script that uses argparse"
 
@@ -21,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vary",
         action="append",
         required=True,
-        type=_vary,
+        type=option_values,
         metavar="OPTION=VALUE,...",
         help="an option, and the values that are compared with its default (repeatable)",
     )
@@ -40,16 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Write the file, and say what was assumed and what to do next."""
     from ablation._util.sanitize import clean
-    from ablation.tasks.script_study import ScriptRequest, study_of_script
+    from ablation.tasks.script_study import study_of_script
 
     each = arguments
     if each.output.exists():
         raise UserError(f"{each.output} exists already", "choose another name with --output, or remove it")
-    vary: dict[str, list[list[str]]] = {}
-    for name, values in each.vary:
-        vary.setdefault(name, []).extend(values)
-    own = (each.script, tuple(each.arguments), vary, each.metric, each.seeds, each.direction, each.seed_option)
-    study = study_of_script(ScriptRequest(*own), Path(), command)
+    study = study_of_script(script_request(each, each.vary), Path(), command)
     with each.output.open("x", encoding="utf-8") as file:
         file.write(study.text)
     print(clean(f"wrote {each.output}; assumed in it:"))
@@ -59,7 +60,18 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _vary(text: str) -> tuple[str, list[list[str]]]:
+def script_request(each: argparse.Namespace, varied: Iterable[tuple[str, list[list[str]]]]) -> ScriptRequest:
+    """What the arguments of `script` and `init` ask for; values of an option that is given twice belong together."""
+    from ablation.tasks.script_study import ScriptRequest
+
+    vary: dict[str, list[list[str]]] = {}
+    for name, values in varied:
+        vary.setdefault(name, []).extend(values)
+    own = (each.script, tuple(each.arguments), vary, each.metric, each.seeds, each.direction, each.seed_option)
+    return ScriptRequest(*own)
+
+
+def option_values(text: str) -> tuple[str, list[list[str]]]:
     """`dropout=0,0.5`: a name, and each value as its words."""
     name, sign, values = text.partition("=")
     try:

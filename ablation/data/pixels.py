@@ -77,6 +77,15 @@ def decode(content: bytes, size: int) -> Decoded:
             return Decoded(_cut(rgb, size), kind, shape, conversions)
 
 
+def image_size(content: bytes) -> tuple[int, int]:
+    """Width and height in pixels, by the header of an image file. Raises PixelError where Pillow cannot read it."""
+    try:
+        with _open(content) as image:
+            return image.size
+    except Exception as error:  # Pillow raises anything for a damaged file
+        raise PixelError(str(error) or type(error).__name__) from error
+
+
 def is_converted(content: bytes) -> bool:
     """Whether `decode` gives other pixels than Pillow's conversion to RGB alone. False for a file it cannot read."""
     if is_plain(content):
