@@ -17,7 +17,9 @@ from types import ModuleType
 from ablation._util.sanitize import clean
 from ablation.cli import (
     audit,
+    diff,
     doctor,
+    export,
     follow_up,
     import_,
     list,
@@ -27,10 +29,12 @@ from ablation.cli import (
     run,
     schema,
     script,
+    show,
     status,
     test,
     validate,
     verdict,
+    verify,
 )
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
@@ -39,6 +43,7 @@ from ablation.versions import __version__
 COMMANDS = (
     *(run, plan, validate, audit, status, test, report, follow_up, verdict, noise),
     *(import_, script, list, schema, doctor),
+    *(show, diff, export, verify),
 )
 EPILOG = """\
 A study file declares a baseline and single changes to it.
