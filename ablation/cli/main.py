@@ -19,6 +19,7 @@ from ablation.cli import (
     audit,
     diff,
     doctor,
+    du,
     export,
     follow_up,
     import_,
@@ -26,6 +27,7 @@ from ablation.cli import (
     noise,
     plan,
     report,
+    rm,
     run,
     schema,
     script,
@@ -43,7 +45,7 @@ from ablation.versions import __version__
 COMMANDS = (
     *(run, plan, validate, audit, status, test, report, follow_up, verdict, noise),
     *(import_, script, list, schema, doctor),
-    *(show, diff, export, verify),
+    *(show, diff, verify, export, du, rm),
 )
 EPILOG = """\
 A study file declares a baseline and single changes to it.
