@@ -46,7 +46,7 @@ def test_nothing_is_removed_without_yes(stored: Stored, capsys: pytest.CaptureFi
     out = capsys.readouterr().out
     assert "study dropout\n" in out
     assert "4 runs kept, which another study uses" in out
-    assert "1 study and 4 runs; nothing was removed yet, --yes removes it" in out
+    assert "1 study, 4 runs; nothing was removed yet, --yes removes it" in out
     assert tree() == before
 
 

@@ -43,7 +43,8 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
         print(clean(f"run   {name}  {disk_size(size)}"))
     if found.kept:
         print(f"{plural(len(found.kept), 'run')} kept, which another study uses")
-    what = f"{plural(len(found.studies), 'study', 'studies')} and {plural(len(found.runs), 'run')}"
+    studies = f"{plural(len(found.studies), 'study', 'studies')}, " if found.studies else ""
+    what = f"{studies}{plural(len(found.runs), 'run')}"
     if not arguments.yes:
         print(f"would free {disk_size(found.bytes)}: {what}; nothing was removed yet, --yes removes it")
         return 0
