@@ -102,6 +102,10 @@ def _import_study(path: Path, arguments: argparse.Namespace) -> int:
         raise UserError(
             f"there is no file {path}", f"name one that `ablate export` wrote, or a tool: {', '.join(_TOOLS)}"
         )
+    given = {"--vary": arguments.vary, "--seed": arguments.seed, "--metric": arguments.metric, "--out": arguments.out}
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"{name} is for the runs of a tool", f"leave it out, or name the tool: {', '.join(_TOOLS)}")
     found = import_study(path, Places(Store(arguments.results), arguments.reports))
     known = f", {plural(len(found.known), 'run')} here already" if found.known else ""
     print(clean(f"{found.manifest.name}: {plural(len(found.new), 'run')} imported{known}"))
