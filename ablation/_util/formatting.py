@@ -102,6 +102,11 @@ def memory(mebibytes: float | None) -> str:
     return f"{_three(mebibytes / 1024)} GiB" if mebibytes >= 1024 else f"{_three(mebibytes)} MiB"
 
 
+def disk_size(count: int) -> str:
+    """An amount of disk, given in bytes."""
+    return f"{_three(count / 1024)} KiB" if count < 2**20 else memory(count / 2**20)
+
+
 def plural(number: int, noun: str, many: str | None = None) -> str:
     """`1 run`, `2 runs`."""
     return f"{number:,} {noun if number == 1 else many or noun + 's'}"

@@ -52,6 +52,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number from 0."""
+    if not text.strip().isdecimal() or int(text) >= 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
+    return int(text)
+
+
 def in_process(text: str) -> bool:
     """0 for no workers at all; more of them have an option of their own."""
     if text.strip() != "0":
@@ -123,10 +130,21 @@ def log_targets(text: str) -> tuple[LogTarget, ...]:
     return tuple(known[name] for name in names)
 
 
-def add_results(parser: argparse.ArgumentParser) -> None:
+def add_results(parser: argparse._ActionsContainer) -> None:
     """`--results`: where runs are stored."""
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="where runs are stored (default: results)"
+    )
+
+
+def add_reports(parser: argparse._ActionsContainer) -> None:
+    """`--reports`: where the author's texts are."""
+    parser.add_argument(
+        "--reports",
+        type=Path,
+        default=Path("reports"),
+        metavar="DIR",
+        help="where reports, and the texts that you wrote for them, are (default: reports)",
     )
 
 

@@ -1,17 +1,21 @@
-"""`ablate import`: runs that other tools have logged -> tables, and their report."""
+"""`ablate import`: runs that other tools have logged -> tables, and their report; or an archive of a study."""
 
 from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from ablation._util.sanitize import clean
+from ablation.cli.arguments import add_reports, add_results
 from ablation.cli.browser import add_open, open_page
 from ablation.errors import UserError
 
-SUMMARY = "the report of runs that MLflow, TensorBoard, W&B, Trackio or Hydra has logged"
+SUMMARY = "the report of runs that MLflow, TensorBoard, W&B, Trackio or Hydra has logged; or an exported study"
+USAGE = """ablate import FILE.ablation [options]
+       ablate import TOOL PATH --vary NAMES --seed NAME --metric NAME [options]"""
 _TOOLS = ("mlflow", "tensorboard", "wandb", "trackio", "hydra", "csv")
 
 
@@ -33,15 +37,16 @@ def _values(text: str) -> dict[str, str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("tool", choices=_TOOLS, metavar="TOOL", help=", ".join(_TOOLS))
+    parser.usage = USAGE
+    parser.add_argument("tool", metavar="TOOL", help=f"{', '.join(_TOOLS)}; or the file that `ablate export` wrote")
     parser.add_argument(
-        "path", type=Path, metavar="PATH", help="its file or folder: mlflow.db, runs/, wandb/, multirun/"
+        "path", nargs="?", type=Path, metavar="PATH", help="its file or folder: mlflow.db, runs/, wandb/, multirun/"
     )
     parser.add_argument(
-        "--vary", type=_names, required=True, metavar="NAMES", help="the parameters that make the variants: lr,dropout"
+        "--vary", type=_names, metavar="NAMES", help="the parameters that make the variants: lr,dropout"
     )
-    parser.add_argument("--seed", required=True, metavar="NAME", help="the parameter that holds the random seed")
-    parser.add_argument("--metric", required=True, metavar="NAME", help="the metric that variants are compared by")
+    parser.add_argument("--seed", metavar="NAME", help="the parameter that holds the random seed")
+    parser.add_argument("--metric", metavar="NAME", help="the metric that variants are compared by")
     parser.add_argument(
         "--direction", choices=["higher", "lower"], help="which way is better (default: by the name of the metric)"
     )
@@ -64,9 +69,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: imported/EXPERIMENT)")
     add_open(parser, "the page")
+    archive = parser.add_argument_group("for the file of a study")
+    add_results(archive)
+    add_reports(archive)
 
 
 def main(arguments: argparse.Namespace, command: str) -> int:
+    """Unpack an archive; or read the runs of a tool, write their tables and report, and print what was found."""
+    if arguments.tool in _TOOLS:
+        _check(arguments)
+        return _import_runs(arguments, command)
+    if arguments.path is not None:
+        from ablation.registry.catalog import suggestion
+
+        raise UserError(f"unknown tool {arguments.tool!r}", suggestion(arguments.tool, _TOOLS))
+    return _import_study(Path(arguments.tool), arguments)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise UserError where something is missing that the runs of a tool need."""
+    needed = {"PATH": arguments.path, "--vary": arguments.vary, "--seed": arguments.seed, "--metric": arguments.metric}
+    missing = [name for name, value in needed.items() if value is None]
+    if missing:
+        raise UserError(f"{', '.join(missing)} is missing", "see ablate import --help")
+
+
+def _import_study(path: Path, arguments: argparse.Namespace) -> int:
+    """Unpack the archive of a study, and say what was new."""
+    from ablation._util.formatting import plural
+    from ablation.execution.transfer import Places, import_study
+    from ablation.storage.store import Store
+
+    if not path.exists():
+        raise UserError(
+            f"there is no file {path}", f"name one that `ablate export` wrote, or a tool: {', '.join(_TOOLS)}"
+        )
+    given = {"--vary": arguments.vary, "--seed": arguments.seed, "--metric": arguments.metric, "--out": arguments.out}
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"{name} is for the runs of a tool", f"leave it out, or name the tool: {', '.join(_TOOLS)}")
+    found = import_study(path, Places(Store(arguments.results), arguments.reports))
+    known = f", {plural(len(found.known), 'run')} here already" if found.known else ""
+    print(clean(f"{found.manifest.name}: {plural(len(found.new), 'run')} imported{known}"))
+    for file in found.code:
+        print(clean(f"it comes with code, which `ablate test` and `ablate verify` run with your rights: {file}"))
+    place = "" if arguments.results == Path("results") else f" --results {shlex.quote(str(arguments.results))}"
+    print(clean(f"next: ablate report {shlex.quote(found.manifest.name)}{place}"))
+    return 0
+
+
+def _import_runs(arguments: argparse.Namespace, command: str) -> int:
     """Read the runs, write their tables and report, and print what was found."""
     from ablation._util.hashing import slug
     from ablation.library import read_results, write_report

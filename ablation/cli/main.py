@@ -18,7 +18,10 @@ from ablation._util.sanitize import clean
 from ablation.cli import (
     audit,
     completion,
+    diff,
     doctor,
+    du,
+    export,
     follow_up,
     import_,
     init,
@@ -26,13 +29,16 @@ from ablation.cli import (
     noise,
     plan,
     report,
+    rm,
     run,
     schema,
     script,
+    show,
     status,
     test,
     validate,
     verdict,
+    verify,
     watch,
 )
 from ablation.cli.arguments import Parser
@@ -40,9 +46,9 @@ from ablation.errors import UserError
 from ablation.versions import __version__
 
 COMMANDS = (
-    *(run, plan, validate, audit, status, test, report, follow_up, verdict, noise),
-    *(init, watch, completion),
-    *(import_, script, list, schema, doctor),
+    *(init, run, plan, validate, audit, status, watch, test, report, follow_up, verdict, noise),
+    *(show, diff, verify, export, import_, du, rm),
+    *(script, list, schema, completion, doctor),
 )
 EPILOG = """\
 A study file declares a baseline and single changes to it.

@@ -128,8 +128,11 @@ def _written(results: Results, store: Store, out: Path, table: TableSource | Non
         figures=_pictures(page, out, form.formats),
         documents=tuple(out / _DOCUMENTS[name] for name in form.formats if name in _DOCUMENTS),
     )
-    _tables(results, report)
-    _class_table(context, out / "classes.csv")
+    written = tables(context)
+    for name, own in written.items():
+        replace(out / name, csv_writer(own))
+    if "classes.csv" not in written:
+        (out / "classes.csv").unlink(missing_ok=True)
     source = {"table": table.identity(out)} if table else {}
     write_json(report.analysis, to_json(analysis, results.manifest.name) | source)
     replace_text(report.latex, results_table(analysis))
@@ -206,27 +209,24 @@ def _remove_old(folder: Path, current: Iterable[str]) -> None:
             path.unlink()
 
 
-def _tables(results: Results, report: Report) -> None:
+def tables(context: Context) -> dict[str, pd.DataFrame]:
+    """The CSV tables beside a report, by their names; classes.csv only where predictions are stored."""
+    results = context.results
     counts = [name for name in COUNTS if name in results.runs]
     runs = results.runs.astype(dict.fromkeys(counts, "Float64")).astype(dict.fromkeys(counts, "Int64"))
     lost = at_chance(results)
     if lost:
         at = [run in lost for run in runs[["variant", "seed"]].itertuples(index=False, name=None)]
         runs[AT_CHANCE] = np.array(at, dtype=int)
-    for path, table in ((report.runs, runs), (report.epochs, results.epochs)):
-        replace(path, _csv(table))
-
-
-def _class_table(context: Context, path: Path) -> None:
-    """The counts of every run and class; without predictions there is no such file."""
+    found = {"runs.csv": runs, "epochs.csv": results.epochs}
     rows = [row for own in context.classes for row in class_rows(own.part, own.counts, own.names)]
     if rows:
-        replace(path, _csv(pd.DataFrame(rows, columns=["part", "variant", "seed", "class", "images", "correct"])))
-    else:
-        path.unlink(missing_ok=True)
+        columns = ["part", "variant", "seed", "class", "images", "correct"]
+        found["classes.csv"] = pd.DataFrame(rows, columns=columns)
+    return found
 
 
-def _csv(table: pd.DataFrame) -> Callable[[IO[bytes]], None]:
+def csv_writer(table: pd.DataFrame) -> Callable[[IO[bytes]], None]:
     """Writes a table as `DataFrame.to_csv` would, in two thirds of its time."""
 
     def write(file: IO[bytes]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +29,8 @@ from ablation.storage.store import RunFolder, Store
 
 MOST_MISTAKES = 24
 SAMPLES = 8
+IMAGES_FILE = "images.npz"
+"""Beside study.json, in a study that came from another machine: see `sample_images`."""
 _LARGEST = 96
 """Pixels of the longer side above which an image is made smaller for the page."""
 Pixels = np.ndarray[tuple[Any, ...], np.dtype[np.uint8]]
@@ -60,7 +64,8 @@ def _gallery(context: Context) -> Iterator[Block]:
     if seen is None:
         return
     name = cache_folder(str(seen.record.recipe["data"]["name"]), seen.record.data_fingerprint, "train")
-    images = _images(store.data / name, seen)
+    decoded = _decoded(store.data / name, seen)
+    images = _pick(decoded, seen) if decoded is not None else _kept(store, context.study.folder, seen)
     if images is not None:
         yield from _groups(seen, images)
         return
@@ -90,7 +95,44 @@ def _predictions(folder: RunFolder) -> tuple[Any, ...] | None:
     return (*(array.astype(np.int64) for array in arrays[:3]), arrays[3].astype(np.float64))
 
 
-def _images(folder: Path, seen: _Seen) -> Pixels | None:
+def sample_images(store: Store, results: Results) -> bytes | None:
+    """The content of images.npz: the images that the report shows, each by its place in the data set.
+
+    Kept beside study.json, it stands in for the decoded images. None where there are no such images.
+    """
+    seen = _seen(store, results) if results.manifest.of_images else None
+    if seen is None:
+        return None
+    name = cache_folder(str(seen.record.recipe["data"]["name"]), seen.record.data_fingerprint, "train")
+    decoded = _decoded(store.data / name, seen)
+    if decoded is None:
+        return None
+    images, file = _pick(decoded, seen), io.BytesIO()
+    shown = {str(index): np.asarray(image) for index, image in sorted(images.items())}
+    np.savez(file, data=np.array(name), **shown)  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def _pick(decoded: Pixels, seen: _Seen) -> dict[int, Image.Image]:
+    """The images that are shown, by their place in the data set."""
+    places = dict.fromkeys((*seen.worst()[:MOST_MISTAKES], *seen.spread()))
+    return {int(seen.index[place]): _image(np.asarray(decoded[seen.index[place]])) for place in places}
+
+
+def _kept(store: Store, folder: str, seen: _Seen) -> dict[int, Image.Image] | None:
+    """The images in images.npz; None unless they are those that are shown, of the same data."""
+    name = cache_folder(str(seen.record.recipe["data"]["name"]), seen.record.data_fingerprint, "train")
+    shown = {int(seen.index[place]) for place in (*seen.worst()[:MOST_MISTAKES], *seen.spread())}
+    try:
+        with np.load(store.study_file(folder).with_name(IMAGES_FILE), allow_pickle=False) as kept:
+            if str(kept["data"]) != name:
+                return None
+            return {index: Image.fromarray(np.asarray(kept[str(index)], dtype=np.uint8)) for index in sorted(shown)}
+    except (OSError, EOFError, KeyError, ValueError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def _decoded(folder: Path, seen: _Seen) -> Pixels | None:
     """The decoded images (n, height, width, channels), mapped into memory; None unless they are those predicted on."""
     try:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
@@ -101,7 +143,7 @@ def _images(folder: Path, seen: _Seen) -> Pixels | None:
     return images if fits and np.array_equal(labels[seen.index], seen.label) else None
 
 
-def _groups(seen: _Seen, images: Pixels) -> Iterator[Block]:
+def _groups(seen: _Seen, images: Mapping[int, Image.Image]) -> Iterator[Block]:
     worst, number = seen.worst(), len(seen.index)
     seed = tr("baseline, seed {seed}", seed=seen.record.seed)
     if worst:
@@ -130,8 +172,10 @@ def _which(shown: int, of: int) -> str:
     return tr("The {n} worst of {total:,} mistakes", n=shown, total=of)
 
 
-def _group(key: str, title: str, places: list[int], caption: str, seen: _Seen, images: Pixels) -> Iterator[Block]:
-    shown = [(_image(np.asarray(images[seen.index[place]])), place) for place in places]
+def _group(
+    key: str, title: str, places: list[int], caption: str, seen: _Seen, images: Mapping[int, Image.Image]
+) -> Iterator[Block]:
+    shown = [(images[int(seen.index[place])], place) for place in places]
     samples = tuple(_sample(place, seen, image) for image, place in shown)
     pixels = [np.asarray(image.convert("RGB")) for image, _ in shown]
     labels = [(s.true, f"{s.predicted} {s.confidence}", s.right, p) for s, p in zip(samples, pixels, strict=True)]
