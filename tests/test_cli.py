@@ -38,10 +38,10 @@ COMMANDS = (
 )
 
 
-def test_every_command_has_help_and_stands_in_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_command_has_help_and_stands_in_the_overview() -> None:
+    overview = (ROOT / "docs" / "overview.md").read_text(encoding="utf-8")
     for command in COMMANDS:
-        assert f"ablate {command}" in readme
+        assert f"ablate {command}" in overview
         with pytest.raises(SystemExit) as end:
             build_parser().parse_args([command, "--help"])
         assert end.value.code == 0

@@ -55,7 +55,7 @@ class _OfTorch(Optimizer):
         from ablation.registry.eager_optimizers import eager
 
         # fused=False would choose torch's slowest implementation
-        kernel = {"fused": True} if fused and self.has_fused else {}
+        kernel: dict[str, Any] = {"fused": True} if fused and self.has_fused else {}
         return eager(getattr(torch.optim, self.torch_name))(parameters, **self._keywords(), **kernel)
 
     def _keywords(self) -> dict[str, Any]:
