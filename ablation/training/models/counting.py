@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -34,12 +34,17 @@ def count_macs(model: nn.Module, image: tuple[int, int, int]) -> int:
     products: dict[nn.Module, int] = {layer: layer.weight[0].numel() for layer in layers}
     hooks = [layer.register_forward_hook(count) for layer in layers]
     training = [module for module in model.modules() if module.training]
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    where = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), None)
+    tensors = dict([*model.named_parameters(), *model.named_buffers()])
+    on_meta = any(tensor.is_meta for tensor in tensors.values())
+    if on_meta:
+        stand_ins = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()}
+    else:
+        stand_ins = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    where = "meta" if on_meta else next((tensor.device for tensor in tensors.values()), None)
     try:
         model.eval()  # batch normalisation cannot train on one image
-        with torch.no_grad(), _shapes_only(where):
-            functional_call(model, buffers, torch.zeros(1, *image, device=where))
+        with torch.no_grad(), _ShapesOnly() if on_meta else nullcontext():
+            functional_call(model, stand_ins, torch.zeros(1, *image, device=where))
     finally:
         for hook in hooks:
             hook.remove()
@@ -66,7 +71,3 @@ class _ShapesOnly(TorchFunctionMode):
         if func is torch.Tensor.mean and len(args) > 1:  # over some axes, as the maximum
             func = torch.amax
         return func(*args, **(kwargs or {}))
-
-
-def _shapes_only(where: torch.device | None) -> AbstractContextManager[object]:
-    return _ShapesOnly() if where is not None and where.type == "meta" else nullcontext()
