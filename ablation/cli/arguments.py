@@ -42,7 +42,8 @@ class Parser(argparse.ArgumentParser):
 def _command_hint(value: str, known: list[str]) -> str:
     from ablation.registry.catalog import suggestion
 
-    return f"did you mean: ablate run {value}" if value.endswith((".yaml", ".yml")) else suggestion(value, known)
+    safe = [name for name in known if name != "rm"]  # a misspelt `run` is nearer to it
+    return f"did you mean: ablate run {value}" if value.endswith((".yaml", ".yml")) else suggestion(value, safe)
 
 
 def positive(text: str) -> int:
