@@ -29,6 +29,7 @@ Init = Callable[..., str]
 def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Init:
     """Runs `ablate init ARGUMENTS...` in the test's folder: what it prints, or its error."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if not (Path(each) / "train.py").exists()])
 
     def call(*arguments: str) -> str:
         code = main(["init", *arguments])
