@@ -342,6 +342,16 @@ def content_lengths(table: Table) -> list[int]:
     return found
 
 
+def unbroken_lengths(table: Table) -> list[int]:
+    """What should stand on one line in each column, in Latin characters: a number whole, the longest word of a text."""
+    found = []
+    for place, column in enumerate(table.columns):
+        texts = [plain(row.cells[place].text) for row in table.rows]
+        words = plain(column.heading).split() + (texts if column.number else " ".join(texts).split())
+        found.append(max(map(_width, words), default=1))
+    return found
+
+
 def _width(text: str) -> int:
     """A Chinese character is as wide as two Latin ones."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -44,10 +44,13 @@ from ablation.report.blocks import (
     content_lengths,
     join,
     spans,
+    unbroken_lengths,
 )
 from ablation.report.page import Page
 
 _WIDTH = Cm(16)
+_LETTER, _MARGINS = Cm(0.16), Cm(0.4)
+"""Of a table: the width of a Latin character, and the margins of a cell."""
 _FIXED = datetime(2000, 1, 1)
 _NOT_XML = re.compile("[\ufffe\uffff]")
 _STYLES = {"strong": "bold", "italic": "italic", "symbol": "italic", "math": "italic"}
@@ -228,10 +231,12 @@ class _Writer:
                 (Span(tr("Table {number}.", number=block.number) + " ", "strong"), block.caption), "Caption"
             )
             caption.paragraph_format.keep_with_next = True
-        table = self._document.add_table(rows=1 + len(block.rows), cols=len(shown.columns), style="Light List")
+        table = self._document.add_table(rows=1 + len(block.rows), cols=len(shown.columns), style="Light Shading")
         table.autofit = False
-        lengths = content_lengths(shown)
-        widths = [Emu(round(_WIDTH * length / sum(lengths))) for length in lengths]
+        look = table._tbl.tblPr.find(qn("w:tblLook"))
+        look.set(qn("w:val"), "06A0")  # first row and column bold, without grey bands: the old form and the new one
+        look.set(qn("w:noHBand"), "1")
+        widths = _widths(shown)
         for column, width in zip(table.columns, widths, strict=True):
             column.width = width
         _repeat(table.rows[0])
@@ -242,11 +247,24 @@ class _Writer:
         self._document.add_paragraph(style="No Spacing")
 
 
+def _widths(table: Table) -> list[Emu]:
+    """Columns in which no number and no word is broken, if the page is wide enough; long texts get the rest."""
+    lengths = content_lengths(table)
+    least = [_MARGINS + _LETTER * length for length in unbroken_lengths(table)]
+    rest = _WIDTH - sum(least)
+    if rest < 0:
+        return [Emu(round(_WIDTH * length / sum(lengths))) for length in lengths]
+    wishes = [max(0, _MARGINS + _LETTER * length - own) for length, own in zip(lengths, least, strict=True)]
+    if not any(wishes):
+        wishes = lengths
+    return [Emu(round(own + rest * wish / sum(wishes))) for own, wish in zip(least, wishes, strict=True)]
+
+
 def _fill(row: Any, cells: list[tuple[Text, Any]], numbers: list[bool], widths: list[Emu]) -> None:
     for cell, (text, notes), number, width in zip(row.cells, cells, numbers, widths, strict=True):
         cell.width = width
         paragraph = cell.paragraphs[0]
-        paragraph.paragraph_format.space_after = Pt(0)
+        paragraph.paragraph_format.space_before = paragraph.paragraph_format.space_after = Pt(1.5)
         if number:
             paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
         _runs(paragraph, text, 8.5)

@@ -131,7 +131,11 @@ def signed(value: float) -> str:
 
 def _name(axes: Axes, y: int, effect: Effect, longest: int) -> None:
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    axes.annotate(style.label(effect.variant, longest), (0, y), xytext=(-12, 0), ha="right", va="center", **place)
+    label = style.label(effect.variant, longest)
+    name = axes.annotate(label, (0, y), xytext=(-12, 0), ha="right", va="center", **place)
+    extent = name.get_window_extent()
+    if extent.x0 < 0:  # letters wider than usual: smaller rather than cut off
+        name.set_fontsize(name.get_fontsize() * extent.x1 / extent.width)
 
 
 def _verdict(axes: Axes, y: int, effect: Effect) -> None:
