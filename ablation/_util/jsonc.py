@@ -40,12 +40,12 @@ def with_member(text: str, path: tuple[str, ...], value: Any) -> str:
     """The text with the member at `path` set to `value`: every other byte stays as it is, comments included.
 
     Objects on the way that are not there are added as first members. Raises JsoncError where the text cannot be read,
-    or where something on the way is no object.
+    or where something on the way is not an object.
     """
     node = read(text)
     for depth, key in enumerate(path):
         if not isinstance(node.value, dict):
-            raise JsoncError(f"{'.'.join(path[:depth]) or 'the file'} is no object")
+            raise JsoncError(f"{'.'.join(path[:depth]) or 'the file'} is not an object")
         if key in node.members:
             node = node.members[key]
             continue
@@ -87,7 +87,7 @@ def _skip(text: str, place: int) -> int:
 
 def _value(text: str, place: int, depth: int) -> tuple[Node, int]:
     if depth > MOST_DEPTH:
-        raise JsoncError(f"{_where(text, place)}: too many brackets inside each other")
+        raise JsoncError(f"{_where(text, place)}: nested too deeply")
     opening = text[place : place + 1]
     if opening == "{":
         return _object(text, place, depth)
@@ -111,7 +111,7 @@ def _object(text: str, start: int, depth: int) -> tuple[Node, int]:
             raise JsoncError(f"{_where(text, place)}: a name in quotes or a closing brace is expected here")
         key = json.loads(found[0])
         if key in members:
-            raise JsoncError(f"{_where(text, place)}: {key!r} is there twice")
+            raise JsoncError(f"{_where(text, place)}: {key!r} is duplicated")
         place = _expect(text, _skip(text, found.end()), ":")
         members[key], place = _value(text, place, depth + 1)
         place = _after_item(text, place, "}")

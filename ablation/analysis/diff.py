@@ -1,4 +1,4 @@
-"""What differs between two variants, or between two studies: in their options, and in what came of them."""
+"""What differs between two variants, or between two studies: in options and in results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ablation._util.formatting import ABSENT
 from ablation._util.hashing import canonical_json
 from ablation._util.nested import leaves
 from ablation.analysis.describe import describe
@@ -15,9 +16,6 @@ from ablation.analysis.types import Analysis, Effect
 from ablation.results.runs import Results
 from ablation.stats import paired_t
 from ablation.storage.manifest import Manifest, StoredVariant
-
-ABSENT = "–"
-"""The value of an option that one side does not have."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class OptionDiff:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedDifference:
     """The second variant minus the first, over the seeds that both finished; metrics as stored, None where unknown.
 
     `declared` comparisons are those with the baseline: their interval and p are those of the report, simultaneous over
@@ -59,7 +57,7 @@ class VariantDiff:
     measure: Measure
     level: float
     """Of the interval, in per cent."""
-    comparison: Comparison | None = None
+    comparison: PairedDifference | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -132,7 +130,7 @@ def diff_across(first: tuple[Results, StoredVariant], second: tuple[Results, Sto
     )
 
 
-def _compare(analysis: Analysis, first: Effect, second: Effect) -> Comparison:
+def _compare(analysis: Analysis, first: Effect, second: Effect) -> PairedDifference:
     values = [{run.seed: run.value for run in own.runs if run.value is not None} for own in (first, second)]
     pairs = {seed: (value, values[1][seed]) for seed, value in values[0].items() if seed in values[1]}
     base = analysis.baseline.variant
@@ -141,10 +139,10 @@ def _compare(analysis: Analysis, first: Effect, second: Effect) -> Comparison:
         low, high = (own.low, own.high) if sign > 0 else (_negative(own.high), _negative(own.low))
         difference = own.difference if sign > 0 else _negative(own.difference)
         words = own.words if sign > 0 else ""
-        return Comparison(True, pairs, difference, low, high, own.p, own.method or own.reason or "", words)
+        return PairedDifference(True, pairs, difference, low, high, own.p, own.method or own.reason or "", words)
     test = paired_t([other - one for one, other in pairs.values()], analysis.alpha)
     known = [value if math.isfinite(value) else None for value in (test.difference, test.low, test.high, test.p)]
-    return Comparison(False, pairs, known[0], known[1], known[2], known[3], "paired t-test")
+    return PairedDifference(False, pairs, known[0], known[1], known[2], known[3], "paired t-test")
 
 
 def _negative(value: float | None) -> float | None:

@@ -32,9 +32,7 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
     """Print the script."""
     import shtab
 
-    from ablation.cli.main import build_parser
-
-    parser = build_parser()
+    parser: argparse.ArgumentParser = arguments.root
     for command in _commands(parser):
         for action in command._actions:
             completed = _completed(action, shtab.FILE, shtab.DIRECTORY)

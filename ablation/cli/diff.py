@@ -1,4 +1,4 @@
-"""`ablate diff`: two variants, runs or studies: what differs in their options, and in what came of them."""
+"""`ablate diff`: two variants, runs or studies: how their options and results differ."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from ablation.storage.select import Choice
     from ablation.storage.store import Store
 
-SUMMARY = "compare two variants, runs or studies: what differs in their options, and in what came of them"
+SUMMARY = "compare two variants, runs or studies: how their options and results differ"
 _HELP = "a study, STUDY:VARIANT or STUDY:VARIANT:SEED (without STUDY: of the other, or the most recent one), or a run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("first", metavar="A", help=_HELP)
-    parser.add_argument("second", metavar="B", help="the same kind of thing")
+    parser.add_argument("second", metavar="B", help="another one of the same kind")
     parser.add_argument("--json", action="store_true", help="print the differences as JSON")
     add_results(parser)
 

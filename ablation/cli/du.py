@@ -1,4 +1,4 @@
-"""`ablate du`: what takes room in a results folder."""
+"""`ablate du`: the disk usage of a results folder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ablation.cli.arguments import add_results
 
 if TYPE_CHECKING:
-    from ablation.storage.usage import StudyRoom, Usage
+    from ablation.storage.usage import StudyUsage, Usage
 
-SUMMARY = "show what takes room in a results folder, by study and kind of file"
+SUMMARY = "show the disk usage of a results folder, by study and kind of file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +53,8 @@ def _print(usage: Usage) -> None:
     console.print(f"total: {disk_size(usage.total)}; a run that several studies use is counted once")
     if usage.orphans.runs:
         lost = plural(usage.orphans.runs, "run")
-        console.print(f"no study uses {lost} ({disk_size(usage.orphans.own)}); ablate rm --orphans says which")
+        console.print(f"no study uses {lost} ({disk_size(usage.orphans.own)}); ablate rm --orphans lists them")
 
 
-def _row(own: StudyRoom) -> list[int]:
+def _row(own: StudyUsage) -> list[int]:
     return [*own.room.kinds.values(), own.room.total, own.own]

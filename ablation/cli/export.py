@@ -8,7 +8,7 @@ from pathlib import Path
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import add_reports, add_results, add_stored_study
 
-SUMMARY = "write a study with its runs into one file, which `ablate import FILE` unpacks on another machine"
+SUMMARY = "write a study and its runs to one file, for `ablate import FILE` on another machine"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-weights",
         action="store_true",
-        help="leave out checkpoints, and files that the code of a function or command wrote: the report needs none",
+        help="leave out checkpoints and files written by functions and commands, which no report needs",
     )
     add_results(parser)
     add_reports(parser)

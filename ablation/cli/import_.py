@@ -112,7 +112,7 @@ def _import_study(path: Path, arguments: argparse.Namespace) -> int:
     known = f", {plural(len(found.known), 'run')} here already" if found.known else ""
     print(clean(f"{found.manifest.name}: {plural(len(found.new), 'run')} imported{known}"))
     for file in found.code:
-        print(clean(f"it comes with code, which `ablate test` and `ablate verify` run with your rights: {file}"))
+        print(clean(f"it comes with code, which `ablate test` and `ablate verify` run with your permissions: {file}"))
     place = "" if arguments.results == Path("results") else f" --results {shlex.quote(str(arguments.results))}"
     print(clean(f"next: ablate report {shlex.quote(found.manifest.name)}{place}"))
     return 0

@@ -7,51 +7,18 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ablation._util.sanitize import clean
-from ablation.cli.arguments import positive
+from ablation.cli.init_arguments import DEFAULT_SEEDS, add_arguments, source_of
 from ablation.cli.schema import SCHEMA_FILE
 from ablation.errors import UserError
 
+__all__ = ["SUMMARY", "add_arguments", "main"]
+
 SUMMARY = "write a study file for your images, a data set, a script or a function"
-SOURCES = ("data", "images", "script", "function")
-DEFAULT_SEEDS = 5
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the command."""
-    parser.epilog = "Without any of the first four it asks, in a terminal."
-    parser.usage = "ablate init [--data NAME | --images DIR | --script FILE | --function MODULE:NAME] [options]"
-    source = parser.add_argument_group("what is trained").add_mutually_exclusive_group()
-    source.add_argument("--data", metavar="NAME", help="an image classifier on a built-in data set, such as digits")
-    source.add_argument("--images", metavar="DIR", help="on your own images: a folder or zip file with train/<class>/")
-    source.add_argument("--script", metavar="SCRIPT.py", help="a script with argparse; after --, what it always gets")
-    source.add_argument("--function", metavar="MODULE:NAME", help="a Python function; its file is written if missing")
-    parser.add_argument("--model", metavar="NAME", help="of --data and --images (default: by the images)")
-    parser.add_argument(
-        "--vary",
-        action="append",
-        default=[],
-        metavar="OPTION[=VALUE,...]",
-        help="what is changed (repeatable); of --data and --images also dropout, norm, schedule, lr, ... alone",
-    )
-    parser.add_argument("--seeds", type=positive, metavar="N", help=f"number of seeds (default: {DEFAULT_SEEDS})")
-    reported = parser.add_argument_group("of --script and --function")
-    reported.add_argument("--metric", metavar="NAME", help="the metric that is reported")
-    reported.add_argument("--direction", choices=("higher", "lower"), help="which way is better (default: by its name)")
-    reported.add_argument("--seed-option", metavar="OPTION", help="the script's option for its seed (default: --seed)")
-    reported.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the function's baseline"
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="what to write (default: named after what is trained)"
-    )
-    parser.add_argument("--force", action="store_true", help="replace the study file if it exists")
-    parser.set_defaults(arguments=[])
 
 
 @dataclass(frozen=True)
@@ -67,7 +34,7 @@ class NewFiles:
 
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Ask what is not given, write the file, and say what to do next."""
-    if _source(arguments) is None:
+    if source_of(arguments) is None:
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             what = "what is trained? there is no terminal to ask in"
             raise UserError(what, "add --data digits, --images DIR, --script train.py or --function train:main")
@@ -99,15 +66,11 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     return 0
 
 
-def _source(arguments: argparse.Namespace) -> str | None:
-    return next((name for name in SOURCES if getattr(arguments, name) is not None), None)
-
-
 def _stem(arguments: argparse.Namespace) -> str:
     """What a study is called: the data set, the folder, the script or the module."""
     from ablation._util.hashing import slug
 
-    source = _source(arguments)
+    source = source_of(arguments)
     given = str(getattr(arguments, str(source)))
     if source == "images":
         given = Path(given).resolve().stem
@@ -116,7 +79,7 @@ def _stem(arguments: argparse.Namespace) -> str:
 
 def _refuse_unused(arguments: argparse.Namespace) -> None:
     """Raise UserError for an option that says nothing about what is trained."""
-    source = str(_source(arguments))
+    source = str(source_of(arguments))
     unused = {
         "model": ("data", "images"),
         "metric": ("script", "function"),
@@ -226,14 +189,3 @@ def _write(new: NewFiles, *, force: bool) -> None:
         if new.module:
             new.module.unlink()
         raise
-
-
-def given_words(arguments: argparse.Namespace) -> Sequence[str]:
-    """The arguments as they would be typed."""
-    words: list[str] = []
-    for name in (*SOURCES, "model", "metric", "direction", "seed_option", "seeds", "output"):
-        if (value := getattr(arguments, name)) is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    for name in ("vary", "set"):
-        words += [word for value in getattr(arguments, name) for word in (f"--{name}", value)]
-    return [*words, *(["--", *arguments.arguments] if arguments.arguments else [])]

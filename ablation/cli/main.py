@@ -168,5 +168,5 @@ def build_parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         command = commands.add_parser(_name(module), help=module.SUMMARY)
         module.add_arguments(command)
-        command.set_defaults(parser=command, main=module.main)
+        command.set_defaults(root=parser, parser=command, main=module.main)
     return parser

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ablation._util.sanitize import clean
 from ablation.cli.console import make_console, print_error
-from ablation.cli.init import DEFAULT_SEEDS, SOURCES, given_words
+from ablation.cli.init_arguments import DEFAULT_SEEDS, SOURCES, given_words
 from ablation.errors import UserError
 
 Answer = TypeVar("Answer")
@@ -36,7 +36,7 @@ def ask(arguments: argparse.Namespace) -> Sequence[str]:
     if arguments.seeds is None:
         arguments.seeds = IntPrompt.ask("How many seeds?", default=DEFAULT_SEEDS, console=console)
     words = given_words(arguments)
-    same = clean(f"the same without questions: ablate init {shlex.join(words)}")
+    same = clean(f"without prompts: ablate init {shlex.join(words)}")
     console.print(Text(same, style="dim"), soft_wrap=True)
     return words
 
@@ -138,7 +138,7 @@ def _ask_function(arguments: argparse.Namespace) -> None:
         return
     found = options_read(arguments.function, folder)
     known = [*found.without, *(f"{name} ({value})" for name, value in found.defaults.items())]
-    make_console().print(Text(clean(f"it reads: {', '.join(known) or 'no option in its own body'}"), style="dim"))
+    make_console().print(Text(clean(f"it reads: {', '.join(known) or 'no options that could be found'}"), style="dim"))
     _ask_changes(arguments, "lr=0.1,0.5", "; the first value is that of the baseline")
     varied = {text.partition("=")[0].strip() for text in arguments.vary}
     given = {text.partition("=")[0].strip() for text in arguments.set}

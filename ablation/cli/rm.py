@@ -8,7 +8,7 @@ from ablation._util.sanitize import clean
 from ablation.cli.arguments import add_results
 from ablation.errors import UserError
 
-SUMMARY = "remove studies or runs; without --yes it only says what would go"
+SUMMARY = "remove studies or runs; without --yes it only lists them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a study, STUDY:VARIANT, STUDY:VARIANT:SEED, or the name of a run folder",
     )
     parser.add_argument("--orphans", action="store_true", help="also every run that no study uses any more")
-    parser.add_argument("--yes", action="store_true", help="really remove it")
+    parser.add_argument("--yes", action="store_true", help="remove what is listed")
     add_results(parser)
 
 
@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
     from ablation.storage.usage import plan_removal, remove
 
     if not arguments.names and not arguments.orphans:
-        raise UserError("nothing is named that could be removed", "name a study or a run, or add --orphans")
+        raise UserError("nothing to remove", "name a study or a run, or add --orphans")
     store = Store(arguments.results)
     found = plan_removal(store, arguments.names, orphans=arguments.orphans)
     for notice in found.notices:

@@ -94,14 +94,14 @@ def _named(settings: Any) -> list[str]:
     from ablation._util.jsonc import JsoncError
 
     if not isinstance(settings, dict):
-        raise JsoncError("it is no object")
+        raise JsoncError("it is not an object")
     schemas = settings.get(SETTING, {})
     if not isinstance(schemas, dict):
-        raise JsoncError(f"{SETTING} is no object")
+        raise JsoncError(f"{SETTING} is not an object")
     named = schemas.get(KEY, [])
     named = [named] if isinstance(named, str) else named
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
-        raise JsoncError(f"{SETTING} has {KEY} for something that is no list of files")
+        raise JsoncError(f"{SETTING} has {KEY} for something other than a list of files")
     return named
 
 

@@ -1,4 +1,4 @@
-"""`ablate verify`: the stored files of a study against their digests, and drawn runs trained again."""
+"""`ablate verify`: the stored files of a study against their digests, and a sample of its runs retrained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ablation.execution.progress import Tone
     from ablation.execution.verify import State
 
-SUMMARY = "check the stored files of a study, and train drawn runs again: do they come out the same, to the bit?"
+SUMMARY = "check stored files against their SHA-256, and retrain a sample of runs: are they bitwise identical?"
 _TONES: dict[State, Tone] = {"equal": "good", "different": "error", "not comparable": "warning", "failed": "error"}
 
 
@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     add_stored_study(parser)
     parser.add_argument(
-        "--runs", type=whole, default=3, metavar="N", help="train so many runs again (default: 3); 0 checks files only"
+        "--runs", type=whole, default=3, metavar="N", help="number of runs to retrain (default: 3); 0 checks files only"
     )
-    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="draws the runs (default: 0)")
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="random seed that selects runs (default: 0)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:0,2")
     parser.add_argument(
         "--threads", type=positive, metavar="N", help="CPU threads per worker (default: as many as each run had)"
@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
     from ablation._util.formatting import plural
     from ablation.cli.console import TerminalProgress, stored_study
     from ablation.execution.verify import VerifyOptions, train_again
-    from ablation.report.derived import ANALYSIS, check_report
+    from ablation.report.check_report import ANALYSIS, check_report
     from ablation.results.runs import load_results
     from ablation.storage.check_files import check_files
     from ablation.storage.store import Store

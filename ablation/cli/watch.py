@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import TYPE_CHECKING
 
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import above_zero, add_results, add_stored_study
 from ablation.cli.browser import add_open, open_page
+from ablation.cli.watch_pace import EVERY_SECONDS
 from ablation.errors import UserError
 
 if TYPE_CHECKING:
     from ablation.execution.watching import Watcher
 
 SUMMARY = "watch a study while it is trained, in the terminal or in a browser"
-EVERY_SECONDS = 2.0
-MOST_WORK = 0.05
-"""Share of the time that is spent on reading: large studies are looked at less often."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,16 +67,6 @@ def _serve(watcher: Watcher, port: int, *, open_it: bool) -> None:
         if open_it:
             open_page(server.address)
         server.serve_forever(poll_interval=0.2)
-
-
-def pause_after(seconds: float, every: float) -> float:
-    """How long to wait after a look that took so many seconds."""
-    return max(every, seconds / MOST_WORK)
-
-
-def sleep_after(started: float, every: float) -> None:
-    """Wait until the next look is due; `started` is when this one was, by `time.monotonic`."""
-    time.sleep(pause_after(time.monotonic() - started, every))
 
 
 def _port(text: str) -> int:

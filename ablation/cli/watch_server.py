@@ -17,7 +17,7 @@ from typing import Any
 
 from ablation._util.formatting import plural
 from ablation._util.sanitize import clean
-from ablation.cli.watch import EVERY_SECONDS, pause_after
+from ablation.cli.watch_pace import EVERY_SECONDS, pause_after
 from ablation.cli.watch_terminal import counts_line, shown
 from ablation.errors import UserError
 from ablation.execution.progress import SMOKE, SMOKE_TASK, duration

@@ -122,7 +122,7 @@ def _is_logo_path(logo: str) -> bool:
 
 
 def import_study(path: Path, places: Places) -> Imported:
-    """Unpack an archive: the whole of it, or nothing.
+    """Unpack an archive, all or nothing.
 
     Runs that are here already and are the same are kept. Raises UserError where the archive was changed, does not hold
     a study alone, or would replace something else, and StorageError; then nothing is written.
@@ -131,7 +131,7 @@ def import_study(path: Path, places: Places) -> Imported:
         needed, free = sum(own.bytes for own in archive.index.files.values()), free_space(places.store.root)
         if needed > free:
             raise StorageError(
-                f"{path} needs {needed:,} bytes, and {free:,} are free", "make room, and import it again"
+                f"{path} needs {needed:,} bytes, and {free:,} are free", "free some disk space, and import it again"
             )
         own = _Import(path, archive, places)
         manifest = own.check()

@@ -6,7 +6,6 @@ Whether results could be seen when seeds or variants were added is recorded by `
 
 from __future__ import annotations
 
-import fcntl
 import math
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Literal
 
 from ablation.execution.looks import follow
 from ablation.registry.metrics import EXTRAS, METRICS, SELECTION
+from ablation.storage.locks import is_locked
 from ablation.storage.manifest import Manifest, StoredVariant, read_manifest
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder, Store
@@ -223,7 +223,7 @@ def _state(found: StoredRun, now: float) -> RunState:
     if found.state in ENDED or found.state == "damaged":
         return found.state
     fresh = found.state != "crashed" and _since(found.folder, now) < FRESH_SECONDS
-    if found.folder.started and (fresh or _is_locked(found.folder.path / "lock")):
+    if found.folder.started and (fresh or is_locked(found.folder.path / "lock")):
         return "running"
     return "waiting" if found.state == "missing" else found.state
 
@@ -232,22 +232,6 @@ def _since(folder: RunFolder, now: float) -> float:
     """Seconds since something was written of the progress of a run; without end where nothing was."""
     times = [own.mtime for path in (folder.history, folder.path / "config.json") if (own := _stamp(path))]
     return max(0.0, now - max(times)) if times else math.inf
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process holds the lock of a run.
-
-    The lock is asked for without waiting and as one of many readers, and given back: workers try for seconds.
-    """
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            fcntl.flock(file, fcntl.LOCK_UN)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 @dataclass(frozen=True)

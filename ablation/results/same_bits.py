@@ -1,4 +1,4 @@
-"""Whether two trainings came to the same, to the bit: their weights, metrics and predictions, times apart."""
+"""Whether two trainings are bitwise identical: weights, metrics and predictions, but not times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def differing_bits(was: Trained, now: Trained) -> Iterator[str]:
     yield from _first("result", _metrics(was.record.metrics), _metrics(now.record.metrics))
     before_file, after_file = (own.record.files.get(_PREDICTIONS) for own in (was, now))
     if before_file and after_file and before_file.sha256 != after_file.sha256:
-        yield "predictions: another SHA-256"
+        yield "predictions: different SHA-256"
 
 
 def differing_environment(was: Environment, now: Environment) -> Iterator[str]:

@@ -189,7 +189,7 @@ def _check_members(archive: zipfile.ZipFile, index: Index, path: Path) -> None:
     for info in infos:
         plain = (info.compress_type, info.external_attr) == (zipfile.ZIP_STORED, _REGULAR_FILE)
         if not plain or info.file_size != expected[info.filename]:
-            raise UserError(f"{info.filename} in {path} is no plain file", "do not use it")
+            raise UserError(f"{info.filename} in {path} is not a regular file", "do not use it")
     if sum(expected.values()) > path.stat().st_size:
         raise UserError(f"the files of {path} would be larger than it is", "do not use it")
 

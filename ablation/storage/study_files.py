@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
+from ablation.storage.locks import is_locked
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import RunFolder, Store
 
@@ -73,14 +72,4 @@ def study_files(store: Store, manifest: Manifest) -> Iterator[Path]:
 
 def in_training(store: Store, names: Iterable[str]) -> list[str]:
     """Those of the run folders that a process holds the lock of, since it trains there."""
-    return [name for name in names if _is_locked(store.run(name).path / "lock")]
-
-
-def _is_locked(lock: Path) -> bool:
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
+    return [name for name in names if is_locked(store.run(name).path / "lock")]

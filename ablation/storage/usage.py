@@ -1,4 +1,4 @@
-"""What takes room in a results folder, and what can be removed from it."""
+"""The disk usage of a results folder, and the removal of studies and runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablation._util.files import writing
 from ablation._util.formatting import plural
 from ablation.errors import UserError
 from ablation.storage.manifest import Manifest, read_studies
-from ablation.storage.select import RunChoice, StudyChoice, VariantChoice, select
+from ablation.storage.select import RunChoice, StudyChoice, VariantChoice, select, uses_of_runs
 from ablation.storage.store import Store
 from ablation.storage.study_files import KINDS, Kind, in_training, kind_of, run_names
 
@@ -22,7 +22,7 @@ _ASIDE = ".removed-"
 
 
 @dataclass
-class Room:
+class Sizes:
     """Bytes by kind of file."""
 
     kinds: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
@@ -31,28 +31,28 @@ class Room:
     def total(self) -> int:
         return sum(self.kinds.values())
 
-    def add(self, other: Room) -> None:
+    def add(self, other: Sizes) -> None:
         """Add the bytes of another one."""
         for kind, size in other.kinds.items():
             self.kinds[kind] += size
 
 
 @dataclass(frozen=True)
-class StudyRoom:
-    """What the runs of a study take, and how much of that no other study uses."""
+class StudyUsage:
+    """The disk usage of the runs of a study; `own` is the part that no other study uses."""
 
     study: str
     runs: int
-    room: Room
+    room: Sizes
     own: int
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a results folder takes: every run is counted once in `total`, however many studies use it."""
+    """The disk usage of a results folder: every run is counted once in `total`, however many studies use it."""
 
-    studies: tuple[StudyRoom, ...]
-    orphans: StudyRoom
+    studies: tuple[StudyUsage, ...]
+    orphans: StudyUsage
     caches: int
     other: int
     total: int
@@ -61,20 +61,20 @@ class Usage:
 def measure_usage(store: Store) -> Usage:
     """Read the sizes of all files below a results folder. Raises UserError where a study.json cannot be read."""
     studies = _readable(store)
-    rooms = {name: _room(store.root / "runs" / name) for name in _run_folders(store)}
+    sizes = {name: _sizes(store.root / "runs" / name) for name in _run_folders(store)}
     users = _users(studies)
-    found = [_study_room(own, rooms, users) for own in studies]
-    lost = [name for name in rooms if name not in users]
-    orphans = StudyRoom("", len(lost), _sum(rooms[name] for name in lost), sum(rooms[name].total for name in lost))
+    found = [_study_usage(own, sizes, users) for own in studies]
+    lost = [name for name in sizes if name not in users]
+    orphans = StudyUsage("", len(lost), _sum(sizes[name] for name in lost), sum(sizes[name].total for name in lost))
     caches, total = _size(store.data), _size(store.root)
-    runs = sum(room.total for room in rooms.values())
+    runs = sum(own.total for own in sizes.values())
     return Usage(tuple(found), orphans, caches, total - caches - runs, total)
 
 
-def _study_room(study: Manifest, rooms: Mapping[str, Room], users: Mapping[str, set[str]]) -> StudyRoom:
-    names = [name for name in run_names(study) if name in rooms]
-    own = sum(rooms[name].total for name in names if users[name] == {study.folder})
-    return StudyRoom(study.name, len(names), _sum(rooms[name] for name in names), own)
+def _study_usage(study: Manifest, sizes: Mapping[str, Sizes], users: Mapping[str, set[str]]) -> StudyUsage:
+    names = [name for name in run_names(study) if name in sizes]
+    own = sum(sizes[name].total for name in names if users[name] == {study.name})
+    return StudyUsage(study.name, len(names), _sum(sizes[name] for name in names), own)
 
 
 def _readable(store: Store) -> list[Manifest]:
@@ -86,12 +86,8 @@ def _readable(store: Store) -> list[Manifest]:
 
 
 def _users(studies: Iterable[Manifest]) -> dict[str, set[str]]:
-    """Run folder -> the folders of the studies that use it."""
-    found: dict[str, set[str]] = {}
-    for study in studies:
-        for name in run_names(study):
-            found.setdefault(name, set()).add(study.folder)
-    return found
+    """Run folder -> the names of the studies that use it."""
+    return {folder: {use.study for use in uses} for folder, uses in uses_of_runs(studies).items()}
 
 
 def _run_folders(store: Store) -> list[str]:
@@ -99,17 +95,17 @@ def _run_folders(store: Store) -> list[str]:
     return sorted(path.name for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
 
 
-def _room(folder: Path) -> Room:
-    room = Room()
+def _sizes(folder: Path) -> Sizes:
+    sizes = Sizes()
     for path, size in _files(folder):
-        room.kinds[kind_of(path.name)] += size
-    return room
+        sizes.kinds[kind_of(path.name)] += size
+    return sizes
 
 
-def _sum(rooms: Iterable[Room]) -> Room:
-    total = Room()
-    for room in rooms:
-        total.add(room)
+def _sum(parts: Iterable[Sizes]) -> Sizes:
+    total = Sizes()
+    for part in parts:
+        total.add(part)
     return total
 
 
@@ -158,7 +154,7 @@ def plan_removal(store: Store, words: Sequence[str], *, orphans: bool) -> Remova
     for word in words:
         match select(store, word):
             case StudyChoice(manifest):
-                studies[manifest.folder] = manifest
+                studies[manifest.name] = manifest
             case VariantChoice(manifest, variant):
                 named += [manifest.run_folder(variant.name, seed) for seed in manifest.seeds]
             case RunChoice(folder):
@@ -199,7 +195,7 @@ def _is_of_noise(config: Path) -> bool:
 
 
 def remove(store: Store, removal: Removal) -> None:
-    """Remove it, the studies first: each folder is moved out of the way as a whole, then deleted.
+    """Remove it, the studies first: each folder is renamed as a whole, then deleted.
 
     Whenever that is interrupted, a run is there whole or not at all; the next removal deletes what was moved.
     """

@@ -102,7 +102,7 @@ def forest(
     axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
     for y, effect in enumerate(effects):
         axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)
-        _name(axes, y, effect, layout.longest)
+        style.row_name(axes, y, effect.variant, layout.longest)
         _row(axes, y, effect, measure, (low, high))
         if layout.verdicts:
             _verdict(axes, y, effect)
@@ -127,15 +127,6 @@ def signed(value: float) -> str:
     """A tick of an axis of differences."""
     text = f"{abs(value):.6g}"
     return text if text == "0" else f"{'+' if value > 0 else MINUS}{text}"
-
-
-def _name(axes: Axes, y: int, effect: Effect, longest: int) -> None:
-    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    label = style.label(effect.variant, longest)
-    name = axes.annotate(label, (0, y), xytext=(-12, 0), ha="right", va="center", **place)
-    extent = name.get_window_extent()
-    if extent.x0 < 0:  # letters wider than usual: smaller rather than cut off
-        name.set_fontsize(name.get_fontsize() * extent.x1 / extent.width)
 
 
 def _verdict(axes: Axes, y: int, effect: Effect) -> None:

@@ -175,3 +175,17 @@ def label(text: str, longest: int = 30) -> str:
         return plain
     head = (longest - 1) * 2 // 3
     return f"{plain[:head].rstrip()}\u2026{plain[len(plain) - (longest - 1 - head) :].lstrip()}"
+
+
+def row_name(axes: Axes, y: float, text: str, longest: int) -> None:
+    """The name of the row at y, left of the axes; in smaller letters where it would reach beyond the figure."""
+    place: dict[str, Any] = {
+        "xycoords": ("axes fraction", "data"),
+        "textcoords": "offset points",
+        "ha": "right",
+        "va": "center",
+    }
+    name = axes.annotate(label(text, longest), (0, y), xytext=(-12, 0), **place)
+    extent = name.get_window_extent()
+    if extent.x0 < 0:
+        name.set_fontsize(name.get_fontsize() * extent.x1 / extent.width)

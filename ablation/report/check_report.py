@@ -10,7 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import ablation.report as report
-from ablation._util.language import load, use_language
+from ablation._util.language import LANGUAGES, Code, load, use_language
 from ablation.analysis import describe, to_json
 from ablation.analysis.sequential import required
 from ablation.report.context import Context
@@ -18,7 +18,6 @@ from ablation.results.runs import Results
 from ablation.storage.store import Store
 
 ANALYSIS = "analysis.json"
-_LANGUAGES = ("en", "zh")
 _AGAIN = "not what the results give now"
 
 
@@ -35,11 +34,13 @@ def check_report(results: Results, store: Store, folder: Path) -> Iterator[str]:
         if path.exists() and (difference := _table_difference(path.read_bytes(), content.getvalue())):
             yield f"{path} is {_AGAIN}: {difference}"
     path = folder / ANALYSIS
-    if path.exists() and (difference := _claims_difference(path, [_claims(results, store, own) for own in _LANGUAGES])):
+    if path.exists() and (
+        difference := _claims_difference(path, [_claims(results, store, code) for code in LANGUAGES])
+    ):
         yield f"{path} is {_AGAIN}: {difference}"
 
 
-def _claims(results: Results, store: Store, language: str) -> Mapping[str, object]:
+def _claims(results: Results, store: Store, language: Code) -> Mapping[str, object]:
     with use_language(load(language)):
         values = to_json(describe(results, report.Predictions(results, store)), results.manifest.name)
         own: Mapping[str, object] = json.loads(json.dumps(values))
@@ -47,30 +48,30 @@ def _claims(results: Results, store: Store, language: str) -> Mapping[str, objec
 
 
 def _table_difference(found: bytes, expected: bytes) -> str:
-    """The first cell in which a CSV table is another one; empty where it is the same."""
+    """The first cell in which a CSV table differs; empty where none does."""
     if found == expected:
         return ""
     own, other = (
         list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline=""))) for text in (found, expected)
     )
     if not own or own[:1] != other[:1]:
-        return "its columns are others"
+        return "different columns"
     for line, (row, right) in enumerate(zip_longest(own, other, fillvalue=list[str]()), start=1):
         for name, cell, value in zip_longest(own[0], row, right, fillvalue=""):
             if cell != value:
                 return f"line {line}, {name}: {cell or 'nothing'} instead of {value or 'nothing'}"
-    return "its line ends are others"
+    return "different line endings"
 
 
 def _claims_difference(path: Path, expected: list[Mapping[str, object]]) -> str:
-    """The first key in which analysis.json is another one in every language; empty where it is the same in one."""
+    """The first key in which analysis.json differs in every language; empty where none does in one."""
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
-        return "it is no JSON"
+        return "not valid JSON"
     if not isinstance(found, dict):
-        return "it is no JSON object"
+        return "not a JSON object"
     if found in expected:
         return ""
     keys = [key for key in {**expected[0], **found} if all(found.get(key) != own.get(key) for own in expected)]
-    return f"{', '.join(keys) or 'the language of its words'}"
+    return f"{', '.join(keys) or 'its language'}"
