@@ -30,6 +30,7 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """Runs `ablate init ARGUMENTS...` in the test's folder: what it prints, or its error."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [each for each in sys.path if not (Path(each) / "train.py").exists()])
+    monkeypatch.delitem(sys.modules, "train", raising=False)  # that of another test
 
     def call(*arguments: str) -> str:
         code = main(["init", *arguments])

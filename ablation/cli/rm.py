@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
     from ablation.storage.usage import plan_removal, remove
 
     if not arguments.names and not arguments.orphans:
-        raise UserError("nothing to remove", "name a study or a run, or add --orphans")
+        raise UserError("nothing is named for removal", "name a study or a run, or add --orphans")
     store = Store(arguments.results)
     found = plan_removal(store, arguments.names, orphans=arguments.orphans)
     for notice in found.notices:

@@ -54,6 +54,8 @@ def look_at_folder(root: Path) -> FolderFacts:
 
     Raises UserError where it is not laid out like that, and where an image that is looked at cannot be read.
     """
+    if not root.exists():
+        raise UserError(f"{root} does not exist", "name the folder that holds train/, or a zip file of it")
     if root.is_dir() and not (root / "train").is_dir() and (classes := _class_folders(root)):
         what = f"{root} has the folders of classes ({', '.join(classes[:3])}, ...), but no train/ around them"
         raise UserError(what, f"move them into {root}/train/; images for `ablate test` go into {root}/test/<class>/")
