@@ -147,7 +147,7 @@ class _Trainer:
         if outcome.stopped:
             raise KeyboardInterrupt
         if outcome.storage:
-            raise StorageError(outcome.storage, "make room for the runs that are trained again")
+            raise StorageError(outcome.storage, "free some disk space for the retrained runs")
         self.failed |= {run.key: message for run, message in outcome.failed}
 
 
