@@ -153,7 +153,7 @@ class _Trainer:
 
 def _compared(drawn: _Drawn, run: Run, trainer: _Trainer) -> Again:
     if run.folder != drawn.folder.path.name:
-        what = f"data, code or options have changed: the same run would be {run.folder}"
+        what = f"data, code or options are not here as they were: the same run would be {run.folder}"
         return Again(drawn.label, "not comparable", what)
     if run.key in trainer.failed:
         return Again(drawn.label, "failed", trainer.failed[run.key])
