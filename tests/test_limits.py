@@ -173,8 +173,11 @@ def test_a_stopped_worker_is_ended_whatever_it_was_asked(
     run = plan_study(load_study(study_file(TINIEST))).runs[0]
     data = prepare_part(pool, run, tmp_path / "data")
     for what, function in requests(run, data).items():
-        pool.call(Call(function, what))  # the worker has started
-        process = pool._workers[0].process
+        worker = pool._workers[0]
+        worker.hang_after = 60  # what it needs is loaded by the first call, which may take a while
+        pool.call(Call(function, what))
+        worker.hang_after = 0.5
+        process = worker.process
         assert process.pid
         os.kill(process.pid, signal.SIGSTOP)
         with pytest.raises(UserError, match=rf"no progress for 0.5 s while {re.escape(what)}") as told:

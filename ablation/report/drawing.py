@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -35,10 +34,9 @@ _VARIABLES = {colour: f"var(--{name})" for name, colour in style.LIGHT.items()}
 
 @contextmanager
 def settings(more: Any = None) -> Iterator[None]:
-    """Our settings, with `more` over them; a character that the font lacks is a box and is no reason to warn."""
-    with style.applied(), warnings.catch_warnings():
+    """Our settings, with `more` over them."""
+    with style.applied():
         matplotlib.rcParams.update(more or {})
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 

@@ -6,6 +6,7 @@ import functools
 import logging
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, ParamSpec
@@ -94,8 +95,12 @@ _UNSHOWN = re.compile(r"[\ud800-\udfff]")
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """Our settings over matplotlib's defaults, whatever the user's own matplotlibrc says."""
-    with matplotlib.rc_context():
+    """Our settings over matplotlib's defaults, whatever the user's own matplotlibrc says.
+
+    A character that the font lacks is a box and is no reason to warn.
+    """
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         if _in_chinese() and (font := chinese_font()):
