@@ -88,7 +88,7 @@ class Analysis(analysis.Analysis):
         body = "".join(row(cells, "td") for cells in self._rows())
         drawn = "".join(
             f'<img alt="{html.escape(picture.alt)}" width="860" '
-            f'src="data:image/png;base64,{base64.b64encode(picture.data).decode("ascii")}">'
+            f'src="data:image/png;base64,{base64.b64encode(picture.png()).decode("ascii")}">'
             for picture in forest(ranked(self), self)
         )
         title = html.escape(self._title())

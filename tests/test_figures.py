@@ -210,11 +210,25 @@ def test_a_panel_shows_nothing_of_the_one_that_was_drawn_before_it(tmp_path: Pat
     results, _ = study(tmp_path, fates={("dropout=0", 1): "diverged", ("norm=batch", 0): "missing"})
     curves = figures.study_curves(results)
     for chart in (figures.LOSS, figures.ACCURACY, figures.RATE):
-        panels = figures.CurvePanels(chart, curves["baseline"], "epoch")
-        for own in curves.values():
-            again = drawing.inline_svg(panels.draw(own), "panel", "", "")
-            alone = figures.CurvePanels(chart, curves["baseline"], "epoch").draw(own)
-            assert again == drawing.inline_svg(alone, "panel", "", "")
+        for limits in (None, figures.Limits(0.0, 0.1, True)):
+            panels = figures.CurvePanels(chart, curves["baseline"], "epoch", limits)
+            grid = figures.CurveGrid(1, chart, curves["baseline"], "epoch", limits)
+            for name, own in curves.items():
+                again = drawing.inline_svg(panels.draw(own), "panel", "", "")
+                alone = figures.CurvePanels(chart, curves["baseline"], "epoch", limits).draw(own)
+                assert again == drawing.inline_svg(alone, "panel", "", "")
+                alone = figures.CurveGrid(1, chart, curves["baseline"], "epoch", limits).draw([(name, own)])
+                assert drawing.png(grid.draw([(name, own)])) == drawing.png(alone)
+
+
+def test_a_panel_does_not_say_how_far_the_one_before_it_goes(tmp_path: Path) -> None:
+    def curves(loss: float) -> figures.Curves:
+        table = {"val_loss": np.full(5, loss), "train_loss": np.full(5, 0.1)}
+        return figures.Curves("", np.arange(5.0), table, table, table, (), {name: np.zeros((0, 2)) for name in table})
+
+    panels = figures.CurvePanels(figures.LOSS, curves(0.2), "epoch", figures.Limits(0.0, 1.0, True))
+    assert "up to 50, off scale" in drawing.inline_svg(panels.draw(curves(50.0)), "panel", "", "")
+    assert "off scale" not in drawing.inline_svg(panels.draw(curves(0.3)), "panel", "", "")
 
 
 def test_variants_with_the_same_learning_rates_share_a_panel(tmp_path: Path) -> None:
@@ -226,9 +240,8 @@ def test_variants_with_the_same_learning_rates_share_a_panel(tmp_path: Path) -> 
 def test_a_grid_holds_a_titled_panel_for_each_variant(tmp_path: Path) -> None:
     results, _ = study(tmp_path)
     curves = figures.study_curves(results)
-    figure = figures.curve_grid(
-        figures.RATE, [(name, own) for name, own in curves.items()], curves["baseline"], "epoch"
-    )
+    grid = figures.CurveGrid(len(curves), figures.RATE, curves["baseline"], "epoch")
+    figure = grid.draw([(name, own) for name, own in curves.items()])
     assert [axes.get_title(loc="left") for axes in figure.axes] == list(curves)
     boxes = [axes.get_position() for axes in figure.axes]
     assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)

@@ -44,7 +44,7 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """A part of the study file: frozen, strict about types, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
 
     version: ClassVar[int] = 1
     """Raised where a component with the same options comes to train other weights; from 2 on part of run keys."""

@@ -116,6 +116,7 @@ def _written(results: Results, store: Store, out: Path, table: TableSource | Non
     context = Context(store, results, analysis, read_texts(out), options, shown)
     page = make_page(context, sections, logo)
     files = dict(_files(page, context, form.formats, templates))
+    pictures = dict(_pictures(page, form.formats))
     for folder in ("figures", "tables", *(("paper/figures",) if "tex" in form.formats else ())):
         (out / folder).mkdir(parents=True, exist_ok=True)
     report = Report(
@@ -125,7 +126,7 @@ def _written(results: Results, store: Store, out: Path, table: TableSource | Non
         epochs=out / "epochs.csv",
         analysis=out / "analysis.json",
         latex=out / "tables" / "results.tex",
-        figures=_pictures(page, out, form.formats),
+        figures=tuple(out / name for name in pictures),
         documents=tuple(out / _DOCUMENTS[name] for name in form.formats if name in _DOCUMENTS),
     )
     written = tables(context)
@@ -136,8 +137,9 @@ def _written(results: Results, store: Store, out: Path, table: TableSource | Non
     source = {"table": table.identity(out)} if table else {}
     write_json(report.analysis, to_json(analysis, results.manifest.name) | source)
     replace_text(report.latex, results_table(analysis))
-    for name, content in files.items():
+    for name, content in {**files, **pictures}.items():
         replace(out / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+    _remove_old(out / "figures", {Path(name).name for name in pictures})
     return report
 
 
@@ -189,17 +191,14 @@ class Predictions(Mapping[tuple[str, int], Predicted]):
         return sum(1 for _ in self)
 
 
-def _pictures(page: Page, out: Path, formats: Iterable[str]) -> tuple[Path, ...]:
-    files = {picture.file: picture.data for picture in page.pictures}
-    if "svg" in formats:
-        drawn = ((own.file, own.draw) for own in page.pictures if own.draw)
-        files |= {file.removesuffix(".png") + ".svg": drawing.vector(draw(), "svg") for file, draw in drawn}
+def _pictures(page: Page, formats: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The figures and the logo: name and content."""
+    for own in page.pictures:
+        yield own.file, own.png()
+        if "svg" in formats:
+            yield own.file.removesuffix(".png") + ".svg", drawing.vector(own.draw(), "svg")
     if page.logo:
-        files[page.logo.file] = page.logo.data
-    for name, data in files.items():
-        replace(out / name, lambda file, data=data: file.write(data))  # type: ignore[misc]
-    _remove_old(out / "figures", {Path(name).name for name in files})
-    return tuple(out / name for name in files)
+        yield page.logo.file, page.logo.data
 
 
 def _remove_old(folder: Path, current: Iterable[str]) -> None:
@@ -243,5 +242,9 @@ def csv_writer(table: pd.DataFrame) -> Callable[[IO[bytes]], None]:
 
 def _cells(column: pd.Series) -> list[object]:
     """Plain values; None, which is written as nothing, for those that are missing; text as no formula."""
-    values = [None if gap else value for value, gap in zip(column.tolist(), column.isna(), strict=True)]
+    gaps, values = column.isna(), column.tolist()
+    if gaps.any():
+        values = [None if gap else value for value, gap in zip(values, gaps, strict=True)]
+    if column.dtype.kind in "biuf":
+        return values
     return [disarmed(value) if isinstance(value, str) else value for value in values]

@@ -87,12 +87,15 @@ def tr_text(message: str, /, **parts: Text) -> Text:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file beside the Markdown report; `draw` makes the figure again, for forms that show it as lines."""
+    """A figure as a file beside the Markdown report, drawn once a form of the report asks for it.
+
+    `png` is the content of that file; `draw` is for forms that show the figure as lines.
+    """
 
     file: str
     alt: str
-    data: bytes
-    draw: Callable[[], MatplotlibFigure] | None = None
+    png: Callable[[], bytes]
+    draw: Callable[[], MatplotlibFigure]
 
 
 class Block:

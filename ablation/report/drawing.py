@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -49,8 +50,8 @@ def png(figure: Figure) -> bytes:
 
 
 def picture(file: str, alt: str, draw: Callable[[], Figure]) -> Picture:
-    """A figure as a picture: drawn now as PNG, and later again as lines where a form of the report asks for these."""
-    return Picture(file, alt, png(draw()), draw)
+    """A figure as a picture, whose PNG is drawn when it is first asked for."""
+    return Picture(file, alt, functools.cache(lambda: png(draw())), draw)
 
 
 def vector(figure: Figure, form: Literal["svg", "pdf"], more: Mapping[str, Any] | None = None) -> bytes:

@@ -246,9 +246,8 @@ class Renderer:
 
 
 def vector_name(picture: Picture) -> str:
-    """The file of a picture below `paper/figures`: as lines where it was drawn, else as it is."""
-    file = picture.file.rpartition("/")[2]
-    return re.sub(r"\.png$", ".pdf", file) if picture.draw else file
+    """The file of a picture below `paper/figures`, as lines."""
+    return picture.file.rpartition("/")[2].removesuffix(".png") + ".pdf"
 
 
 def _code_line(line: str) -> str:

@@ -33,8 +33,7 @@ def files(page: Page, analysis: Analysis, templates: Templates, *, twocolumn: bo
     yield "references.bib", "\n".join(REFERENCES[key].bibtex(key) for key in page.sources).encode()
     for part in page.parts:
         for picture in pictures(part.blocks):
-            data = drawing.vector(picture.draw(), "pdf") if picture.draw else picture.data
-            yield f"figures/{vector_name(picture)}", data
+            yield f"figures/{vector_name(picture)}", drawing.vector(picture.draw(), "pdf")
     if page.logo:
         yield page.logo.file, page.logo.data
     values = {"page": page, "twocolumn": twocolumn, "uni": UNI, "body": _Body(renderer)}

@@ -16,7 +16,7 @@ from PIL import ImageFile
 import ablation.report.drawing as drawing
 import ablation.report.formulas as formulas
 from ablation.errors import UserError
-from ablation.report.blocks import Block, Formula, Picture, Table
+from ablation.report.blocks import Block, Formula, Table
 from ablation.report.figures.style import LIGHT
 from ablation.report.html import FILTERS, fold
 from ablation.report.page import Page
@@ -70,16 +70,12 @@ def load_weasyprint() -> ModuleType:
 
 
 def _printed(block: Block) -> tuple[tuple[str, str], ...]:
-    return tuple((_source(own), own.alt) for own in block.pictures)
+    """The pictures inside of the document, as lines."""
+    return tuple((_uri(drawing.vector(own.draw(), "svg")), own.alt) for own in block.pictures)
 
 
-def _source(picture: Picture) -> str:
-    """A picture inside of the document, as lines where it was drawn."""
-    return _uri(drawing.vector(picture.draw(), "svg"), "svg+xml") if picture.draw else _uri(picture.data, "png")
-
-
-def _uri(data: bytes, form: str) -> str:
-    return f"data:image/{form};base64,{base64.b64encode(data).decode('ascii')}"
+def _uri(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
 
 
 def _fold(table: Table) -> Table:
@@ -92,4 +88,4 @@ def _formula(block: Formula) -> Markup:
         figure = formulas.figure(block.latex)
         drawn = drawing.vector(figure, "svg", formulas.SETTINGS)
     width = _FORMULA * figure.get_figwidth() * 72
-    return Markup('<img src="{}" alt="{}" style="width:{:.1f}pt">').format(_uri(drawn, "svg+xml"), block.latex, width)
+    return Markup('<img src="{}" alt="{}" style="width:{:.1f}pt">').format(_uri(drawn), block.latex, width)

@@ -214,7 +214,7 @@ class _Writer:
     def _picture(self, picture: Picture) -> None:
         paragraph = self._document.add_paragraph()
         paragraph.paragraph_format.keep_with_next = True
-        shown = paragraph.add_run().add_picture(io.BytesIO(picture.data))
+        shown = paragraph.add_run().add_picture(io.BytesIO(picture.png()))
         if shown.width > _WIDTH:
             shown.height, shown.width = Emu(round(shown.height * _WIDTH / shown.width)), _WIDTH
         tallest = Cm(21)

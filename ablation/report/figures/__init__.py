@@ -23,7 +23,7 @@ from ablation.report.figures.forest import (
     verdict_label,
 )
 from ablation.report.figures.looks import look_grid, look_panel
-from ablation.report.figures.panels import CurvePanels, curve_grid, draw_curves
+from ablation.report.figures.panels import CurveGrid, CurvePanels, draw_curves
 from ablation.report.figures.sweeps import (
     METRICS,
     draw_sweep,
@@ -42,11 +42,11 @@ __all__ = [
     "MOST_DOTS",
     "RATE",
     "Chart",
+    "CurveGrid",
     "CurvePanels",
     "Curves",
     "Limits",
     "component_effects",
-    "curve_grid",
     "difference_chart",
     "difference_curves",
     "draw_curves",

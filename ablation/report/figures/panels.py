@@ -69,43 +69,57 @@ class CurvePanels:
     def draw(self, own: Curves) -> Figure:
         """The panel of a variant, good until the next one is drawn."""
         with style.applied():
-            for artist in (*self._axes.lines, *self._axes.collections):
-                artist.remove()
-            self._axes.relim()
-            _fill(self._axes, self._chart, own, self._baseline, self._limits)
+            _draw(self._axes, self._chart, own, self._baseline, self._limits)
         return self._figure
 
 
-@style.styled
-def curve_grid(
-    chart: Chart,
-    panels: Sequence[tuple[str, Curves]],
-    baseline: Curves,
-    unit: str,
-    limits: Limits | None = None,
-    columns: int = 3,
-) -> Figure:
-    """Several (title, variant) in one figure, for a page that shows one picture."""
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    width, height = PANELS.get(chart.kind, PANEL)
-    height += 24
-    figure = style.canvas(width * columns, height * rows)
-    for index, (title, own) in enumerate(panels):
-        row, column = divmod(index, columns)
-        left, below = column * width + 46, (rows - 1 - row) * height + 36
-        axes = style.axes(figure, left, below, (columns - 1 - column) * width + 12, row * height + 28)
-        axes.set_title(style.label(title, 38), loc="left", y=1.0)
-        _label(axes, chart, unit)
-        _fill(axes, chart, own, baseline, limits)
-    return figure
+class CurveGrid:
+    """So many panels in one figure with a title each, for a page that shows one picture.
+
+    As `CurvePanels`, all are drawn on the same axes.
+    """
+
+    def __init__(
+        self,
+        panels: int,
+        chart: Chart,
+        baseline: Curves,
+        unit: str,
+        limits: Limits | None = None,
+        columns: int = 3,
+    ) -> None:
+        self._chart, self._baseline, self._limits = chart, baseline, limits
+        columns = min(columns, panels)
+        rows = -(-panels // columns)
+        width, height = PANELS.get(chart.kind, PANEL)
+        height += 24
+        self._axes = []
+        with style.applied():
+            self._figure = style.canvas(width * columns, height * rows)
+            for row, column in (divmod(place, columns) for place in range(panels)):
+                left, below = column * width + 46, (rows - 1 - row) * height + 36
+                axes = style.axes(self._figure, left, below, (columns - 1 - column) * width + 12, row * height + 28)
+                _label(axes, chart, unit)
+                self._axes.append(axes)
+
+    def draw(self, panels: Sequence[tuple[str, Curves]]) -> Figure:
+        """A (title, variant) for each panel; good until the next ones are drawn."""
+        with style.applied():
+            for axes, (title, own) in zip(self._axes, panels, strict=True):
+                axes.set_title(style.label(title, 38), loc="left", y=1.0)
+                _draw(axes, self._chart, own, self._baseline, self._limits)
+        return self._figure
 
 
 def _digits(number: float, digits: int) -> float | None:
     return float(f"{number:.{digits}g}") if np.isfinite(number) else None
 
 
-def _fill(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limits | None) -> None:
+def _draw(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limits | None) -> None:
+    """Draw a variant in the place of what was drawn before."""
+    for artist in (*axes.lines, *axes.collections, *axes.texts):
+        artist.remove()
+    axes.relim()
     draw_curves(axes, chart, own, baseline)
     if limits is not None:
         axes.set_ylim(limits.low, limits.high)

@@ -14,6 +14,7 @@ from typing import Any, Final, ParamSpec
 import matplotlib
 import matplotlib.font_manager as font_manager
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
 from ablation._util.language import ENGLISH, current, use_language
@@ -191,6 +192,7 @@ def row_name(axes: Axes, y: float, text: str, longest: int) -> None:
         "va": "center",
     }
     name = axes.annotate(label(text, longest), (0, y), xytext=(-12, 0), **place)
-    extent = name.get_window_extent()
+    renderer = RendererAgg(1, 1, axes.figure.dpi)  # type: ignore[no-untyped-call]
+    extent = name.get_window_extent(renderer)  # which by default is one as large as the figure, for each name
     if extent.x0 < 0:
         name.set_fontsize(name.get_fontsize() * extent.x1 / extent.width)

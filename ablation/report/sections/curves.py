@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from matplotlib.figure import Figure as Drawn
@@ -24,6 +24,8 @@ from ablation.report.ranking import ranked
 
 MOST_PANELS = 36
 """Small multiples of one quantity; of more variants, those with the largest differences are shown."""
+MOST_DIFFERENCES = 12
+"""Panels of the difference from the baseline, which are no appendix."""
 MOST_RATES = 12
 """Panels of the learning rate, whose courses differ less than what comes of them."""
 _PAGE = 12
@@ -48,7 +50,7 @@ def _differences(context: Context) -> Iterator[Block]:
     every = figures.difference_curves(results, chart)
     seen = [every[own.variant] for own in ranked(analysis) if len(every[own.variant].x) > 1]
     if seen:
-        shown = _most_different(seen, analysis)
+        shown = _most_different(seen, analysis, MOST_DIFFERENCES)
         limits = figures.limits(chart, shown)
         caption = [captions.difference_curves(analysis)]
         caption += [tr("Values beyond the axis are not drawn.")] if limits and limits.cut else []
@@ -135,9 +137,9 @@ def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
     return (("line", solid), *second, seeds, baseline)
 
 
-def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
+def _most_different(seen: Sequence[Curves], analysis: Analysis, most: int = MOST_PANELS) -> list[Curves]:
     """The baseline and the variants farthest from it, in the order given; those without a result come first."""
-    if len(seen) <= MOST_PANELS:
+    if len(seen) <= most:
         return list(seen)
 
     def distance(own: Curves) -> float:
@@ -146,7 +148,7 @@ def _most_different(seen: Sequence[Curves], analysis: Analysis) -> list[Curves]:
             return -math.inf
         return -abs(effect.difference)
 
-    kept = {own.variant for own in sorted(seen, key=distance)[:MOST_PANELS]}
+    kept = {own.variant for own in sorted(seen, key=distance)[:most]}
     return [own for own in seen if own.variant in kept]
 
 
@@ -178,6 +180,8 @@ class _Panels:
     baseline: Curves
     unit: str
     digits: int
+    grid: dict[object, figures.CurveGrid] = field(default_factory=dict)
+    """The last grid."""
 
     def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
         key, title = chart.key, tr(chart.title)
@@ -189,14 +193,19 @@ class _Panels:
         pictures = []
         for number, start in enumerate(range(0, len(shown), _PAGE), 1):
             part = shown[start : start + _PAGE]
-            draw = style.drawable(partial(self._grid, chart, part, limits))
+            titled = [(_title(names), own) for names, own in part]
+            draw = style.drawable(partial(self._grid, chart, titled, limits))
             alt = _over_time(title, self.unit, commas([_title(names) for names, _ in part]))
             pictures.append(drawing.picture(f"figures/{key}-{number}.png", alt, draw))
         return Figure(key, title, caption, tuple(pictures), tuple(panels), _legend(chart))
 
-    def _grid(self, chart: Chart, part: Shown, limits: Limits | None) -> Drawn:
-        panels = [(_title(names), own) for names, own in part]
-        return figures.curve_grid(chart, panels, self.baseline, self.unit, limits)
+    def _grid(self, chart: Chart, panels: Sequence[tuple[str, Curves]], limits: Limits | None) -> Drawn:
+        """The panels on the axes of the grid before them, where that was of the same chart and as large."""
+        key = (chart.key, len(panels), limits, current().tag)
+        if key not in self.grid:
+            self.grid.clear()  # a figure of many axes takes megabytes
+            self.grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
+        return self.grid[key].draw(panels)
 
     def _panel(
         self, on: Sequence[figures.CurvePanels], chart: Chart, number: int, names: tuple[str, ...], own: Curves
