@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import math
 import os
@@ -175,10 +174,12 @@ def _torch(device: ModuleType) -> Iterator[Finding]:
 
 def _torchvision(torch: str) -> Finding:
     """A torchvision is built for one version of torch, which its metadata name; with another it fails at import."""
+    from importlib import metadata  # which loads a parser of e-mail
+
     try:
-        version = importlib.metadata.version("torchvision")
-        wanted = [each for each in importlib.metadata.requires("torchvision") or () if each.startswith("torch==")]
-    except importlib.metadata.PackageNotFoundError:
+        version = metadata.version("torchvision")
+        wanted = [each for each in metadata.requires("torchvision") or () if each.startswith("torch==")]
+    except metadata.PackageNotFoundError:
         return Finding("torchvision", "is not installed", "problem", INSTALL)
     needed = wanted[0].partition("==")[2] if wanted else ""
     if needed and _numbers(needed) != _numbers(torch):
@@ -260,7 +261,9 @@ def _compiler(device: ModuleType) -> Finding:
 
 def _ray() -> Finding:
     if find_spec("ray"):
-        return Finding("Ray", importlib.metadata.version("ray"))
+        from importlib import metadata
+
+        return Finding("Ray", metadata.version("ray"))
     return Finding("Ray", "not installed; only --backend ray needs it")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
@@ -164,8 +163,10 @@ def _installed(module: str) -> Path | None:
 
 
 def _release(module: str) -> str:
-    names = importlib.metadata.packages_distributions().get(module.partition(".")[0], ())
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names)))
+    from importlib import metadata  # which loads a parser of e-mail
+
+    names = metadata.packages_distributions().get(module.partition(".")[0], ())
+    return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))
 
 
 def _sha256(file: Path) -> str:
