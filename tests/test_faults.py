@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -292,22 +291,29 @@ def test_damaged_files_of_finished_runs_are_set_aside_and_the_runs_trained_again
 
 
 @pytest.mark.parametrize(
-    ("name", "damage"), [*product(["last.pt"], DAMAGES), ("best.pt", garbled), ("epochs.jsonl", cut_off)]
+    "damages",
+    [
+        pytest.param({"last.pt": garbled, "epochs.jsonl": cut_off}, id="last, epochs"),
+        pytest.param({"last.pt": empty, "best.pt": garbled}, id="last, best"),
+    ],
 )
-def test_a_damaged_file_of_an_interrupted_run_is_set_aside_and_the_run_begins_anew(
-    name: str, damage: Callable[[bytes], bytes], interrupted: Path, quiet: Path, long: Path
+def test_damaged_files_of_interrupted_runs_are_set_aside_and_the_runs_begin_anew(
+    damages: dict[str, Callable[[bytes], bytes]], interrupted: Path, quiet: Path, long: Path
 ) -> None:
+    """One file of each of two runs that were under way."""
     shutil.copytree(interrupted, long, dirs_exist_ok=True)
-    folder = next(
-        path.parent for path in (long / "results").rglob("last.pt") if not (path.parent / "run.json").exists()
-    )
-    content = damage((folder / name).read_bytes())
-    (folder / name).unlink()  # the other checkpoint may be the same file
-    (folder / name).write_bytes(content)
+    under_way = [path.parent for path in (long / "results").rglob("last.pt") if not path.with_name("run.json").exists()]
+    damaged = {}
+    for folder, (name, damage) in zip(under_way, damages.items(), strict=False):
+        content = damage((folder / name).read_bytes())
+        (folder / name).unlink()  # the other checkpoint may be the same file
+        (folder / name).write_bytes(content)
+        damaged[folder / f"{name}.unreadable"] = content
     result = subprocess.run([*ABLATE, "run", "tiny.yaml"], cwd=long, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "set aside, the run" in result.stdout
-    assert (folder / f"{name}.unreadable").read_bytes() == content
+    assert result.stdout.count("set aside, the run") == 2, result.stdout
+    assert len(damaged) == 2
+    assert {path: path.read_bytes() for path in damaged} == damaged
     same(results(quiet, "tiny"), results(long, "tiny"))
 
 

@@ -122,6 +122,6 @@ def test_damaged_files_are_studies_or_are_refused_with_their_faults(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_thirty_thousand_damaged_files(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 30_000, seed=1)
-    assert min(outcomes["sound"], outcomes["refused"]) >= 1000
+def test_thousands_of_damaged_files(tmp_path: Path) -> None:
+    outcomes = fuzz(tmp_path, 5000, seed=1)
+    assert min(outcomes["sound"], outcomes["refused"]) >= 200

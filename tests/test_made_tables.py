@@ -80,9 +80,9 @@ def test_any_table_is_read_as_it_was_written(made: Made, tmp_path_factory: pytes
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(made=made_tables(12, 30))
-def test_a_thousand_tables_are_read_as_they_were_written(made: Made, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_hundreds_of_tables_are_read_as_they_were_written(made: Made, tmp_path_factory: pytest.TempPathFactory) -> None:
     assume(len({rearmed(name) for name, _ in made.values}) == len({name for name, _ in made.values}))
     check_made(made, tmp_path_factory.getbasetemp())
 
@@ -103,7 +103,7 @@ COUNTED = {"epochs", "selected_epoch", "best_epoch", "parameters", "macs", "val_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_tables_of_any_columns_give_whole_reports(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

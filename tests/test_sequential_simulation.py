@@ -19,7 +19,7 @@ from benchmarks.sequential.simulate import Cell, simulate
 
 pytestmark = pytest.mark.slow
 
-REPLICATES = 1000
+REPLICATES = 600
 LIMIT = 0.05 + 3 * math.sqrt(0.05 * 0.95 / REPLICATES)
 CELLS = {
     f"{k}, {len(looks)} looks, {spread}, {name}": cell

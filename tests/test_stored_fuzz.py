@@ -220,7 +220,7 @@ def test_a_damaged_stored_file_is_refused_by_its_name_or_changes_nothing(tmp_pat
 
 
 @pytest.mark.slow
-def test_thirty_five_thousand_damaged_stored_files(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 35_000, seed=1)
-    assert outcomes["refused"] >= 10_000
-    assert outcomes["same"] >= 1000
+def test_thousands_of_damaged_stored_files(tmp_path: Path) -> None:
+    outcomes = fuzz(tmp_path, 7000, seed=1)
+    assert outcomes["refused"] >= 2000
+    assert outcomes["same"] >= 200

@@ -32,14 +32,16 @@ from ablation.training.loop import Training
 from ablation.training.precision import autocast, set_float32_arithmetic
 from ablation.training.targets import Targets
 
+SAMPLES, RECORDED = (400, 5000) if torch.cuda.is_available() else (96, 500)
+"""Images of the checks; the CPU only shows that these work."""
 HOOKS = Hooks(lambda *_: None, lambda *_: None, lambda: False)
 RECIPE = Recipe(
-    data=Synthetic(name="synthetic", samples=400, augment=(Crop(name="crop"), Flip(name="flip"))),
+    data=Synthetic(name="synthetic", samples=SAMPLES, augment=(Crop(name="crop"), Flip(name="flip"))),
     model=Model(name="resnet9", norm="batch", dropout=0.1),
     optimizer=AdamW(name="adamw", lr=0.001),
     train=Train(epochs=4, batch_size=32, clip_norm=1.0),
 )
-_DATA = Synthetic(name="synthetic", shape=(3, 32, 32), samples=5000, validation=0.1, augment=RECIPE.data.augment)
+_DATA = Synthetic(name="synthetic", shape=(3, 32, 32), samples=RECORDED, validation=0.1, augment=RECIPE.data.augment)
 _COSINE = Cosine(name="cosine")
 IMAGES, CHANNELS, SIDE = 16, 64, 32
 """Of the convolution whose error is measured."""

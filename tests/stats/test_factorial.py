@@ -14,7 +14,7 @@ from ablation.stats.factorial import effect_weights, shapley_weights
 from ablation.stats.paired import sidak, sidak_level
 
 ALPHA = 0.05
-REPLICATES = 4000
+REPLICATES = 2000
 MONTE_CARLO = 2.0 * math.sqrt(ALPHA * (1 - ALPHA) / REPLICATES)
 
 

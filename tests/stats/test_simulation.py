@@ -11,8 +11,8 @@ from ablation.stats import Effect, compare, fit_power_law, interactions, pooled_
 pytestmark = pytest.mark.slow
 
 ALPHA = 0.05
-REPLICATES = 2500
-CURVES = 2500
+REPLICATES = 1250
+CURVES = 1250
 MONTE_CARLO = 2.0 * math.sqrt(ALPHA * (1 - ALPHA) / REPLICATES)
 OF_MANY = 1.5 * MONTE_CARLO
 """Of the largest of two dozen cells."""
