@@ -80,7 +80,7 @@ def test_any_table_is_read_as_it_was_written(made: Made, tmp_path_factory: pytes
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(made=made_tables(12, 30))
 def test_hundreds_of_tables_are_read_as_they_were_written(made: Made, tmp_path_factory: pytest.TempPathFactory) -> None:
     assume(len({rearmed(name) for name, _ in made.values}) == len({name for name, _ in made.values}))
