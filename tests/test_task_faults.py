@@ -711,7 +711,7 @@ def test_a_breakpoint_in_a_function_gets_the_terminal(tmp_path: Path) -> None:
 
 @slow
 def test_ctrl_c_without_workers_stops_at_the_next_epoch_and_twice_at_once(tmp_path: Path) -> None:
-    given(tmp_path, ONE_FUNCTION, SAVES_LAST)
+    given(tmp_path, ONE_FUNCTION, ENDLESS)
     pid, terminal = in_terminal(tmp_path, "--workers", "0")
     under_way(tmp_path)
     os.write(terminal, b"\x03")
