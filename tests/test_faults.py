@@ -71,11 +71,12 @@ def own(folder: Path, fault: str) -> None:
     (folder / "mine.py").write_text(OWN.format(fault=fault), encoding="utf-8")
 
 
-def under_way(folder: Path, epochs: int = 2) -> None:
-    """Wait until some run has saved so many epochs."""
+def under_way(folder: Path, epochs: int = 2, runs: int = 1) -> None:
+    """Wait until some runs have saved so many epochs."""
 
     def saved() -> bool:
-        return any(path.read_bytes().count(b"\n") >= epochs for path in folder.glob("results/runs/*/epochs.jsonl"))
+        rows = [path.read_bytes().count(b"\n") for path in folder.glob("results/runs/*/epochs.jsonl")]
+        return sum(count >= epochs for count in rows) >= runs
 
     wait_for(saved)
 
@@ -321,8 +322,8 @@ def test_damaged_files_of_interrupted_runs_are_set_aside_and_the_runs_begin_anew
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interrupted")
     (folder / "tiny.yaml").write_text(LONG, encoding="utf-8")
-    process = start(folder, "tiny.yaml")
-    under_way(folder)
+    process = start(folder, "tiny.yaml", "--per-device", "2")
+    under_way(folder, runs=2)
     process.send_signal(signal.SIGINT)
     ended(process)
     return folder
