@@ -77,7 +77,7 @@ def _curves(context: Context) -> Iterator[Block]:
             caption = captions.learning_rate(min(len(rates), MOST_RATES), len(rates))
             panels, limits = rates[:MOST_RATES], None
         else:
-            shown = _most_different(seen, analysis)
+            shown = _most_different(seen, analysis, MOST_PANELS)
             limits = figures.limits(chart, shown)
             said = [_caption(chart, shown, limits is not None and limits.cut)]
             said += [captions.left_out(len(shown), len(seen)).strip()] if len(shown) < len(seen) else []
@@ -137,7 +137,7 @@ def _legend(chart: Chart) -> tuple[tuple[str, str], ...]:
     return (("line", solid), *second, seeds, baseline)
 
 
-def _most_different(seen: Sequence[Curves], analysis: Analysis, most: int = MOST_PANELS) -> list[Curves]:
+def _most_different(seen: Sequence[Curves], analysis: Analysis, most: int) -> list[Curves]:
     """The baseline and the variants farthest from it, in the order given; those without a result come first."""
     if len(seen) <= most:
         return list(seen)
