@@ -108,6 +108,16 @@ def test_a_signal_ends_the_epochs_under_way_and_saves_them(number: signal.Signal
     go_on(long, quiet)
 
 
+def test_under_nohup_a_hang_up_is_ignored(long: Path, quiet: Path) -> None:
+    with (long / "log").open("w") as log:
+        process = subprocess.Popen(["nohup", *ABLATE, "run", "tiny.yaml"], cwd=long, stdout=log, stderr=log)
+        under_way(long)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=120) == 0
+    assert "6 runs trained" in (long / "log").read_text(encoding="utf-8")
+    same(results(quiet, "tiny"), results(long, "tiny"))
+
+
 def test_ctrl_c_twice_leaves_at_once(long: Path, quiet: Path) -> None:
     process = start(long, "tiny.yaml", "--set", "train.epochs=100000")
     under_way(long)

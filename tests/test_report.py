@@ -469,6 +469,17 @@ def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     assert len(variants(root)) == 7
 
 
+def test_of_many_variants_the_differences_during_training_are_shown_of_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ablation.report.sections.curves.MOST_DIFFERENCES", 2)
+    many = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
+    root = page(tmp_path, many, seeds=[0])
+    (figure,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-difference"]
+    assert [name.text for name in figure.all("bdi")] == ["d6", "d7"]  # d8 is at chance and has no curve
+    assert "Shown: the 2 of 5 variants that differ most" in figure.words
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of a study that tries to break out of its text everywhere."""

@@ -261,7 +261,12 @@ def start(folder: Path, study: str, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_hang_ups,  # whoever runs the tests may ignore them
     )
+
+
+def _heed_hang_ups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:

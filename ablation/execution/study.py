@@ -264,6 +264,7 @@ def relative_costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Exec
 def _stop_on_signal(executor: Executor, outcome: Outcome, progress: Progress) -> Iterator[None]:
     """Turn the first SIGINT, SIGTERM or hang-up into a request to stop, and the second into KeyboardInterrupt.
 
+    A hang-up that this process ignores, as under `nohup`, stays ignored.
     Outside the main thread Python delivers no signals, and nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -278,6 +279,8 @@ def _stop_on_signal(executor: Executor, outcome: Outcome, progress: Progress) ->
         progress.stopping()
 
     numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
