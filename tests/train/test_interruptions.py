@@ -2,7 +2,8 @@
 
 Every cell of the matrix is trained in one piece and again with a stop after each epoch; the cells that cover all pairs
 of options also from what is on disk after each single epoch. The digests of all weights, the predictions, the record
-and every metric must be equal, timings aside. The slow suite has all combinations.
+and every metric must be equal, timings aside. The slow suite has half of all combinations, and with it every
+combination of all axes but one.
 """
 
 from __future__ import annotations
@@ -193,11 +194,15 @@ def test_a_run_ends_with_the_same_bits_however_it_is_interrupted(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", AXES["stages"])
-def test_every_combination_ends_with_the_same_bits_however_it_is_interrupted(
+def test_half_of_all_combinations_end_with_the_same_bits_however_they_are_interrupted(
     stages: str, made: Callable[[Cell], Job], tmp_path: Path
 ) -> None:
+    """Those in which an even number of axes have their second value, and those that cover all pairs."""
+    second = [list(values)[-1] for axis, values in AXES.items() if axis != "stages"]
     chosen = [cell for cell in cells() if cell["stages"] == stages]
-    assert len(chosen) == (64 if stages == "one stage" else 32)
+    half = [cell for cell in chosen if sum(value in second for value in [*cell.values()][1:]) % 2 == 0]
+    assert len(half) == len(chosen) / 2 == (32 if stages == "one stage" else 16)
+    chosen = [cell for cell in chosen if cell in half or cell in PAIRWISE]
     for number, cell in enumerate(chosen):
         check(made(cell), cell, tmp_path / str(number), each=cell in PAIRWISE)
 
