@@ -308,7 +308,7 @@ def test_damaged_files_of_finished_runs_are_set_aside_and_the_runs_trained_again
         pytest.param({"last.pt": empty, "best.pt": garbled}, id="last, best"),
     ],
 )
-def test_damaged_files_of_interrupted_runs_are_set_aside_and_the_runs_begin_anew(
+def test_damaged_files_of_interrupted_runs_are_set_aside_and_the_runs_start_again(
     damages: dict[str, Callable[[bytes], bytes]], interrupted: Path, quiet: Path, long: Path
 ) -> None:
     """One file of each of two runs that were under way."""

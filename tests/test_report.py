@@ -457,13 +457,20 @@ def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
     assert len(loss.all("div", class_="panel")) == 30
 
 
+MANY = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
+
+
+def figure(root: Element, name: str) -> Element:
+    (found,) = [own for own in root.all("figure") if own.attributes["id"] == f"figure-{name}"]
+    return found
+
+
 def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablation.report.sections.curves.MOST_PANELS", 3)
-    many = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
-    root = page(tmp_path, many, seeds=[0])
-    (loss,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-loss"]
+    root = page(tmp_path, MANY, seeds=[0])
+    loss = figure(root, "loss")
     assert [name.text for name in loss.all("bdi")] == ["baseline", "d7", "d8"]
     assert "Shown: the 2 of 6 variants that differ most" in loss.words
     assert len(variants(root)) == 7
@@ -473,11 +480,9 @@ def test_of_many_variants_the_differences_during_training_are_shown_of_fewer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ablation.report.sections.curves.MOST_DIFFERENCES", 2)
-    many = [StoredVariant(f"d{n}", {"model.dropout": n / 10}, 0.9 - n / 10) for n in range(3, 9)]
-    root = page(tmp_path, many, seeds=[0])
-    (figure,) = [figure for figure in root.all("figure") if figure.attributes["id"] == "figure-difference"]
-    assert [name.text for name in figure.all("bdi")] == ["d6", "d7"]  # d8 is at chance and has no curve
-    assert "Shown: the 2 of 5 variants that differ most" in figure.words
+    shown = figure(page(tmp_path, MANY, seeds=[0]), "difference")
+    assert [name.text for name in shown.all("bdi")] == ["d6", "d7"]  # d8 is at chance and has no curve
+    assert "Shown: the 2 of 5 variants that differ most" in shown.words
 
 
 @pytest.fixture(scope="module")

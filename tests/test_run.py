@@ -261,11 +261,11 @@ def start(folder: Path, study: str, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=_heed_hang_ups,  # whoever runs the tests may ignore them
+        preexec_fn=_reset_hang_up,  # whoever runs the tests may ignore them
     )
 
 
-def _heed_hang_ups() -> None:
+def _reset_hang_up() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 

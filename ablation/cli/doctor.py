@@ -174,7 +174,7 @@ def _torch(device: ModuleType) -> Iterator[Finding]:
 
 def _torchvision(torch: str) -> Finding:
     """A torchvision is built for one version of torch, which its metadata name; with another it fails at import."""
-    from importlib import metadata  # which loads a parser of e-mail
+    from importlib import metadata  # slow to import
 
     try:
         version = metadata.version("torchvision")

@@ -137,7 +137,7 @@ def _written(results: Results, store: Store, out: Path, table: TableSource | Non
     source = {"table": table.identity(out)} if table else {}
     write_json(report.analysis, to_json(analysis, results.manifest.name) | source)
     replace_text(report.latex, results_table(analysis))
-    for name, content in {**files, **pictures}.items():
+    for name, content in {**pictures, **files}.items():
         replace(out / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
     _remove_old(out / "figures", {Path(name).name for name in pictures})
     return report

@@ -194,7 +194,7 @@ def _epoch_columns(
 
     def values(name: str) -> Column:
         stored = [getattr(row, name) for row in history] if name in EpochRow.__dataclass_fields__ else None
-        if name in logged and name != "seconds":
+        if name in logged and name != "seconds":  # which is always the time of the epoch
             return np.array(
                 [own.get(name, other) for own, other in zip(metrics, stored or repeat(math.nan), strict=False)]
             )

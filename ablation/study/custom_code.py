@@ -163,7 +163,7 @@ def _installed(module: str) -> Path | None:
 
 
 def _release(module: str) -> str:
-    from importlib import metadata  # which loads a parser of e-mail
+    from importlib import metadata  # slow to import
 
     names = metadata.packages_distributions().get(module.partition(".")[0], ())
     return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))

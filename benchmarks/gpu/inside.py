@@ -33,7 +33,7 @@ from ablation.training.precision import autocast, set_float32_arithmetic
 from ablation.training.targets import Targets
 
 SAMPLES, RECORDED = (400, 5000) if torch.cuda.is_available() else (96, 500)
-"""Images of the checks; the CPU only shows that these work."""
+"""Images for the checks; on a CPU just enough to run them."""
 HOOKS = Hooks(lambda *_: None, lambda *_: None, lambda: False)
 RECIPE = Recipe(
     data=Synthetic(name="synthetic", samples=SAMPLES, augment=(Crop(name="crop"), Flip(name="flip"))),

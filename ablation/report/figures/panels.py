@@ -74,9 +74,9 @@ class CurvePanels:
 
 
 class CurveGrid:
-    """So many panels in one figure with a title each, for a page that shows one picture.
+    """A fixed number of titled panels in one figure, for a page that shows one picture.
 
-    As `CurvePanels`, all are drawn on the same axes.
+    Its axes are reused from one drawing to the next, as in `CurvePanels`.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ def _digits(number: float, digits: int) -> float | None:
 
 
 def _draw(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limits | None) -> None:
-    """Draw a variant in the place of what was drawn before."""
+    """Draw a variant in place of what the axes showed before."""
     for artist in (*axes.lines, *axes.collections, *axes.texts):
         artist.remove()
     axes.relim()

@@ -98,7 +98,7 @@ _UNSHOWN = re.compile(r"[\ud800-\udfff]")
 def applied() -> Iterator[None]:
     """Our settings over matplotlib's defaults, whatever the user's own matplotlibrc says.
 
-    A character that the font lacks is a box and is no reason to warn.
+    A character missing from the font is drawn as a box, without a warning.
     """
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -193,6 +193,6 @@ def row_name(axes: Axes, y: float, text: str, longest: int) -> None:
     }
     name = axes.annotate(label(text, longest), (0, y), xytext=(-12, 0), **place)
     renderer = RendererAgg(1, 1, axes.figure.dpi)  # type: ignore[no-untyped-call]
-    extent = name.get_window_extent(renderer)  # which by default is one as large as the figure, for each name
+    extent = name.get_window_extent(renderer)  # the default one allocates a canvas of the whole figure each time
     if extent.x0 < 0:
         name.set_fontsize(name.get_fontsize() * extent.x1 / extent.width)

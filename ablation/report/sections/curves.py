@@ -25,7 +25,7 @@ from ablation.report.ranking import ranked
 MOST_PANELS = 36
 """Small multiples of one quantity; of more variants, those with the largest differences are shown."""
 MOST_DIFFERENCES = 12
-"""Panels of the difference from the baseline, which are no appendix."""
+"""Panels of the difference from the baseline: fewer, since they are in the body of the report."""
 MOST_RATES = 12
 """Panels of the learning rate, whose courses differ less than what comes of them."""
 _PAGE = 12
@@ -180,8 +180,8 @@ class _Panels:
     baseline: Curves
     unit: str
     digits: int
-    grid: dict[object, figures.CurveGrid] = field(default_factory=dict)
-    """The last grid."""
+    last_grid: dict[object, figures.CurveGrid] = field(default_factory=dict)
+    """The grid that was drawn last, by what its axes depend on."""
 
     def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
         key, title = chart.key, tr(chart.title)
@@ -200,12 +200,12 @@ class _Panels:
         return Figure(key, title, caption, tuple(pictures), tuple(panels), _legend(chart))
 
     def _grid(self, chart: Chart, panels: Sequence[tuple[str, Curves]], limits: Limits | None) -> Drawn:
-        """The panels on the axes of the grid before them, where that was of the same chart and as large."""
+        """A grid of panels, on the axes of the last grid where these would be the same."""
         key = (chart.key, len(panels), limits, current().tag)
-        if key not in self.grid:
-            self.grid.clear()  # a figure of many axes takes megabytes
-            self.grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
-        return self.grid[key].draw(panels)
+        if key not in self.last_grid:
+            self.last_grid.clear()  # a figure of many axes takes megabytes
+            self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
+        return self.last_grid[key].draw(panels)
 
     def _panel(
         self, on: Sequence[figures.CurvePanels], chart: Chart, number: int, names: tuple[str, ...], own: Curves
