@@ -212,9 +212,11 @@ def test_a_panel_shows_nothing_of_the_one_that_was_drawn_before_it(tmp_path: Pat
     for chart in (figures.LOSS, figures.ACCURACY, figures.RATE):
         for limits in (None, figures.Limits(0.0, 0.1, True)):
             panels = figures.CurvePanels(chart, curves["baseline"], "epoch", limits)
+            repeated = drawing.SvgPanels(panels.figure)
             grid = figures.CurveGrid(1, chart, curves["baseline"], "epoch", limits)
             for name, own in curves.items():
-                again = drawing.inline_svg(panels.draw(own), "panel", "", "")
+                panels.draw(own)
+                again = repeated.inline_svg("panel", "", "")
                 alone = figures.CurvePanels(chart, curves["baseline"], "epoch", limits).draw(own)
                 assert again == drawing.inline_svg(alone, "panel", "", "")
                 alone = figures.CurveGrid(1, chart, curves["baseline"], "epoch", limits).draw([(name, own)])
@@ -327,6 +329,26 @@ def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(
     assert "up to 140, off scale" in texts(axes)
     axes = only(figures.CurvePanels(figures.LOSS, every["baseline"], "epoch", limits).draw(every["constant"]))
     assert not any("off scale" in text for text in texts(axes))
+
+
+def test_a_difference_beyond_the_axis_is_named_at_the_side_where_it_leaves(tmp_path: Path) -> None:
+    fraction = {"data.fraction": 0.01}
+    stored = write_study(tmp_path / "results", [*ARMS, StoredVariant("fraction=0.01", fraction)])
+    amend_epochs(stored, "fraction=0.01", lambda row, of: with_metrics(row, val_accuracy=(72 + 6 * row.epoch) / 360))
+    results = load_results(stored.store, stored.manifest)
+    measure = describe(results).measure
+    chart = figures.difference_chart(figures.study_charts(results, measure), measure)
+    assert chart is not None
+    every = figures.difference_curves(results, chart)
+    limits = figures.limits(chart, list(every.values()))
+    assert limits is not None
+    assert limits.cut
+    far, near = (
+        texts(only(figures.CurvePanels(chart, every[name], "epoch", limits).draw(every[name])))
+        for name in ("fraction=0.01", "constant")
+    )
+    assert [text for text in far if "off scale" in text] == ["down to -60.6, off scale"]
+    assert not any("off scale" in text for text in near)
 
 
 def test_runs_at_chance_are_no_part_of_the_mean_curve(tmp_path: Path) -> None:

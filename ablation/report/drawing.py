@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 
 import ablation.report.figures.style as style
@@ -27,6 +29,7 @@ _EMPTY = re.compile(r"<defs>\s*</defs>")
 _TAG = re.compile(r"<[^>]+>")
 _GROUP = re.compile(r"<g(?: [^>]*)?>|</g>")
 _PLACE = re.compile(r' ([xy])="(-?[\d.]+)"')
+_SLOT = re.compile(r'<g id="slot"(?:/>|>\s*</g>)\n?')
 _UNTURNED = re.compile(r' transform="rotate\(-?0 [^)]*\)"')
 _FONT_FAMILY = re.compile(r"font-family: [^;\"]*; ")
 _COLOURS = re.compile("|".join(style.LIGHT.values()))
@@ -36,8 +39,7 @@ _VARIABLES = {colour: f"var(--{name})" for name, colour in style.LIGHT.items()}
 @contextmanager
 def settings(more: Any = None) -> Iterator[None]:
     """Our settings, with `more` over them."""
-    with style.applied():
-        matplotlib.rcParams.update(more or {})
+    with style.applied(), matplotlib.rc_context(more):
         yield
 
 
@@ -67,10 +69,69 @@ def inline_svg(
     figure: Figure, name: str, title: str, description: str, more: Mapping[str, Any] | None = None
 ) -> Markup:
     """The figure as an `svg` element: colours as variables of the page, its font, and ids that start with `name`."""
+    return _element(_svg(figure, more), name, title, description)
+
+
+class SvgPanels:
+    """Inline SVG of one figure whose axes show one thing after the other.
+
+    Ticks and their labels take most of the time of a small figure. They are drawn once for the same limits.
+    """
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+        (self._axes,) = figure.axes
+        self._axes.add_artist(_Slot())
+        self._drawn: dict[object, str] = {}
+        """The SVG of both axes, by their limits."""
+
+    def inline_svg(self, name: str, title: str, description: str) -> Markup:
+        """What `inline_svg` gives for the figure as it is now."""
+        axes, limits = self._axes, (self._axes.get_xlim(), self._axes.get_ylim())
+        if limits not in self._drawn:
+            text = _SLOT.sub("", _svg(self._figure))
+            self._drawn[limits] = "".join(_group(text, f"matplotlib.axis_{number}") for number in (1, 2))
+        else:
+            axes.xaxis.set_visible(False)
+            axes.yaxis.set_visible(False)
+            try:
+                text = _SLOT.sub(lambda _: self._drawn[limits], _svg(self._figure), count=1)
+            finally:
+                axes.xaxis.set_visible(True)
+                axes.yaxis.set_visible(True)
+        return _element(text, name, title, description)
+
+
+class _Slot(Artist):
+    """The place of the axes in the SVG, below all that is drawn on them."""
+
+    zorder = 0.5
+
+    def draw(self, renderer: RendererBase) -> None:
+        renderer.open_group("slot", gid="slot")
+        renderer.close_group("slot")
+
+
+def _group(text: str, gid: str) -> str:
+    """The group of that id, with what is in it."""
+    start = text.index(f'<g id="{gid}">')
+    depth = 0
+    for tag in _GROUP.finditer(text, start):
+        depth += -1 if tag[0] == "</g>" else 1
+        if depth == 0:
+            return text[start : tag.end()] + "\n"
+    raise ValueError(f"matplotlib wrote an SVG whose group {gid} has no end")
+
+
+def _svg(figure: Figure, more: Mapping[str, Any] | None = None) -> str:
     stream = io.StringIO()
     with settings(more):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    text = _NOT_WANTED.sub("", stream.getvalue())
+    return stream.getvalue()
+
+
+def _element(svg: str, name: str, title: str, description: str) -> Markup:
+    text = _NOT_WANTED.sub("", svg)
     box = _SVG_TAG.search(text)
     if box is None:
         raise ValueError("matplotlib wrote an SVG without a viewBox")

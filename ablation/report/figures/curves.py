@@ -24,7 +24,7 @@ MOST_STRAYS = 8
 
 
 class Limits(NamedTuple):
-    """Limits of the y axis, and whether some values lie above it."""
+    """Limits of the y axis, and whether some values lie outside."""
 
     low: float
     high: float
@@ -188,7 +188,7 @@ def loss_limits(curves: Sequence[Curves], chart: Chart = LOSS) -> Limits:
     Variants whose loss is far above that of most others, like one with a much too high learning rate, do not set the
     axis: they would flatten all others. Losses below zero are all shown.
     """
-    panels = [values for c in curves if len(values := losses(chart, c))]
+    panels = [values for c in curves if len(values := drawn_values(chart, c))]
     if not panels:
         return Limits(0.0, 1.0, False)
     tops = [float(np.quantile(values, 0.97)) for values in panels]
@@ -199,8 +199,8 @@ def loss_limits(curves: Sequence[Curves], chart: Chart = LOSS) -> Limits:
     return Limits(low, max(top, 0.0) or (0.0 if low else 1.0), cut)
 
 
-def losses(chart: Chart, curves: Curves) -> Array:
-    """The finite losses that a panel draws of the runs with a value; of the others where there are no such runs."""
+def drawn_values(chart: Chart, curves: Curves) -> Array:
+    """The finite values that a panel draws of the runs with a value; of the others where there are no such runs."""
     return _values(chart, curves, strays=not len(curves.x))
 
 

@@ -15,7 +15,7 @@ import ablation.report.figures.style as style
 from ablation._util.formatting import count, value
 from ablation._util.language import tr
 from ablation.analysis.charts import Chart
-from ablation.report.figures.curves import Array, Curves, Limits, losses
+from ablation.report.figures.curves import Array, Curves, Limits, drawn_values
 
 PANELS = {"difference": (215, 140)}
 PANEL = (300, 190)
@@ -35,8 +35,8 @@ class CurvePanels:
     ) -> None:
         self._chart, self._baseline, self._limits = chart, baseline, limits
         with style.applied():
-            self._figure = style.canvas(*PANELS.get(chart.kind, PANEL))
-            self._axes = style.axes(self._figure, 46, 36, 8, 8)
+            self.figure = style.canvas(*PANELS.get(chart.kind, PANEL))
+            self._axes = style.axes(self.figure, 46, 36, 8, 8)
             _label(self._axes, chart, unit)
             if log:
                 self._axes.set_yscale("log", nonpositive="clip")
@@ -59,7 +59,7 @@ class CurvePanels:
         if self._chart.kind != "difference":
             known = dict(zip(self._baseline.x.tolist(), self._baseline.mean[self._chart.line].tolist(), strict=True))
             columns.append(np.array([known.get(x, np.nan) for x in own.x[places].tolist()]))
-        box, width = self._axes.get_position(), self._figure.get_size_inches()[0] / style.PIXEL
+        box, width = self._axes.get_position(), self.figure.get_size_inches()[0] / style.PIXEL
         low, high = self._axes.get_xlim()
         dx = (high - low) / (box.width * width)
         rows = [[_digits(self._chart.scale * y, 4) for y in values.tolist()] for values in columns]
@@ -70,7 +70,7 @@ class CurvePanels:
         """The panel of a variant, good until the next one is drawn."""
         with style.applied():
             _draw(self._axes, self._chart, own, self._baseline, self._limits)
-        return self._figure
+        return self.figure
 
 
 class CurveGrid:
@@ -123,19 +123,28 @@ def _draw(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limit
     draw_curves(axes, chart, own, baseline)
     if limits is not None:
         axes.set_ylim(limits.low, limits.high)
-        if chart.kind == "loss" and limits.cut:
-            _name_highest(axes, chart, own, limits.high)
+        if limits.cut:
+            _name_farthest(axes, chart, own, limits)
     elif chart.kind == "rate":
         axes.set_ylim(0, 1.08 * np.nanmax([*own.high[chart.line], *baseline.high[chart.line], 1e-12]))
 
 
-def _name_highest(axes: Axes, chart: Chart, own: Curves, top: float) -> None:
-    """Say how far a variant goes above the axis."""
-    values = losses(chart, own)
-    if len(values) and values.max() > top:
-        text = tr("up to {value}, off scale", value=value(float(f"{values.max():.3g}")))
-        place: dict[str, Any] = {"xycoords": "axes fraction", "va": "top", "ha": "right"}
-        axes.annotate(text, (0.98, 0.97), color=style.WARN, fontsize=style.SMALL, **place)
+def _name_farthest(axes: Axes, chart: Chart, own: Curves, limits: Limits) -> None:
+    """Say how far a variant goes beyond the axis."""
+    values = drawn_values(chart, own)
+    if not len(values):
+        return
+    place: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "color": style.WARN, "fontsize": style.SMALL}
+    if values.max() > limits.high:
+        text = tr("up to {value}, off scale", value=_three_digits(values.max()))
+        axes.annotate(text, (0.98, 0.97), va="top", **place)
+    if values.min() < limits.low:
+        text = tr("down to {value}, off scale", value=_three_digits(values.min()))
+        axes.annotate(text, (0.98, 0.03), va="bottom", **place)
+
+
+def _three_digits(number: float) -> str:
+    return value(float(f"{number:.3g}"))
 
 
 def _label(axes: Axes, chart: Chart, unit: str) -> None:

@@ -9,6 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Final, ParamSpec
 
 import matplotlib
@@ -94,19 +95,32 @@ _P = ParamSpec("_P")
 _UNSHOWN = re.compile(r"[\ud800-\udfff]")
 
 
+_in_force: ContextVar[str | None] = ContextVar("_in_force", default=None)
+"""The language for which our settings are applied."""
+
+
 @contextmanager
 def applied() -> Iterator[None]:
     """Our settings over matplotlib's defaults, whatever the user's own matplotlibrc says.
 
-    A character missing from the font is drawn as a box, without a warning.
+    A character missing from the font is drawn as a box, without a warning. Where the settings are applied already,
+    nothing happens: to set three hundred options for each of many small figures takes a while.
     """
+    tag = current().tag
+    if _in_force.get() == tag:
+        yield
+        return
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         if _in_chinese() and (font := chinese_font()):
             matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
-        yield
+        token = _in_force.set(tag)
+        try:
+            yield
+        finally:
+            _in_force.reset(token)
 
 
 def _in_chinese() -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from markupsafe import Markup
 from matplotlib.figure import Figure as Drawn
 
 import ablation.report.captions as captions
@@ -53,7 +54,8 @@ def _differences(context: Context) -> Iterator[Block]:
         shown = _most_different(seen, analysis, MOST_DIFFERENCES)
         limits = figures.limits(chart, shown)
         caption = [captions.difference_curves(analysis)]
-        caption += [tr("Values beyond the axis are not drawn.")] if limits and limits.cut else []
+        if limits and limits.cut:
+            caption.append(tr("Values beyond the axis are not drawn; the panel names the farthest."))
         caption += [captions.left_out(len(shown) + 1, len(seen) + 1).strip()] if len(shown) < len(seen) else []
         draw = _Panels(seen[0], figures.unit_of_budget(results), context.digits)
         yield draw.figure(chart, sentences(caption), _each(shown), limits)
@@ -185,11 +187,12 @@ class _Panels:
 
     def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
         key, title = chart.key, tr(chart.title)
-        on = [figures.CurvePanels(chart, self.baseline, self.unit, limits)]
+        on = [_Axes(figures.CurvePanels(chart, self.baseline, self.unit, limits))]
         every = [own for _, own in shown]
         if chart.kind == "loss" and limits and (log := figures.log_limits(chart, every, limits)):
-            on.append(figures.CurvePanels(chart, self.baseline, self.unit, log, log=True))
-        panels = [self._panel(on, chart, number, *item) for number, item in enumerate(shown, 1)]
+            on.append(_Axes(figures.CurvePanels(chart, self.baseline, self.unit, log, log=True)))
+        with style.applied():
+            panels = [self._panel(on, chart, number, *item) for number, item in enumerate(shown, 1)]
         pictures = []
         for number, start in enumerate(range(0, len(shown), _PAGE), 1):
             part = shown[start : start + _PAGE]
@@ -207,15 +210,25 @@ class _Panels:
             self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
         return self.last_grid[key].draw(panels)
 
-    def _panel(
-        self, on: Sequence[figures.CurvePanels], chart: Chart, number: int, names: tuple[str, ...], own: Curves
-    ) -> Panel:
+    def _panel(self, on: Sequence[_Axes], chart: Chart, number: int, names: tuple[str, ...], own: Curves) -> Panel:
         name, key = _title(names), f"{chart.key}-{number}"
         text = captions.describe_curve(chart, own, self.digits)
         title = f"{tr(chart.key)}{current().colon}{name}"
-        svg = drawing.inline_svg(on[0].draw(own), key, title, text)
-        log = drawing.inline_svg(on[1].draw(own), f"{key}-log", title, text) if len(on) > 1 else None
-        return Panel(name, _also(names[1:]), svg, log, on[0].readings(own))
+        svg = on[0].svg(own, key, title, text)
+        log = on[1].svg(own, f"{key}-log", title, text) if len(on) > 1 else None
+        return Panel(name, _also(names[1:]), svg, log, on[0].panels.readings(own))
+
+
+class _Axes:
+    """Axes that show one variant after the other."""
+
+    def __init__(self, panels: figures.CurvePanels) -> None:
+        self.panels = panels
+        self._svg = drawing.SvgPanels(panels.figure)
+
+    def svg(self, own: Curves, name: str, title: str, description: str) -> Markup:
+        self.panels.draw(own)
+        return self._svg.inline_svg(name, title, description)
 
 
 def _over_time(title: str, unit: str, names: str) -> str:
