@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -206,7 +207,8 @@ class _Panels:
         """A grid of panels, on the axes of the last grid where these would be the same."""
         key = (chart.key, len(panels), limits, current().tag)
         if key not in self.last_grid:
-            self.last_grid.clear()  # a figure of many axes takes megabytes
+            self.last_grid.clear()
+            gc.collect()  # a figure of many axes takes megabytes, and refers to itself
             self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
         return self.last_grid[key].draw(panels)
 
