@@ -223,7 +223,7 @@ def _epoch_table(runs: Sequence[dict[str, Column]]) -> pd.DataFrame:
         gaps = (np.full(length, math.nan) if own is None else own for own, length in zip(parts, lengths, strict=True))
         return np.concatenate(list(gaps))
 
-    return pd.DataFrame({name: joined(name) for name in names}, copy=False)
+    return pd.DataFrame({name: joined(name) for name in names})
 
 
 def _test_metrics(outcome: Outcome | None) -> dict[str, object]:
