@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from pathlib import Path
@@ -98,8 +100,21 @@ def report_on(
     form, results = form or Form(), required(results)
     form.check()
     check_folder(out, results.manifest.name, table)
-    with use_language(load((form.options or results.manifest.report_options).language)):
+    with use_language(load((form.options or results.manifest.report_options).language)), _old_objects_left_alone():
         return _written(results, store, out, table, form)
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Collect garbage only among what is made from here on: a report makes little else, and looks often."""
+    if gc.get_freeze_count():  # by the program around us
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _written(results: Results, store: Store, out: Path, table: TableSource | None, form: Form) -> Report:

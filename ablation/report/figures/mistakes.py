@@ -20,19 +20,21 @@ _SIDE = 92
 def image_grid(samples: Sequence[tuple[str, str, bool, Pixels]]) -> Figure:
     """Draw (true label, predicted label, right or wrong, pixels (height, width, 3)), from left to right.
 
-    Each image has its own axes; its true label is the title, its predicted one the label of the x axis.
+    The true label is above its image, the predicted one below it. All share one pair of axes, whose unit is a pixel.
     """
     columns = min(COLUMNS, len(samples))
     rows = -(-len(samples) // columns)
     width, height = CELL
     figure = style.canvas(width * columns, height * rows)
+    axes = style.axes(figure, 0, 0, 0, 0)
+    axes.set_axis_off()
     for place, (true, predicted, right, pixels) in enumerate(samples):
         row, column = divmod(place, columns)
         left, below = column * width + (width - _SIDE) / 2, (rows - 1 - row) * height + 20
-        axes = style.axes(figure, left, below, width * columns - left - _SIDE, height * rows - below - _SIDE)
-        axes.imshow(pixels, interpolation="nearest")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        axes.set_title(style.label(true, 16), fontsize=9, pad=3)
-        axes.set_xlabel(style.label(predicted, 18), fontsize=9, labelpad=3, color=style.INK if right else style.WARN)
+        axes.imshow(pixels, interpolation="nearest", extent=(left, left + _SIDE, below, below + _SIDE))
+        label: dict[str, Any] = {"x": left + _SIDE / 2, "ha": "center", "fontsize": 9}
+        axes.text(y=below + _SIDE + 3, s=style.label(true, 16), va="bottom", **label)
+        color = style.INK if right else style.WARN
+        axes.text(y=below - 3, s=style.label(predicted, 18), va="top", color=color, **label)
+    axes.set(xlim=(0, width * columns), ylim=(0, height * rows), aspect="auto")
     return figure

@@ -81,6 +81,7 @@ _RC: Final[Any] = {
     "grid.linewidth": 0.8,
     "lines.solid_capstyle": "round",
     "figure.facecolor": "none",
+    "image.composite_image": False,
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
     "svg.hashsalt": "ablation",

@@ -207,8 +207,9 @@ class _Panels:
         """A grid of panels, on the axes of the last grid where these would be the same."""
         key = (chart.key, len(panels), limits, current().tag)
         if key not in self.last_grid:
-            self.last_grid.clear()
-            gc.collect()  # a figure of many axes takes megabytes, and refers to itself
+            if self.last_grid:
+                self.last_grid.clear()
+                gc.collect()  # a figure of many axes takes megabytes, and refers to itself
             self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
         return self.last_grid[key].draw(panels)
 
