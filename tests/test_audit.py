@@ -71,6 +71,7 @@ def only(result: CompletedProcess[str], level: str) -> str:
     return line
 
 
+@pytest.mark.slow
 def test_the_first_command_of_a_study_says_that_it_was_not_audited(audit: Audited, ablate: Ablate) -> None:
     audited = audit(FUNCTION, "def main(options, run):\n    run.log(val_loss=run.seed)\n")
     assert audited.returncode == 1  # the option has no effect, but it was audited
@@ -80,11 +81,13 @@ def test_the_first_command_of_a_study_says_that_it_was_not_audited(audit: Audite
     assert hint not in ablate("run", "study.yaml", "--results", "new").stdout
 
 
+@pytest.mark.slow
 def test_an_ignored_seed_is_found(audit: Audited) -> None:
     code = "def main(options, run):\n    run.log(val_loss=1.0)\n    return {'val_loss': options['dropout']}\n"
     assert "seeds 0, 1 and 2 give the same metrics: the seed is ignored" in only(audit(FUNCTION, code), "fault")
 
 
+@pytest.mark.slow
 def test_an_option_without_effect_is_found(audit: Audited) -> None:
     code = HONEST.replace("args.dropout + ", "")
     code = code.replace("val_loss: {", "val_loss: {args.lr + ")
@@ -92,6 +95,7 @@ def test_an_option_without_effect_is_found(audit: Audited) -> None:
     assert "dropout=0.5 gives the metrics of the baseline: what it changes has no effect" in line
 
 
+@pytest.mark.slow
 def test_unseeded_shuffling_is_found_and_measured_against_two_seeds(audit: Audited) -> None:
     code = """\
     import random
@@ -146,6 +150,7 @@ def test_a_constant_metric_is_found(audit: Audited) -> None:
     assert "val_f1 is 0.5 in every run" in only(audit(second, code), "warning")  # the primary metric varies
 
 
+@pytest.mark.slow
 def test_metrics_of_the_wrong_split_constant_and_missing_ones_and_written_files_are_found(audit: Audited) -> None:
     code = f"""\
 {PARSED}
@@ -167,6 +172,7 @@ open("checkpoints.txt", "a").write("x")
     assert "checkpoints.txt; write to the folder of the run: {dir} in the command, or ABLATE_RUN_DIR" in written
 
 
+@pytest.mark.slow
 def test_unknown_options_are_found_without_any_run(audit: Audited, ablate: Ablate, tmp_path: Path) -> None:
     study = COMMAND.replace("dropout: 0.2}", "dropout: 0.2, optimiser: adm}")
     result = audit(study, HONEST + "open('ran', 'w')\n")
@@ -385,6 +391,7 @@ def test_a_changed_audit_is_not_believed(audit: Audited, ablate: Ablate, tmp_pat
     assert "audit.json has changed since it was written" in text
 
 
+@pytest.mark.slow
 def test_image_classifiers_need_no_audit(ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path) -> None:
     result = ablate("audit", study_file().name)
     assert result.returncode == 0

@@ -259,6 +259,7 @@ def test_the_options_of_the_plan_are_those_of_the_command(plan: Callable[..., st
     ]
 
 
+@pytest.mark.slow
 def test_runs_that_are_finished_cost_nothing(plan: Callable[..., str], trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "results", tmp_path / "results")
     printed = plan("--hours", "0.1", text=TINY)
@@ -337,6 +338,7 @@ def naps(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_function_is_timed_by_its_finished_runs_and_the_next_estimate_learns(naps: Path, ablate: Ablate) -> None:
     refused = ablate("plan", "naps.yaml", "--hours", "1")
     assert refused.returncode == 1
@@ -369,6 +371,7 @@ def test_a_function_is_timed_by_its_finished_runs_and_the_next_estimate_learns(n
     assert f"the residual SD is {sd:.2g} (6 degrees of freedom)" in second.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_command_counts_the_runs_that_it_finished(naps: Path, ablate: Ablate) -> None:
     assert ablate("run", "naps.yaml", "--seeds", "0", *ONE).returncode == 0
     assert ablate("plan", "naps.yaml", "--hours", "0.01", *ONE).returncode == 0

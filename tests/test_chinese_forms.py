@@ -34,6 +34,7 @@ def write(root: Path, style: Any = "page", language: Any = "zh", formats: tuple[
     return write_report(stored.store, stored.manifest, root / "report", form=Form(options, formats, root / "templates"))
 
 
+@pytest.mark.slow
 def test_the_page_says_its_language_and_tells_its_script_what_to_say(tmp_path: Path) -> None:
     said = {"en": ("Filter variants", "Copy {form}", "Copied"), "zh": ("筛选变体", "复制 {form}", "已复制")}
     for language, tag in (("en", "en"), ("zh", "zh-CN")):
@@ -83,6 +84,7 @@ def test_a_word_document_names_chinese_fonts_and_slants_no_chinese_letter(tmp_pa
     assert not list(styles.iter(f"{W}i"))
 
 
+@pytest.mark.slow
 def test_latex_has_chinese_text_as_it_is_and_loads_its_fonts(tmp_path: Path) -> None:
     text = "“过拟合”——见图 2……"
     assert r"\unicodecharacter" in tex(text)
@@ -116,6 +118,7 @@ def test_the_paper_compiles_in_chinese(style: str, tmp_path: Path) -> None:
     assert not re.findall(r"^!.*|.*undefined.*|.*Missing character.*", log, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_custom_templates_are_in_the_language_of_the_report(tmp_path: Path) -> None:
     said = {"zh": "zh-CN 图 3 100 % {x}", "en": "en Figure 3. 100 % {x}"}
     for language, words in said.items():
@@ -133,6 +136,7 @@ def test_a_message_of_a_template_reaches_no_attributes(call: str, tmp_path: Path
         write(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_says_so_where_figures_cannot_be_labelled_in_chinese(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

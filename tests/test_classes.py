@@ -138,6 +138,7 @@ def test_of_a_hundred_classes_the_ten_that_move_most_are_named(tmp_path: Path) -
     }
 
 
+@pytest.mark.slow
 def test_an_opened_test_set_is_shown_beside_the_validation_images_and_named(tmp_path: Path) -> None:
     stored = study(tmp_path, [ARM])
     write_predictions(stored, right)
@@ -168,6 +169,7 @@ def test_runs_without_predictions_or_with_broken_ones_are_left_out(tmp_path: Pat
     assert rows(found.all("table")[0])["constant"][3] == "−10.0"
 
 
+@pytest.mark.slow
 def test_a_study_without_predictions_has_no_such_section_and_no_table_of_classes(tmp_path: Path) -> None:
     stored = study(tmp_path, ARMS)
     folder = tmp_path / "report"

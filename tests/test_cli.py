@@ -81,6 +81,7 @@ def test_plan_shows_sizes_and_what_is_done(ablate: Ablate, study_file) -> None: 
     assert "3,826" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "report"])
 def test_before_anything_was_run_the_way_to_begin_is_told(command: str, ablate: Ablate) -> None:
     result = ablate(command)
@@ -100,6 +101,7 @@ def test_an_unknown_variant_is_refused_with_the_nearest_name(ablate: Ablate, stu
     assert "did you mean 'norm=none'?" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_here_is_refused(ablate: Ablate, study_file) -> None:  # type: ignore[no-untyped-def]
     result = ablate("run", study_file().name, "--device", "cuda:7")
     assert result.returncode == 1

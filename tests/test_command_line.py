@@ -82,6 +82,7 @@ def smoked(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return folder, result.stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_of_ascii_sees_all_runs_trained(smoked: tuple[Path, str]) -> None:
     assert "3/3  " in smoked[1]
     assert "baseline - seed 0: validation" in smoked[1]
@@ -122,6 +123,7 @@ def test_plan_and_validate_mark_a_smoke_run(
     assert capsys.readouterr().out.strip().endswith("= 6 runs (smoke run)")
 
 
+@pytest.mark.slow
 def test_report_opens_the_page_where_that_is_asked(smoked: tuple[Path, str]) -> None:
     browser = smoked[0] / "browser.sh"
     browser.write_text('#!/bin/sh\nprintf %s "$1" > opened.txt\n', encoding="utf-8")
@@ -131,6 +133,7 @@ def test_report_opens_the_page_where_that_is_asked(smoked: tuple[Path, str]) -> 
     assert (smoked[0] / "opened.txt").read_text() == (smoked[0] / "reports/tiny-smoke/report.html").resolve().as_uri()
 
 
+@pytest.mark.slow
 def test_report_without_a_name_says_which_study_it_is_of(smoked: tuple[Path, str]) -> None:
     result = command(smoked[0], "report")
     assert result.stderr == "most recent study: tiny-smoke (smoke run: its numbers are meaningless)\n"

@@ -138,6 +138,7 @@ def records(folder: Path) -> dict[str, Any]:
     return {v: json.loads((runs / own["0"] / "run.json").read_text("utf-8")) for v, own in manifest["folders"].items()}
 
 
+@pytest.mark.slow
 def test_a_custom_optimizer_schedule_and_augmentation_are_trained_tested_and_reported(
     ablate: Ablate, folder: Path
 ) -> None:
@@ -176,6 +177,7 @@ def test_lion_learns_and_follows_the_custom_schedule(jobs: Callable[..., list[Jo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -239,12 +241,14 @@ def test_a_normalised_augmentation_gets_floats_and_another_one_bytes(jobs: Calla
     assert 0.8 < (images == 0).float().mean() < 1
 
 
+@pytest.mark.slow
 def test_the_weight_decay_of_a_custom_optimizer_is_that_of_the_study(jobs: Callable[..., list[Job]]) -> None:
     for overrides, expected in (("", 0), ("weight_decay: 0.3, ", 0.3)):
         (job,) = jobs(f'optimizer={{name: "torch.optim:AdamW", {overrides}lr: 0.1}}')
         assert Training(job).optimizer.param_groups[0]["weight_decay"] == expected
 
 
+@pytest.mark.slow
 def test_the_key_of_a_run_follows_the_code_and_the_options(folder: Path) -> None:
     def keys() -> list[str]:
         return [run.key for run in plan_study(load_study(folder / "own.yaml")).runs]

@@ -85,6 +85,7 @@ def records(folder: Path) -> dict[str, Any]:
     return {v: json.loads((runs / own["0"] / "run.json").read_text("utf-8")) for v, own in manifest["folders"].items()}
 
 
+@pytest.mark.slow
 def test_a_data_set_of_numpy_arrays_is_trained_reported_and_tested(ablate: Ablate, folder: Path) -> None:
     for command in (["validate", "own.yaml"], ["plan", "own.yaml"]):
         shown = ablate(*command)
@@ -120,6 +121,7 @@ def test_a_torch_dataset_is_trained_reported_and_tested(ablate: Ablate, folder: 
     assert found["classes"] == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_an_exception_in_the_code_is_one_error_with_its_line(ablate: Ablate, folder: Path) -> None:
     (folder / "my_data.py").write_text(ARRAYS.replace("    rng =", "    raise KeyError('boom')\n    rng ="), "utf-8")
     result = ablate(*RUN)

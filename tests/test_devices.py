@@ -195,6 +195,7 @@ def test_what_a_run_died_of_is_kept_where_its_memory_cannot_be_given_back(study_
     assert reason
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh_workers")
 def test_a_study_runs_on_the_devices_that_were_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: Path

@@ -234,6 +234,7 @@ def test_the_tables_of_study_files_name_every_key_of_the_file() -> None:
     assert set(table("analysis")) == set(AnalysisOptions.model_fields)
 
 
+@pytest.mark.slow
 def test_the_page_on_files_names_all_that_is_written(trained: Path, ablate: Ablate, tmp_path: Path) -> None:
     page = text(ROOT / "docs" / "results.md")
     result = ablate("report", "--results", str(trained / "results"))

@@ -60,6 +60,7 @@ def test_every_example_has_a_test_and_a_readme() -> None:
         assert "ablate report" in text
 
 
+@pytest.mark.slow
 def test_a_study_of_a_scikit_learn_function_is_reported_in_its_own_words(tmp_path: Path, ablate: Ablate) -> None:
     report = smoke("sklearn_diabetes", tmp_path, ablate)
     assert "Validation MAE" in report

@@ -153,6 +153,7 @@ def test_the_bits_do_not_depend_on_how_many_workers_share_a_gpu(
 MIXED = "cuda:0=cpu:T4,cuda:1=cpu:H100,cuda:2=cpu:H100,cuda:3=cpu:T4,cuda:4=cpu:H100"
 
 
+@pytest.mark.slow
 def test_auto_takes_gpus_of_one_model_and_says_which_others_are_there(
     ablate: Ablate, tmp_path: Path, study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +213,7 @@ def test_a_run_that_goes_on_with_another_gpu_says_so_and_so_does_the_report(
 # What breaks
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("four")
 def test_a_worker_that_cuda_has_broken_is_replaced_and_its_gpu_is_used_again(ablate: Ablate, tmp_path: Path) -> None:
     """After an error that CUDA keeps, each later call in the process fails, whatever it is."""

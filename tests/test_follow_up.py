@@ -304,6 +304,7 @@ def test_a_study_is_followed_up_from_its_runs_to_the_report_of_the_second(here: 
     assert third["study"] == "waves-follow-up-2"
 
 
+@pytest.mark.slow
 def test_a_follow_up_away_from_its_code_is_not_written(here: Path, ablate: Ablate) -> None:
     train(here, FUNCTION)
     (here / "away").mkdir()

@@ -97,6 +97,7 @@ HUGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", HUGE)
 def test_no_file_is_too_much(what: str, tmp_path: Path) -> None:
     text, fault = HUGE[what]
@@ -116,6 +117,7 @@ def test_a_file_of_ten_megabytes_is_refused(tmp_path: Path) -> None:
         load_study(write(tmp_path, many("x: 1\n", 2_000_000).encode()))
 
 
+@pytest.mark.slow
 def test_damaged_files_are_studies_or_are_refused_with_their_faults(tmp_path: Path) -> None:
     outcomes = fuzz(tmp_path, 200, seed=0)
     assert min(outcomes["sound"], outcomes["refused"]) >= 15

@@ -31,6 +31,7 @@ def checks(*arguments: str, shell: str = "", **environment: str) -> subprocess.C
     )
 
 
+@pytest.mark.slow
 @no_gpu
 def test_without_a_gpu_nothing_is_checked_and_that_is_said() -> None:
     result = checks()

@@ -31,6 +31,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Hostile:
     return run_hostile_study(tmp_path_factory.mktemp("hostile"))
 
 
+@pytest.mark.slow
 def test_no_name_leaves_its_folder(hostile: Hostile) -> None:
     made = set(hostile.folder.parents[2].rglob("*")) - hostile.before
     tops = {path.relative_to(hostile.folder).parts[0] for path in made}

@@ -313,6 +313,7 @@ def run(ablate: Ablate, *arguments: str) -> subprocess.CompletedProcess[str]:
     return ablate("run", "folder.yaml", "--device", "cpu", *arguments)
 
 
+@pytest.mark.slow
 def test_the_command_and_the_report_say_what_was_read_and_skipped(images: Path, tmp_path: Path, ablate: Ablate) -> None:
     (tmp_path / "folder.yaml").write_text(STUDY)
     (images / "train" / "cat" / "notes.txt").write_text("x")
@@ -341,6 +342,7 @@ def test_the_command_and_the_report_say_what_was_read_and_skipped(images: Path, 
     assert "Pixels converted" not in text
 
 
+@pytest.mark.slow
 def test_a_record_from_before_there_was_a_summary_is_read(images: Path, tmp_path: Path, ablate: Ablate) -> None:
     (tmp_path / "folder.yaml").write_text(STUDY)
     assert run(ablate).returncode == 0

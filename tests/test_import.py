@@ -309,6 +309,7 @@ def test_values_that_are_long_or_have_line_breaks_make_names_of_variants_that_a_
     assert len(set(names)) == 3
 
 
+@pytest.mark.slow
 def test_the_command_loads_no_torch(tmp_path: Path) -> None:
     table(tmp_path)
     assert not loaded(["import", "csv", "export.csv", *ARGUMENTS], tmp_path) & {"torch", "torchvision"}

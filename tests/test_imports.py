@@ -52,6 +52,7 @@ def test_help_does_not_even_load_the_schema(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "LOADED"
 
 
+@pytest.mark.slow
 def test_the_command_that_trains_leaves_torch_to_its_workers(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     assert not loaded(["run", "tiny.yaml"], tmp_path) & {"torch", "torchvision"}

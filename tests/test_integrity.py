@@ -237,6 +237,7 @@ def test_weights_count_by_their_size_and_may_be_deleted_to_make_room(stored: Sto
     assert "best.pt has changed since the run ended: it has 4 bytes, not" in reason(stored, seed=1)
 
 
+@pytest.mark.slow
 def test_status_and_report_show_a_damaged_run_and_the_next_run_trains_it_again(
     trained: Path, ablate: Ablate, tmp_path: Path
 ) -> None:
@@ -273,6 +274,7 @@ def test_status_and_report_show_a_damaged_run_and_the_next_run_trains_it_again(
 # Results of an earlier version
 
 
+@pytest.mark.slow
 def test_results_of_an_earlier_version_are_read_and_not_trained_again(ablate: Ablate, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "tests" / "earlier", tmp_path / "results")
     shutil.move(tmp_path / "results" / "earlier.yaml", tmp_path / "earlier.yaml")
@@ -313,6 +315,7 @@ def test_a_damaged_study_json_is_refused_with_a_hint_that_works(
     assert caught.value.hint == "run the study again: the damaged file is set aside and written again"
 
 
+@pytest.mark.slow
 def test_a_study_json_that_leads_elsewhere_is_set_aside_by_the_next_run(
     trained: Path, ablate: Ablate, tmp_path: Path
 ) -> None:
@@ -327,6 +330,7 @@ def test_a_study_json_that_leads_elsewhere_is_set_aside_by_the_next_run(
     assert "6 finished" in ablate("status").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["garbled", "newer"])
 def test_the_study_json_of_another_study_is_skipped_with_a_notice(
     fault: str, stored: Stored, tmp_path: Path, ablate: Ablate
@@ -624,6 +628,7 @@ def test_what_once_ended_in_a_traceback_does_not(what: str, tmp_path: Path) -> N
         check_located(fault, store)
 
 
+@pytest.mark.slow
 def test_a_hundred_damaged_values_change_no_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = try_damage(tmp_path, 100, seed=0)
     assert outcomes.total() == 100

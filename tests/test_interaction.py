@@ -63,6 +63,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**visit.facts, "epochs": pd.read_csv(report.epochs)}
 
 
+@pytest.mark.slow
 def test_a_click_on_a_head_sorts_and_the_third_gives_the_order_of_the_page_back(seen: dict[str, Any]) -> None:
     first, *rest = seen["given"]
     assert first == "baseline"

@@ -450,6 +450,7 @@ def test_a_new_ledger_is_announced_beside_the_line(
     assert said == ["notice: results/verdicts.jsonl was started: the uses that it records share an alpha of 0.05\n", ""]
 
 
+@pytest.mark.slow
 def test_commands_at_the_same_time_never_share_a_use(tmp_path: Path) -> None:
     names = ("one", "two", "two")
     for place, name in enumerate(dict.fromkeys(names)):

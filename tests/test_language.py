@@ -110,6 +110,7 @@ def test_no_text_of_a_report_goes_past_the_catalog(
     assert sorted(set(WORD.findall(own)) - NAMES) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "style"), CASES)
 def test_every_table_of_a_chinese_report_has_the_numbers_of_the_english_one(
     tmp_path: Path, name: str, style: Style
@@ -155,6 +156,7 @@ def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
+@pytest.mark.slow
 def test_the_language_of_a_report_is_that_of_the_study_or_of_the_command_line(tmp_path: Path, ablate: Ablate) -> None:
     stored = write_study(tmp_path / "results")
     for arguments, tag in (((), "en"), (("--lang", "zh"), "zh-CN")):

@@ -86,6 +86,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", place], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["plan", "run"])
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_decoded(
     command: str, folder: Callable[[int], Path], small_disk: Path, ablate: Ablate

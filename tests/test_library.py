@@ -78,6 +78,7 @@ print(results.complete)
 """
 
 
+@pytest.mark.slow
 def test_a_script_needs_no_main_guard_and_sees_a_line_for_each_run(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(STUDY.replace("[0, 1]", "[0]"), encoding="utf-8")
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")

@@ -127,6 +127,7 @@ def test_without_a_home_folder_the_error_names_torch_home(tmp_path: Path, study_
 # What hangs
 
 
+@pytest.mark.slow
 def test_a_custom_model_that_sleeps_at_import_is_ended(ablate: Ablate, tmp_path: Path) -> None:
     own(tmp_path, at_import="time.sleep(600)")
     result = ablate("run", "tiny.yaml", *ONE_WORKER, "--hang-after", "0.02", timeout=60)
@@ -239,6 +240,7 @@ POISON = """\
             raise RuntimeError("CUDA error: an illegal memory access was encountered\\nmore about it")"""
 
 
+@pytest.mark.slow
 def test_a_process_that_cuda_has_broken_trains_no_other_run(
     ablate: Ablate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +255,7 @@ def test_a_process_that_cuda_has_broken_trains_no_other_run(
     assert "illegal memory access" in failure.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_custom_model_that_calls_sys_exit_is_named_with_its_line(ablate: Ablate, tmp_path: Path) -> None:
     own(tmp_path, at_import="import sys\nsys.exit('usage: mine.py DATA')")
     result = ablate("run", "tiny.yaml", *ONE_WORKER)

@@ -156,6 +156,7 @@ def same(first: Values, second: Values) -> None:
             assert values == pytest.approx(second[run][place], rel=1e-6, nan_ok=True), (run, place)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", READERS)
 def test_every_epoch_and_the_final_metrics_are_logged_once(logged: Path, target: str) -> None:
     same(READERS[target](logged), of_function(logged, target))
@@ -191,6 +192,7 @@ def test_options_are_parameters_in_mlflow(logged: Path) -> None:
     assert not (logged / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_the_same_command_again_logs_nothing_twice(logged: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in logged.glob("results/logs/tensorboard/*/*/*")}
     run(logged, "tiny.yaml")
@@ -206,6 +208,7 @@ def test_runs_that_were_finished_before_are_logged_too(trained: Path, tmp_path: 
     assert not (folder / "results" / "logs" / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_a_logger_that_fails_is_reported_and_training_goes_on(tmp_path: Path) -> None:
     write_function(tmp_path)
     blocked = tmp_path / "results" / "logs" / "tensorboard"

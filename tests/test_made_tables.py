@@ -72,6 +72,7 @@ def check_made(made: Made, folder: Path) -> None:
     assert not re.search(r"\bnan\b", re.sub(named, "", text), re.IGNORECASE)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(made=made_tables())
 def test_any_table_is_read_as_it_was_written(made: Made, tmp_path_factory: pytest.TempPathFactory) -> None:

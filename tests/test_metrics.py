@@ -69,6 +69,7 @@ def f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
+@pytest.mark.slow
 def test_metrics_added_to_a_finished_study_are_computed_and_train_nothing(ablate: Ablate, folder: Path) -> None:
     pytest.importorskip("torchmetrics")
     assert ablate(*RUN).returncode == 0
@@ -127,6 +128,7 @@ def test_a_custom_metric_can_be_the_primary_one_and_is_computed_again_when_its_c
     assert all(values[CUSTOM]["value"] <= 0.5 for values, _ in of_each_run(folder).values())
 
 
+@pytest.mark.slow
 def test_runs_of_an_earlier_version_have_the_metrics_that_need_no_probabilities(ablate: Ablate, tmp_path: Path) -> None:
     pytest.importorskip("torchmetrics")
     for part in ("runs", "studies"):

@@ -66,6 +66,7 @@ def rows(printed: str) -> dict[str, str]:
     return {own[0]: own[1] for own in cells if len(own) == 2}
 
 
+@pytest.mark.slow
 def test_the_sources_of_a_function_are_the_streams_that_it_draws_from(tmp_path: Path, ablate: Ablate) -> None:
     write(tmp_path)
     result = ablate("noise", "own.yaml")
@@ -84,6 +85,7 @@ def test_the_sources_of_a_function_are_the_streams_that_it_draws_from(tmp_path: 
     assert "<title>Noise of baseline</title>" in (tmp_path / "reports" / "own" / "noise.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_second_command_trains_nothing_and_more_seeds_only_what_is_missing(tmp_path: Path, ablate: Ablate) -> None:
     write(tmp_path)
     assert ablate("run", "own.yaml", "--seeds", "0-4").returncode == 0
@@ -144,6 +146,7 @@ def refused(ablate: Ablate, *arguments: str) -> str:
     return result.stderr
 
 
+@pytest.mark.slow
 def test_a_function_with_one_stream_is_told_how_to_name_more(tmp_path: Path, ablate: Ablate) -> None:
     write(tmp_path, "def main(options, run):\n    return {'score': run.seed}\n")
     error = refused(ablate)
@@ -160,11 +163,13 @@ def test_a_function_with_too_many_streams_is_told_what_belongs_together(tmp_path
     assert "the same first word" in error
 
 
+@pytest.mark.slow
 def test_a_function_without_randomness_is_refused(tmp_path: Path, ablate: Ablate) -> None:
     write(tmp_path, "def main(options, run):\n    return {'score': 1.0}\n")
     assert "the function draws nothing from its seed" in refused(ablate)
 
 
+@pytest.mark.slow
 def test_a_run_that_does_not_say_its_streams_asks_for_their_names(tmp_path: Path, ablate: Ablate) -> None:
     write(tmp_path)
     assert ablate("run", "own.yaml", "--only", "baseline", "--seeds", "0").returncode == 0
@@ -180,6 +185,7 @@ def test_a_run_that_does_not_say_its_streams_asks_for_their_names(tmp_path: Path
     assert [*rows(named.stdout)] == ["split", "order", "interactions", "total"]
 
 
+@pytest.mark.slow
 def test_a_command_is_refused(tmp_path: Path, ablate: Ablate) -> None:
     study = STUDY.replace('{function: "train:main"}', '{command: "python train.py {args}", seed: --seed}')
     write(tmp_path, "print('score: 1')\n", study)
@@ -188,6 +194,7 @@ def test_a_command_is_refused(tmp_path: Path, ablate: Ablate) -> None:
     assert "task: {function: ...}" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -202,6 +209,7 @@ def test_a_wrong_option_is_one_error(arguments: tuple[str, ...], message: str, t
     assert finished(tmp_path) <= 1
 
 
+@pytest.mark.slow
 def test_runs_that_diverge_have_no_components(tmp_path: Path, ablate: Ablate) -> None:
     code = TRAIN.replace('"score": 2.0', '"score": float("nan") if split > 0 else 2.0')
     write(tmp_path, code)
@@ -209,6 +217,7 @@ def test_runs_that_diverge_have_no_components(tmp_path: Path, ablate: Ablate) ->
     assert re.search(r"\d+ of 25 runs of baseline diverged: its noise has no finite variance", error)
 
 
+@pytest.mark.slow
 def test_runs_that_fail_leave_no_table(tmp_path: Path, ablate: Ablate) -> None:
     code = TRAIN.replace("    return", "    assert not any(run.folder.parent.parent.glob('*/run.json'))\n    return")
     write(tmp_path, code)

@@ -127,6 +127,7 @@ def test_an_opening_leaves_the_run_folders_as_they_were(trained: Path, opened: P
     assert {Path(name).name for name in grown.keys() - files.keys()} == {"test.npz", "test.json"}
 
 
+@pytest.mark.slow
 def test_opening_again_is_refused_and_possible(opened: Path) -> None:
     before = digests(opened)
     answer = call(opened, "test", "tiny")
@@ -178,6 +179,7 @@ def test_a_run_that_another_study_opened_stays_shut_in_this_one(opened: Path) ->
     assert results(opened, "other").test_evaluations == ()
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_those_of_the_run_open_nothing(finished: Path) -> None:
     names = read_manifest(finished / "results" / "studies" / "tiny" / "study.json").folders["baseline"]
     first, second = (finished / "results" / "runs" / names[seed] for seed in ("0", "1"))
@@ -241,6 +243,7 @@ def write_images(root: Path, part: str, classes: tuple[str, ...], count: int) ->
             Image.new("RGB", (8, 8), (shade, shade, 255 - shade)).save(folder / f"{index}.png")
 
 
+@pytest.mark.slow
 def test_run_and_report_never_read_test_images(tmp_path: Path) -> None:
     """Test images that cannot be read stop neither, and no process of either opens one of them."""
     write_images(tmp_path, "train", ("cat", "dog"), 8)
@@ -357,12 +360,14 @@ def test_a_study_that_was_never_run_has_no_test_set_to_open(ablate: Ablate) -> N
     assert "start with: ablate run" in answer.stderr
 
 
+@pytest.mark.slow
 def test_the_csv_has_the_test_columns(opened: Path) -> None:
     assert call(opened, "report", "tiny").returncode == 0
     header = (opened / "reports" / "tiny" / "runs.csv").read_text().splitlines()[0].split(",")
     assert {"test_accuracy", "test_loss"} < set(header)
 
 
+@pytest.mark.slow
 def test_the_report_gives_test_accuracies_a_section_and_keeps_its_metric(opened: Path) -> None:
     assert call(opened, "report", "tiny").returncode == 0
     text = (opened / "reports" / "tiny" / "report.md").read_text(encoding="utf-8")
@@ -380,6 +385,7 @@ def test_the_report_gives_test_accuracies_a_section_and_keeps_its_metric(opened:
     assert found["test_set"]["images"] == 360
 
 
+@pytest.mark.slow
 def test_a_study_may_declare_that_its_verdicts_rest_on_the_test_set(opened: Path) -> None:
     (opened / "tiny.yaml").write_text(TINY + "analysis: {metric: test_accuracy}\n")
     assert call(opened, "run", "tiny.yaml").returncode == 0
@@ -390,6 +396,7 @@ def test_a_study_may_declare_that_its_verdicts_rest_on_the_test_set(opened: Path
     assert "The primary metric is test accuracy at the epoch with the highest validation accuracy" in text
 
 
+@pytest.mark.slow
 def test_seeds_added_after_a_look_are_recorded_by_the_next_run(
     ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:

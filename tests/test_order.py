@@ -45,6 +45,7 @@ def test_a_long_run_of_a_later_seed_does_not_come_last() -> None:
     assert end(by_seed, costs, 2) == 250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @given(lengths=st.lists(st.lists(st.integers(1, 100), min_size=1, max_size=6), min_size=1, max_size=4))
 def test_all_runs_once_and_no_worker_waits_longer_than_a_run(workers: int, lengths: list[list[int]]) -> None:

@@ -80,6 +80,7 @@ def test_a_folder_of_templates_for_something_else_changes_nothing(tmp_path: Path
     assert Page(write(tmp_path).html).root.all("h1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 def test_a_logo_is_in_every_form(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -124,6 +125,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_documentation_works_as_it_is_written(ablate: Ablate, trained: Path, tmp_path: Path) -> None:
     study, section = (trained / "tiny.yaml").read_text(encoding="utf-8"), blocks("yaml")[-1]
     (tmp_path / "tiny.yaml").write_text(study + section, encoding="utf-8")

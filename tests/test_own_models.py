@@ -61,6 +61,7 @@ def records(folder: Path) -> dict[str, Any]:
     return {v: json.loads((runs / own["0"] / "run.json").read_text("utf-8")) for v, own in manifest["folders"].items()}
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_is_trained_tested_and_reported(ablate: Ablate, folder: Path) -> None:
     for command in (["validate", "own.yaml"], ["plan", "own.yaml"]):
         assert ablate(*command).returncode == 0
@@ -159,6 +160,7 @@ def test_a_fault_of_the_code_is_told_with_its_place(what: str, folder: Path, mon
         assert part in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_code_ends_the_command_before_anything_is_trained(ablate: Ablate, folder: Path) -> None:
     (folder / "my_models.py").write_text(CODE.replace("super().__init__()", "raise KeyError('boom')"), encoding="utf-8")
     result = ablate("run", "own.yaml", "--device", "cpu", "--per-device", "1")

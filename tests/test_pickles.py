@@ -76,6 +76,7 @@ def test_the_bait_works(tmp_path: Path) -> None:
     assert (tmp_path / "numpy").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [as_pickle, as_torch])
 def test_a_last_checkpoint_that_would_run_code_is_set_aside_and_the_run_trained_anew(
     write: Callable[[Path, Touch], None], study: Path
@@ -127,6 +128,7 @@ def test_images_that_would_run_code_are_not_trained_on(
     assert call(study, "report").returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [as_pickle, as_torch])
 def test_weights_that_would_run_code_are_refused(write: Callable[[Path, Touch], None], tmp_path: Path) -> None:
     write(tmp_path / "evil.pt", Touch(tmp_path / CANARY))
@@ -136,6 +138,7 @@ def test_weights_that_would_run_code_are_refused(write: Callable[[Path, Touch], 
     assert "evil.pt is no checkpoint" in result.stderr
 
 
+@pytest.mark.slow
 def test_downloaded_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
     hub = tmp_path / "hub" / "checkpoints"
     hub.mkdir(parents=True)

@@ -249,6 +249,7 @@ def test_the_fingerprint_says_that_images_are_decoded_by_their_meaning(tmp_path:
     assert deep.endswith("-8px-d2")
 
 
+@pytest.mark.slow
 def test_a_study_whose_images_were_decoded_otherwise_is_told_so(tmp_path: Path, ablate: Ablate) -> None:
     write_folder(tmp_path, {"cat/x.png": encoded(ramp(65_535, np.uint16))})
     (tmp_path / "odd.yaml").write_text(STUDY)
@@ -263,6 +264,7 @@ def test_a_study_whose_images_were_decoded_otherwise_is_told_so(tmp_path: Path, 
     assert "--new-data" in answer.stderr
 
 
+@pytest.mark.slow
 def test_networks_that_were_trained_on_images_decoded_otherwise_are_not_tested(tmp_path: Path, ablate: Ablate) -> None:
     images = {f"{name}/{number}.png": encoded(ramp(65_535, np.uint16)) for name in ("cat", "dog") for number in (1, 2)}
     write_folder(tmp_path, images)
@@ -321,6 +323,7 @@ seeds: [0]
 """
 
 
+@pytest.mark.slow
 def test_the_command_names_a_strip_of_sixty_million_pixels_in_one_error(tmp_path: Path, ablate: Ablate) -> None:
     write_folder(tmp_path, {"dog/strip.png": _png(1, 60_000_000)})
     (tmp_path / "odd.yaml").write_text(STUDY)

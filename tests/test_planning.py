@@ -55,6 +55,7 @@ def test_one_point_and_one_comparison_are_not_told_as_many() -> None:
     assert second == "The runs so far have a residual SD of 1 point (1 degree of freedom): that is 4 points."
 
 
+@pytest.mark.slow
 def test_plan_prints_it_before_any_training(ablate: Ablate, study_file) -> None:  # type: ignore[no-untyped-def]
     study_file(TINY.replace("seeds: [0, 1]", "seeds: 3"))
     printed = ablate("plan", "tiny.yaml").stdout

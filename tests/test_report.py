@@ -189,6 +189,7 @@ def test_sizes_are_shown_with_the_cost_where_variants_differ_in_them(root: Eleme
     assert table_rows(section(root, "cost"))["norm=batch"][0] == "62.9 k"
 
 
+@pytest.mark.slow
 def test_variants_are_ordered_by_their_effect_with_levels_together_and_controls_last(tmp_path: Path) -> None:
     own = [
         StoredVariant("dropout=0.5", {"model.dropout": 0.5}, 0.80),
@@ -205,6 +206,7 @@ def test_variants_are_ordered_by_their_effect_with_levels_together_and_controls_
     assert [name.text for name in difference.all("bdi")] == [name for name in names[1:] if name != "broken"]
 
 
+@pytest.mark.slow
 def test_accuracies_have_two_decimals_only_on_a_large_validation_set(tmp_path: Path) -> None:
     root = page(tmp_path, seeds=[0], val_images=10_000)
     assert all(re.fullmatch(r"\d+\.\d\d", row[0]) for row in variants(root).values())
@@ -231,6 +233,7 @@ def test_the_verdict_of_the_study_stands_on_top(finished: tuple[Stored, Report],
     assert all(f"- **{label}:** " in text for label in lines)
 
 
+@pytest.mark.slow
 def test_the_summary_of_a_study_with_failed_identical_and_control_runs_names_each(tmp_path: Path) -> None:
     own = [*ARMS, StoredVariant("a/a", {}, kind="control")]
     root = page(tmp_path, own, fates={("dropout=0", 1): "diverged"})
@@ -240,6 +243,7 @@ def test_the_summary_of_a_study_with_failed_identical_and_control_runs_names_eac
     assert lines["A/A control"] == "no difference, as it should be"
 
 
+@pytest.mark.slow
 def test_one_seed_allows_no_verdict_and_the_summary_says_so(tmp_path: Path) -> None:
     root = page(tmp_path, seeds=[0])
     assert not root.all("dl", class_="result")
@@ -350,6 +354,7 @@ def test_results_from_elsewhere_are_reported_without_what_nobody_knows(tmp_path:
     assert "Parameters" not in section(root, "effects").words
 
 
+@pytest.mark.slow
 def test_a_half_finished_study_says_what_is_missing_and_how_to_go_on(tmp_path: Path) -> None:
     fates = {("constant", 2): "missing", ("norm=batch", 2): "interrupted", ("dropout=0", 2): "crashed"}
     root = page(tmp_path, fates=fates)
@@ -388,6 +393,7 @@ def test_a_baseline_alone_is_reported(tmp_path: Path) -> None:
     assert list(variants(root)) == ["baseline"]
 
 
+@pytest.mark.slow
 def test_divergence_is_shown_as_a_result(tmp_path: Path) -> None:
     fates = {("dropout=0", seed): "diverged" for seed in range(3)} | {("constant", 1): "diverged"}
     root = page(tmp_path, fates=fates)
@@ -449,6 +455,7 @@ def test_the_setup_names_precision_capability_cudnn_and_driver(tmp_path: Path, p
     assert "PyTorch 2.9.1, cuDNN 9.10.2, NVIDIA driver 580.65, " in pairs["Software"]
 
 
+@pytest.mark.slow
 def test_thirty_variants_all_have_a_row_and_a_panel(tmp_path: Path) -> None:
     many = [StoredVariant(f"dropout={n / 100:g}", {"model.dropout": n / 100}) for n in range(30)]
     root = page(tmp_path, [variant for variant in many if variant.changes["model.dropout"] != 0.2], seeds=[0, 1])
@@ -476,6 +483,7 @@ def test_of_very_many_variants_the_curves_show_those_that_differ_most(
     assert len(variants(root)) == 7
 
 
+@pytest.mark.slow
 def test_of_many_variants_the_differences_during_training_are_shown_of_fewer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -617,6 +625,7 @@ def test_figures_and_tables_are_numbered_in_their_order_and_captions_are_short(r
     assert max(len(caption.words.split()) for caption in captions) <= 42, "40 words and the number"
 
 
+@pytest.mark.slow
 def test_captions_of_studies_with_failures_or_another_metric_are_short_and_whole(tmp_path: Path) -> None:
     fates = {("dropout=0", 0): "diverged", ("constant", 2): "missing"}
     kinds: dict[str, dict[str, Any]] = {

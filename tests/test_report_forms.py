@@ -215,6 +215,7 @@ def test_the_authors_text_is_in_every_form_and_runs_nothing(tmp_path: Path) -> N
     assert report.documents == (tmp_path / "report" / "paper" / "main.tex", tmp_path / "report" / "report.docx")
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes_in_every_form(tmp_path: Path) -> None:
     stored = write_study(tmp_path / "results", ARMS[:2], [0, 1])
     for name in ("one", "two"):

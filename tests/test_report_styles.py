@@ -71,6 +71,7 @@ def test_the_abstract_says_what_the_verdicts_say(lab: tuple[Stored, Report]) -> 
     assert "The test set was not used." in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -90,6 +91,7 @@ def test_the_abstract_claims_no_more_than_the_study_allows(options: Any, said: s
     assert said in section(Page(written.html).root, "abstract").words
 
 
+@pytest.mark.slow
 def test_the_abstract_names_the_margin_under_any_number_of_seeds(tmp_path: Path) -> None:
     for seeds in (5, 12):
         written = write(tmp_path / str(seeds), LAB, seeds=range(seeds), analysis={"margin": 0.2})[1]
@@ -129,6 +131,7 @@ def test_citations_are_numbered_in_markdown_too_and_formulas_are_mathematics(lab
     assert "\n$$\n\\tilde{h}_i = " in text
 
 
+@pytest.mark.slow
 def test_discussion_and_conclusion_are_read_from_their_files(tmp_path: Path) -> None:
     stored, written = write(tmp_path, LAB, seeds=[0, 1])
     folder = written.html.parent
@@ -162,6 +165,7 @@ def test_a_paper_has_one_table_one_figure_and_a_checklist(paper: tuple[Stored, R
     assert "1,437 training images, 360 validation images" in rows["Data set and splits"]
 
 
+@pytest.mark.slow
 def test_a_table_from_elsewhere_has_no_answer_that_nobody_recorded(ablate: Ablate, tmp_path: Path) -> None:
     rows = [f"{name},{seed},{value + 0.01 * seed}" for name, value in (("a", 0.5), ("b", 0.7)) for seed in range(3)]
     (tmp_path / "runs.csv").write_text("\n".join(["variant,seed,accuracy", *rows]), encoding="utf-8")
@@ -263,6 +267,7 @@ def test_a_mistake_in_the_section_report_is_named_with_its_line(
     assert f"tiny.yaml:{len(TINY.splitlines()) + 1}" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_style_from_the_file_of_the_study_as_it_is_now(
     trained: Path, ablate: Ablate, tmp_path: Path
 ) -> None:
@@ -300,6 +305,7 @@ def test_names_in_a_lab_report_are_text_and_nothing_else(tmp_path: Path) -> None
     assert isinstance(section(root, "abstract"), Element)
 
 
+@pytest.mark.slow
 def test_a_function_has_a_lab_report_and_a_paper_without_what_is_not_known(ablate: Ablate, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
         "def main(options, run):\n    return {'score': 0.5 + options['dropout'] + 0.01 * run.seed}\n", encoding="utf-8"

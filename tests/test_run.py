@@ -99,6 +99,7 @@ def test_a_variant_added_later_leaves_the_others_as_they_are(ablate: Ablate, stu
     assert "2 runs trained" in result.stdout
 
 
+@pytest.mark.slow
 def test_runs_that_an_earlier_version_trained_to_other_weights_are_trained_again_and_named(
     ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ def test_only_and_seeds_choose_runs(ablate: Ablate, study_file: Callable[..., Pa
     }
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_train_each_run_once(
     ablate: Ablate, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -157,6 +159,7 @@ def test_a_diverging_run_is_a_result(ablate: Ablate, study_file: Callable[..., P
     assert pd.isna(row.val_accuracy)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     process = start(tmp_path, "tiny.yaml")
@@ -170,6 +173,7 @@ def test_ctrl_c_saves_the_epoch_and_the_same_command_goes_on(trained: Path, tmp_
     same(results(trained, "tiny"), results(tmp_path, "tiny"))
 
 
+@pytest.mark.slow
 def test_the_death_of_a_worker_costs_nothing_but_time(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     process = start(tmp_path, "tiny.yaml")
@@ -180,6 +184,7 @@ def test_the_death_of_a_worker_costs_nothing_but_time(trained: Path, tmp_path: P
     same(results(trained, "tiny"), results(tmp_path, "tiny"))
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_a_killed_command(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     process = start(tmp_path, "tiny.yaml")
@@ -269,7 +274,7 @@ def _reset_hang_up() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

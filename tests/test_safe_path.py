@@ -65,6 +65,7 @@ def installed_command(folder: Path) -> str:
     return str(script)
 
 
+@pytest.mark.slow
 def test_the_command_imports_nothing_from_the_working_folder_or_from_its_own(folder: Path) -> None:
     command = installed_command(folder / "bin")
     set_traps(folder / "bin", folder / "run")
@@ -72,6 +73,7 @@ def test_the_command_imports_nothing_from_the_working_folder_or_from_its_own(fol
     check([command, *RUN], folder)
 
 
+@pytest.mark.slow
 def test_python_m_imports_nothing_from_the_working_folder(folder: Path) -> None:
     (folder / "ablation.py").unlink()  # Python itself looks for it there, before any line of ours
     check([sys.executable, "-m", "ablation", *RUN], folder)
@@ -103,6 +105,7 @@ def test_workers_of_another_program_import_nothing_from_the_working_folder(befor
     check([sys.executable, "-P", "-c", script], folder)
 
 
+@pytest.mark.slow
 def test_workers_do_not_run_the_script_that_started_them(folder: Path) -> None:
     script = f"open({str(folder)!r} + '/started', 'a').write('x')\n" + STARTED_BY_PYTHON.format(
         before="", arguments=RUN

@@ -120,6 +120,7 @@ def test_status_reads_one_record_a_run_however_long_it_was(
     assert needed == [5 * 2, 5 * 4, 5 * 4]
 
 
+@pytest.mark.slow
 def test_a_report_reads_the_predictions_of_a_run_once(tmp_path: Path, count: Callable[..., list[Any]]) -> None:
     reads = count(np, "load")
     needed = []
@@ -132,6 +133,7 @@ def test_a_report_reads_the_predictions_of_a_run_once(tmp_path: Path, count: Cal
     assert needed[1] - needed[0] == 5 * 3
 
 
+@pytest.mark.slow
 def test_of_many_learning_rates_a_report_shows_a_page_and_says_so(tmp_path: Path) -> None:
     variants = [StoredVariant(f"lr={n / 100:g}", {"optimizer.lr": n / 100}) for n in range(6, 20)]
     stored = write_study(tmp_path / "results", variants, seeds=[0, 1])

@@ -37,6 +37,7 @@ def write(folder: Path, *more: Section) -> tuple[Page, str]:
     return Page(written.html), written.markdown.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_function_from_the_analysis_to_blocks_is_a_section_at_its_place(tmp_path: Path) -> None:
     page, markdown = write(tmp_path, best_seeds)
     names = sections(page.root)
@@ -49,6 +50,7 @@ def test_a_function_from_the_analysis_to_blocks_is_a_section_at_its_place(tmp_pa
     assert "| Variant | Best seed |\n|:--|--:|\n| **baseline** | " in markdown
 
 
+@pytest.mark.slow
 def test_a_section_without_blocks_is_left_out(tmp_path: Path) -> None:
     page, markdown = write(tmp_path, section(title="Nothing here")(lambda _: []))
     assert "Nothing here" not in page.root.text + markdown
@@ -60,6 +62,7 @@ def test_two_sections_of_one_name_are_refused_before_anything_is_written(tmp_pat
     assert not (tmp_path / "report" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_an_installed_plug_in_adds_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "site" / "plugin-1.dist-info"
     folder.mkdir(parents=True)

@@ -88,6 +88,7 @@ def finished(folder: Path, name: str = "draws") -> dict[str, int]:
     return found[found["status"] == "finished"].groupby("variant").size().to_dict()
 
 
+@pytest.mark.slow
 def test_run_trains_each_variant_until_it_is_decided(folder: Path, ablate: Ablate) -> None:
     expected = stats.replay(SeedTable.complete(truth()), DESIGN)
     needed = dict(zip(NAMES, expected.required.sum(axis=1).tolist(), strict=True))
@@ -129,6 +130,7 @@ def test_run_trains_each_variant_until_it_is_decided(folder: Path, ablate: Ablat
     assert "not started" not in page
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_decides_what_an_uninterrupted_one_does(folder: Path, ablate: Ablate) -> None:
     """Stopped before its first look is complete, with a finished run lost, and with runs that no look needs."""
     expected = stats.replay(SeedTable.complete(truth()), DESIGN)
@@ -145,6 +147,7 @@ def test_an_interrupted_study_decides_what_an_uninterrupted_one_does(folder: Pat
     assert finished(folder) == before == dict(zip(NAMES, expected.required.sum(axis=1).tolist(), strict=True))
 
 
+@pytest.mark.slow
 def test_a_fixed_study_of_the_same_seeds_shares_its_runs(folder: Path, ablate: Ablate) -> None:
     run(ablate)
     (folder / "draws.yaml").write_text(STUDY.replace("{looks: [3, 5, 8]}", "8").replace("{spending: pocock}", "{}"))
@@ -179,6 +182,7 @@ def test_a_crash_holds_the_look_up_until_the_run_is_given_up(folder: Path, ablat
     assert "failed 3 times and is left out" in run(ablate, code=2)
 
 
+@pytest.mark.slow
 def test_a_variant_that_diverges_is_trained_no_further(folder: Path, ablate: Ablate) -> None:
     diverging = TRAIN.replace("return {", "return {'score': float('nan')} if options['copy'] else {")
     (folder / "train.py").write_text(diverging)
@@ -207,6 +211,7 @@ def test_plan_and_validate_say_what_to_expect(
     assert line in printed
 
 
+@pytest.mark.slow
 def test_the_library_gives_only_the_runs_that_are_needed(folder: Path, ablate: Ablate) -> None:
     run(ablate)
     found = ablation.load_results("draws", folder / "results")
@@ -366,6 +371,7 @@ def test_before_the_first_look_nothing_is_claimed(tmp_path: Path) -> None:
     assert analysis.sequential.variants["strong"].look == 0
 
 
+@pytest.mark.slow
 def test_the_report_shows_the_paths_and_a_later_fixed_one_does_not(tmp_path: Path) -> None:
     rules = Sequential((2, 4), "obrien_fleming", "conditional_power")
     stored = write_study(tmp_path / "results", seeds=range(4), sequential=rules, analysis={"margin": 0.2})

@@ -29,6 +29,7 @@ print([name for name in ("torch._dynamo", "torch._inductor", "torchvision", "sym
 """
 
 
+@pytest.mark.slow
 def test_training_loads_no_compiler() -> None:
     """It takes torch as long to load as all the rest, and every command that trains would wait for it."""
     found = subprocess.run([sys.executable, "-c", TRAIN], cwd=ROOT, capture_output=True, text=True)

@@ -175,6 +175,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_table_is_reported_with_what_is_known_of_it_and_no_more(case: Case, report: Report) -> None:
     found = report(case.text, *case.arguments, epochs=case.epochs, base=case.base)
@@ -211,6 +212,7 @@ def own_verdicts(folder: Path) -> dict[str, Any]:
     return {effect["variant"]: {key: effect[key] for key in keys} for effect in found["effects"]}
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_report_give_the_same_verdicts_again(report: Report, tmp_path: Path) -> None:
     fates: Any = {("dropout=0", 1): "diverged", ("-x, @y", 2): "missing", ("-x, @y", 3): "crashed"}
     variants = [
@@ -242,6 +244,7 @@ def test_no_cell_of_text_is_a_formula(report: Report) -> None:
     assert {effect["variant"] for effect in found.analysis["effects"]} == {*names[1:6], "=x", "plain-1"} - {"base"}
 
 
+@pytest.mark.slow
 def test_the_command_in_the_report_writes_it_again(report: Report, tmp_path: Path) -> None:
     name, options = (
         "my runs; $x.csv",
@@ -288,6 +291,7 @@ def test_a_table_keeps_its_folder_when_it_grows_or_moves(report: Report, tmp_pat
     assert moved.folder == first.folder
 
 
+@pytest.mark.slow
 def test_study_and_table_of_the_same_name_do_not_share_a_folder(
     report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,6 +335,7 @@ def ablate_here(
     return call
 
 
+@pytest.mark.slow
 def test_the_command_reports_a_table_and_refuses_another(ablate: Ablate, tmp_path: Path) -> None:
     write(tmp_path / "runs.csv", table())
     done = ablate("report", "--from", "runs.csv", "--baseline", "base")

@@ -121,6 +121,7 @@ def test_no_torch_is_imported_for_a_function_without_it(function: Path, ablate: 
     assert all(json.loads(line)["metrics"]["torch"] == 0 for line in lines)
 
 
+@pytest.mark.slow
 def test_the_result_of_a_function_is_what_it_returns(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text("def main(options, run):\n    return {'val_accuracy': options['dropout'] / 2}\n")
     assert ablate("run", "waves.yaml", "--seeds", "0").returncode == 0
@@ -138,6 +139,7 @@ def test_select_best_takes_the_best_row(function: Path, ablate: Ablate) -> None:
     assert (record["selected_epoch"], record["metrics"]["val_accuracy"]) == (2, 0.9)
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_not_finite_is_a_diverged_run(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "def main(options, run):\n    return {'val_accuracy': float('nan') if options['dropout'] == 0.8 else 0.5}\n"
@@ -146,6 +148,7 @@ def test_a_metric_that_is_not_finite_is_a_diverged_run(function: Path, ablate: A
     assert "1 diverged" in ablate("status").stdout
 
 
+@pytest.mark.slow
 def test_changed_code_is_trained_again_and_a_metric_added_later_is_not(function: Path, ablate: Ablate) -> None:
     (function / "waves.yaml").write_text(FUNCTION.replace("  train_loss: {direction: lower}\n", ""))
     assert ablate("run", "waves.yaml").returncode == 0
@@ -158,6 +161,7 @@ def test_changed_code_is_trained_again_and_a_metric_added_later_is_not(function:
     assert "12 runs trained" in changed.stdout
 
 
+@pytest.mark.slow
 def test_a_package_beside_the_study_is_imported_and_hashed(function: Path, ablate: Ablate) -> None:
     (function / "parts").mkdir()
     (function / "parts" / "__init__.py").touch()
@@ -172,6 +176,7 @@ def test_a_package_beside_the_study_is_imported_and_hashed(function: Path, ablat
     assert "val_accuracy 0.75" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_metric_that_no_run_reported_loses_nothing(function: Path, ablate: Ablate) -> None:
     (function / "waves.yaml").write_text(FUNCTION.replace("val_accuracy", "val_acc"))
     wrong = ablate("run", "waves.yaml")
@@ -212,6 +217,7 @@ def test_what_is_no_result_is_one_clear_error(code: str, message: str, function:
     assert message in failed.stdout
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_and_torch_are_metrics(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "import numpy as np, torch\n"
@@ -223,6 +229,7 @@ def test_numbers_of_numpy_and_torch_are_metrics(function: Path, ablate: Ablate) 
     assert "val_accuracy 0.5" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_saved_predictions_give_the_accuracy_of_each_class(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "import numpy as np\n"
@@ -249,6 +256,7 @@ def test_predictions_of_another_shape_are_refused(function: Path, ablate: Ablate
     assert "targets are class numbers (n,)" in failed.stdout
 
 
+@pytest.mark.slow
 def test_smoke_uses_what_the_task_says(function: Path, ablate: Ablate) -> None:
     done = ablate("run", "waves.yaml", "--smoke")
     assert done.returncode == 0, done.stderr
@@ -271,6 +279,7 @@ def test_without_workers_a_run_is_trained_in_the_process_itself(function: Path, 
     assert {record["metrics"]["process"] for record in records} == {os.getpid()}
 
 
+@pytest.mark.slow
 def test_components_grids_and_controls_work_for_a_function(function: Path, ablate: Ablate) -> None:
     study = FUNCTION.replace(
         "vary: {dropout: [0, 0.8], optimizer.beta: [0.5]}\n",
@@ -287,6 +296,7 @@ def test_components_grids_and_controls_work_for_a_function(function: Path, ablat
     assert "drop" in text
 
 
+@pytest.mark.slow
 def test_a_plan_is_timed_by_finished_runs(function: Path, ablate: Ablate) -> None:
     refused = ablate("plan", "waves.yaml", "--probe")
     assert refused.returncode == 1
@@ -295,6 +305,7 @@ def test_a_plan_is_timed_by_finished_runs(function: Path, ablate: Ablate) -> Non
     assert "about" in ablate("plan", "waves.yaml", "--probe").stdout
 
 
+@pytest.mark.slow
 def test_a_script_is_a_study_by_what_it_prints(command: Path, ablate: Ablate) -> None:
     done = ablate("run", "script.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -462,6 +473,7 @@ def test_a_library_user_runs_a_function(function: Path, monkeypatch: pytest.Monk
     assert ablation.Run.__module__ == "ablation.tasks.function"
 
 
+@pytest.mark.slow
 def test_a_change_without_effect_is_warned_of(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "import time\ndef main(options, run):\n"
@@ -478,6 +490,7 @@ def test_a_change_without_effect_is_warned_of(function: Path, ablate: Ablate) ->
     assert "were trained by a function; `ablate test` evaluates the built-in image classifier" in refused.stderr
 
 
+@pytest.mark.slow
 def test_levels_that_smoke_options_make_equal_are_no_sweep(function: Path, ablate: Ablate) -> None:
     study = FUNCTION.replace("vary: {dropout", "vary: {epochs: [2, 5], dropout")
     (function / "waves.yaml").write_text(study, encoding="utf-8")
@@ -486,6 +499,7 @@ def test_levels_that_smoke_options_make_equal_are_no_sweep(function: Path, ablat
     assert report.returncode == 0, report.stderr
 
 
+@pytest.mark.slow
 def test_a_value_that_cannot_be_in_its_unit_is_refused_and_nothing_is_lost(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "def main(options, run):\n    return {'val_accuracy': 70 + options['dropout'], 'train_loss': -1.0}\n"
@@ -502,6 +516,7 @@ def test_a_value_that_cannot_be_in_its_unit_is_refused_and_nothing_is_lost(funct
     assert ablate("report").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_share_that_is_more_than_1_by_rounding_is_accepted(function: Path, ablate: Ablate) -> None:
     returned = "def main(options, run):\n    return {'val_accuracy': VALUE, 'train_loss': 1.0}\n"
     (function / "train.py").write_text(returned.replace("VALUE", "1.0000000149"))  # float(np.float32(0.1)) * 10
@@ -513,6 +528,7 @@ def test_a_share_that_is_more_than_1_by_rounding_is_accepted(function: Path, abl
     assert "val_accuracy is 1.000002; in the unit share it is between 0 and 1" in refused.stderr
 
 
+@pytest.mark.slow
 def test_the_size_of_a_model_that_a_function_returns_is_compared(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "def main(options, run):\n"
@@ -531,6 +547,7 @@ def test_the_size_of_a_model_that_a_function_returns_is_compared(function: Path,
     assert "80 % more parameters (9,000 against 5,000)" in text
 
 
+@pytest.mark.slow
 def test_what_a_function_returned_or_could_not_is_said_as_it_is(function: Path, ablate: Ablate) -> None:
     """A value that is no number has no epoch and need be no loss; a function that returns has chosen no row."""
     (function / "waves.yaml").write_text(FUNCTION.replace("smoke:", "select: best, smoke:"), encoding="utf-8")
@@ -581,6 +598,7 @@ def test_what_is_printed_counts_where_rows_in_a_file_lack_the_primary_metric(com
     assert ["val_accuracy" in row for row in rows] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_train_option_of_other_code_is_no_budget(function: Path, ablate: Ablate) -> None:
     study = FUNCTION.replace("baseline: {", "baseline: {train: {batch_size: 8}, ")
     (function / "waves.yaml").write_text(study, encoding="utf-8")
@@ -596,6 +614,7 @@ def test_image_classifiers_are_not_trained_in_the_process_itself(ablate: Ablate,
     assert "--workers 0 is for studies of a function or a command" in refused.stderr
 
 
+@pytest.mark.slow
 def test_whether_a_run_has_diverged_depends_on_the_primary_metric(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "def main(options, run):\n    return {'val_accuracy': 0.5 + run.seed / 10, 'train_loss': float('inf')}\n"
@@ -648,6 +667,7 @@ def test_a_command_sees_only_the_device_that_it_may_use(tmp_path: Path, monkeypa
     assert [own["ABLATE_DEVICE"] for own in found] == ["cuda:0", "cpu"]
 
 
+@pytest.mark.slow
 def test_a_file_that_a_command_writes_is_no_code_of_it(command: Path, ablate: Ablate) -> None:
     (command / "train.log").write_text("")
     (command / "train.py").write_text(
@@ -672,6 +692,7 @@ def test_configuration_and_scripts_that_a_command_names_are_part_of_its_code(
     assert len(keys) == 2
 
 
+@pytest.mark.slow
 def test_a_package_that_is_a_link_is_code_of_the_study(function: Path, ablate: Ablate, tmp_path: Path) -> None:
     elsewhere = tmp_path / "shared" / "parts"
     elsewhere.mkdir(parents=True)
@@ -706,6 +727,7 @@ def test_an_option_inside_a_mapping_belongs_to_one_component(function: Path) -> 
         load_study(function / "waves.yaml")
 
 
+@pytest.mark.slow
 def test_the_streams_of_a_function_are_those_of_stored_runs(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text(
         "def main(options, run):\n"
@@ -723,6 +745,7 @@ def test_the_streams_of_a_function_are_those_of_stored_runs(function: Path, abla
     }
 
 
+@pytest.mark.slow
 def test_a_diverged_run_that_an_earlier_version_stored_without_metrics_is_kept(function: Path, ablate: Ablate) -> None:
     (function / "train.py").write_text("def main(options, run):\n    return {'val_accuracy': float('nan')}\n")
     assert ablate("run", "waves.yaml", "--only", "baseline", "--seeds", "0").returncode == 0

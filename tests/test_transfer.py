@@ -67,6 +67,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_that_moves_gives_the_same_report_to_the_byte(trained: Path, tmp_path: Path) -> None:
     def ablate(folder: Path, *words: str) -> str:
         environment = {**os.environ, "USER": folder.name, "LOGNAME": folder.name, "HOME": str(folder)}

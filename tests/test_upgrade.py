@@ -43,6 +43,7 @@ def trained(history: Path, names: set[str] | None = None) -> list[dict[str, obje
     return [{name: row[name] for name in (names or set(row)) - TIMES} for row in rows]
 
 
+@pytest.mark.slow
 def test_an_upgrade_reads_finished_runs_and_trains_none_of_them_again(ablate: Ablate, upgraded: Path) -> None:
     before = contents(upgraded)
     assert "4 finished" in ablate("status", "digits_before").stdout

@@ -116,6 +116,7 @@ def networks(folder: Path, wrong: int) -> dict[str, Any]:
     return reported(stored, folder)
 
 
+@pytest.mark.slow
 def test_one_seed_speaks_of_two_trained_networks_and_never_of_recipes(tmp_path: Path) -> None:
     found = networks(tmp_path, 5)
     assert words(found) == {
@@ -160,6 +161,7 @@ def test_a_detected_difference_within_the_margin_is_still_detected_and_says_so(t
     assert words(found)["up"].endswith("points, yet within the margin of 20.0 points")
 
 
+@pytest.mark.slow
 def test_a_diverged_run_makes_its_variant_unstable_and_the_mean_conditional(tmp_path: Path) -> None:
     fates: dict[tuple[str, int], Fate] = {("up", 0): "diverged", ("up", 2): "diverged"}
     found = analysed(tmp_path, 3, fates=fates)
@@ -200,6 +202,7 @@ def test_where_lower_is_better_a_fall_is_an_improvement(tmp_path: Path) -> None:
     assert (verdicts(found)["up"], verdicts(found)["down"]) == ("worse", "better")
 
 
+@pytest.mark.slow
 def test_another_metric_has_its_own_unit(tmp_path: Path) -> None:
     stored = store(tmp_path, 3, analysis={"metric": "val_loss", "direction": "lower"})
     found = reported(stored, tmp_path)
@@ -257,6 +260,7 @@ def same_weights(stored: Stored, variant: str) -> None:
         amend(stored, variant, seed, weights_sha256=record.weights_sha256)
 
 
+@pytest.mark.slow
 def test_identical_weights_are_called_identical_and_are_not_tested(tmp_path: Path) -> None:
     rows = exact(SHIFTS, 3)
     stored = store(tmp_path, 3, exact=rows | {"same": rows["baseline"]})
@@ -295,6 +299,7 @@ def test_a_loss_has_no_range_to_cut_an_interval_at(tmp_path: Path) -> None:
     assert not found["effects"][0]["clipped"]
 
 
+@pytest.mark.slow
 def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path) -> None:
     rows = exact(SHIFTS, 3) | {"up": [0.850, 0.889, 0.885]}
     found = reported(store(tmp_path, 3, exact=rows), tmp_path)
@@ -305,6 +310,7 @@ def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path
     assert "All p-values: *Table 2*." in page
 
 
+@pytest.mark.slow
 def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_stated(tmp_path: Path) -> None:
     stored = store(tmp_path, 5)
     stored = Stored(stored.store, replace(stored.manifest, added_seeds=(3, 4), looks=2))
@@ -360,6 +366,7 @@ PAIR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("together", "detected"), [(0.12, True), (0.06, False)])
 def test_two_changes_that_also_stand_alone_are_tested_for_interaction(
     tmp_path: Path, together: float, detected: bool
@@ -382,6 +389,7 @@ def sweep(folder: Path, accuracies: Sequence[float]) -> tuple[dict[str, Any], st
     return found, (folder / "report" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_falls_says_by_how_much_over_its_range(tmp_path: Path) -> None:
     found, text = sweep(tmp_path, [0.86, 0.77, 0.74, 0.71])
     (trend,) = found["trends"]
@@ -393,12 +401,14 @@ def test_a_sweep_that_falls_says_by_how_much_over_its_range(tmp_path: Path) -> N
     assert "no curvature detected" in text
 
 
+@pytest.mark.slow
 def test_a_sweep_with_a_top_in_the_middle_is_curved(tmp_path: Path) -> None:
     found, text = sweep(tmp_path, [0.70, 0.80, 0.76, 0.70])
     assert found["trends"][0]["bow"]["estimate"] > 0.05
     assert "curved: halfway it is" in text
 
 
+@pytest.mark.slow
 def test_four_fractions_and_three_seeds_give_a_data_curve(tmp_path: Path) -> None:
     fractions = (0.1, 0.2, 0.4, 0.7)
     variants = [StoredVariant(f"f{f}", {"data.fraction": f}) for f in fractions]
@@ -415,6 +425,7 @@ def test_four_fractions_and_three_seeds_give_a_data_curve(tmp_path: Path) -> Non
     assert "Twice the data would be expected to bring it to" in text
 
 
+@pytest.mark.slow
 def test_a_flat_data_curve_predicts_with_an_interval(tmp_path: Path) -> None:
     rows = {
         "f0.1": [0.85, 0.84, 0.86], "f0.2": [0.849, 0.851, 0.85], "f0.4": [0.848, 0.847, 0.85],
@@ -427,6 +438,7 @@ def test_a_flat_data_curve_predicts_with_an_interval(tmp_path: Path) -> None:
     assert 0.1 < low < value < high < 0.2
 
 
+@pytest.mark.slow
 def test_too_few_fractions_give_none_and_say_so(tmp_path: Path) -> None:
     variants = [StoredVariant("f0.1", {"data.fraction": 0.1}), StoredVariant("f0.5", {"data.fraction": 0.5})]
     found = reported(store(tmp_path, 3, {"f0.1": -0.1, "f0.5": -0.05}, variants=variants), tmp_path)
@@ -434,6 +446,7 @@ def test_too_few_fractions_give_none_and_say_so(tmp_path: Path) -> None:
     assert "at least four fractions" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_optimism_of_choosing_is_printed(tmp_path: Path) -> None:
     found = reported(write_study(tmp_path / "results"), tmp_path)
     assert found["selection"]["of_epochs"] == 6
@@ -443,6 +456,7 @@ def test_the_optimism_of_choosing_is_printed(tmp_path: Path) -> None:
     assert "the best of 6 overstates its accuracy by up to about" in (tmp_path / "report" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_analysis_json_holds_the_documented_keys_and_is_the_same_on_every_run(tmp_path: Path) -> None:
     stored = store(tmp_path, 3, fates={("same", 0): "diverged", ("other", 1): "missing"})
     first = write_report(stored.store, stored.manifest, tmp_path / "one").analysis.read_bytes()

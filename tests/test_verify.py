@@ -40,6 +40,7 @@ def test_an_untouched_study_has_no_faults(stored: Stored, capsys: pytest.Capture
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
@@ -59,6 +60,7 @@ def test_a_changed_number_in_a_run_is_found(
     assert any(path.parent.name in line and "SHA-256 does not match" in line for line in faults(capsys))
 
 
+@pytest.mark.slow
 def test_weights_are_checked_to_the_last_byte_and_stay_where_they_are(
     stored: Stored, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +80,7 @@ def test_weights_are_checked_to_the_last_byte_and_stay_where_they_are(
     assert main(["verify", "dropout", "--runs", "0"]) == 0
 
 
+@pytest.mark.slow
 def test_a_changed_study_is_an_error(stored: Stored, capsys: pytest.CaptureFixture[str]) -> None:
     path = stored.store.study_file("dropout")
     path.write_text(path.read_text().replace('"alpha": 0.05', '"alpha": 0.1'))
@@ -85,6 +88,7 @@ def test_a_changed_study_is_an_error(stored: Stored, capsys: pytest.CaptureFixtu
     assert "study.json has changed since it was written" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["runs.csv", "epochs.csv"])
 def test_a_changed_number_in_a_table_of_the_report_is_found(
     stored: Stored, capsys: pytest.CaptureFixture[str], table: str
@@ -102,6 +106,7 @@ def test_a_changed_number_in_a_table_of_the_report_is_found(
     ]
 
 
+@pytest.mark.slow
 def test_a_changed_claim_is_found_and_another_language_is_none(
     stored: Stored, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,6 +130,7 @@ def trained_run(stored: Stored) -> Trained:
     return Trained(record, folder.epochs())
 
 
+@pytest.mark.slow
 def test_times_are_no_difference_and_everything_else_is(stored: Stored) -> None:
     was = trained_run(stored)
     slower = [replace(row, seconds=9.0, images_per_second=1.0, peak_memory_mb=7.0) for row in was.epochs]
@@ -138,6 +144,7 @@ def test_times_are_no_difference_and_everything_else_is(stored: Stored) -> None:
     assert seen.startswith("weights: SHA-256 abababababab instead of ")
 
 
+@pytest.mark.slow
 def test_what_may_change_the_bits_is_named(stored: Stored) -> None:
     was = trained_run(stored).record.environment
     assert list(differing_environment(was, replace(was, streamed=True))) == []
@@ -165,6 +172,7 @@ def findings(output: str) -> list[str]:
     return [line for line in output.splitlines() if not re.match(r"\d+/\d+ ", line)]
 
 
+@pytest.mark.slow
 def test_runs_of_a_function_come_out_again_or_do_not(ablate: Ablate, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(FUNCTION)
     (tmp_path / "train.py").write_text(CODE.replace("EXTRA", "0"))
@@ -182,6 +190,7 @@ def test_runs_of_a_function_come_out_again_or_do_not(ablate: Ablate, tmp_path: P
     assert "data, code or options are not here as they were" in changed.stdout
 
 
+@pytest.mark.slow
 def test_a_function_that_is_not_reproducible_is_found(ablate: Ablate, tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(FUNCTION)
     (tmp_path / "train.py").write_text("import os\n" + CODE.replace("EXTRA", "os.urandom(1)[0]"))

@@ -69,6 +69,7 @@ def test_a_study_without_mistakes_has_no_warnings_and_says_what_was_checked(tmp_
     assert "None of the checks found anything" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fate", "why"),
     [("missing", "has not started"), ("interrupted", "was interrupted"), ("crashed", "crashed")],
@@ -109,6 +110,7 @@ def test_runs_at_chance(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 def test_an_accuracy_at_the_ceiling(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact={"norm=batch": [0.997, 0.997, 0.997]})
     found = the("at_ceiling", stored)
@@ -116,6 +118,7 @@ def test_an_accuracy_at_the_ceiling(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 def test_an_undertrained_variant(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact={"constant": [0.85, 0.86, 0.87]})
     amend_epochs(stored, "constant", lambda row, of: with_metrics(row, val_loss=1.0 - 0.1 * row.epoch))
@@ -134,6 +137,7 @@ def test_a_last_epoch_that_is_the_best_but_whose_loss_has_levelled_off_is_no_sig
     assert "undertrained" not in {own.code for own in warned(stored)}
 
 
+@pytest.mark.slow
 def test_a_change_that_leaves_the_weights_as_they_were(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     for seed in range(3):
@@ -162,6 +166,7 @@ def steps(factor: int) -> Any:
     return change
 
 
+@pytest.mark.slow
 def test_an_unequal_budget(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     amend_epochs(stored, "dropout=0", steps(2))
@@ -171,6 +176,7 @@ def test_an_unequal_budget(tmp_path: Path) -> None:
     assert "also 2.0 times the steps" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_budget_that_is_the_declared_change_comes_with_it_and_is_no_alarm(tmp_path: Path) -> None:
     variants = [*ARMS, StoredVariant("tenth", {"data.fraction": 0.1}), StoredVariant("short", {"train.epochs": 3})]
     stored = write_study(tmp_path, variants)
@@ -180,6 +186,7 @@ def test_a_budget_that_is_the_declared_change_comes_with_it_and_is_no_alarm(tmp_
     assert "comes with 50 % fewer epochs, 50 % fewer steps, 50 % fewer images seen" in text
 
 
+@pytest.mark.slow
 def test_an_unequal_size(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     amend(stored, "norm=batch", parameters=80_000, macs=416_520)
@@ -188,6 +195,7 @@ def test_an_unequal_size(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 def test_a_size_that_is_the_declared_change_comes_with_it(tmp_path: Path) -> None:
     stored = write_study(tmp_path, [*ARMS, StoredVariant("wide", {"model.width": 2.0})])
     amend(stored, "wide", parameters=240_000, macs=1_600_000)
@@ -196,6 +204,7 @@ def test_a_size_that_is_the_declared_change_comes_with_it(tmp_path: Path) -> Non
     assert "comes with 3.9 times the parameters, 3.8 times the MACs" in text
 
 
+@pytest.mark.slow
 def test_an_unequal_time_at_equal_size(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     amend_epochs(stored, "constant", lambda row, of: replace(row, seconds=3 * row.seconds))
@@ -227,6 +236,7 @@ def test_times_are_not_compared_between_runs_that_were_not_trained_side_by_side(
     assert "unequal_time" not in {own.code for own in describe(load_results(stored.store, stored.manifest)).warnings}
 
 
+@pytest.mark.slow
 def test_more_changed_than_was_declared(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     first, *others = stored.manifest.variants
@@ -253,6 +263,7 @@ def spreads(baseline: float, variant: float) -> dict[str, list[float]]:
     return {name: [0.8 + size * x for x in shape[place]] for place, (name, size) in enumerate(sizes.items())}
 
 
+@pytest.mark.slow
 def test_unequal_spread_among_few_seeds(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact=spreads(0.002, 0.0072))
     found = the("unequal_spread", stored)
@@ -272,6 +283,7 @@ def test_unequal_spread_names_its_variant_beside_one_that_is_identical_to_the_ba
     assert found.message == "unequal spread: dropout=0.5 has SD 0.6 points over 3 seeds, the others 0.2 points"
 
 
+@pytest.mark.slow
 def test_a_baseline_whose_spread_is_an_outlier(tmp_path: Path) -> None:
     stored = write_study(tmp_path, exact=spreads(0.05, 0.002))
     found = the("baseline_spread", stored)
@@ -283,6 +295,7 @@ def test_a_baseline_whose_spread_is_an_outlier(tmp_path: Path) -> None:
     assert "the only comparison" not in text
 
 
+@pytest.mark.slow
 def test_code_that_changed_in_the_middle(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     amend(stored, "constant", environment={"torch": "2.10.0", "python": "3.12.1"})
@@ -302,6 +315,7 @@ def test_another_cudnn_is_a_change_of_code_but_not_one_that_was_not_recorded(tmp
     assert found.message.startswith("cuDNN 9.10.2, 9.11.0; ")
 
 
+@pytest.mark.slow
 def test_runs_from_several_machines_that_no_comparison_mixes(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     for variant in stored.manifest.variants:
@@ -313,6 +327,7 @@ def test_runs_from_several_machines_that_no_comparison_mixes(tmp_path: Path) -> 
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 def test_several_fingerprints_of_one_data_set(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     amend(stored, "constant", 1, data_fingerprint="ab" * 32)
@@ -321,6 +336,7 @@ def test_several_fingerprints_of_one_data_set(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 def test_a_variant_added_after_results_were_seen(tmp_path: Path) -> None:
     stored = explore(write_study(tmp_path), "norm=batch")
     found = the("exploratory", stored)
@@ -368,6 +384,7 @@ def test_a_record_of_the_test_set_that_was_removed(tmp_path: Path) -> None:
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -387,6 +404,7 @@ def test_what_a_run_noticed_about_itself(tmp_path: Path, code: str) -> None:
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 def test_metrics_of_one_command_that_come_from_two_places(tmp_path: Path) -> None:
     stored = write_study(tmp_path)
     for seed in (0, 1):
@@ -398,6 +416,7 @@ def test_metrics_of_one_command_that_come_from_two_places(tmp_path: Path) -> Non
     seen(stored, tmp_path, found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "check"), [("not_reproducible", "reproducible"), ("audit_fault", "seed")], ids=["not reproducible", "seed"]
 )

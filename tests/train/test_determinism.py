@@ -64,6 +64,7 @@ vary:
 """
 
 
+@pytest.mark.slow
 def test_a_layer_without_a_deterministic_gradient_is_named_with_what_to_use_instead(
     ablate: Ablate, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_a_layer_without_a_deterministic_gradient_is_named_with_what_to_use_inst
     assert "RuntimeError" not in said
 
 
+@pytest.mark.slow
 def test_a_layer_without_a_deterministic_forward_pass_is_named_before_anything_is_trained(
     ablate: Ablate, tmp_path: Path
 ) -> None:

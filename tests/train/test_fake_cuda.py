@@ -154,6 +154,7 @@ def trace(training: Training, fake: FakeTensorMode) -> int:
     return len(steps)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_generators_of_the_cpu")
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_training_pass_mixes_no_devices_and_never_waits_for_the_gpu(recipe: str, study, jobs, monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -279,6 +279,7 @@ def test_the_same_checkpoint_in_two_places_is_two_variants_of_one_training(
     assert len(set(keys)) == 2
 
 
+@pytest.mark.slow
 def test_the_command_finds_weights_that_do_not_fit_before_it_trains(ablate, trained: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     text = BASE.replace("CLASSES", "4").replace("EPOCHS", "1").replace("MODEL", f"width: 2, weights: {trained}")
     (tmp_path / "wide.yaml").write_text(text)

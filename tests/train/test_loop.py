@@ -262,6 +262,7 @@ def test_the_record_says_what_was_trained_on_what(study, jobs, place) -> None:  
     assert isinstance(job.run, Run)
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_batch(study, jobs) -> None:  # type: ignore[no-untyped-def]
     wide = ["model.width=8", "data.limit=1200", "train.epochs=2"]
     peaks = []

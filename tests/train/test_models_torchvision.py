@@ -83,6 +83,7 @@ def test_macs_are_those_of_torchvision(name: str) -> None:
     assert count_macs(model, IMAGE) / 1e9 == pytest.approx(GIGA_MACS[name], abs=0.006)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_logits_are_those_of_torchvision_for_the_same_weights(name: str) -> None:
     reference, model = theirs(name).to_empty(device="cpu").eval(), ours(name).eval()

@@ -65,6 +65,7 @@ def test_the_audit_finds_a_layer_that_raises(layer: nn.Module, operator: str) ->
     assert audit(network, (3, 9, 9)) & RAISING == {operator}
 
 
+@pytest.mark.slow
 def test_no_network_of_ours_has_an_operator_that_raises() -> None:
     assert {case.name: found for case in own_cases() if (found := raising(case))} == {}
 
@@ -74,6 +75,7 @@ def test_no_combination_of_options_has_an_operator_that_raises() -> None:
     assert {case.name: found for case in all_own_cases() if (found := raising(case))} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_no_family_of_torchvision_has_an_operator_that_raises(name: str) -> None:
     assert raising(next(torchvision_cases(name))) == set()

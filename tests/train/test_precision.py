@@ -47,6 +47,7 @@ def study(tmp_path: Path) -> Callable[..., Study]:
 # What is refused
 
 
+@pytest.mark.slow
 def test_a_precision_that_needs_a_gpu_is_refused_on_a_cpu_before_anything_is_trained(
     ablate: Ablate, study_file: Callable[..., Path]
 ) -> None:

@@ -232,6 +232,7 @@ def test_old_names_of_densenets_are_those_of_today() -> None:
 # Initial weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", "convnext_tiny"])
 def test_without_weights_the_seed_decides_the_start(name: str, study: Callable[..., Study]) -> None:
     digests = []
@@ -339,6 +340,7 @@ def test_the_key_holds_the_name_of_the_weights_or_the_digest_of_a_stranger_under
     assert weights_digest(model) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_the_command_says_where_to_put_weights_before_it_trains(ablate, hub: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
     (tmp_path / "offline.yaml").write_text(STUDY.replace("MODEL", "weights: DEFAULT"))
