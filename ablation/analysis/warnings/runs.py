@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 import ablation._util.counted as counted
 from ablation._util.language import clauses, commas, tr, tr_noop
@@ -13,7 +14,7 @@ from ablation.analysis.measure import same_weights
 from ablation.analysis.types import Effect, SeedResult, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
 from ablation.registry import metric_names
-from ablation.results.runs import Column, Results
+from ablation.results.runs import Results
 
 _STILL_FALLING = 0.01
 _MOST_NAMED = 6
@@ -67,13 +68,12 @@ def _why(run: SeedResult, trained_here: bool) -> str:
 def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """Variants most of whose runs were best in their last epoch while the validation loss still fell."""
     done = results.runs[results.runs["status"] == "finished"].set_index(["variant", "seed"])["best_epoch"]
-    epochs, losses = (results.epochs[name].to_numpy(dtype=np.float64) for name in ("epoch", "val_loss"))
     places = results.epochs.groupby(["variant", "seed"]).indices
+    losses = results.epochs[["epoch", "val_loss"]]
     rising: dict[str, list[bool]] = {}
     for run, best in done.items():
         if run in places:
-            rows = places[run]
-            rising.setdefault(str(run[0]), []).append(_rises(epochs[rows], losses[rows], best))
+            rising.setdefault(str(run[0]), []).append(_rises(losses.iloc[places[run]], best))
     for own in effects:
         found = rising.get(own.variant, [])
         if found and 2 * sum(found) > len(found):
@@ -86,10 +86,11 @@ def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyW
             yield warn("undertrained", own.variant, message)
 
 
-def _rises(epochs: Column, losses: Column, best: object) -> bool:
+def _rises(history: pd.DataFrame, best: object) -> bool:
     """Whether the last epoch is the best and its loss the lowest, by 1 % or more below that a tenth of the run ago."""
-    loss = losses[np.argsort(epochs)]
-    if len(loss) < 3 or best != epochs.max() or not np.isfinite(loss[-1]):
+    rows = history.sort_values("epoch")
+    loss = rows["val_loss"].to_numpy(dtype=np.float64)
+    if len(loss) < 3 or best != rows["epoch"].iloc[-1] or not np.isfinite(loss[-1]):
         return False
     before = loss[-1 - max(1, len(loss) // 10)]
     return bool(loss[-1] == np.nanmin(loss) and loss[-1] < (1 - _STILL_FALLING) * before)
