@@ -67,13 +67,13 @@ def _why(run: SeedResult, trained_here: bool) -> str:
 
 def undertrained(results: Results, effects: Sequence[Effect]) -> Iterator[StudyWarning]:
     """Variants most of whose runs were best in their last epoch while the validation loss still fell."""
-    done = results.runs[results.runs["status"] == "finished"].set_index(["variant", "seed"])["best_epoch"]
+    done = results.runs.loc[results.runs["status"] == "finished", ["variant", "seed", "best_epoch"]]
     places = results.epochs.groupby(["variant", "seed"]).indices
     losses = results.epochs[["epoch", "val_loss"]]
     rising: dict[str, list[bool]] = {}
-    for run, best in done.items():
-        if run in places:
-            rising.setdefault(str(run[0]), []).append(_rises(losses.iloc[places[run]], best))
+    for variant, seed, best in done.itertuples(index=False, name=None):
+        if (variant, seed) in places:
+            rising.setdefault(str(variant), []).append(_rises(losses.iloc[places[variant, seed]], best))
     for own in effects:
         found = rising.get(own.variant, [])
         if found and 2 * sum(found) > len(found):
