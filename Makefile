@@ -18,8 +18,8 @@ demo: $(VENV)/installed  ## train the smoke study on the embedded digits and wri
 	$(BIN)/ablate run studies/smoke.yaml
 	$(BIN)/ablate report smoke
 
-test: $(VENV)/installed  ## run the tests (10 to 20 minutes on 2 cores)
-	@echo "== running the tests (10 to 20 minutes on 2 cores)"
+test: $(VENV)/installed  ## run the tests (5 to 10 minutes on 2 cores)
+	@echo "== running the tests (5 to 10 minutes on 2 cores)"
 	$(BIN)/python -m pytest -n 2
 
 slow: $(VENV)/installed  ## run the longer tests
