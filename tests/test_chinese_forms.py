@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import ablation.report.pdf as pdf
 from ablation._util.language import load, use_language
 from ablation.cli.main import main
 from ablation.errors import UserError
@@ -65,6 +67,13 @@ def test_tables_and_figures_have_chinese_numbers_in_every_form(tmp_path: Path) -
     assert {"表 1", "图 1"} <= set(captions)
     text = report.markdown.read_text(encoding="utf-8")
     assert set(re.findall(r"^\*\*([图表] \d+)\*\* ", text, re.MULTILINE)) == set(captions)
+
+
+def test_weasyprint_finds_every_font_of_a_figure() -> None:
+    """It splits their names at commas, and keeps the space after one."""
+    svg = b"<text style=\"font-size: 10px; font-family: 'DejaVu Sans', 'Noto Sans CJK SC'; fill: red\">a, b</text>"
+    inside = base64.b64decode(pdf._uri(svg).partition(",")[2])
+    assert inside == svg.replace(b"Sans', 'Noto", b"Sans','Noto")
 
 
 def test_a_word_document_names_chinese_fonts_and_slants_no_chinese_letter(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -22,6 +23,7 @@ from ablation.report.html import FILTERS, fold
 from ablation.report.page import Page
 from ablation.report.templates import Templates
 
+_FONTS = re.compile(rb"font-family: [^;\"]*;")
 _FORMULA = 0.65
 """The size of formulas, which are drawn for a screen."""
 
@@ -75,6 +77,8 @@ def _printed(block: Block) -> tuple[tuple[str, str], ...]:
 
 
 def _uri(svg: bytes) -> str:
+    # WeasyPrint takes the space after a comma for a part of the name of the font that follows.
+    svg = _FONTS.sub(lambda fonts: fonts[0].replace(b", ", b","), svg)
     return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode('ascii')}"
 
 
