@@ -207,7 +207,7 @@ def difference_curves(analysis: Analysis) -> str:
             metric=name,
         )
     )
-    return sentences([what, tr("The line at zero is the baseline.")])
+    return sentences([what, tr("Zero is the baseline.")])
 
 
 def loss(cut: bool) -> str:

@@ -56,7 +56,7 @@ def _differences(context: Context) -> Iterator[Block]:
         limits = figures.limits(chart, shown)
         caption = [captions.difference_curves(analysis)]
         if limits and limits.cut:
-            caption.append(tr("Values beyond the axis are not drawn; the panel names the farthest."))
+            caption.append(tr("Panels name values off scale."))
         caption += [captions.left_out(len(shown) + 1, len(seen) + 1).strip()] if len(shown) < len(seen) else []
         draw = _Panels(seen[0], figures.unit_of_budget(results), context.digits)
         yield draw.figure(chart, sentences(caption), _each(shown), limits)
