@@ -8,7 +8,7 @@ PO := ablation/locale/zh/LC_MESSAGES/ablation.po
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-# A thousand commands of the tests compile the package once.
+# Python caches bytecode, whatever the environment says: the tests start hundreds of commands.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test slow bench gpu lint format catalogs docs clean

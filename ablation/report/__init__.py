@@ -100,14 +100,14 @@ def report_on(
     form, results = form or Form(), required(results)
     form.check()
     check_folder(out, results.manifest.name, table)
-    with use_language(load((form.options or results.manifest.report_options).language)), _old_objects_left_alone():
+    with use_language(load((form.options or results.manifest.report_options).language)), _gc_frozen():
         return _written(results, store, out, table, form)
 
 
 @contextmanager
-def _old_objects_left_alone() -> Iterator[None]:
-    """Collect garbage only among what is made from here on: a report makes little else, and looks often."""
-    if gc.get_freeze_count():  # by the program around us
+def _gc_frozen() -> Iterator[None]:
+    """Garbage collection skips all older objects: a report makes many figures, each of which triggers it."""
+    if gc.get_freeze_count():  # the host program does this itself
         yield
         return
     gc.freeze()

@@ -73,9 +73,9 @@ def inline_svg(
 
 
 class SvgPanels:
-    """Inline SVG of one figure whose axes show one thing after the other.
+    """Inline SVG of one figure whose content changes while its axes stay.
 
-    Ticks and their labels take most of the time of a small figure. They are drawn once for the same limits.
+    Ticks and their labels take most of the time of a small figure, so they are drawn once for each pair of limits.
     """
 
     def __init__(self, figure: Figure) -> None:
@@ -103,7 +103,7 @@ class SvgPanels:
 
 
 class _Slot(Artist):
-    """The place of the axes in the SVG, below all that is drawn on them."""
+    """Marks the place of the axes in the SVG: below everything that is drawn on them."""
 
     zorder = 0.5
 

@@ -121,7 +121,7 @@ class Results:
 def load_results(store: Store, manifest: Manifest) -> Results:
     """Read every run of a study; those that are not there yet, or are damaged, are in the table as such."""
     rows: list[dict[str, object]] = []
-    epochs: list[dict[str, Column]] = []
+    epochs: list[Mapping[str, Column]] = []
     records: dict[tuple[str, int], RunRecord] = {}
     failures: dict[tuple[str, int], Failure] = {}
     file = _study_file(store, manifest)
@@ -210,20 +210,13 @@ def _read(metrics: Mapping[str, float], declared: Mapping[str, MetricOptions]) -
     return {name: declared[name].read(value) if name in declared else value for name, value in own.items()}
 
 
-def _epoch_table(runs: Sequence[dict[str, Column]]) -> pd.DataFrame:
-    """One table of the epochs of all runs. It empties `runs`, so that the memory never holds all of them twice."""
+def _epoch_table(runs: Sequence[Mapping[str, Column]]) -> pd.DataFrame:
     empty = np.zeros(0, dtype=object)
     if not runs:
         return pd.DataFrame(dict.fromkeys(EPOCH_COLUMNS, empty))
-    lengths = [len(run["epoch"]) for run in runs]
     names = dict.fromkeys(name for run in runs for name in run)
-
-    def joined(name: str) -> Column:
-        parts = (run.pop(name, None) for run in runs)
-        gaps = (np.full(length, math.nan) if own is None else own for own, length in zip(parts, lengths, strict=True))
-        return np.concatenate(list(gaps))
-
-    return pd.DataFrame({name: joined(name) for name in names})
+    missing = {name: [run.get(name, np.full(len(run["epoch"]), math.nan)) for run in runs] for name in names}
+    return pd.DataFrame({name: np.concatenate(columns) for name, columns in missing.items()})
 
 
 def _test_metrics(outcome: Outcome | None) -> dict[str, object]:

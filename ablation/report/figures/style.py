@@ -96,19 +96,19 @@ _P = ParamSpec("_P")
 _UNSHOWN = re.compile(r"[\ud800-\udfff]")
 
 
-_in_force: ContextVar[str | None] = ContextVar("_in_force", default=None)
-"""The language for which our settings are applied."""
+_applied_language: ContextVar[str | None] = ContextVar("_applied_language", default=None)
+"""The tag of the language whose settings are applied now."""
 
 
 @contextmanager
 def applied() -> Iterator[None]:
     """Our settings over matplotlib's defaults, whatever the user's own matplotlibrc says.
 
-    A character missing from the font is drawn as a box, without a warning. Where the settings are applied already,
-    nothing happens: to set three hundred options for each of many small figures takes a while.
+    A character missing from the font is drawn as a box, without a warning. Nested calls do nothing: resetting
+    three hundred options for each of many small figures is slow.
     """
     tag = current().tag
-    if _in_force.get() == tag:
+    if _applied_language.get() == tag:
         yield
         return
     with matplotlib.rc_context(), warnings.catch_warnings():
@@ -117,11 +117,11 @@ def applied() -> Iterator[None]:
         matplotlib.rcParams.update(_RC)
         if _in_chinese() and (font := chinese_font()):
             matplotlib.rcParams["font.family"] = [*_RC["font.family"], font]
-        token = _in_force.set(tag)
+        token = _applied_language.set(tag)
         try:
             yield
         finally:
-            _in_force.reset(token)
+            _applied_language.reset(token)
 
 
 def _in_chinese() -> bool:

@@ -56,7 +56,7 @@ def _differences(context: Context) -> Iterator[Block]:
         limits = figures.limits(chart, shown)
         caption = [captions.difference_curves(analysis)]
         if limits and limits.cut:
-            caption.append(tr("Panels name values off scale."))
+            caption.append(tr("Off-scale extremes are labelled."))
         caption += [captions.left_out(len(shown) + 1, len(seen) + 1).strip()] if len(shown) < len(seen) else []
         draw = _Panels(seen[0], figures.unit_of_budget(results), context.digits)
         yield draw.figure(chart, sentences(caption), _each(shown), limits)
@@ -188,10 +188,10 @@ class _Panels:
 
     def figure(self, chart: Chart, caption: str, shown: Shown, limits: Limits | None) -> Figure:
         key, title = chart.key, tr(chart.title)
-        on = [_Axes(figures.CurvePanels(chart, self.baseline, self.unit, limits))]
+        on = [_InlinePanels(figures.CurvePanels(chart, self.baseline, self.unit, limits))]
         every = [own for _, own in shown]
         if chart.kind == "loss" and limits and (log := figures.log_limits(chart, every, limits)):
-            on.append(_Axes(figures.CurvePanels(chart, self.baseline, self.unit, log, log=True)))
+            on.append(_InlinePanels(figures.CurvePanels(chart, self.baseline, self.unit, log, log=True)))
         with style.applied():
             panels = [self._panel(on, chart, number, *item) for number, item in enumerate(shown, 1)]
         pictures = []
@@ -209,11 +209,13 @@ class _Panels:
         if key not in self.last_grid:
             if self.last_grid:
                 self.last_grid.clear()
-                gc.collect()  # a figure of many axes takes megabytes, and refers to itself
+                gc.collect()  # a figure of many axes takes megabytes, in reference cycles
             self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
         return self.last_grid[key].draw(panels)
 
-    def _panel(self, on: Sequence[_Axes], chart: Chart, number: int, names: tuple[str, ...], own: Curves) -> Panel:
+    def _panel(
+        self, on: Sequence[_InlinePanels], chart: Chart, number: int, names: tuple[str, ...], own: Curves
+    ) -> Panel:
         name, key = _title(names), f"{chart.key}-{number}"
         text = captions.describe_curve(chart, own, self.digits)
         title = f"{tr(chart.key)}{current().colon}{name}"
@@ -222,8 +224,8 @@ class _Panels:
         return Panel(name, _also(names[1:]), svg, log, on[0].panels.readings(own))
 
 
-class _Axes:
-    """Axes that show one variant after the other."""
+class _InlinePanels:
+    """Panels as inline SVG, drawn one after the other on the same axes."""
 
     def __init__(self, panels: figures.CurvePanels) -> None:
         self.panels = panels
