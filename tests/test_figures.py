@@ -331,7 +331,7 @@ def test_one_variant_with_a_huge_loss_does_not_flatten_the_panels_of_the_others(
     assert not any("off scale" in text for text in texts(axes))
 
 
-def test_a_difference_beyond_the_axis_is_named_at_the_side_where_it_leaves(tmp_path: Path) -> None:
+def test_a_panel_says_how_far_a_difference_goes_beyond_its_axis(tmp_path: Path) -> None:
     fraction = {"data.fraction": 0.01}
     stored = write_study(tmp_path / "results", [*ARMS, StoredVariant("fraction=0.01", fraction)])
     amend_epochs(stored, "fraction=0.01", lambda row, of: with_metrics(row, val_accuracy=(72 + 6 * row.epoch) / 360))

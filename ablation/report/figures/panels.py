@@ -130,17 +130,18 @@ def _draw(axes: Axes, chart: Chart, own: Curves, baseline: Curves, limits: Limit
 
 
 def _name_farthest(axes: Axes, chart: Chart, own: Curves, limits: Limits) -> None:
-    """Say how far a variant goes beyond the axis."""
+    """Say how far a variant goes beyond the axis; at the top, which curves below the axis leave free."""
     values = drawn_values(chart, own)
     if not len(values):
         return
-    place: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "color": style.WARN, "fontsize": style.SMALL}
+    texts = []
     if values.max() > limits.high:
-        text = tr("up to {value}, off scale", value=_three_digits(values.max()))
-        axes.annotate(text, (0.98, 0.97), va="top", **place)
+        texts.append(tr("up to {value}, off scale", value=_three_digits(values.max())))
     if values.min() < limits.low:
-        text = tr("down to {value}, off scale", value=_three_digits(values.min()))
-        axes.annotate(text, (0.98, 0.03), va="bottom", **place)
+        texts.append(tr("down to {value}, off scale", value=_three_digits(values.min())))
+    if texts:
+        place: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top"}
+        axes.annotate("\n".join(texts), (0.98, 0.97), color=style.WARN, fontsize=style.SMALL, **place)
 
 
 def _three_digits(number: float) -> str:
