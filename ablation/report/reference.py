@@ -26,7 +26,8 @@ class Reference:
     def text(self) -> str:
         """As a list of references has it: `Kingma, D. P. and Ba, J. (2015). Title. Where, more.`"""
         rest = f", {self.more}" if self.more else ""
-        return f"{_people(self.authors)} ({self.year}). {self.title.rstrip('.')}. {self.where}{rest}."
+        title = self.title if self.title.endswith((".", "?", "!")) else f"{self.title}."
+        return f"{_people(self.authors)} ({self.year}). {title} {self.where}{rest}."
 
     def bibtex(self, key: str) -> str:
         """The entry of a .bib file."""
