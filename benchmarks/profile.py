@@ -40,6 +40,7 @@ PLACES: tuple[tuple[Any, str, str], ...] = (
     (data.View, "normalised", NORMALISE),
     (targets.Targets, "hits", METRICS),
     (loop, "evaluate", EVALUATION),
+    (loop.Training, "_keep", SAVING),
     (loop.Training, "_save", SAVING),
     (loop.Training, "_finish", SAVING),
     (RunFolder, "append", SAVING),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,15 @@ import pytest
 import torch
 
 from ablation.errors import UserError
-from ablation.execution import devices, local
-from ablation.execution.devices import choose_devices, default_sharing, list_places, more_pays, worth_trying
+from ablation.execution import devices
+from ablation.execution.devices import (
+    choose_devices,
+    default_sharing,
+    find_sharing,
+    list_places,
+    more_pays,
+    worth_trying,
+)
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study, prepare_part
 from ablation.planning.job import Job
@@ -55,20 +63,17 @@ def test_workers_are_spread_over_the_devices_in_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "found", "pays"),
+    ("more", "pays"),
     [
-        (None, [Timing(10.0)], True),
-        ([Timing(10.0)], [Timing(11.0)] * 2, True),
-        ([Timing(10.0)], [Timing(19.0)] * 2, False),
-        ([Timing(10.0)], [Timing(11.0), None], False),
-        ([Timing(10.0)], [Timing(11.0), Timing(11.0, memory=0.85)], False),
+        ([Timing(11.0)] * 2, True),
+        ([Timing(19.0)] * 2, False),
+        ([Timing(11.0), None], False),
+        ([Timing(11.0), Timing(11.0, memory=0.85)], False),
     ],
-    ids=["one works", "faster", "hardly faster", "one failed", "memory nearly full"],
+    ids=["faster", "hardly faster", "one failed", "memory nearly full"],
 )
-def test_more_workers_share_a_device_while_that_gets_more_done(
-    before: list[Timing | None] | None, found: list[Timing | None], pays: bool
-) -> None:
-    assert more_pays(before, found) == pays
+def test_more_workers_share_a_device_where_that_gets_more_done(more: list[Timing | None], pays: bool) -> None:
+    assert more_pays([Timing(10.0)], more) == pays
 
 
 @pytest.mark.parametrize(
@@ -84,6 +89,35 @@ def test_more_workers_are_tried_only_where_that_can_pay(
     found: list[Timing | None], runs: int, cost: float, worth: bool
 ) -> None:
     assert worth_trying(found, runs, cost) == worth
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "runs", "tried", "chosen"),
+    [
+        ({4: 0.01}, 8, 1, [4], 4),
+        ({4: 100.0, 8: 100.0}, 8, 100, [4, 8], 8),
+        ({4: 100.0, 8: 190.0, 2: 90.0}, 8, 100, [4, 8, 2], 4),
+        ({4: 100.0, 8: 190.0, 2: 52.0, 1: 26.0}, 8, 100, [4, 8, 2, 1], 1),
+        ({3: 100.0, 1: 90.0}, 3, 100, [3, 1], 3),
+        ({4: None, 2: 100.0, 1: 51.0}, 8, 100, [4, 2, 1], 1),
+        ({4: None, 2: None, 1: None}, 8, 100, [4, 2, 1], 1),
+    ],
+    ids=["short", "eight are faster", "four are best", "one is as fast", "three cores", "memory for two", "it fails"],
+)
+def test_the_number_of_workers_on_a_gpu_is_found_from_few_trials(
+    seconds: dict[int, float | None], most: int, runs: int, tried: list[int], chosen: int
+) -> None:
+    """`seconds`: of a run beside as many others; None: they do not fit into the memory."""
+    counts = []
+
+    def measure(count: int) -> list[Timing | None]:
+        counts.append(count)
+        time.sleep(0.01)
+        found = seconds[count]
+        return [Timing(found) if found else None] * count
+
+    assert find_sharing(measure, most, runs) == chosen
+    assert counts == tried
 
 
 NO_MEMORY = (
@@ -204,7 +238,7 @@ def test_a_study_runs_on_the_devices_that_were_asked_for(
     monkeypatch.setenv("ABLATION_DEVICES", TABLE)
     monkeypatch.setattr(devices, "available_cores", lambda: 4)
     monkeypatch.setattr(devices, "LEAST_GAIN", 0.0)
-    monkeypatch.setattr(local, "worth_trying", lambda *_: True)
+    monkeypatch.setattr(devices, "worth_trying", lambda *_: True)
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     store = Store(tmp_path / "results")
     runs = plan_study(load_study(tmp_path / "tiny.yaml")).runs

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ablation.cli.main import main
-from ablation.execution import devices, local
+from ablation.execution import devices
 
 from .conftest import TINY, Ablate
 from .test_faults import OWN_STUDY
@@ -111,7 +111,7 @@ def test_after_the_probe_for_the_number_of_workers_runs_go_to_all_gpus(
     """The workers that try a run together do so on the first GPU, and must not stay there."""
     monkeypatch.setattr(devices, "available_cores", lambda: 16)
     monkeypatch.setattr(devices, "LEAST_GAIN", 0.0)  # on a CPU, more workers gain nothing
-    monkeypatch.setattr(local, "worth_trying", lambda *_: True)
+    monkeypatch.setattr(devices, "worth_trying", lambda *_: True)
     monkeypatch.chdir(tmp_path)
     study_file(TINY.replace("[0, 1]", "[0, 1, 2, 3]"))
     assert main(["run", "tiny.yaml", "--device", "cuda"]) == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 
 from ablation._util.formatting import plural
 from ablation._util.machine import Accelerator, usable_cores
@@ -13,8 +14,8 @@ from ablation.worker.calls import Timing
 
 MOST_MEMORY = 0.8
 """Share of a GPU's memory that its workers may take; cuDNN takes other algorithms where it finds no workspace."""
-MOST_SHARING = 8
-"""Workers on one GPU."""
+FIRST_SHARING, MOST_SHARING = 4, 8
+"""Workers on one GPU: in the first trial, and at most."""
 LEAST_GAIN = 1.1
 
 
@@ -88,23 +89,54 @@ def list_places(devices: Sequence[str], per_device: int) -> list[str]:
     return list(devices) * per_device
 
 
-def more_pays(before: Sequence[Timing | None] | None, found: Sequence[Timing | None]) -> bool:
-    """Whether so many workers on one device get more done than fewer of them did `before`.
+def find_sharing(measure: Callable[[int], Sequence[Timing | None]], most: int, runs: float) -> int:
+    """How many workers share a device, `most` at the most, so that `runs` on each device end soonest.
 
-    They are to be a tenth faster in all, and to leave a fifth of the device's memory free.
+    `measure` says how long the longest run takes when so many workers try it together. Several start at once, since
+    starting takes most of a trial. Then twice as many are tried, or half as many, which are preferred where they get
+    nearly as much done. Nothing is tried that takes longer than it could save.
     """
-    if any(answer is None or answer.memory > MOST_MEMORY for answer in found):
-        return False
-    return before is None or _speed(found) > LEAST_GAIN * _speed(before)
+    first = count = min(FIRST_SHARING, most)
+    found, cost = _timed(measure, count)
+    while count > 1 and not _fit(found):
+        count //= 2
+        found, cost = _timed(measure, count)
+    while first <= count <= most // 2 and worth_trying(found, runs, cost):
+        more, cost = _timed(measure, 2 * count)
+        if not more_pays(found, more):
+            break
+        count, found = 2 * count, more
+    while 1 < count <= first and worth_trying(found, runs, cost):
+        fewer, cost = _timed(measure, count // 2)
+        if more_pays(fewer, found):
+            break
+        count, found = count // 2, fewer
+    return count
+
+
+def more_pays(fewer: Sequence[Timing | None], more: Sequence[Timing | None]) -> bool:
+    """Whether more workers on one device have memory, and get a tenth more done in all than fewer of them."""
+    return _fit(more) and _speed(more) > LEAST_GAIN * _speed(fewer)
 
 
 def worth_trying(found: Sequence[Timing | None], runs: float, cost: float) -> bool:
-    """Whether twice as many workers on a device could save the `cost` of trying that, in seconds.
+    """Whether another number of workers could save the `cost` of trying it, in seconds.
 
-    `found` is what the present workers say, and `runs` how many each device still has to train. Twice as many workers
-    get at most twice as much done.
+    `found` is what the present workers say, and `runs` how many each device still has to train. At most twice as much
+    gets done.
     """
     return runs / _speed(found) / 2 > cost
+
+
+def _timed(measure: Callable[[int], Sequence[Timing | None]], count: int) -> tuple[Sequence[Timing | None], float]:
+    """What so many workers say, and the seconds that it took."""
+    start = time.monotonic()
+    return measure(count), time.monotonic() - start
+
+
+def _fit(found: Sequence[Timing | None]) -> bool:
+    """Whether no worker failed, and a fifth of the device's memory is left free."""
+    return all(answer is not None and answer.memory <= MOST_MEMORY for answer in found)
 
 
 def _speed(answers: Sequence[Timing | None]) -> float:

@@ -19,11 +19,10 @@ from ablation.execution.devices import (
     check_threads,
     choose_devices,
     default_sharing,
+    find_sharing,
     list_places,
-    more_pays,
     most_sharing,
     of_one_model,
-    worth_trying,
 )
 from ablation.execution.processes import Worker, memory_hint
 from ablation.execution.server import worker_context
@@ -129,26 +128,17 @@ class LocalPool:
         return value
 
     def autotune_workers(self, longest: Job, runs: int) -> None:
-        """Find how many workers share a GPU, from a few steps of the longest of `runs` by 1, 2, 4, ... workers.
+        """Find how many workers share a GPU, from a few steps of the longest of `runs` (`devices.find_sharing`).
 
-        Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured; nor is what
-        takes longer than it could save.
+        Where there are no more runs than GPUs, or no core for a second worker on each, nothing is measured.
         """
-        count, before, most = 1, None, most_sharing(len(self._devices), self.threads, runs)
-        while self._open and count <= most > 1:
-            start = time.monotonic()
-            found = self._probe_together(longest, count)
-            if not more_pays(before, found):
-                break
-            before, count = found, 2 * count
-            if not worth_trying(found, runs / len(self._devices), time.monotonic() - start):
-                break
-        if self._open and before:
-            self.places = list_places(self._devices, len(before))
-            self._open = False
-        for place in list(self._workers):  # those that tried it together all did so on the first device
-            if place >= len(self.places) or self._workers[place].device != self.places[place]:
-                self._workers.pop(place).end()
+        most = most_sharing(len(self._devices), self.threads, runs)
+        if not self._open or most == 1:
+            return
+        per_device = find_sharing(partial(self._probe_together, longest), most, runs / len(self._devices))
+        self._open = False
+        self.places = list_places(self._devices, per_device)
+        self._move_workers()
 
     def time_runs(self, jobs: Sequence[Job]) -> list[Timing]:
         """How long each of `jobs` would take, from a few of its steps while other workers take steps of others.
@@ -221,7 +211,12 @@ class LocalPool:
         raise UserError(what, _remedy(cause, request.code))
 
     def _probe_together(self, job: Job, count: int) -> list[Timing | None]:
-        """What each of `count` workers says of the run when all try it on the first device; None of one that failed."""
+        """What each of `count` workers says of the run when all try it on the first device; None of one that failed.
+
+        Further workers end, since they keep memory.
+        """
+        for place in [place for place in self._workers if place >= count]:
+            self._workers.pop(place).end()
         return self._try_together([replace(job, device=self._devices[0])] * count)
 
     def _try_together(self, jobs: Sequence[Job]) -> list[Timing | None]:
@@ -245,6 +240,17 @@ class LocalPool:
             if last is None or workers[place].broken:
                 self._renew(place)
         return found
+
+    def _move_workers(self) -> None:
+        """Give each worker a place on its own device, and end those for which there is none."""
+        left = list(self._workers.values())
+        self._workers = {}
+        for place, device in enumerate(self.places):
+            if worker := next((each for each in left if each.device == device), None):
+                left.remove(worker)
+                self._workers[place] = worker
+        for worker in left:
+            worker.end()
 
     def _renew(self, place: int) -> str:
         """A fresh worker in the place of one that is dead, silent or broken; what the old one died of."""

@@ -30,6 +30,7 @@ from ablation.training.data import Loader
 from ablation.training.evaluation import Evaluation, evaluate
 from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.progress import Progress, integrity_error, ticking
+from ablation.training.saving import Saving
 from ablation.training.sizes import input_shape
 from ablation.training.step import Step
 from ablation.training.targets import Mixup
@@ -84,6 +85,7 @@ class Training:
         self.budget = make_budget(recipe.train, len(self.loader.split.train), self.loader.split.available)
         self.stages = recipe.stages(self.budget.rows)
         self.progress = Progress()
+        self.saving = Saving()
         self._enter(self.stages[0])
         with self._naming_layers():
             self.checks = self_checks(self.model, self.loader, images)
@@ -126,6 +128,7 @@ class Training:
         self._resume(hooks)
         while not self._over():
             if hooks.should_stop():
+                self._save()
                 return None
             with self._naming_layers():
                 row = self._epoch(hooks)
@@ -187,7 +190,7 @@ class Training:
             hooks.on_notice(f"{self.checks['mixed_settings']}: the run cannot be reproduced to the bit")
 
     def _epoch(self, hooks: Hooks) -> EpochRow:
-        """One row of the budget: train, evaluate, write the row, save. What is written last makes it count."""
+        """One row of the budget: train, evaluate, write the row, save where that is due."""
         number = self.progress.epoch + 1
         if self._stage_of(number) != self.stage:
             self._go_on_to(self._stage_of(number))
@@ -215,7 +218,9 @@ class Training:
         self.progress.val_losses.append(result.loss)
         self.progress.diverged = not (math.isfinite(loss) and math.isfinite(result.loss))
         self.folder.append(row)
-        self._save(result)
+        self._keep(result)
+        if self._over() or number == self.stage.last or self.saving.due():
+            self._save()
         self._note_memory(hooks)
         return row
 
@@ -254,20 +259,36 @@ class Training:
         base, per_epoch, total = stage.optimizer.lr, budget.per_epoch, end - first
         return [self.schedule.rate(base, step - first, per_epoch, total, losses) for step in steps]
 
-    def _save(self, result: Evaluation) -> None:
-        """The best checkpoint first, then the last one, which is what a resumed run goes by."""
-        progress, weights = self.progress, checkpoint.snapshot(self.model.state_dict())
+    def _keep(self, result: Evaluation) -> None:
+        """Keep what the checkpoints of this epoch need until they are saved."""
+        progress = self.progress
         if result.accuracy > progress.best_accuracy:
             progress.best_epoch, progress.best_accuracy = progress.epoch, result.accuracy
-            checkpoint.save(self.folder.best, self._with_predictions(weights, result))
-        state = self._with_predictions(weights, result)
-        state |= {"optimizer": checkpoint.snapshot(self.optimizer.state_dict()), "progress": vars(progress).copy()}
-        if self.scaler.is_enabled():
-            state["scaler"] = self.scaler.state_dict()
-        state |= self._start_of_next_stage()
-        if self.job.run.codes:
-            state["generators"] = foreign_state()
-        checkpoint.save(self.folder.last, state)
+            self.saving.best = self._with_predictions(checkpoint.snapshot(self.model.state_dict()), result)
+        self.saving.result = result
+
+    def _save(self) -> None:
+        """The best checkpoint first, then the last one, which is what a resumed run goes by: both or neither is new."""
+        saving = self.saving
+        if saving.result is None:
+            return
+        with saving.timed():
+            best = saving.best
+            if best is not None:
+                checkpoint.save(self.folder.best, best)
+            if best is not None and best["epoch"] == self.progress.epoch:
+                state = dict(best)
+            else:
+                state = self._with_predictions(checkpoint.snapshot(self.model.state_dict()), saving.result)
+            optimizer = checkpoint.snapshot(self.optimizer.state_dict())
+            state |= {"optimizer": optimizer, "progress": vars(self.progress).copy()}
+            if self.scaler.is_enabled():
+                state["scaler"] = self.scaler.state_dict()
+            state |= self._start_of_next_stage()
+            if self.job.run.codes:
+                state["generators"] = foreign_state()
+            checkpoint.save(self.folder.last, state)
+        saving.best = saving.result = None
 
     def _start_of_next_stage(self) -> dict[str, object]:
         """At the end of a stage, the weights that the next one starts from, where they are not the last ones.

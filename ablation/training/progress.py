@@ -59,5 +59,5 @@ def integrity_error(saved: dict[str, Any], folder: RunFolder, key: str) -> str:
     if best is None:
         return ""
     chosen = checkpoint.load(folder.best)
-    found = chosen["epoch"] if chosen else None  # a crash may have come between the best and the last checkpoint
-    return "" if found in (best, epoch + 1) else "its best checkpoint is not the one that it names"
+    found = chosen["epoch"] if chosen else 0  # a crash may have come between the best and the last checkpoint
+    return "" if found == best or found > epoch else "its best checkpoint is not the one that it names"

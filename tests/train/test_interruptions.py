@@ -14,8 +14,10 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,9 @@ from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study
 from ablation.tasks.hooks import Hooks
-from ablation.training import checkpoint, loop, progress
+from ablation.training import checkpoint, device, loop, progress
 from ablation.training.loop import train
+from ablation.training.saving import Saving
 
 EPOCHS = 5
 OFTEN = 12
@@ -192,6 +195,15 @@ def test_a_run_ends_with_the_same_bits_however_it_is_interrupted(
     check(made(cell), cell, tmp_path, each=False)
 
 
+@pytest.mark.parametrize("cell", [PAIRWISE[0], *(pytest.param(each, marks=pytest.mark.slow) for each in PAIRWISE[1:])])
+def test_so_does_one_whose_checkpoints_are_saved_only_where_they_must_be(
+    cell: Cell, made: Callable[[Cell], Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a stage and of the run, and when it is stopped; a killed run has rows of epochs after those."""
+    monkeypatch.setattr(Saving, "due", lambda _: False)
+    check(made(cell), cell, tmp_path, each=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stages", AXES["stages"])
 def test_half_of_all_combinations_end_with_the_same_bits_however_they_are_interrupted(
@@ -219,8 +231,20 @@ MOMENTS: dict[str, Moment] = {
 KILLED = ["whole, frozen (best), clipped", "whole, frozen, whole (last), clipped, mixup", "one stage, patience"]
 
 
-def train_until_killed(job: Job, moment: Moment) -> None:
+@pytest.fixture
+def server() -> Iterator[ForkServerContext]:
+    """Where processes come from that have trained nothing: one that has may have threads, and must not fork."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["ablation.training.loop"])
+    yield context
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+def train_until_killed(job: Job, wanted: str) -> None:
     """Train on in this process, which ends itself, as `kill -9` does, when the moment has come."""
+    device.set_up_process(1)
+    moment = MOMENTS[wanted]
     seen: Counter[str] = Counter()
 
     def happens(event: str) -> None:
@@ -239,9 +263,9 @@ def train_until_killed(job: Job, moment: Moment) -> None:
     train(job, Hooks(lambda *_: happens("end"), on_step, lambda: False))
 
 
-def killed(job: Job, moment: Moment) -> bool:
+def killed(job: Job, moment: str, server: ForkServerContext) -> bool:
     """Train on in a process of its own; whether it was killed before the end of the run."""
-    process = multiprocessing.get_context("fork").Process(target=train_until_killed, args=(job, moment))
+    process = server.Process(target=train_until_killed, args=(job, moment))
     process.start()
     process.join(300)
     assert process.exitcode in (0, -signal.SIGKILL)
@@ -251,16 +275,14 @@ def killed(job: Job, moment: Moment) -> bool:
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("wanted", [KILLED[0], *(pytest.param(each, marks=pytest.mark.slow) for each in KILLED[1:])])
 def test_a_run_whose_process_is_killed_in_every_epoch_ends_with_the_same_bits(
-    wanted: str, moment: str, made: Callable[[Cell], Job], place: Any, tmp_path: Path
+    wanted: str, moment: str, made: Callable[[Cell], Job], server: ForkServerContext, tmp_path: Path
 ) -> None:
-    if place.type != "cpu":
-        pytest.skip("a process that has used an accelerator cannot fork")
     cell = next(cell for cell in cells() if name(cell).startswith(wanted) and cell["optimizer"] == "adam")
     whole, torn = (replace(made(cell), folder=tmp_path / folder) for folder in ("whole", "torn"))
     trained(whole)
     expected = results(whole)
     kills = 0
-    while RunFolder(torn.folder).record() is None and killed(torn, MOMENTS[moment]):
+    while RunFolder(torn.folder).record() is None and killed(torn, moment, server):
         kills += 1
         trained(torn, stop_after=1)
     assert kills >= 2
