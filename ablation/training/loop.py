@@ -280,15 +280,20 @@ class Training:
                 state = dict(best)
             else:
                 state = self._with_predictions(checkpoint.snapshot(self.model.state_dict()), saving.result)
-            optimizer = checkpoint.snapshot(self.optimizer.state_dict())
-            state |= {"optimizer": optimizer, "progress": vars(self.progress).copy()}
-            if self.scaler.is_enabled():
-                state["scaler"] = self.scaler.state_dict()
-            state |= self._start_of_next_stage()
-            if self.job.run.codes:
-                state["generators"] = foreign_state()
+            state["progress"] = vars(self.progress).copy()
+            if not self._over():
+                state |= self._what_training_needs()
             checkpoint.save(self.folder.last, state)
         saving.best = saving.result = None
+
+    def _what_training_needs(self) -> dict[str, object]:
+        """What a resumed run needs besides its weights, to train on as if it had not been interrupted."""
+        state: dict[str, object] = {"optimizer": checkpoint.snapshot(self.optimizer.state_dict())}
+        if self.scaler.is_enabled():
+            state["scaler"] = self.scaler.state_dict()
+        if self.job.run.codes:
+            state["generators"] = foreign_state()
+        return state | self._start_of_next_stage()
 
     def _start_of_next_stage(self) -> dict[str, object]:
         """At the end of a stage, the weights that the next one starts from, where they are not the last ones.
@@ -329,15 +334,15 @@ class Training:
                 raise RuntimeError(f"the checkpoint of epoch {selected} is missing from {self.folder.path}")
             digest = checkpoint.sha256(chosen["model"])
             self._write_predictions(chosen)
-        self._drop_optimizer_state()
+        self._drop_probabilities()
         return self.folder.finish(self._record(selected, digest))
 
-    def _drop_optimizer_state(self) -> None:
-        """Nobody trains on from the last checkpoint of a finished run: keep its weights, once where it is the best."""
+    def _drop_probabilities(self) -> None:
+        """The predictions have them: keep the weights of the last epoch, once where it is the best."""
         saved = checkpoint.load(self.folder.last)
         if saved is None:
             raise RuntimeError(f"the last checkpoint is missing from {self.folder.path}")
-        for key in ("optimizer", "scaler", "start", "generators", "probabilities"):
+        for key in ("optimizer", "scaler", "start", "generators", "probabilities"):  # an older version saved them all
             saved.pop(key, None)
         checkpoint.save(self.folder.last, saved)
         if self.progress.best_epoch == self.progress.epoch:
