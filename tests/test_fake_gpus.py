@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,9 +107,12 @@ def test_runs_go_to_all_gpus_that_were_asked_for_and_no_other(
 @pytest.mark.slow
 @pytest.mark.usefixtures("four", "fresh_workers")
 def test_after_the_probe_for_the_number_of_workers_runs_go_to_all_gpus(
-    tmp_path: Path, study_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    study_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The workers that try a run together do so on the first GPU, and must not stay there."""
+    """The workers that try a run together do so on the first GPU, and must not all stay there."""
     monkeypatch.setattr(devices, "available_cores", lambda: 16)
     monkeypatch.setattr(devices, "LEAST_GAIN", 0.0)  # on a CPU, more workers gain nothing
     monkeypatch.setattr(devices, "worth_trying", lambda *_: True)
@@ -116,6 +120,9 @@ def test_after_the_probe_for_the_number_of_workers_runs_go_to_all_gpus(
     study_file(TINY.replace("[0, 1]", "[0, 1, 2, 3]"))
     assert main(["run", "tiny.yaml", "--device", "cuda"]) == 0
     assert models(tmp_path) == {"GPU 0", "GPU 1", "GPU 2", "GPU 3"}
+    found = re.search(r"^training (\d+) workers on cuda:0, cuda:1, cuda:2, cuda:3$", capsys.readouterr().out, re.M)
+    assert found
+    assert int(found[1]) >= 8
 
 
 @pytest.mark.parametrize(

@@ -159,8 +159,7 @@ class _Measurement:
                 self.progress.say(f"not used: {reason}", "warning")
             data = prepare_data(todo, self.store, pool, self.progress.preparing)
             start = time.monotonic()
-            with self.progress.training(self.study.name, todo, len(finished), min(len(todo), len(pool.places))):
-                outcome = train_runs(todo, data, self.store, pool, self.progress)
+            outcome = train_runs(todo, data, self.store, pool, self.progress, self.study.name, len(finished))
         if outcome.storage:
             hint = "each run is kept up to its last complete epoch; fix this and run the same command again"
             raise StorageError(outcome.storage, hint)

@@ -101,8 +101,9 @@ def _train(stages: Stages, stage: Stage, pool: Executor, progress: Progress) -> 
     costs = relative_costs(coming, data, pool) if stages.sequential else None
     start = time.monotonic()
     while stage.todo:
-        with progress.training(stages.manifest.name, stage.todo, stage.done, min(len(stage.todo), len(pool.places))):
-            outcome.add(train_runs(stage.todo, data, store, pool, progress, costs))
+        outcome.add(
+            train_runs(stage.todo, data, store, pool, progress, stages.manifest.name, stage.done, known_costs=costs)
+        )
         if outcome.stopped or outcome.storage or not stages.sequential:
             break
         before = stages.looks

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from ablation._util.formatting import plural
 from ablation._util.hashing import canonical_json
 from ablation._util.sanitize import one_line
 from ablation.data.arrays import remove_unfinished
@@ -209,14 +210,15 @@ def train_runs(
     store: Store,
     executor: Executor,
     progress: Progress,
+    study: str,
+    finished: int,
     known_costs: Mapping[str, float] | None = None,
 ) -> Outcome:
-    """Train `runs` to their ends. A first signal to stop ends them after their epoch, a second one immediately.
+    """Train `runs` of a study to their ends; `finished` others have been trained before.
 
-    `known_costs` are those of `relative_costs`, which a further call for the same executor needs.
+    A first signal to stop ends them after their epoch, a second one immediately. `known_costs` are those of
+    `relative_costs`, which a further call for the same executor needs.
     """
-    outcome = Outcome()
-    attempts: dict[str, int] = {}
     costs = relative_costs(runs, data, executor) if known_costs is None else known_costs
     jobs = {
         run.key: Job(run, store.run(run.folder).path.resolve(), data.get(run.key), "cpu", executor.threads)
@@ -224,8 +226,19 @@ def train_runs(
     }
     if data:
         executor.autotune_workers(jobs[max(jobs, key=lambda key: costs[key])], len(runs))
+    workers = min(len(runs), len(executor.places))
+    if gpus := [device for device in executor.local_devices if device != "cpu"]:
+        progress.say(f"{plural(workers, 'worker')} on {', '.join(gpus)}", "dim", "training ")
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(jobs[run.key])
+    with progress.training(study, runs, finished, workers):
+        return _follow(jobs, store, executor, progress)
+
+
+def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress: Progress) -> Outcome:
+    """Report what happens to the runs that were submitted, and try some again, until all have ended."""
+    outcome = Outcome()
+    attempts: dict[str, int] = {}
     with _stop_on_signal(executor, outcome, progress):
         for event in executor.events():
             progress.event(event)

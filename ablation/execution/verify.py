@@ -141,9 +141,8 @@ class _Trainer:
         code = TaskCode(uses_torch(self.plan)) if self.plan.study.task else None
         with WorkerOptions(self.options.device, threads=threads).open_pool(code=code) as pool:
             data = prepare_data(runs, self.store, pool, self.progress.preparing)
-            workers = min(len(runs), len(pool.places))
-            with self.progress.training(self.plan.study.name, runs, total - len(runs), workers):
-                outcome = train_runs(runs, data, self.there, pool, self.progress)
+            name, others = self.plan.study.name, total - len(runs)
+            outcome = train_runs(runs, data, self.there, pool, self.progress, name, others)
         if outcome.stopped:
             raise KeyboardInterrupt
         if outcome.storage:
