@@ -400,7 +400,7 @@ def test_divergence_is_shown_as_a_result(tmp_path: Path) -> None:
     assert not root.all("div", class_="banner")
     assert "all 15 runs done, 4 of them diverged" in facts(root)[0]
     notes = [note.words for note in section(root, "effects").all("span", class_="note")]
-    assert notes == ["3 of 3 diverged", "conditional: mean of the 2 of 3 that finished"]
+    assert notes == ["3 of 3 diverged", "conditional: mean of the 2 of 3 that did not diverge"]
     assert variants(root)["dropout=0"][:4] == ["–", "", "–", "unstable 3/3 diverged"]
     assert variants(root)["constant"][3] == "unstable 1/3 diverged"
     assert "conditional" in section(root, "effects").words

@@ -172,7 +172,15 @@ def test_a_diverged_run_makes_its_variant_unstable_and_the_mean_conditional(tmp_
     assert f"1 is unstable: up (2/3 diverged, +{only:.1f} points in the others)" in found["verdict"]
     written = tmp_path / "again"
     reported(store(written, 3, fates=fates), written)
-    assert "conditional: mean of the 1 of 3 that finished" in (written / "report" / "report.md").read_text()
+    assert "conditional: mean of the 1 of 3 that did not diverge" in (written / "report" / "report.md").read_text()
+
+
+def test_runs_that_diverged_are_counted_among_those_that_ended(tmp_path: Path) -> None:
+    found = reported(store(tmp_path, 4, fates={("up", 0): "diverged", ("up", 3): "missing"}), tmp_path)
+    assert words(found)["up"] == "unstable: 1/3 diverged"
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "(conditional: mean of the 2 of 3 that did not diverge; 1 not finished yet)" in text
+    assert "up: 1/3 diverged (seed 0)" in text
 
 
 def test_a_run_at_chance_counts_as_diverged(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def _doubt(effects: Sequence[Effect]) -> str:
     """Why no variant can be judged; empty where they can."""
     baseline = effects[0]
     if baseline.failed:
-        return f"{baseline.failed} of {plural(len(baseline.runs), 'run')} of the baseline diverged or ended at chance"
+        return f"{baseline.failed} of {plural(baseline.ended, 'run')} of the baseline diverged or ended at chance"
     if any(own.kind == "control" and own.verdict in ("better", "worse") for own in effects[1:]):
         return "the A/A control, the baseline against itself under other seeds, differs"
     return ""

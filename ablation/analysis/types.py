@@ -137,6 +137,11 @@ class Effect:
         return self.diverged + self.at_chance
 
     @property
+    def ended(self) -> int:
+        """Runs that were trained to their end, whatever came of them."""
+        return self.n + self.failed
+
+    @property
     def differences(self) -> dict[int, float]:
         """Seed -> difference from the baseline, for the seeds that both finished."""
         return {run.seed: run.difference for run in self.runs if run.difference is not None}

@@ -138,9 +138,9 @@ def _checked(own: Effect) -> str:
 def _failures(own: Effect, measure: Measure) -> Iterator[str]:
     """Why a variant is unstable, in a few words each."""
     if own.diverged:
-        yield tr("{n}/{runs} diverged", n=own.diverged, runs=len(own.runs))
+        yield tr("{n}/{runs} diverged", n=own.diverged, runs=own.ended)
     if own.at_chance:
-        yield tr("{n}/{runs} at chance", n=own.at_chance, runs=len(own.runs))
+        yield tr("{n}/{runs} at chance", n=own.at_chance, runs=own.ended)
     if own.screened and own.sd is not None:
         yield tr("its spread over seeds (SD {sd}) is an outlier", sd=measure.size(own.sd))
     elif own.screened:

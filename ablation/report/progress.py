@@ -149,18 +149,18 @@ def state_of(effect: Effect, trained_here: bool = True) -> str:
 
 
 def _survivors(effect: Effect) -> str:
-    planned = len(effect.runs)
+    n, ended = effect.n, effect.ended
     if effect.at_chance:
-        return tr("conditional: mean of the {n} of {planned} that were above chance", n=effect.n, planned=planned)
-    return tr("conditional: mean of the {n} of {planned} that finished", n=effect.n, planned=planned)
+        return tr("conditional: mean of the {n} of {ended} that were above chance", n=n, ended=ended)
+    return tr("conditional: mean of the {n} of {ended} that did not diverge", n=n, ended=ended)
 
 
 def _failed(effect: Effect) -> str:
     counts = (
-        (effect.diverged, tr_noop("{number} of {planned} diverged")),
-        (effect.at_chance, tr_noop("{number} of {planned} at chance")),
+        (effect.diverged, tr_noop("{number} of {ended} diverged")),
+        (effect.at_chance, tr_noop("{number} of {ended} at chance")),
     )
-    return commas([tr(message, number=number, planned=len(effect.runs)) for number, message in counts if number])
+    return commas([tr(message, number=number, ended=effect.ended) for number, message in counts if number])
 
 
 def _unfinished(effect: Effect, trained_here: bool) -> str:

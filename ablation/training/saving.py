@@ -11,10 +11,10 @@ from typing import Any
 
 from ablation.training.evaluation import Evaluation
 
-MOST = 0.1
-"""Of the time between two saves. On a GPU, saving a large network can take longer than its epoch."""
+MOST_SAVING = 0.1
+"""Share of the time that saving may take. On a GPU, saving a large network can take longer than its epoch."""
 CHEAP = 0.02
-"""Seconds in which a save is worth nothing to skip."""
+"""A save that takes fewer seconds is never skipped."""
 
 
 @dataclass
@@ -26,11 +26,13 @@ class Saving:
     best: dict[str, Any] | None = None
     """The best checkpoint, where the one on the disk is older."""
     fastest: float = 0.0
+    """Seconds of the fastest save; 0 before the first."""
     ended: float = -math.inf
+    """When the last save ended, on the monotonic clock."""
 
     def due(self) -> bool:
         """Whether the checkpoints are saved after this epoch."""
-        return self.fastest < CHEAP or self.fastest < MOST * (time.monotonic() - self.ended)
+        return self.fastest < CHEAP or self.fastest < MOST_SAVING * (time.monotonic() - self.ended)
 
     @contextmanager
     def timed(self) -> Iterator[None]:

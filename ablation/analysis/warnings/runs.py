@@ -30,11 +30,11 @@ def states(effects: Sequence[Effect], trained_here: bool) -> Iterator[StudyWarni
             yield warn(code, name, _lacking(name, planned, lacking, trained_here))
         if own.diverged:
             seeds = commas([str(run.seed) for run in own.runs if run.status == "diverged"])
-            values = {"variant": name, "n": own.diverged, "runs": planned, "seeds": seeds}
+            values = {"variant": name, "n": own.diverged, "runs": own.ended, "seeds": seeds}
             yield warn("diverged", name, tr("{variant}: {n}/{runs} diverged (seed {seeds})", **values))
         if own.at_chance:
             seeds = commas([str(run.seed) for run in own.runs if run.chance])
-            values = {"variant": name, "n": own.at_chance, "runs": planned, "seeds": seeds}
+            values = {"variant": name, "n": own.at_chance, "runs": own.ended, "seeds": seeds}
             message = tr("{variant}: {n}/{runs} at chance (seed {seeds}): no better than guessing", **values)
             yield warn("at_chance", name, message)
 

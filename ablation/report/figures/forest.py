@@ -188,7 +188,7 @@ def _interval(axes: Axes, y: int, effect: Effect, measure: Measure, colour: str)
 
 
 def _missing(effect: Effect) -> str:
-    n, total = effect.failed, len(effect.runs)
+    n, total = effect.failed, effect.ended
     if effect.failed and not effect.at_chance:
         return tr("{n} of {total} diverged", n=n, total=total)
     if effect.failed and not effect.diverged:
