@@ -114,7 +114,7 @@ def _digits(metric: Metric, results: Results) -> int:
         return accuracy_digits(int(images.max()) if len(images) else None)
     if metric.name not in done:
         return 3
-    spread = done.groupby("variant")[metric.name].std().median()
+    spread = done.groupby("variant")[metric.name].std().dropna().median()
     if spread > 0:
         return min(_MOST_DIGITS, max(0, 1 - math.floor(math.log10(spread))))
     size = done[metric.name].abs().max()
