@@ -84,7 +84,7 @@ def test_the_parts_of_a_verdict_do_not_depend_on_its_words() -> None:
     words, parts = said(p=0.2, flips_agree=True)
     assert words == "未见明显影响：两个方向均不超过 3.0 个百分点；符号翻转检验的结果一致"
     assert parts == Said("未见明显影响", note="符号翻转检验的结果一致")
-    assert said(diverged=2) == ("不稳定：2/10 发散", Said("不稳定", note="2/10 发散"))
+    assert said(n=8, diverged=2) == ("不稳定：2/10 发散", Said("不稳定", note="2/10 发散"))
 
 
 def test_a_reason_is_data_and_translated_where_it_is_shown() -> None:
@@ -109,6 +109,6 @@ def test_the_label_of_a_known_metric_is_translated_whole_and_of_another_the_part
 
 def test_a_warning_has_its_title_and_its_message_in_the_language() -> None:
     assert entry("diverged").title == "发散的运行"
-    lost = effect("a", {0: None, 1: None}, diverged=1)
+    lost = effect("a", {0: None, 1: None}, n=1, diverged=1)
     (found,) = states([effect("b"), lost], trained_here=True)
     assert (found.code, found.message) == ("diverged", "a：1/2 发散（种子 ）")

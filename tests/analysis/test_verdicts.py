@@ -134,8 +134,8 @@ def says(changes: Sequence[Effect], seeds: int = 3, unfinished: bool = False, **
 
 
 def of(name: str, own: Verdict, difference: float | None = 0.0, **fields: Any) -> Effect:
-    runs = dict.fromkeys(range(3), difference)
-    return effect(name, runs, verdict=own, difference=difference, n=3, **fields)
+    runs, n = dict.fromkeys(range(3), difference), 3 - fields.get("diverged", 0)
+    return effect(name, runs, verdict=own, difference=difference, n=n, **fields)
 
 
 def test_the_headline_names_what_matters_and_what_could_have_been_found() -> None:
