@@ -92,9 +92,9 @@ def list_places(devices: Sequence[str], per_device: int) -> list[str]:
 def find_sharing(measure: Callable[[int], Sequence[Timing | None]], most: int, runs: float) -> int:
     """How many workers share a device, `most` at the most, so that `runs` on each device end soonest.
 
-    `measure` says how long the longest run takes when so many workers try it together. Several start at once, since
-    starting takes most of a trial. Then twice as many are tried, or half as many, which are preferred where they get
-    nearly as much done. Nothing is tried that takes longer than it could save.
+    `measure` says how long the longest run takes when so many workers try it together. The first trial has several,
+    since starting them takes most of its time. Then twice as many are tried, or half as many; fewer are kept where they
+    get nearly as much done. Nothing is tried that takes longer than it could save.
     """
     first = count = min(FIRST_SHARING, most)
     found, cost = _timed(measure, count)

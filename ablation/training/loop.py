@@ -268,7 +268,7 @@ class Training:
         self.saving.result = result
 
     def _save(self) -> None:
-        """The best checkpoint first, then the last one, which is what a resumed run goes by: both or neither is new."""
+        """The best checkpoint first, then the last one, which is what a resumed run goes by."""
         saving = self.saving
         if saving.result is None:
             return
