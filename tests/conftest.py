@@ -7,14 +7,17 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
+from .forks import AVAILABLE, Commands
+
 ROOT = Path(__file__).resolve().parent.parent
 ABLATE = [sys.executable, "-m", "ablation"]
+TERMINAL = {"COLUMNS": "200", "NO_COLOR": "1"}
 
 TINY = """\
 study: tiny
@@ -32,12 +35,29 @@ vary:
 Ablate = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fresh", action="store_true", help="start every command as a new Python, which takes longer")
+
+
+@pytest.fixture(scope="session")
+def commands(request: pytest.FixtureRequest) -> Iterator[Commands | None]:
+    """Runs commands without the time of their imports, where that can be done."""
+    if request.config.getoption("--fresh") or not AVAILABLE:
+        yield None
+        return
+    commands = Commands({**os.environ, **TERMINAL})
+    yield commands
+    commands.stop()
+
+
 @pytest.fixture
-def ablate(tmp_path: Path) -> Ablate:
+def ablate(tmp_path: Path, commands: Commands | None) -> Ablate:
     """Runs `ablate ARGUMENTS...` in a folder of its own and returns what it printed and its exit code."""
 
     def call(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1"}
+        environment = {**os.environ, **TERMINAL}
+        if commands and commands.can_run(environment):
+            return commands.run(arguments, tmp_path, timeout)
         command = [*ABLATE, *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
