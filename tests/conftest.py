@@ -57,7 +57,7 @@ def ablate(tmp_path: Path, commands: Commands | None) -> Ablate:
     def call(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **TERMINAL}
         if commands and commands.can_run(environment):
-            return commands.run(arguments, tmp_path, timeout)
+            return commands.run(arguments, tmp_path, environment, timeout)
         command = [*ABLATE, *arguments]
         return subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False

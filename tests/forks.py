@@ -48,22 +48,24 @@ _FREE = 500
 
 
 class Commands:
-    """Forks commands with the environment of its creation; the server starts with the first of them."""
+    """Forks commands; the server, which has the environment of the creation, starts with the first of them."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = _without_pytest(environment)
+        self._environment = dict(environment)
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._requests, self._accepted = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def can_run(self, environment: Mapping[str, str]) -> bool:
-        """Whether that is the environment in which the libraries were imported."""
-        return _without_pytest(environment) == self._environment
+        """Whether its libraries would be imported in the same way: only what is read later may differ."""
+        return _for_imports(environment) == _for_imports(self._environment)
 
-    def run(self, words: Sequence[str], folder: Path, timeout: float) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]:
         """`ablate WORDS...` in a folder. Raises TimeoutExpired, as `subprocess.run` does."""
         command = ["ablate", *words]
-        request = {"words": words, "folder": str(folder), "environment": self._environment}
+        request = {"words": words, "folder": str(folder), "environment": dict(environment)}
         answers, other = socket.socketpair()
         with answers, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             with self._lock, other:
@@ -96,8 +98,9 @@ class Commands:
         return server
 
 
-def _without_pytest(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
+def _for_imports(environment: Mapping[str, str]) -> dict[str, str]:
+    """What is in an environment but for pytest's variables, and our own, which are read where they are needed."""
+    return {name: value for name, value in environment.items() if not name.startswith(("PYTEST_", "ABLATION_"))}
 
 
 def _text(file: IO[bytes]) -> str:
@@ -119,7 +122,7 @@ def serve(requests: socket.socket) -> None:
     """Import the libraries, and fork a process for each request until no more come."""
     for name in LIBRARIES:
         importlib.import_module(name)
-    if threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1:
+    if len([*Path("/proc/self/task").iterdir()]) > 1:
         raise RuntimeError("a library has started threads: the process cannot be forked")
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
@@ -145,17 +148,13 @@ def _answer(to: int, process: int) -> NoReturn:
 
 
 def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
-    """Be the process of a command, which ends by SystemExit."""
+    """Be the process of a command, which ends by SystemExit. Nothing was written to the streams of Python before."""
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     os.closerange(len(streams), _FREE)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    modes = {"encoding": sys.stdout.encoding, "closefd": False}
-    sys.stdin = sys.__stdin__ = open(0, **modes)
-    sys.stdout = sys.__stdout__ = open(1, "w", errors=sys.stdout.errors, **modes)
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, errors="backslashreplace", **modes)
     _fork_server_of_workers()
     sys.argv = ["ablate", *request["words"]]
     sys.orig_argv = [sys.executable, "-m", "ablation", *request["words"]]

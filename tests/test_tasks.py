@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import textwrap
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from ablation.study.task_file import TaskStudyFile
 from ablation.study.tasks import CommandTask
 from ablation.tasks.arguments import invocation
 from ablation.tasks.metric_sources import find_metrics
-from tests.conftest import TINY, Ablate
+from tests.conftest import ABLATE, TINY, Ablate
 
 FUNCTION = """\
 study: waves
@@ -268,15 +269,17 @@ def test_smoke_uses_what_the_task_says(function: Path, ablate: Ablate) -> None:
     assert "add it to the task, for example smoke: {epochs: 1}" in refused.stderr
 
 
-def test_without_workers_a_run_is_trained_in_the_process_itself(function: Path, ablate: Ablate) -> None:
-    code = "import os\ndef main(options, run):\n    return {'val_accuracy': 0.5, 'process': os.getppid()}\n"
+def test_without_workers_a_run_is_trained_in_the_process_itself(function: Path) -> None:
+    code = "import os\ndef main(options, run):\n    return {'val_accuracy': 0.5, 'process': os.getpid()}\n"
     (function / "train.py").write_text(code)
-    done = ablate("run", "waves.yaml", "--workers", "0")
-    assert done.returncode == 0, done.stdout + done.stderr
-    import os
-
+    command = [*ABLATE, "run", "waves.yaml", "--workers", "0"]
+    with subprocess.Popen(
+        command, cwd=function, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
     records = [json.loads(path.read_text()) for path in (function / "results" / "runs").glob("*/run.json")]
-    assert {record["metrics"]["process"] for record in records} == {os.getpid()}
+    assert {record["metrics"]["process"] for record in records} == {process.pid}
 
 
 @pytest.mark.slow
