@@ -41,6 +41,11 @@ LIBRARIES = (
     "scipy.interpolate",
     "scipy.optimize",
 )
+AT_START = (
+    "PYTHON", "LD_", "LANG", "LC_", "TZ", "HOME", "XDG_", "TMPDIR", "PATH", "CUDA_VISIBLE", "OMP_", "OPENBLAS_", "MKL_",
+    "MPL", "FONTCONFIG", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM",
+)  # fmt: skip
+"""How the names of variables begin that are read when Python or a library starts, and not when something is needed."""
 _MESSAGE = 1 << 20
 """Bytes of a message at most."""
 _FREE = 500
@@ -99,8 +104,8 @@ class Commands:
 
 
 def _for_imports(environment: Mapping[str, str]) -> dict[str, str]:
-    """What is in an environment but for pytest's variables, and our own, which are read where they are needed."""
-    return {name: value for name, value in environment.items() if not name.startswith(("PYTEST_", "ABLATION_"))}
+    """The variables that Python and the libraries read when they start."""
+    return {name: value for name, value in environment.items() if name.startswith(AT_START)}
 
 
 def _text(file: IO[bytes]) -> str:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 ALPHA = 0.05
 REPLICATES = 1250
-CURVES = 1500
+CURVES = 2500
 MONTE_CARLO = 2.0 * math.sqrt(ALPHA * (1 - ALPHA) / REPLICATES)
 OF_MANY = 1.5 * MONTE_CARLO
 """Of the largest of two dozen cells."""
