@@ -118,12 +118,6 @@ def test_a_file_of_ten_megabytes_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_damaged_files_are_studies_or_are_refused_with_their_faults(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 200, seed=0)
-    assert min(outcomes["sound"], outcomes["refused"]) >= 15
-
-
-@pytest.mark.slow
 def test_thousands_of_damaged_files(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 5000, seed=1)
+    outcomes = fuzz(tmp_path, 2000, seed=1)
     assert min(outcomes["sound"], outcomes["refused"]) >= 200

@@ -21,7 +21,7 @@ from ablation.data.pixels import decode
 from ablation.errors import UserError
 from ablation.registry.datasets import ImageFolder
 
-FAST, SLOW = 200, 6000
+FAST, SLOW = 200, 3000
 
 
 def _saved(kind: str, mode: str, **options: object) -> bytes:

@@ -243,5 +243,5 @@ def test_a_changed_table_is_read_with_the_same_values_or_is_refused_with_its_fau
 
 @pytest.mark.slow
 def test_thousands_of_changed_tables(tmp_path: Path) -> None:
-    outcomes = fuzz(tmp_path, 5000, seed=1)
-    assert min(outcomes["same"], outcomes["read"], outcomes["refused"]) >= 200
+    outcomes = fuzz(tmp_path, 2000, seed=1)
+    assert min(outcomes["same"], outcomes["read"], outcomes["refused"]) >= 80
