@@ -212,7 +212,7 @@ def test_data_that_are_prepared_slowly_are_waited_for(ablate: Ablate, tmp_path: 
         "name: digits, validation: 0.2, limit: 200", "name: image_folder, path: photos, size: 16, validation: 0.2"
     )
     (tmp_path / "tiny.yaml").write_text(text, encoding="utf-8")
-    result = ablate("run", "tiny.yaml", *ONE_WORKER, "--hang-after", "0.02")
+    result = ablate("run", "tiny.yaml", *ONE_WORKER, "--hang-after", "0.04")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
