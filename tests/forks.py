@@ -77,10 +77,10 @@ class Commands:
                 self._server = self._server or self._start()
                 _send(self._requests, request, [0, out.fileno(), err.fileno(), other.fileno()])
             lines = answers.makefile()
-            process = int(lines.readline())
+            process = _number(lines.readline())
             answers.settimeout(timeout)
             try:
-                code = int(lines.readline())
+                code = _number(lines.readline())
             except TimeoutError:
                 os.kill(process, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(command, timeout, _text(out), _text(err)) from None
@@ -106,6 +106,12 @@ class Commands:
 def _for_imports(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that Python and the libraries read when they start."""
     return {name: value for name, value in environment.items() if name.startswith(AT_START)}
+
+
+def _number(answer: str) -> int:
+    if not answer:
+        raise RuntimeError("no commands can be forked here, see the standard error; `pytest --fresh` does without")
+    return int(answer)
 
 
 def _text(file: IO[bytes]) -> str:

@@ -56,3 +56,12 @@ def test_the_environment_of_imports_must_be_the_same(forks: Commands) -> None:
     assert forks.can_run({**environment, "ABLATION_FREE_BYTES": "1", "KMP_INIT_AT_FORK": "FALSE"})
     assert not forks.can_run({**environment, "PYTHONHASHSEED": "0"})
     assert not forks.can_run({name: value for name, value in environment.items() if name != "PATH"})
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_start_says_how_to_do_without(tmp_path: Path) -> None:
+    (tmp_path / "pydantic.py").write_text("raise ImportError('broken')", encoding="utf-8")
+    commands = Commands({**os.environ, **TERMINAL, "PYTHONPATH": str(tmp_path)})
+    with pytest.raises(RuntimeError, match=r"`pytest --fresh` does without"):
+        commands.run(["status"], tmp_path, os.environ, 60)
+    commands.stop()
