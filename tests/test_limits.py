@@ -204,7 +204,7 @@ def test_data_that_are_prepared_slowly_are_waited_for(ablate: Ablate, tmp_path: 
     """Decoding takes several times the limit, and none of the images takes nearly as long as that."""
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "large.png")
-    for number in range(120):
+    for number in range(240):
         folder = tmp_path / "photos" / "train" / ("cat" if number % 2 else "dog")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.png").symlink_to(tmp_path / "large.png")
