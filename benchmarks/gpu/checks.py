@@ -173,7 +173,7 @@ def compiling(bench: Bench) -> Outcome:
     """Both modes of train.compile, with dropout, twice: the same weights."""
     found = []
     modes = ["default", "reduce-overhead"]
-    uncompiled = {"TORCHDYNAMO_DISABLE": "1"} if bench.dry else {}  # a CPU would compile for minutes what no GPU runs
+    uncompiled = {"TORCHDYNAMO_DISABLE": "1"} if bench.dry else {}  # compiling for the CPU takes minutes
     for number in (1,) if bench.dry else (1, 2):
         place = bench.place(f"compiled {number}")
         train = {"epochs": 2, "batch_size": 64, "compile": modes[0]}
