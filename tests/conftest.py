@@ -36,18 +36,26 @@ Ablate = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fresh", action="store_true", help="start every command as a new Python, which takes longer")
+    parser.addoption("--fresh", action="store_true", help="start a new Python for every command (slower)")
 
 
 @pytest.fixture(scope="session")
 def commands(request: pytest.FixtureRequest) -> Iterator[Commands | None]:
-    """Runs commands without the time of their imports, where that can be done."""
+    """Forks commands from a process with their imports; None where every command starts a new Python."""
     if request.config.getoption("--fresh") or not AVAILABLE:
         yield None
         return
     commands = Commands({**os.environ, **TERMINAL})
     yield commands
     commands.stop()
+
+
+def fresh(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """`ablate ARGUMENTS...` in a folder, by a new Python."""
+    command, environment = [*ABLATE, *arguments], {**os.environ, **TERMINAL}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
 
 
 @pytest.fixture
@@ -58,10 +66,7 @@ def ablate(tmp_path: Path, commands: Commands | None) -> Ablate:
         environment = {**os.environ, **TERMINAL}
         if commands and commands.can_run(environment):
             return commands.run(arguments, tmp_path, environment, timeout)
-        command = [*ABLATE, *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
+        return fresh(tmp_path, *arguments, timeout=timeout)
 
     return call
 

@@ -1,9 +1,9 @@
-"""`ablate` without the seconds of its imports: a server has made them, and forks a process for each command.
+"""Fork `ablate` from a process that has already imported its libraries, which saves seconds a command.
 
-Started as a program, this file is that server. The process of a command is a real one, with a working folder, an
-environment, arguments and streams of its own; it runs what `python -m ablation` runs. The server of its workers is
-forked before it begins, and waits until one is wanted that has imported torch; all else is started as always.
-Where a fork of a process with such libraries is not safe, on other systems than Linux, nothing of this is used.
+Run as a program, this file is that fork server. Each command is a process of its own, with its own working directory,
+environment, arguments and streams, and runs what `python -m ablation` runs. The fork server of its workers is forked
+before the command begins, and waits until one with torch is asked for; other processes start as usual.
+Linux only: elsewhere, forking a process with these libraries loaded is not safe.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, NoReturn
 
+from ablation._util.threads import THREAD_LIMITS
+
 AVAILABLE = sys.platform == "linux"
 PRELOAD = "ablation.execution.preload_torch"
-"""Named in the code that starts a server of workers with torch."""
+"""In the code that starts a fork server whose workers use torch."""
 LIBRARIES = (
     "ablation.cli.main",
     "ablation.worker.images",
@@ -45,15 +47,15 @@ AT_START = (
     "PYTHON", "LD_", "LANG", "LC_", "TZ", "HOME", "XDG_", "TMPDIR", "PATH", "CUDA_VISIBLE", "OMP_", "OPENBLAS_", "MKL_",
     "MPL", "FONTCONFIG", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM",
 )  # fmt: skip
-"""How the names of variables begin that are read when Python or a library starts, and not when something is needed."""
+"""Prefixes of the environment variables that Python or a library reads at start-up."""
 _MESSAGE = 1 << 20
-"""Bytes of a message at most."""
+"""Most bytes of a message."""
 _FREE = 500
-"""From this number on, a process that was just forked uses no file descriptor."""
+"""File descriptors from here on are unused right after a fork."""
 
 
 class Commands:
-    """Forks commands; the server, which has the environment of the creation, starts with the first of them."""
+    """Forks commands. The fork server starts with the first one, in the environment given here."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
@@ -62,13 +64,13 @@ class Commands:
         self._requests, self._accepted = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def can_run(self, environment: Mapping[str, str]) -> bool:
-        """Whether its libraries would be imported in the same way: only what is read later may differ."""
+        """Whether the variables that are read at start-up are those of the fork server."""
         return _for_imports(environment) == _for_imports(self._environment)
 
     def run(
         self, words: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
-        """`ablate WORDS...` in a folder. Raises TimeoutExpired, as `subprocess.run` does."""
+        """`ablate WORDS...` in a folder. Raises TimeoutExpired as `subprocess.run` does."""
         command = ["ablate", *words]
         request = {"words": words, "folder": str(folder), "environment": dict(environment)}
         answers, other = socket.socketpair()
@@ -76,25 +78,25 @@ class Commands:
             with self._lock, other:
                 self._server = self._server or self._start()
                 _send(self._requests, request, [0, out.fileno(), err.fileno(), other.fileno()])
-            lines = answers.makefile()
-            process = _number(lines.readline())
-            answers.settimeout(timeout)
-            try:
-                code = _number(lines.readline())
-            except TimeoutError:
-                os.kill(process, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(command, timeout, _text(out), _text(err)) from None
+            with answers.makefile() as lines:
+                process = _number(lines.readline())
+                answers.settimeout(timeout)
+                try:
+                    code = _number(lines.readline())
+                except TimeoutError:
+                    os.kill(process, signal.SIGKILL)
+                    raise subprocess.TimeoutExpired(command, timeout, _text(out), _text(err)) from None
             return subprocess.CompletedProcess(command, code, _text(out), _text(err))
 
     def stop(self) -> None:
-        """End the server. Commands that still run are left alone."""
+        """End the fork server. Commands that still run go on."""
         self._requests.close()
         self._accepted.close()
         if self._server:
             self._server.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        threads = dict.fromkeys(THREAD_LIMITS, "1")  # a process with threads cannot be forked
         requests = self._accepted.fileno()
         server = subprocess.Popen(
             [sys.executable, __file__, str(requests)], env=self._environment | threads, pass_fds=[requests]
@@ -104,13 +106,13 @@ class Commands:
 
 
 def _for_imports(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that Python and the libraries read when they start."""
+    """The variables that are read at start-up."""
     return {name: value for name, value in environment.items() if name.startswith(AT_START)}
 
 
 def _number(answer: str) -> int:
     if not answer:
-        raise RuntimeError("no commands can be forked here, see the standard error; `pytest --fresh` does without")
+        raise RuntimeError("the fork server has died, see stderr; `pytest --fresh` does without it")
     return int(answer)
 
 
@@ -124,19 +126,19 @@ def _send(to: socket.socket, message: Mapping[str, Any], descriptors: Sequence[i
 
 
 def _receive(source: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """A message with its descriptors; None where no more come."""
+    """A message with its descriptors; None at the end."""
     message, descriptors, _, _ = socket.recv_fds(source, _MESSAGE, 16)
     return (json.loads(message), descriptors) if message else None
 
 
 def serve(requests: socket.socket) -> None:
-    """Import the libraries, and fork a process for each request until no more come."""
+    """Import the libraries, then fork a process for each request."""
     for name in LIBRARIES:
         importlib.import_module(name)
     if len([*Path("/proc/self/task").iterdir()]) > 1:
-        raise RuntimeError("a library has started threads: the process cannot be forked")
+        raise RuntimeError("a library has started threads, so this process cannot be forked")
     gc.freeze()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies of the processes that answer
     while received := _receive(requests):
         request, (*streams, answer) = received
         if not os.fork():
@@ -151,7 +153,7 @@ def serve(requests: socket.socket) -> None:
 
 
 def _answer(to: int, process: int) -> NoReturn:
-    """Tell the process of a command, and how it ended."""
+    """Report the PID of a command, then its exit code."""
     os.write(to, f"{process}\n".encode())
     code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     os.write(to, f"{code}\n".encode())
@@ -159,22 +161,22 @@ def _answer(to: int, process: int) -> NoReturn:
 
 
 def _run(request: Mapping[str, Any], streams: Sequence[int]) -> None:
-    """Be the process of a command, which ends by SystemExit. Nothing was written to the streams of Python before."""
+    """Become the command; it ends with SystemExit. Python has written nothing to its streams before."""
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
     os.closerange(len(streams), _FREE)
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    _fork_server_of_workers()
+    _fork_worker_server()
     sys.argv = ["ablate", *request["words"]]
     sys.orig_argv = [sys.executable, "-m", "ablation", *request["words"]]
     sys.path.insert(0, request["folder"])
     runpy.run_module("ablation", run_name="__main__", alter_sys=True)
 
 
-def _fork_server_of_workers() -> None:
-    """Fork the process that is to be the server of workers, a child of this one as it would be."""
+def _fork_worker_server() -> None:
+    """Fork what may become the fork server of the workers: a child of the command, as it would be."""
     mine, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process = os.fork()
     if not process:
@@ -195,7 +197,7 @@ def _fork_server_of_workers() -> None:
 
 
 def _wait_to_serve(messages: socket.socket) -> NoReturn:
-    """Run the code of a server of workers, with its descriptors at the numbers that it names; then end."""
+    """Run the code of a fork server, with the descriptors at the numbers that the code names; then exit."""
     code = 0
     if received := _receive(messages):
         message, descriptors = received

@@ -19,7 +19,7 @@ from ablation.storage.store import read_json
 from ablation.study.load import load_study
 from ablation.worker.protocol import Started
 
-from .conftest import ABLATE, TINY
+from .conftest import ABLATE, TERMINAL, TINY
 
 WRONG = {
     "no command": ([], "COMMAND is missing", "see ablate --help"),
@@ -64,7 +64,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
     return subprocess.run(
         [*ABLATE, *arguments],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        env={**os.environ, **TERMINAL, **environment},
         capture_output=True,
         text=True,
         timeout=200,

@@ -1,16 +1,15 @@
-"""What the tests fork from a server does what a fresh `ablate` does."""
+"""A forked `ablate` does what a new Python does."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import ABLATE, TERMINAL, TINY
+from .conftest import TERMINAL, TINY, fresh
 from .forks import AVAILABLE, Commands
 from .test_run import results, same
 
@@ -22,13 +21,6 @@ def forks() -> Iterator[Commands]:
     commands = Commands({**os.environ, **TERMINAL})
     yield commands
     commands.stop()
-
-
-def fresh(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **TERMINAL}
-    return subprocess.run(
-        [*ABLATE, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 @pytest.mark.slow
@@ -47,7 +39,7 @@ def test_a_forked_command_does_what_a_fresh_one_does(forks: Commands, tmp_path: 
 
 
 def without_numbers(text: str) -> list[str]:
-    """The lines without their times, and without the numbers of runs, which end in any order."""
+    """The lines without times and counters: runs finish in any order."""
     return [re.sub(r"^\d+/6|\d+\.\d s|\d+ s\b", "#", line) for line in text.splitlines()]
 
 

@@ -21,7 +21,7 @@ from ablation.storage.manifest import read_manifest
 from ablation.storage.store import Store
 from ablation.storage.test_set_log import append_evaluation, make_evaluation, openings_file, read_evaluations
 
-from .conftest import ABLATE, TINY, Ablate
+from .conftest import ABLATE, TERMINAL, TINY, Ablate
 from .test_run import results
 
 FOLDER = """\
@@ -46,7 +46,7 @@ sys.addaudithook(hook)
 
 
 def call(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment}
+    variables = {**os.environ, **TERMINAL, **environment}
     return subprocess.run(
         [*ABLATE, *arguments], cwd=folder, env=variables, capture_output=True, text=True, timeout=200, check=False
     )
