@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+import itertools
 import json
 from functools import partial
 from pathlib import Path
@@ -12,12 +13,14 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ablation._util.language import Language, use_language
 from ablation.analysis import Analysis, describe
 from ablation.report import drawing, figures
 from ablation.report.figures import style
+from ablation.report.figures.forest import COLUMN, WIDE
 from ablation.results.runs import Results, load_results
 from tests.stored import ARMS, BASELINE, StoredVariant, amend_epochs, with_metrics, write_study
 
@@ -90,6 +93,35 @@ def test_a_variant_far_away_gets_an_arrow_and_does_not_flatten_the_others(tmp_pa
     (arrow,) = [own for own in axes.lines if own.get_marker() == "<"]
     assert arrow.get_xdata()[0] == axes.get_xlim()[0]
     assert f"−{abs(100 * analysis.effect('far').difference):.1f}" in texts(axes)
+
+
+def test_an_interval_that_goes_on_beyond_the_axis_ends_in_an_arrow(tmp_path: Path) -> None:
+    _, analysis = study(tmp_path)
+    effect = max((own for own in analysis.variants if own.low is not None), key=lambda own: own.low or 0.0)
+    assert effect.low is not None
+    assert effect.high is not None
+    assert effect.difference is not None
+    middle, scale = effect.difference, analysis.measure.scale
+    inside = (scale * (effect.low + middle) / 2, scale * (effect.high + middle) / 2)
+    assert list(figures.sides_beyond(effect, scale, inside)) == [(effect.low, "<"), (effect.high, ">")]
+    assert list(figures.sides_beyond(effect, scale, (scale * effect.low, inside[1]))) == [(effect.high, ">")]
+    assert not list(figures.sides_beyond(effect, scale, (scale * effect.low, scale * effect.high)))
+    beyond = (scale * effect.high, scale * effect.high + 1)
+    assert list(figures.sides_beyond(effect, scale, beyond)) == [(middle, "<")]
+    axes = only(figures.forest([effect], analysis.measure, inside))
+    assert sorted(str(own.get_marker()) for own in axes.lines if own.get_marker() in "<>") == ["<", ">"]
+
+
+@pytest.mark.parametrize(("accuracy", "whole"), [(0.88, True), (0.8, False)])
+def test_a_variant_leaves_the_axis_only_where_it_would_flatten_the_others(
+    tmp_path: Path, accuracy: float, whole: bool
+) -> None:
+    others = [StoredVariant(f"dropout={x:g}", {"model.dropout": x}, 0.9) for x in (0.1, 0.2, 0.3, 0.4)]
+    _, analysis = study(tmp_path, [*others, StoredVariant("far", {"model.activation": "sigmoid"}, accuracy)])
+    low, _ = figures.forest_range(analysis.variants, analysis.measure)
+    far = analysis.effect("far").low
+    assert far is not None
+    assert (low < 100 * far) is whole
 
 
 def test_a_forest_row_without_a_difference_says_why(tmp_path: Path) -> None:
@@ -305,6 +337,49 @@ def test_time_and_memory_are_drawn_against_the_data_fraction(tmp_path: Path) -> 
 )
 def test_a_label_is_one_short_line(name: str, shown: str) -> None:
     assert style.label(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("dropout=0.5", "dropout=0.5"),
+        ("optimizer=adamw, schedule=one-cycle", "optimizer=adamw,\nschedule=one-cycle"),
+        ("x" * 60, "x" * 20 + "\n" + "x" * 12 + "…" + "x" * 7),
+        ("optimizer.weight_decay=0.0005", "optimizer.weight_\ndecay=0.0005"),
+        ("学习率=0.1，权重衰减=0.0005", "学习率=0.1，权重衰减\n=0.0005"),
+        ("", ""),
+    ],
+)
+def test_a_long_label_takes_a_second_line(name: str, shown: str) -> None:
+    assert style.two_lines(name, 20) == shown
+
+
+LONG = [f"optimizer={name}, schedule={schedule}" for name in ("adamw", "lion") for schedule in ("step", "cosine")]
+
+
+@pytest.mark.parametrize("layout", [WIDE, COLUMN])
+def test_long_names_stand_beside_their_rows_complete_and_apart(tmp_path: Path, layout: Any) -> None:
+    _, analysis = study(tmp_path, [StoredVariant(name, {"model.dropout": 0.1 * i}) for i, name in enumerate(LONG)])
+    figure = figures.forest(analysis.variants, analysis.measure, layout=layout)
+    names = [text for text in only(figure).texts if "optimizer" in text.get_text()]
+    assert [" ".join(text.get_text().split()) for text in names] == LONG
+    boxes = [text.get_window_extent(FigureCanvasAgg(figure).get_renderer()) for text in names]
+    assert all(box.x0 >= -1 for box in boxes)
+    assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes))
+
+
+def test_titles_of_panels_do_not_run_into_their_neighbours(tmp_path: Path) -> None:
+    results, analysis = study(tmp_path, [StoredVariant("a" * 80, {"model.dropout": 0.0}), *ARMS])
+    chart = figures.difference_chart(figures.study_charts(results, analysis.measure), analysis.measure)
+    assert chart is not None
+    curves = figures.difference_curves(results, chart)
+    titled = [(figures.panel_title(chart, name), own) for name, own in curves.items()]
+    figure = figures.CurveGrid(len(titled), chart, curves["a" * 80], "epoch", lines=2).draw(titled)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [axes._left_title.get_window_extent(renderer) for axes in figure.axes]
+    right = figure.bbox.width / 3
+    assert all(box.x1 <= right * (place % 3 + 1) for place, box in enumerate(boxes))
+    assert all(box.y1 <= figure.bbox.height for box in boxes)
 
 
 def test_the_settings_of_the_user_do_not_reach_a_figure(tmp_path: Path) -> None:

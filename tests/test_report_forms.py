@@ -139,6 +139,18 @@ def test_a_pdf_is_tagged_has_page_numbers_and_texts_for_its_pictures(written: Re
     assert {"H1", "H2", "P", "Table", "TR", "TH", "Figure"} <= set(re.findall(r"^\s*(\w+)", tags, re.MULTILINE))
 
 
+def test_nothing_on_a_page_of_a_pdf_is_beyond_its_margins(tmp_path: Path) -> None:
+    names = ["name_without_a_place_to_break_it_" + 3 * "0123456789abcdefghijklmnopqrstuvwxyz", "two words " * 15]
+    arms = [StoredVariant(name.strip(), {"model.dropout": 0.1 * i}) for i, name in enumerate(names)]
+    report = write(tmp_path, "page", arms, formats=("pdf",))
+    layout = poppler("pdftotext", "-bbox", str(report.html.parent / "report.pdf"), "-")
+    pages = re.split(r"<page ", layout)[1:]
+    widths = [float(re.findall(r'width="([\d.]+)"', page)[0]) for page in pages]
+    rights = [max(map(float, re.findall(r'xMax="([\d.]+)"', page)), default=0.0) for page in pages]
+    assert len(pages) > 2
+    assert all(right <= width - 50 for right, width in zip(rights, widths, strict=True))
+
+
 def test_a_word_document_has_real_headings_and_texts_for_its_pictures(written: Report) -> None:
     document = docx.Document(written.html.parent / "report.docx")
     assert document.paragraphs[0].style.name == "Title"

@@ -148,10 +148,10 @@ def _tested(analysis: Analysis) -> bool:
     return any(own.low is not None for own in analysis.variants)
 
 
-def beside_the_table(analysis: Analysis, plotted: Sequence[Effect], outside: int) -> str:
+def beside_the_table(analysis: Analysis, plotted: Sequence[Effect], outside: bool) -> str:
     """What else a reader of the table of variants must know.
 
-    `plotted` are the variants whose interval is drawn, of which `outside` lie beyond the axis.
+    `plotted` are the variants whose interval is drawn; `outside`: one of them goes beyond the axis.
     """
     notes = []
     if any(effect.failed for effect in analysis.effects):
@@ -161,7 +161,7 @@ def beside_the_table(analysis: Analysis, plotted: Sequence[Effect], outside: int
     if any(effect.pairs < effect.n for effect in analysis.variants):
         notes.append(tr("A number in brackets counts the pairs of a difference, where they are fewer than n."))
     if outside:
-        notes.append(tr("An arrow marks a difference beyond the axis."))
+        notes.append(tr("An arrow marks a difference or an interval that goes beyond the axis."))
     if any(effect.verdict == "unstable" and effect.low is not None for effect in plotted):
         notes.append(tr("The interval of an unstable variant is dashed."))
     if any(effect.pairs > figures.MOST_DOTS for effect in plotted):

@@ -14,6 +14,8 @@ from ablation.analysis import Effect, Measure
 WIDTH = 240
 HEIGHT = 24
 _MIDDLE = HEIGHT / 2
+_CHARACTER = 3.6
+"""Half the width of a character of a tick, in pixels, and a little more."""
 _EDGE = 6.0
 """Pixels left and right of the axis, for dots at its ends."""
 
@@ -36,6 +38,12 @@ class Scale:
     def holds(self, difference: float) -> bool:
         return self.low <= self.measure.scale * difference <= self.high
 
+    def beyond(self, effect: Effect) -> dict[str, float]:
+        """`<` and `>` where an arrow is needed: the difference, or the end of the interval, that is beyond the axis."""
+        return {
+            marker: value for value, marker in figures.sides_beyond(effect, self.measure.scale, (self.low, self.high))
+        }
+
     @property
     def zero(self) -> float:
         """Where the zero line is, as a share of the width."""
@@ -43,9 +51,10 @@ class Scale:
 
     @property
     def ticks(self) -> tuple[tuple[float, str], ...]:
-        """Pixel and text of each tick."""
+        """Pixel and text of each tick whose text is inside the column."""
         values = MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-        return tuple((self._pixel(value), figures.signed(value)) for value in values if self.low <= value <= self.high)
+        ticks = ((self._pixel(value), figures.signed(value)) for value in values)
+        return tuple((x, text) for x, text in ticks if _CHARACTER * len(text) <= min(x, WIDTH - x))
 
 
 def scale(effects: Sequence[Effect], measure: Measure) -> Scale:
@@ -85,7 +94,7 @@ def _marks(effect: Effect, on: Scale) -> Iterator[str]:
             yield f'<circle cx="{on.x(difference):.1f}" cy="{y:.1f}" r="2.6"/>'
     if on.holds(effect.difference):
         yield f'<path class="mean" d="M{on.x(effect.difference):.1f} 4v16"/>'
-    elif effect.difference > 0:
-        yield f'<path class="beyond" d="M{WIDTH} {_MIDDLE:g}l-9-5v10z"/>'
-    else:
-        yield f'<path class="beyond" d="M0 {_MIDDLE:g}l9-5v10z"/>'
+    for marker, value in on.beyond(effect).items():
+        place, inwards = (0, 1) if marker == "<" else (WIDTH, -1)
+        length, half = (9, 5) if value == effect.difference else (6, 3.5)
+        yield f'<path class="beyond" d="M{place} {_MIDDLE:g}l{inwards * length}-{half:g}v{2 * half:g}z"/>'

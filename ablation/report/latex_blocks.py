@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ablation._util.language import clauses, current, sentences, tr
+from ablation._util.language import clauses, current, tr
 from ablation.report.blocks import (
     Block,
     Callout,
@@ -151,8 +151,9 @@ class Renderer:
 
     def _findings(self, block: Findings) -> Iterator[str]:
         for own in block.findings:
-            found = tex(sentences([*own.found, own.hint]))
-            yield rf"\paragraph{{{tex(own.title)}}} ({inline(code(own.code))}) {found}"
+            yield rf"\paragraph{{{tex(own.title)}}} ({inline(code(own.code))})"
+            items = "\n".join([*(rf"\item {tex(found)}" for found in own.found), rf"\item[$\to$] {tex(own.hint)}"])
+            yield f"\\begin{{itemize}}\\itemsep0pt\n{items}\n\\end{{itemize}}"
 
     def _callout(self, block: Callout) -> Iterator[str]:
         said = rf"\textbf{{{tex(block.title)}}} {tex(block.text)}"
@@ -211,13 +212,14 @@ class Renderer:
     def _figure(self, block: Figure | Images) -> Iterator[str]:
         wide = self.twocolumn and block.key != "forest"
         star, width = ("*", r"\textwidth") if wide else ("", r"\linewidth")
+        place = "htbp" if self.twocolumn else "H"  # where a heading has nothing but its figure, that stays below it
         files = [vector_name(picture) for picture in block.pictures]
         shown = "\n".join(
             rf"\includegraphics[width={width},height=.42\textheight,keepaspectratio]{{figures/{file}}}"
             for file in files
         )
         yield (
-            f"\\begin{{figure{star}}}[htbp]\n\\centering\n{shown}\n\\caption{{{tex(block.caption)}}}\n"
+            f"\\begin{{figure{star}}}[{place}]\n\\centering\n{shown}\n\\caption{{{tex(block.caption)}}}\n"
             f"\\label{{figure-{block.key}}}\n\\end{{figure{star}}}"
         )
 

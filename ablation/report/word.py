@@ -242,6 +242,8 @@ class _Writer:
         _repeat(table.rows[0])
         numbers = [column.number for column in shown.columns]
         _fill(table.rows[0], [(column.heading, ()) for column in shown.columns], numbers, widths)
+        for cell in table.rows[0].cells:
+            cell.paragraphs[0].paragraph_format.keep_with_next = True
         for row, own in zip(list(table.rows)[1:], shown.rows, strict=True):
             _fill(row, [(cell.text, cell.notes) for cell in own.cells], numbers, widths)
         self._document.add_paragraph(style="No Spacing")

@@ -19,11 +19,12 @@ from ablation.report.figures.forest import (
     drawn_seeds,
     forest,
     forest_range,
+    sides_beyond,
     signed,
     verdict_label,
 )
 from ablation.report.figures.looks import look_grid, look_panel
-from ablation.report.figures.panels import CurveGrid, CurvePanels, draw_curves
+from ablation.report.figures.panels import CurveGrid, CurvePanels, draw_curves, panel_title
 from ablation.report.figures.sweeps import (
     METRICS,
     draw_sweep,
@@ -62,8 +63,10 @@ __all__ = [
     "loss_limits",
     "metric_axis",
     "metric_name",
+    "panel_title",
     "primary",
     "rate_groups",
+    "sides_beyond",
     "signed",
     "study_charts",
     "study_curves",

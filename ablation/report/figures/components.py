@@ -36,7 +36,7 @@ def component_effects(effects: Sequence[FactorialEffect], measure: Measure) -> F
         axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)
         axes.plot([low, high], [y, y], color=colour, linewidth=1.6, solid_capstyle="butt", zorder=2)
         axes.plot([value, value], [y - 0.3, y + 0.3], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=2.5)
-        style.row_name(axes, y, " \u00d7 ".join(own.components), _LONGEST)
+        style.row_name(axes, y, style.label(" \u00d7 ".join(own.components), _LONGEST))
         axes.annotate(measure.difference(own.estimate), (1, y), xytext=(8, 0), color=style.INK, **place)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))

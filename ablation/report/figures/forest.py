@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,25 +17,31 @@ from ablation._util.language import tr, tr_noop
 from ablation.analysis import Effect, Measure
 
 _FARTHEST = 3.0
-"""A variant more than this many times as far from zero as most others would flatten them; it gets an arrow instead."""
+"""A variant more than this many times as far from zero as most others may flatten them; it gets an arrow instead."""
+_FLATTENED = 2.0
+"""How much longer the axis must become by such variants, to do without them."""
 MOST_DOTS = 200
 """Seeds of a variant that are drawn."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes in pixels: of the figure, of a row, and of what is left and right of the axis; the longest name shown."""
+    """Sizes in pixels: of the figure, of a row where names have one line, or two, and of what is beside the axis.
+
+    `longest` is how much of a name a line holds, in columns.
+    """
 
     width: int
     row: int
+    row_of_two: int
     left: int
     right: int
     longest: int
     verdicts: bool
 
 
-WIDE = Layout(860, 28, 220, 176, 30, verdicts=True)
-COLUMN = Layout(380, 20, 132, 48, 22, verdicts=False)
+WIDE = Layout(860, 28, 32, 220, 176, 30, verdicts=True)
+COLUMN = Layout(380, 20, 26, 132, 48, 20, verdicts=False)
 """For a column of a paper, whose table has the verdicts."""
 _COLOURS = {"better": style.MARK, "worse": style.WORSE, "unstable": style.WARN}
 _SHORT = {
@@ -60,11 +66,17 @@ def forest_range(effects: Sequence[Effect], measure: Measure) -> tuple[float, fl
         return -1.0, 1.0
     least = 0.01 * measure.scale if measure.share else 0.0
     typical = max(reach[(2 * (len(reach) - 1)) // 3], least / 4) or reach[-1]
-    shown = [e for e in effects if _reach(e, measure) <= _FARTHEST * typical]
-    values = [measure.scale * x for e in shown for x in _extent(e)] or [0.0]
-    low, high = min(*values, 0.0), max(*values, 0.0)
+    near = [e for e in effects if _reach(e, measure) <= _FARTHEST * typical]
+    (low, high), (lowest, highest) = _span(near, measure), _span(effects, measure)
+    if highest - lowest <= _FLATTENED * (high - low):
+        low, high = lowest, highest
     margin = 0.08 * (max(high - low, least) or 1.0)
     return low - margin, high + margin
+
+
+def _span(effects: Sequence[Effect], measure: Measure) -> tuple[float, float]:
+    values = [0.0, *(measure.scale * x for effect in effects for x in _extent(effect))]
+    return min(values), max(values)
 
 
 def _reach(effect: Effect, measure: Measure) -> float:
@@ -95,14 +107,16 @@ def forest(
 
     Row i is at y = i. Each variant has a collection of dots, a line for its interval and a thick one at its mean.
     """
-    figure = style.canvas(layout.width, layout.row * len(effects) + 58)
+    names = [style.two_lines(effect.variant, layout.longest) for effect in effects]
+    row = layout.row_of_two if any("\n" in name for name in names) else layout.row
+    figure = style.canvas(layout.width, row * len(effects) + 58)
     axes = style.axes(figure, layout.left, 46, layout.right, 12)
     low, high = limits or forest_range(effects, measure)
     axes.set(xlim=(low, high), ylim=(len(effects) - 0.4, -0.6), yticks=[])
     axes.axvline(0, color=style.INK, linewidth=1, zorder=1)
-    for y, effect in enumerate(effects):
+    for y, (effect, name) in enumerate(zip(effects, names, strict=True)):
         axes.axhline(y, color=style.GRID, linewidth=0.8, zorder=0.5)
-        style.row_name(axes, y, effect.variant, layout.longest)
+        style.row_name(axes, y, name)
         _row(axes, y, effect, measure, (low, high))
         if layout.verdicts:
             _verdict(axes, y, effect)
@@ -161,11 +175,22 @@ def _row(axes: Axes, y: int, effect: Effect, measure: Measure, limits: tuple[flo
     mean = measure.scale * effect.difference
     if low <= mean <= high:
         axes.plot([mean, mean], [y - 0.3, y + 0.3], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=2.5)
-    else:
-        beyond = (high, ">") if mean > high else (low, "<")
-        axes.plot([beyond[0]], [y], beyond[1], color=colour, markersize=8, clip_on=False)
+    for end, marker in sides_beyond(effect, measure.scale, limits):
+        place = high if marker == ">" else low
+        size = 8 if end == effect.difference else 5
+        axes.plot([place], [y], marker, color=colour, markersize=size, clip_on=False)
     right: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     axes.annotate(measure.difference(effect.difference), (1, y), xytext=(8, 0), va="center", color=style.INK, **right)
+
+
+def sides_beyond(effect: Effect, scale: float, limits: tuple[float, float]) -> Iterator[tuple[float, str]]:
+    """What of a row lies beyond the axis, with < or > for its side: the difference, or else an end of its interval."""
+    low, high = limits
+    for end, marker in ((effect.low, "<"), (effect.high, ">")):
+        for value in (effect.difference, end):
+            if value is not None and (scale * value < low if marker == "<" else scale * value > high):
+                yield value, marker
+                break
 
 
 def drawn_seeds(differences: Mapping[int, float]) -> Sequence[int]:

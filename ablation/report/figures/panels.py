@@ -74,7 +74,7 @@ class CurvePanels:
 
 
 class CurveGrid:
-    """A fixed number of titled panels in one figure, for a page that shows one picture.
+    """A fixed number of panels with titles of so many `lines` in one figure, for a page that shows one picture.
 
     Its axes are reused from one drawing to the next, as in `CurvePanels`.
     """
@@ -87,28 +87,37 @@ class CurveGrid:
         unit: str,
         limits: Limits | None = None,
         columns: int = 3,
+        lines: int = 1,
     ) -> None:
         self._chart, self._baseline, self._limits = chart, baseline, limits
         columns = min(columns, panels)
         rows = -(-panels // columns)
         width, height = PANELS.get(chart.kind, PANEL)
-        height += 24
+        above = 10 + 14 * lines
+        height += above
         self._axes = []
         with style.applied():
             self._figure = style.canvas(width * columns, height * rows)
             for row, column in (divmod(place, columns) for place in range(panels)):
                 left, below = column * width + 46, (rows - 1 - row) * height + 36
-                axes = style.axes(self._figure, left, below, (columns - 1 - column) * width + 12, row * height + 28)
+                right, top = (columns - 1 - column) * width + 12, row * height + 4 + above
+                axes = style.axes(self._figure, left, below, right, top)
                 _label(axes, chart, unit)
                 self._axes.append(axes)
 
     def draw(self, panels: Sequence[tuple[str, Curves]]) -> Figure:
-        """A (title, variant) for each panel; good until the next ones are drawn."""
+        """A (title, variant) for each panel, titles as `panel_title` makes them; good until the next ones are drawn."""
         with style.applied():
             for axes, (title, own) in zip(self._axes, panels, strict=True):
-                axes.set_title(style.label(title, 38), loc="left", y=1.0)
+                axes.set_title(title, loc="left", y=1.0)
                 _draw(axes, self._chart, own, self._baseline, self._limits)
         return self._figure
+
+
+def panel_title(chart: Chart, name: str) -> str:
+    """The name of a variant above its panel, on two lines where one does not hold it."""
+    width, _ = PANELS.get(chart.kind, PANEL)
+    return style.two_lines(name, (width - 60) // 7)
 
 
 def _digits(number: float, digits: int) -> float | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import logging
 import re
 import unicodedata
@@ -198,15 +200,38 @@ def label(text: str, longest: int = 30) -> str:
     return f"{plain[:head].rstrip()}\u2026{plain[len(plain) - (longest - 1 - head) :].lstrip()}"
 
 
-def row_name(axes: Axes, y: float, text: str, longest: int) -> None:
-    """The name of the row at y, left of the axes; in smaller letters where it would reach beyond the figure."""
+def two_lines(text: str, longest: int) -> str:
+    """A name on two lines where one of `longest` columns does not hold it, the second cut in the middle if need be.
+
+    The first line ends after a space, or else a mark, if there is one in its second half. East Asian characters take
+    two columns.
+    """
+    plain = label(text, len(text))
+    ends = list(itertools.accumulate(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain))
+    if not ends or ends[-1] <= longest:
+        return plain
+    most = bisect.bisect_right(ends, longest)
+    second_half = range(most, most // 2, -1)
+    breaks = (place for marks in (" ", ",;/=_-+") for place in second_half if plain[place - 1] in marks)
+    end = next(breaks, most)
+    rest = plain[end:].lstrip()
+    wide = (ends[-1] - ends[end - 1]) / len(rest)
+    return f"{plain[:end].rstrip()}\n{label(rest, max(3, int(longest / wide)))}"
+
+
+def row_name(axes: Axes, y: float, text: str) -> None:
+    """The name of the row at y, left of the axes; in smaller letters where it would reach beyond the figure.
+
+    A text of two lines has smaller letters too.
+    """
     place: dict[str, Any] = {
         "xycoords": ("axes fraction", "data"),
         "textcoords": "offset points",
         "ha": "right",
         "va": "center",
     }
-    name = axes.annotate(label(text, longest), (0, y), xytext=(-12, 0), **place)
+    size = SMALL if "\n" in text else SIZE
+    name = axes.annotate(text, (0, y), xytext=(-12, 0), fontsize=size, linespacing=1.1, **place)
     renderer = RendererAgg(1, 1, axes.figure.dpi)  # type: ignore[no-untyped-call]
     extent = name.get_window_extent(renderer)  # the default one allocates a canvas of the whole figure each time
     if extent.x0 < 0:

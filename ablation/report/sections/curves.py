@@ -205,13 +205,15 @@ class _Panels:
 
     def _grid(self, chart: Chart, panels: Sequence[tuple[str, Curves]], limits: Limits | None) -> Drawn:
         """A grid of panels, on the axes of the last grid where these would be the same."""
-        key = (chart.key, len(panels), limits, current().tag)
+        titled = [(figures.panel_title(chart, name), own) for name, own in panels]
+        lines = 2 if any("\n" in title for title, _ in titled) else 1
+        key = (chart.key, len(panels), limits, lines, current().tag)
         if key not in self.last_grid:
             if self.last_grid:
                 self.last_grid.clear()
                 gc.collect()  # a figure of many axes takes megabytes, in reference cycles
-            self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits)
-        return self.last_grid[key].draw(panels)
+            self.last_grid[key] = figures.CurveGrid(len(panels), chart, self.baseline, self.unit, limits, lines=lines)
+        return self.last_grid[key].draw(titled)
 
     def _panel(
         self, on: Sequence[_InlinePanels], chart: Chart, number: int, names: tuple[str, ...], own: Curves

@@ -88,7 +88,7 @@ def beside_the_table(analysis: Analysis) -> str:
     """What else a reader of the table must know."""
     effects = figure_blocks.largest(ranked(analysis))
     on = interval_plot.scale(effects, analysis.measure)
-    outside = sum(own.difference is not None and not on.holds(own.difference) for own in effects)
+    outside = any(on.beyond(own) for own in effects)
     return captions.beside_the_table(analysis, effects, outside)
 
 
