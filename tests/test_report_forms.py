@@ -198,10 +198,31 @@ def compile_(folder: Path, tmp_path: Path) -> str:
     return (tmp_path / "paper" / "main.log").read_text(encoding="latin-1")
 
 
+LONG = [
+    "a_name_that_a_script_wrote_without_a_blank_in_it_2026_11_29",
+    *(f"optimizer={i}, schedule=cosine, width {i}" for i in range(33)),
+]
+
+
+@pytest.mark.skipif(PDFLATEX is None, reason="there is no TeX here")
+@pytest.mark.parametrize("style", ["page", "paper"])
+@pytest.mark.slow
+def test_many_variants_with_long_names_stay_on_the_pages_of_a_paper(tmp_path: Path, style: str) -> None:
+    made = [StoredVariant(name, {"model.dropout": n / 100}, 0.9) for n, name in enumerate(LONG)]
+    report = write(tmp_path, style, made, seeds=[0, 1, 2], formats=("tex",))
+    log = compile_(report.html.parent / "paper", tmp_path)
+    assert not re.findall(r"Overfull \\vbox|Float too large", log)
+    assert (
+        max(map(float, re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)), default=0.0) < 30
+    )  # points, in a margin of 71
+    shown = "".join(poppler("pdftotext", str(tmp_path / "paper" / "main.pdf"), "-").split())
+    assert all(name.replace(" ", "") in shown for name in LONG)
+
+
 def test_the_table_for_a_paper_lines_its_numbers_up_and_fits_its_column(written: Report) -> None:
     text = (written.html.parent / "paper" / "table.tex").read_text(encoding="utf-8")
     assert re.search(r"S\[table-format=2\.1\] S\[table-format=1\.1\] S\[table-format=[-+]\d\.1\]", text)
-    assert r"\begin{adjustbox}{max width=\linewidth}" in text
+    assert r"\begin{adjustbox}{max width=\linewidth,max totalheight=.85\textheight}" in text
     assert r"\label{table-variants}" in text
 
 

@@ -346,12 +346,16 @@ def content_lengths(table: Table) -> list[int]:
 
 
 def unbroken_lengths(table: Table) -> list[int]:
-    """What should stand on one line in each column, in Latin characters: a number whole, the longest word of a text."""
+    """What should stand on one line in each column, in Latin characters: a number whole, the longest word of a text.
+
+    A word of more than 20 may be broken, so that no name without a blank takes the room of all other columns.
+    """
     found = []
     for place, column in enumerate(table.columns):
         texts = [plain(row.cells[place].text) for row in table.rows]
         words = plain(column.heading).split() + (texts if column.number else " ".join(texts).split())
-        found.append(max(map(_width, words), default=1))
+        longest = max(map(_width, words), default=1)
+        found.append(longest if column.number else min(longest, 20))
     return found
 
 

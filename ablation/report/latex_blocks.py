@@ -72,6 +72,9 @@ _KNOWN |= {"\u00b2": r"\textsuperscript{2}", "\u00b3": r"\textsuperscript{3}"}
 _KNOWN |= {"\u2113": r"$\ell$"}
 _KNOWN |= {letter: rf"$\{command}$" for letter, command in _GREEK.items()}
 _BREAKS = re.compile(r"(?<=[/.=+,:;)-])(?=\S)|(?<=\\_)(?=\S)")
+_LONG_WORD = 30
+_ONE_PAGE = 30
+"""Rows of the table of variants that a page holds in any case; a longer table goes on to the next page."""
 _LONG = re.compile(r"[^\s\\{}$\u2e80-\uffef]{24}")
 _NUMBERED = re.compile(r"(\D+?) ?\d+")
 _CHINESE = re.compile("[\u2014\u2018\u2019\u201c\u201d\u2026\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
@@ -101,7 +104,12 @@ def breakable(text: str) -> str:
     )
 
 
-def inline(text: Text, show: Callable[[str], str] = tex) -> str:
+def running(text: str) -> str:
+    """The same for paragraphs: only words that hardly fit a line may be broken."""
+    return " ".join(breakable(word) if len(word) > _LONG_WORD else tex(word) for word in text.split())
+
+
+def inline(text: Text, show: Callable[[str], str] = running) -> str:
     """A text with its marks."""
     return "".join(_gaps(part, show) if isinstance(part, str) else _span(part, show) for part in spans(text))
 
@@ -214,10 +222,14 @@ class Renderer:
         star, width = ("*", r"\textwidth") if wide else ("", r"\linewidth")
         place = "htbp" if self.twocolumn else "H"  # where a heading has nothing but its figure, that stays below it
         files = [vector_name(picture) for picture in block.pictures]
-        shown = "\n".join(
+        graphics = [
             rf"\includegraphics[width={width},height=.42\textheight,keepaspectratio]{{figures/{file}}}"
             for file in files
-        )
+        ]
+        if place == "H":  # a page may end after each picture but the last, which has the caption
+            yield from (f"\\begin{{center}}\n{own}\n\\end{{center}}" for own in graphics[:-1])
+            graphics = graphics[-1:]
+        shown = "\n".join(graphics)
         yield (
             f"\\begin{{figure{star}}}[{place}]\n\\centering\n{shown}\n\\caption{{{tex(block.caption)}}}\n"
             f"\\label{{figure-{block.key}}}\n\\end{{figure{star}}}"
@@ -226,7 +238,7 @@ class Renderer:
     _images = _figure
 
     def _table(self, block: Table) -> Iterator[str]:
-        if block.key == "variants":
+        if block.key == "variants" and (self.twocolumn or len(block.rows) <= _ONE_PAGE):
             yield r"\input{table}"
             return
         shown = block.printable()

@@ -62,7 +62,7 @@ class _Body:
 
 
 def results_table(page: Page, analysis: Analysis) -> str:
-    """The table of variants: siunitx columns, and never wider than the column that it is in."""
+    """The table of variants: siunitx columns, and never wider than the column that it is in, or higher than a page."""
     effects, measure = (analysis.baseline, *ranked(analysis)), analysis.measure
     means = [(measure.value(own.mean), measure.value(own.sd) if own.sd is not None else "") for own in effects]
     differences = [measure.difference(own.difference) if place else "" for place, own in enumerate(effects)]
@@ -72,11 +72,16 @@ def results_table(page: Page, analysis: Analysis) -> str:
     return _FRAME.format(
         uni=UNI,
         caption=tex(_caption(analysis)),
-        form=rf">{{\raggedright\arraybackslash}}p{{2.1cm}} {columns} r l r",
+        form=rf">{{\raggedright\arraybackslash}}p{{{_name_width(effects):.1f}cm}} {columns} r l r",
         heads=" & ".join(f"{{{head}}}" for head in _heads(analysis)),
         first=first,
         rows="\n".join(others),
     )
+
+
+def _name_width(effects: Sequence[Effect]) -> float:
+    """Centimetres in which most names take at most two lines; the whole table is scaled to the line."""
+    return min(max(2.1, 0.085 * max(len(own.variant) for own in effects)), 8.0)
 
 
 def _heads(analysis: Analysis) -> Iterator[str]:
@@ -95,7 +100,7 @@ _FRAME = r"""% made by ablate report; needs \usepackage{{array,booktabs,adjustbo
 \centering\footnotesize\setlength{{\tabcolsep}}{{3pt}}
 \caption{{{caption}}}
 \label{{table-variants}}
-\begin{{adjustbox}}{{max width=\linewidth}}
+\begin{{adjustbox}}{{max width=\linewidth,max totalheight=.85\textheight}}
 \begin{{tabular}}{{@{{}}{form}@{{}}}}
 \toprule
 {heads} \\
