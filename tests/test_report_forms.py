@@ -212,9 +212,8 @@ def test_many_variants_with_long_names_stay_on_the_pages_of_a_paper(tmp_path: Pa
     report = write(tmp_path, style, made, seeds=[0, 1, 2], formats=("tex",))
     log = compile_(report.html.parent / "paper", tmp_path)
     assert not re.findall(r"Overfull \\vbox|Float too large", log)
-    assert (
-        max(map(float, re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)), default=0.0) < 30
-    )  # points, in a margin of 71
+    points_into_the_margin = [float(own) for own in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
+    assert max(points_into_the_margin, default=0.0) < 30  # it has 71
     shown = "".join(poppler("pdftotext", str(tmp_path / "paper" / "main.pdf"), "-").split())
     assert all(name.replace(" ", "") in shown for name in LONG)
 

@@ -170,8 +170,8 @@ OPTIMIZATION: dict[str, Principle] = {
     "train.clip_norm": Principle(
         tr_noop("Gradient clipping"),
         tr_noop(
-            "Where the gradient of all weights together is longer than *c*, it is shortened to that length before the "
-            "step, so that a single steep batch cannot throw the weights far away [pascanu2013]."
+            "Where the norm of the gradient over all weights exceeds *c*, the gradient is scaled down to norm *c* "
+            "before the step, so that one batch with a large gradient cannot throw the weights far off [pascanu2013]."
         ),
         r"g \leftarrow g \cdot \min \left( 1, \frac{c}{\|g\|} \right)",
     ),
