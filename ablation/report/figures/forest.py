@@ -40,7 +40,7 @@ class Layout:
     verdicts: bool
 
 
-WIDE = Layout(860, 28, 32, 220, 176, 30, verdicts=True)
+WIDE = Layout(860, 28, 28, 220, 176, 30, verdicts=True)
 COLUMN = Layout(380, 20, 26, 132, 48, 20, verdicts=False)
 """For a column of a paper, whose table has the verdicts."""
 _COLOURS = {"better": style.MARK, "worse": style.WORSE, "unstable": style.WARN}

@@ -93,14 +93,13 @@ class CurveGrid:
         columns = min(columns, panels)
         rows = -(-panels // columns)
         width, height = PANELS.get(chart.kind, PANEL)
-        above = 10 + 14 * lines
-        height += above
+        height += 24
         self._axes = []
         with style.applied():
             self._figure = style.canvas(width * columns, height * rows)
             for row, column in (divmod(place, columns) for place in range(panels)):
                 left, below = column * width + 46, (rows - 1 - row) * height + 36
-                right, top = (columns - 1 - column) * width + 12, row * height + 4 + above
+                right, top = (columns - 1 - column) * width + 12, row * height + 14 + 14 * lines
                 axes = style.axes(self._figure, left, below, right, top)
                 _label(axes, chart, unit)
                 self._axes.append(axes)
