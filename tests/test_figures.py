@@ -422,7 +422,7 @@ def test_a_panel_says_how_far_a_difference_goes_beyond_its_axis(tmp_path: Path) 
         texts(only(figures.CurvePanels(chart, every[name], "epoch", limits).draw(every[name])))
         for name in ("fraction=0.01", "constant")
     )
-    assert [text for text in far if "off scale" in text] == ["down to -60.6, off scale"]
+    assert [text for text in far if "off scale" in text] == ["down to \u221260.6, off scale"]
     assert not any("off scale" in text for text in near)
 
 

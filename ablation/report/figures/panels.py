@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 import ablation.report.figures.style as style
-from ablation._util.formatting import count, value
+from ablation._util.formatting import count
 from ablation._util.language import tr
 from ablation.analysis.charts import Chart
 from ablation.report.figures.curves import Array, Curves, Limits, drawn_values
@@ -42,7 +42,7 @@ class CurvePanels:
                 self._axes.set_yscale("log", nonpositive="clip")
                 self._axes.yaxis.set_major_locator(LogLocator(numticks=6))
                 self._axes.yaxis.set_minor_locator(NullLocator())
-                self._axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value(float(f"{y:.6g}"))))
+                self._axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: style.number(y)))
 
     def readings(self, own: Curves) -> str:
         """What the script of a page shows where it is pointed at the panel that was drawn last, as JSON.
@@ -144,16 +144,12 @@ def _name_farthest(axes: Axes, chart: Chart, own: Curves, limits: Limits) -> Non
         return
     texts = []
     if values.max() > limits.high:
-        texts.append(tr("up to {value}, off scale", value=_three_digits(values.max())))
+        texts.append(tr("up to {value}, off scale", value=style.number(values.max(), 3)))
     if values.min() < limits.low:
-        texts.append(tr("down to {value}, off scale", value=_three_digits(values.min())))
+        texts.append(tr("down to {value}, off scale", value=style.number(values.min(), 3)))
     if texts:
         place: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top"}
         axes.annotate("\n".join(texts), (0.98, 0.97), color=style.WARN, fontsize=style.SMALL, **place)
-
-
-def _three_digits(number: float) -> str:
-    return value(float(f"{number:.3g}"))
 
 
 def _label(axes: Axes, chart: Chart, unit: str) -> None:
@@ -163,7 +159,7 @@ def _label(axes: Axes, chart: Chart, unit: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: count(x) if x >= 10_000 else f"{x:.0f}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: value(float(f"{y:.6g}"))))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: style.number(y)))
 
 
 def draw_curves(axes: Axes, chart: Chart, own: Curves, baseline: Curves) -> None:

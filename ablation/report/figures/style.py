@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
+from ablation._util import formatting
 from ablation._util.language import ENGLISH, current, use_language
 
 INK: Final = "#1c2024"
@@ -188,6 +189,11 @@ def axes(figure: Figure, left: float, bottom: float, right: float, top: float) -
     width, height = figure.get_size_inches() / PIXEL
     box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
     return figure.add_axes(box)
+
+
+def number(value: float, digits: int = 6) -> str:
+    """A number as figures show it, with a real minus sign."""
+    return formatting.value(float(f"{value:.{digits}g}")).replace("-", formatting.MINUS)
 
 
 def label(text: str, longest: int = 30) -> str:

@@ -116,7 +116,7 @@ def draw_sweep(axes: Axes, analysis: Analysis, sweep: Sweep, metric: Metric) -> 
     axes.grid(axis="y")
     axes.margins(y=0.12)
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: formatting.value(float(f"{y:.6g}"))))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: style.number(y)))
     if metric.key != _PRIMARY and means:
         axes.set_ylim(0, 1.12 * max(mean for _, mean in means))
 
