@@ -74,6 +74,19 @@ def test_what_is_added_after_a_look_is_marked() -> None:
     assert (last.added_seeds, last.looks) == ((2, 5), 3)
 
 
+def test_what_is_taken_out_after_a_look_is_marked_until_it_is_back() -> None:
+    whole = plan_of(("dropout=0", "norm=batch"), (0, 1, 2))
+    seen = make_manifest(whole, "")
+    less = make_manifest(plan_of(("dropout=0",), (0, 2)), "", seen, judged=True)
+    assert (less.dropped_seeds, less.dropped_variants, less.added_seeds, less.looks) == ((1,), ("norm=batch",), (), 1)
+    again = make_manifest(plan_of(("dropout=0",), (0,)), "", less, judged=True)
+    assert (again.dropped_seeds, again.dropped_variants) == ((1, 2), ("norm=batch",))
+    back = make_manifest(whole, "", again, judged=True)
+    assert (back.dropped_seeds, back.dropped_variants, back.added_seeds, back.looks) == ((), (), (), 1)
+    before = make_manifest(plan_of(("dropout=0",), (0,)), "", seen, judged=False)
+    assert (before.dropped_seeds, before.dropped_variants) == ((), ())
+
+
 def test_seeds_that_are_added_before_there_was_a_verdict_are_not_marked() -> None:
     seen = make_manifest(plan_of(("dropout=0",), (0,)), "")
     later = make_manifest(plan_of(("dropout=0", "norm=batch"), (0, 1)), "", seen)
@@ -177,7 +190,17 @@ def test_the_study_that_was_run_last_is_the_first(tmp_path: Path) -> None:
 def test_what_an_earlier_version_did_not_store_has_its_default(stored: Stored) -> None:
     path = stored.store.study_file(stored.manifest.folder)
     values = json.loads(path.read_text())
-    for key in ("looks", "added_seeds", "file", "grids", "design", "components", "fingerprints"):
+    for key in (
+        "looks",
+        "added_seeds",
+        "dropped_seeds",
+        "dropped_variants",
+        "file",
+        "grids",
+        "design",
+        "components",
+        "fingerprints",
+    ):
         del values[key]
     for variant in values["arms"]:
         for key in ("exploratory", "components", "seed_offset"):

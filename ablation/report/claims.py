@@ -55,12 +55,12 @@ def all_clear(analysis: Analysis) -> str:
     if not analysis.setup.image:
         return tr(
             "Checked for missing and diverged runs, unequal time of runs trained side by side, unequal spread over "
-            "seeds, changes of code and machines, and variants and seeds added later: none found."
+            "seeds, changes of code and machines, and variants and seeds added or dropped later: none found."
         )
     return tr(
         "None of the checks found anything: budget, size and time of every variant, missing and diverged runs, chance "
         "and ceiling, training that was too short, changes without effect, spread over seeds, code and machines, data, "
-        "variants and seeds added later, and use of the test set."
+        "variants and seeds added or dropped later, and use of the test set."
     )
 
 

@@ -131,6 +131,10 @@ class Manifest:
     """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
     added_seeds: tuple[int, ...] = ()
     """Seeds that were added after results of the study had been seen."""
+    dropped_seeds: tuple[int, ...] = ()
+    """Seeds that were taken out of a study with a fixed number of seeds after results of it had been seen."""
+    dropped_variants: tuple[str, ...] = ()
+    """Variants that were taken out of the study then."""
     looks: Number = 1
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
     metrics: tuple[str, ...] = ()
@@ -267,12 +271,13 @@ def make_manifest(
 
     `seen` is the manifest that the study had when results of it were there to be seen: variants that it does not have
     are marked as exploratory. `judged` says whether these allowed a verdict: seeds added after that are marked, and
-    count as one more look. So do looks, or the rules by which they decide, that were changed then.
+    count as one more look. So do looks, or the rules by which they decide, that were changed then. Seeds and variants
+    that were taken out then are marked until they are back.
     """
     study, sequential = plan.study, _sequential(plan.study)
     rules = _rules(sequential, study.analysis.resolved())
     changed = seen is not None and judged and _rules(seen.sequential, seen.analysis) != rules
-    new = tuple(seed for seed in study.seeds if seen and judged and seed not in seen.seeds)
+    new = tuple(seed for seed in study.seeds if seen and judged and seed not in (*seen.seeds, *seen.dropped_seeds))
     before = tuple(seed for seed in study.seeds if seen and seed in seen.added_seeds)
     known = {variant.name: variant.exploratory for variant in seen.variants} if seen else {}
     folders: dict[str, dict[str, str]] = {}
@@ -298,12 +303,30 @@ def make_manifest(
         grids=study.grids,
         fingerprints={source_key(run.image_recipe.data): run.data_fingerprint for run in plan.runs if not run.task},
         added_seeds=before + new,
+        dropped_seeds=_dropped_seeds(study, seen, judged=judged),
+        dropped_variants=_dropped_variants(study, seen, judged=judged),
         looks=(seen.looks if seen else 1) + (bool(new) or changed),
         file=file,
         follow_up=study.follow_up,
         report=study.report.model_dump(mode="json", exclude_defaults=True),
         sequential=sequential,
     )
+
+
+def _dropped_seeds(study: Study, seen: Manifest | None, *, judged: bool) -> tuple[int, ...]:
+    """A change of the looks of a sequential study counts as one more look instead."""
+    if seen is None or study.looks or seen.sequential:
+        return ()
+    known = (*seen.dropped_seeds, *(seen.seeds if judged else ()))
+    return tuple(sorted(set(known) - set(study.seeds)))
+
+
+def _dropped_variants(study: Study, seen: Manifest | None, *, judged: bool) -> tuple[str, ...]:
+    if seen is None:
+        return ()
+    known = (*seen.dropped_variants, *(own.name for own in seen.variants if judged))
+    there = {own.name for own in study.variants}
+    return tuple(name for name in dict.fromkeys(known) if name not in there)
 
 
 def _sequential(study: Study) -> Sequential | None:

@@ -60,6 +60,17 @@ def test_seeds_added_after_a_look_raise_the_error(added: tuple[int, ...], looks:
     assert messages(conduct.added_seeds(manifest([variant("b")], added_seeds=added, looks=1))) == []
 
 
+def test_what_was_dropped_after_a_look_is_said() -> None:
+    variants = [variant("b"), variant("x")]
+    assert messages(conduct.dropped(manifest(variants))) == []
+    assert messages(conduct.dropped(manifest(variants, dropped_seeds=(3, 4), dropped_variants=("y",)))) == [
+        "seeds 3, 4 were dropped after results had been seen: the family-wise error of 0.05 holds for the seeds as "
+        "declared, not for a choice of them",
+        "y: dropped after results had been seen; p-values and intervals no longer account for every comparison that "
+        "was made",
+    ]
+
+
 def test_looks_that_were_changed_after_a_look_raise_the_error() -> None:
     study = manifest([variant("b"), variant("x")], looks=2)
     (warning,) = conduct.added_seeds(study)
@@ -214,7 +225,7 @@ def test_warnings_come_in_the_order_of_the_catalogue_and_unknown_ones_last() -> 
     assert set(CATALOGUE) - set(codes) == {
         "unequal_time", "unequal_spread", "test_overlap", "trained_after_test", "unstable_evaluation",
         "augmented_validation", "leaked_normalisation", "memory_nearly_full", "mixed_settings", "metrics_from",
-        "changed_looks",
+        "changed_looks", "dropped",
     }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def _study(
 ) -> Iterator[StudyWarning]:
     yield from conduct.seeds(results.manifest)
     yield from conduct.added_seeds(results.manifest)
+    yield from conduct.dropped(results.manifest)
     yield from conduct.environments(results)
     yield from conduct.data(results)
     yield from conduct.test_set(results)

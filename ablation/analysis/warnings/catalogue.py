@@ -135,6 +135,12 @@ CATALOGUE = {
         tr_noop("Seeds added after results were seen"),
         tr_noop("Declare all seeds before the first run, or confirm the verdicts in a new study under new seeds."),
     ),
+    "dropped": Entry(
+        tr_noop("Seeds or variants dropped after results were seen"),
+        tr_noop(
+            "Put them back into the study: their runs are kept. A choice by results makes the verdicts unreliable."
+        ),
+    ),
     "changed_looks": Entry(
         tr_noop("Looks changed after results were seen"),
         tr_noop("Declare the looks before the first run, or confirm the verdicts in a new study under new seeds."),

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import ablation._util.counted as counted
 from ablation._util import formatting
-from ablation._util.language import clauses, commas, current, tr, tr_noop, trn
+from ablation._util.language import clauses, commas, current, shortened, tr, tr_noop, trn
 from ablation.analysis.compare import Run
 from ablation.analysis.types import Effect, StudyWarning
 from ablation.analysis.warnings.catalogue import warn
@@ -71,6 +71,28 @@ def added_seeds(manifest: Manifest) -> Iterator[StudyWarning]:
         bound=min(1.0, manifest.looks * alpha),
     )
     yield warn("added_seeds", None, message)
+
+
+def dropped(manifest: Manifest) -> Iterator[StudyWarning]:
+    """Seeds or variants that were taken out after the study could be judged: what is left may have been chosen."""
+    if manifest.dropped_seeds:
+        message = trn(
+            "seed {seeds} was dropped after results had been seen: the family-wise error of {alpha:g} holds for the "
+            "seeds as declared, not for a choice of them",
+            "seeds {seeds} were dropped after results had been seen: the family-wise error of {alpha:g} holds for the "
+            "seeds as declared, not for a choice of them",
+            len(manifest.dropped_seeds),
+            seeds=commas([str(seed) for seed in manifest.dropped_seeds]),
+            alpha=float(manifest.analysis["alpha"]),
+        )
+        yield warn("dropped", None, message)
+    if manifest.dropped_variants:
+        message = tr(
+            "{variants}: dropped after results had been seen; p-values and intervals no longer account for every "
+            "comparison that was made",
+            variants=shortened(list(manifest.dropped_variants)),
+        )
+        yield warn("dropped", None, message)
 
 
 def environments(results: Results) -> Iterator[StudyWarning]:
