@@ -226,10 +226,11 @@ def test_a_difference_that_no_choice_detects_is_told_with_what_it_would_take(pla
 def test_without_a_residual_sd_it_is_said_how_to_get_one(plan: Callable[..., str]) -> None:
     printed = plan("--hours", "1.1", "--detect", "0.5", "--set", "train.batch_size=16")
     first = "ablate run six.yaml --set train.batch_size=16 --seeds 0,1"
-    assert (
-        f"--detect 0.5 points needs the residual SD: train two seeds first ({first}), or give --residual-sd" in printed
+    how = "give --residual-sd from an earlier study, or train two seeds first, which counts as a look"
+    assert f"--detect 0.5 points needs the residual SD: {how} ({first})" in printed
+    assert f"to see it in points, the residual SD is needed: {how} (ablate run six.yaml --seeds 0,1)" in plan(
+        "--hours", "1.1"
     )
-    assert "to see it in points, the residual SD is needed: train two seeds first" in plan("--hours", "1.1")
 
 
 def test_too_little_time_is_told_with_the_least_that_is_needed(plan: Callable[..., str]) -> None:

@@ -184,7 +184,7 @@ def _without_sd(budget: Budget, shown: Shown) -> str:
     """How the residual SD becomes known."""
     metric, whole = shown.noise.metric, budget.least[0]
     first = shown.command(replace(whole, seeds=whole.seeds[:2]))
-    how = f"train two seeds first ({first}), or give --residual-sd"
+    how = f"give --residual-sd from an earlier study, or train two seeds first, which counts as a look ({first})"
     if shown.noise.seeds > 1:
         how = "the finished runs do not give it, as too few of them vary: train more seeds, or give --residual-sd"
     if shown.detect is None:
