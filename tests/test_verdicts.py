@@ -319,6 +319,18 @@ def test_two_p_values_that_disagree_are_explained_in_one_sentence(tmp_path: Path
 
 
 @pytest.mark.slow
+def test_seeds_and_variants_dropped_after_a_look_are_marked(tmp_path: Path) -> None:
+    stored = store(tmp_path, 5)
+    stored = Stored(stored.store, replace(stored.manifest, dropped_seeds=(7,), dropped_variants=("gone",)))
+    found = reported(stored, tmp_path)
+    messages = [own["message"] for own in found["warnings"] if own["code"] == "dropped"]
+    assert [text.partition(" dropped after")[0] for text in messages] == ["seed 7 was", "gone:"]
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "Seeds or variants dropped after results were seen" in page
+    assert all(text in page for text in messages)
+
+
+@pytest.mark.slow
 def test_seeds_added_after_a_look_are_marked_and_the_bound_of_the_error_is_stated(tmp_path: Path) -> None:
     stored = store(tmp_path, 5)
     stored = Stored(stored.store, replace(stored.manifest, added_seeds=(3, 4), looks=2))
