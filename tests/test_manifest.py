@@ -83,8 +83,20 @@ def test_what_is_taken_out_after_a_look_is_marked_until_it_is_back() -> None:
     assert (again.dropped_seeds, again.dropped_variants) == ((1, 2), ("norm=batch",))
     back = make_manifest(whole, "", again, judged=True)
     assert (back.dropped_seeds, back.dropped_variants, back.added_seeds, back.looks) == ((), (), (), 1)
+    assert not any(variant.exploratory for variant in back.variants)
     before = make_manifest(plan_of(("dropout=0",), (0,)), "", seen, judged=False)
     assert (before.dropped_seeds, before.dropped_variants) == ((), ())
+
+
+def test_what_was_added_after_a_look_stays_marked_when_it_is_taken_out_and_put_back() -> None:
+    seen = make_manifest(plan_of(("dropout=0",), (0, 1)), "")
+    more = plan_of(("dropout=0", "norm=batch"), (0, 1, 2))
+    later = make_manifest(more, "", seen, judged=True)
+    without = make_manifest(plan_of(("dropout=0",), (0, 1)), "", later, judged=True)
+    assert (without.added_seeds, without.looks, without.dropped_variants) == ((2,), 2, ())
+    back = make_manifest(more, "", without, judged=True)
+    assert (back.added_seeds, back.dropped_seeds, back.looks) == ((2,), (), 2)
+    assert [variant.exploratory for variant in back.variants] == [False, False, True]
 
 
 def test_seeds_that_are_added_before_there_was_a_verdict_are_not_marked() -> None:

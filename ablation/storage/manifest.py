@@ -130,11 +130,11 @@ class Manifest:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """Data source (`plan.source_key`) -> the fingerprint of the images that its runs were trained on."""
     added_seeds: tuple[int, ...] = ()
-    """Seeds that were added after results of the study had been seen."""
+    """Seeds that were added after results of the study had been seen, also those that are no longer in it."""
     dropped_seeds: tuple[int, ...] = ()
     """Seeds that were taken out of a study with a fixed number of seeds after results of it had been seen."""
     dropped_variants: tuple[str, ...] = ()
-    """Variants that were taken out of the study then."""
+    """Variants that were taken out then, but for exploratory ones, which are exploratory again when they come back."""
     looks: Number = 1
     """How often the study could be judged: once, and once more for each time that seeds were added after a look."""
     metrics: tuple[str, ...] = ()
@@ -278,8 +278,9 @@ def make_manifest(
     rules = _rules(sequential, study.analysis.resolved())
     changed = seen is not None and judged and _rules(seen.sequential, seen.analysis) != rules
     new = tuple(seed for seed in study.seeds if seen and judged and seed not in (*seen.seeds, *seen.dropped_seeds))
-    before = tuple(seed for seed in study.seeds if seen and seed in seen.added_seeds)
-    known = {variant.name: variant.exploratory for variant in seen.variants} if seen else {}
+    before = seen.added_seeds if seen else ()
+    known = dict.fromkeys(seen.dropped_variants, False) if seen else {}
+    known |= {variant.name: variant.exploratory for variant in seen.variants} if seen else {}
     folders: dict[str, dict[str, str]] = {}
     for run in plan.runs:
         folders.setdefault(run.variant, {})[str(run.block)] = run.folder
@@ -324,7 +325,7 @@ def _dropped_seeds(study: Study, seen: Manifest | None, *, judged: bool) -> tupl
 def _dropped_variants(study: Study, seen: Manifest | None, *, judged: bool) -> tuple[str, ...]:
     if seen is None:
         return ()
-    known = (*seen.dropped_variants, *(own.name for own in seen.variants if judged))
+    known = (*seen.dropped_variants, *(own.name for own in seen.variants if judged and not own.exploratory))
     there = {own.name for own in study.variants}
     return tuple(name for name in dict.fromkeys(known) if name not in there)
 
