@@ -19,7 +19,7 @@ from torch import nn
 
 from ablation.data import sources
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.augmentations import Crop, Flip
 from ablation.registry.datasets import Synthetic
 from ablation.registry.optimizers import Sgd

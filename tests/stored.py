@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ablation.planning.plan import Run, make_plan, source_key
+from ablation.planning.plan import make_plan, source_key
+from ablation.planning.run import Run
 from ablation.registry.metrics import OF_EPOCHS
 from ablation.storage.manifest import Manifest, Sequential, make_manifest
 from ablation.storage.record import Environment, EpochRow, RunRecord

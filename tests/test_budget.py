@@ -28,7 +28,7 @@ from ablation.execution.study import plan_study
 from ablation.planning.alternatives import seed_list, with_seeds
 from ablation.planning.choices import Choice, Goal, Kind, recommended
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.results.runs import load_results
 from ablation.storage.manifest import read_manifest
 from ablation.storage.record import RunRecord

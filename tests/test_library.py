@@ -13,7 +13,7 @@ import pytest
 
 import ablation
 from ablation import library
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.worker.protocol import Event, Preparing
 
 from .conftest import ROOT, TINY

@@ -22,7 +22,7 @@ from ablation.errors import UserError
 from ablation.execution.local import LocalPool
 from ablation.execution.study import plan_study, prepare_part
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.study.load import load_study
 from ablation.worker import calls
 from ablation.worker.calls import Call

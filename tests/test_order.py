@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ablation.execution.scheduling import order_runs
 from ablation.execution.study import plan_study
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.study.load import load_study
 
 from .conftest import ROOT

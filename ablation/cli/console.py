@@ -20,7 +20,7 @@ from ablation._util.formatting import ABSENT
 from ablation._util.sanitize import clean
 from ablation.errors import UserError
 from ablation.execution.progress import LineProgress, Tone, duration, percent
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.find import find_study
 from ablation.storage.manifest import Manifest

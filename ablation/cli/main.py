@@ -122,13 +122,13 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Raises UserError where it is wrong."""
-    from ablation.registry.catalog import suggestion
-
     words, given = _split(words)
     options, unknown = build_parser().parse_known_args(words)
     if given:
         options.arguments = given
     if unknown:
+        from ablation.registry.catalog import suggestion
+
         known = [name for name in options.parser._option_string_actions if name.startswith("--")]
         word = unknown[0].partition("=")[0]
         if word.startswith("-"):

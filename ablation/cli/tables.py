@@ -18,7 +18,8 @@ from ablation.data.disk import Room
 from ablation.data.fingerprint import cache_folder
 from ablation.execution.looks import decisions, follow, status_line
 from ablation.execution.progress import SMOKE, SMOKE_TASK, duration, percent, study_size
-from ablation.planning.plan import Plan, Run, data_sources, source_key
+from ablation.planning.plan import Plan, data_sources, source_key
+from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.manifest import Manifest, make_manifest
 from ablation.storage.record import RunRecord

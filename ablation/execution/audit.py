@@ -29,7 +29,7 @@ from ablation.execution.progress import Progress
 from ablation.execution.run import uses_torch
 from ablation.execution.study import Executor, check_task, plan_study
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.audit_file import Audit, Check, write_audit
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder, Store

@@ -15,7 +15,8 @@ from ablation.execution.study import without
 from ablation.planning.alternatives import plan_again, shortened, with_seeds
 from ablation.planning.choices import CLEAR_SEEDS, Choice, Goal, Kind, recommended
 from ablation.planning.detectable import POWER, precision
-from ablation.planning.plan import Plan, Run
+from ablation.planning.plan import Plan
+from ablation.planning.run import Run
 from ablation.registry.metrics import Metric, known
 from ablation.results.runs import load_results
 from ablation.storage.manifest import make_manifest

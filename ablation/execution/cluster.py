@@ -24,7 +24,7 @@ from ablation.execution.devices import available_cores, check_threads
 from ablation.execution.local import LocalPool
 from ablation.execution.ray_cluster import connect, count_slots, start_actor
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.planning.weights import weights_file
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, read_run, set_damage_aside

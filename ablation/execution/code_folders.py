@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.study.code_files import SKIPPED, code_files, script_of
 from ablation.study.custom_code import beside
 from ablation.study.tasks import CommandTask

@@ -11,7 +11,7 @@ from ablation.errors import UnreadableError
 from ablation.execution.custom_code import announce_code
 from ablation.execution.local import LocalPool
 from ablation.execution.progress import Progress
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.custom_names import is_custom
 from ablation.storage.metric_values import MetricValue, read_values, write_values
 from ablation.storage.record import RunRecord

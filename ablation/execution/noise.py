@@ -25,7 +25,8 @@ from ablation.planning.noise import (
     function_sources,
     image_sources,
 )
-from ablation.planning.plan import Plan, Run
+from ablation.planning.plan import Plan
+from ablation.planning.run import Run
 from ablation.registry.catalog import suggestion
 from ablation.results.noise import NoiseRuns, chosen_metric, load_noise, value_of
 from ablation.storage.record import RunRecord

@@ -17,7 +17,8 @@ from ablation.execution.run import uses_torch
 from ablation.execution.scheduling import wall_seconds
 from ablation.execution.study import prepare_data, relative_costs
 from ablation.planning.job import Job
-from ablation.planning.plan import Plan, Run
+from ablation.planning.plan import Plan
+from ablation.planning.run import Run
 from ablation.stats import Correction, correction
 from ablation.storage.record import RunRecord
 from ablation.storage.spent import Estimate, Method, RunTime, Setting, read_spent, timed_as, write_estimate

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from ablation._util.formatting import ABSENT, plural
 from ablation._util.sanitize import clean
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.record import RunRecord
 from ablation.study.tasks import TaskRecipe

@@ -32,7 +32,8 @@ from ablation.execution.study import (
     train_runs,
 )
 from ablation.planning.fixes import fixes_of
-from ablation.planning.plan import Plan, Run
+from ablation.planning.plan import Plan
+from ablation.planning.run import Run
 from ablation.registry.catalog import suggestion
 from ablation.registry.metrics import check_packages
 from ablation.storage.audit_file import audit_file

@@ -6,7 +6,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 
 
 def order_runs(runs: Sequence[Run], costs: Mapping[str, float], workers: int) -> list[Run]:

@@ -13,7 +13,7 @@ from ablation._util.hashing import slug
 from ablation.errors import StorageError, UserError
 from ablation.execution.options import WorkerOptions
 from ablation.execution.progress import Progress, Tone
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import RunRecord
 from ablation.storage.spent import Estimate, Spent, new_spent_file, read_estimate, write_spent
 from ablation.storage.store import Store

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ablation.execution.looks import follow, look_line
 from ablation.execution.study import given_up, still_to_do, without
-from ablation.planning.plan import Plan, Run
+from ablation.planning.plan import Plan
+from ablation.planning.run import Run
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs

@@ -22,16 +22,8 @@ from ablation.errors import UserError
 from ablation.execution.progress import Progress
 from ablation.execution.scheduling import order_runs
 from ablation.planning.job import Job
-from ablation.planning.plan import (
-    Plan,
-    Run,
-    code_sources,
-    data_sources,
-    fingerprint,
-    make_plan,
-    source_key,
-    weights_sources,
-)
+from ablation.planning.plan import Plan, code_sources, data_sources, fingerprint, make_plan, source_key, weights_sources
+from ablation.planning.run import Run
 from ablation.planning.weights import weights_digest
 from ablation.storage.store import Store
 from ablation.storage.stored_run import finished_runs

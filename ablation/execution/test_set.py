@@ -23,7 +23,8 @@ from ablation.execution.looks import needed_folders
 from ablation.execution.options import EvaluationOptions
 from ablation.execution.progress import Progress
 from ablation.execution.study import check_devices, prepare_part
-from ablation.planning.plan import Run, fingerprint, source_key
+from ablation.planning.plan import fingerprint, source_key
+from ablation.planning.run import Run
 from ablation.results.predictions import predictions_file
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import RunRecord

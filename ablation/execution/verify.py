@@ -20,7 +20,8 @@ from ablation.execution.options import WorkerOptions
 from ablation.execution.progress import Progress
 from ablation.execution.run import uses_torch
 from ablation.execution.study import plan_study, prepare_data, train_runs
-from ablation.planning.plan import Plan, Run
+from ablation.planning.plan import Plan
+from ablation.planning.run import Run
 from ablation.results.same_bits import Trained, differing_bits, differing_environment
 from ablation.storage.manifest import Manifest
 from ablation.storage.record import RunRecord

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablation.data.arrays import Arrays
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ablation import stats
 from ablation._util.language import tr_noop
 from ablation.errors import UserError
-from ablation.planning.plan import RUN_SEED, UNNAMED, Run, with_streams
+from ablation.planning.plan import with_streams
+from ablation.planning.run import RUN_SEED, UNNAMED, Run
 from ablation.registry import catalog
 from ablation.registry.torchvision_names import PREFIX
 from ablation.study.custom_code import custom_names

@@ -12,7 +12,7 @@ from typing import Literal
 from ablation._util.files import writing
 from ablation._util.hashing import canonical_json, sha256
 from ablation.errors import UserError
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import Count, Number, RunRecord, Seconds, TimeStamp
 from ablation.storage.sealed import typed
 from ablation.storage.store import Store, read_json, write_record

@@ -11,7 +11,7 @@ from typing import Literal
 from ablation._util.files import set_aside
 from ablation._util.hashing import canonical_json
 from ablation.errors import UnreadableError
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.metrics import METRICS, SELECTION
 from ablation.storage.record import EpochRow, RunRecord, has_diverged
 from ablation.storage.sealed import stamp

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ablation._util.files import replace, set_aside, writing
 from ablation.errors import UserError
 from ablation.planning.job import Job
-from ablation.planning.plan import RUN_SEED
+from ablation.planning.run import RUN_SEED
 from ablation.rng import seed_foreign
 from ablation.storage.record import RunRecord
 from ablation.study.import_code import explained, load_attribute

@@ -16,7 +16,7 @@ from ablation._util.files import writing
 from ablation._util.machine import processor
 from ablation.errors import UserError
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import Environment, EpochRow, RunRecord, has_diverged
 from ablation.storage.store import RunFolder
 from ablation.study.code_files import code_digest

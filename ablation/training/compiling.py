@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.training import device
 from ablation.training.sizes import Classifier, build_options, input_shape
 

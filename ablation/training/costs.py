@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ablation.data import sources
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.study.schema import Recipe
 from ablation.training.budget import make_budget
 from ablation.training.sizes import model_size

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ablation._util.hashing import file_sha256
 from ablation.data.sources import ImageSet
 from ablation.errors import UserError
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.planning.weights import hub_folder, weights_file
 from ablation.registry.catalog import TORCHVISION
 from ablation.registry.models.layers import Network

@@ -16,8 +16,7 @@ from ablation._util.machine import Accelerator
 from ablation.data.image_folder import Part
 from ablation.errors import UserError
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
-from ablation.registry.datasets import BuiltIn, CustomData
+from ablation.planning.run import Run
 from ablation.storage.metric_values import MetricValue
 from ablation.study.custom_code import Code
 from ablation.worker.channel import Channel
@@ -68,6 +67,7 @@ def accelerators(_: Channel) -> tuple[tuple[Accelerator, ...], tuple[str, ...]]:
 def prepare(channel: Channel, run: Run, cache: Path, classes: tuple[str, ...] = ()) -> Path:
     """The folder below `cache` with the arrays of a run's data set; of its test part where that must have `classes`."""
     from ablation.data import sources
+    from ablation.registry.datasets import BuiltIn, CustomData
     from ablation.worker.custom_data import CustomSource
 
     data, mark = run.image_recipe.data, run.data_fingerprint

@@ -9,7 +9,7 @@ import torch
 
 from ablation.data import sources
 from ablation.data.sources import ImageSet
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, check_weights, read_run

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablation.data import sources
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.datasets import Synthetic
 from ablation.registry.optimizers import Sgd
 from ablation.study.networks import Model

@@ -24,7 +24,7 @@ from ablation._util.files import writing
 from ablation._util.process_tree import descendants, kill_all
 from ablation.errors import StorageError, UserError
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.storage.stored_run import Identity, StoredRun, read_run, set_damage_aside

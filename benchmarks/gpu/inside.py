@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ablation.data import sources
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.registry.augmentations import Crop, Flip
 from ablation.registry.datasets import Synthetic
 from ablation.registry.optimizers import AdamW, Sgd

@@ -15,7 +15,7 @@ from ablation.data import sources
 from ablation.errors import UserError
 from ablation.execution.study import plan_study
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.study.load import load_study

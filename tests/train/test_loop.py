@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ablation.planning.job import Job
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder
 from ablation.tasks.hooks import Hooks

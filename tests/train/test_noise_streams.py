@@ -11,7 +11,8 @@ import torch
 from ablation.data import sources
 from ablation.planning.job import Job
 from ablation.planning.noise import image_sources
-from ablation.planning.plan import Run, with_streams
+from ablation.planning.plan import with_streams
+from ablation.planning.run import Run
 from ablation.storage.record import RunRecord
 from ablation.storage.store import RunFolder
 from ablation.tasks.hooks import Hooks

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from ablation.errors import UnreadableError
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.metric_values import read_values
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import RunFolder

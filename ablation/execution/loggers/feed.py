@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ablation._util.sanitize import one_line
 from ablation.execution.loggers.base import End, Logger, Row, RunInfo, last_change, stored_rows
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import EpochRow, RunRecord
 from ablation.storage.store import Store
 

@@ -13,7 +13,7 @@ from ablation.errors import UserError
 from ablation.execution.loggers.base import Logger
 from ablation.execution.loggers.feed import LoggerThread, RunLogger
 from ablation.execution.progress import Progress, Tone
-from ablation.planning.plan import Run
+from ablation.planning.run import Run
 from ablation.storage.record import RunRecord
 from ablation.storage.store import Store
 from ablation.study.schema import LogTarget, Study
