@@ -61,7 +61,8 @@ def test_the_command_that_trains_leaves_torch_to_its_workers(tmp_path: Path) -> 
 def test_workers_of_functions_load_nothing_that_only_images_need() -> None:
     script = """
 import sys, ablation.execution.preload_worker
-print(*[name for name in ("torch", "PIL", "ablation.study.schema", "ablation.registry.datasets") if name in sys.modules])
+images = ("torch", "PIL", "ablation.study.schema", "ablation.registry.datasets")
+print(*[name for name in images if name in sys.modules])
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
