@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +16,7 @@ from ablation.cli.main import COMMANDS, main
 
 from .conftest import TINY
 
-BASH = shutil.which("bash")
+BASH, ZSH = shutil.which("bash"), shutil.which("zsh")
 ASK = """
 source ./ablate.bash
 COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); COMPREPLY=()
@@ -51,6 +54,51 @@ def test_in_bash_it_completes_commands_options_studies_and_names(folder: Path) -
     assert completed(folder, "report", "--style", "") == {"page", "lab", "paper"}
     assert completed(folder, "init", "--model", "resnet1") == {"resnet18"}
     assert completed(folder, "init", "--data", "m") == {"mnist"}
+
+
+ZSHRC = """\
+fpath+=$PWD
+autoload -Uz compinit
+compinit -u
+PS1='> '
+"""
+
+
+def read_until(terminal: int, wanted: str, seconds: float = 20) -> str:
+    """What a terminal shows, up to `wanted`, or all of it where that does not come."""
+    shown = ""
+    while wanted not in shown and select.select([terminal], [], [], seconds)[0]:
+        shown += os.read(terminal, 65_536).decode(errors="replace")
+    return shown
+
+
+@pytest.mark.skipif(not ZSH, reason="no zsh is installed")
+@pytest.mark.parametrize(
+    ("typed", "more"), [("report d", "igits"), ("run t", "iny.yaml"), ("run tiny.yaml --sm", "oke")]
+)
+def test_in_zsh_it_completes_studies_files_and_options(
+    typed: str, more: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", "zsh"]) == 0
+    (folder / "_ablate").write_text(capsys.readouterr().out)
+    (folder / ".zshrc").write_text(ZSHRC)
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [str(ZSH), "-i"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "ZDOTDIR": str(folder), "TERM": "dumb"},
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+    ) as shell:
+        read_until(terminal, "> ")
+        os.write(terminal, f"ablate {typed}\t".encode())
+        shown = read_until(terminal, typed + more, seconds=5)
+        shell.kill()
+    os.close(terminal)
+    os.close(end)
+    assert typed + more in shown
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -160,6 +160,19 @@ def test_a_worker_that_hangs_is_ended_and_its_run_goes_on(long: Path, quiet: Pat
     same(results(quiet, "tiny"), results(long, "tiny"))
 
 
+def test_status_tells_a_run_under_way_from_an_interrupted_one(long: Path, ablate: Ablate) -> None:
+    process = start(long, "tiny.yaml", "--per-device", "1")
+    under_way(long)
+    (worker,) = workers_of(process.pid)
+    os.kill(worker, signal.SIGSTOP)  # it stays in the run that it trains
+    status = ablate("status").stdout
+    os.kill(worker, signal.SIGCONT)
+    process.send_signal(signal.SIGINT)
+    ended(process)
+    assert "1 running, 5 not started" in status
+    assert "1 interrupted, 5 not started" in ablate("status").stdout
+
+
 def test_without_memory_a_run_is_tried_once_more_alone(ablate: Ablate, tmp_path: Path) -> None:
     own(tmp_path, ONCE.format(flag=tmp_path / "flag", fault=OUT_OF_MEMORY))
     result = ablate("run", "own.yaml")

@@ -75,14 +75,18 @@ def _studies(*, stored: bool) -> dict[str, Any]:
   compgen -d -- "$1"
 }}
 """
+    studies = " 'studies:study:compadd -a studies'" if stored else ""
+    zsh = f"""{name}() {{
+  local -a studies=(${{(f)"$({_STORED})"}})
+  _alternative{studies} 'files:study file:_files -g "*.(yaml|yml)"'
+}}
+"""
     return {
         "bash": name,
-        "zsh": f"_alternative 'studies:study:($({_STORED}))' 'files:study file:_files -g \"*.(yaml|yml)\"'"
-        if stored
-        else "_files -g '*.(yaml|yml)'",
+        "zsh": name,
         "fish": f"({f'{_STORED}; ' if stored else ''}__fish_complete_suffix .yaml)",
         "tcsh": "f:*.y*ml",
-        "preamble": {"bash": bash},
+        "preamble": {"bash": bash, "zsh": zsh},
     }
 
 

@@ -21,6 +21,7 @@ from ablation.execution.progress import SMOKE, SMOKE_TASK, duration, percent, st
 from ablation.planning.plan import Plan, data_sources, source_key
 from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
+from ablation.storage.locks import is_locked
 from ablation.storage.manifest import Manifest, make_manifest
 from ablation.storage.record import RunRecord
 from ablation.storage.store import Store
@@ -193,7 +194,7 @@ def _short(count: int) -> str:
 
 
 def print_status(manifest: Manifest, store: Store) -> None:
-    """Every run of a study: finished, diverged, crashed, damaged, interrupted after how many epochs, or not started.
+    """Every run of a study: finished, diverged, crashed, damaged, running or interrupted, or not started.
 
     Of a sequential study also how far the looks are, and where each variant was decided.
     """
@@ -211,10 +212,10 @@ def print_status(manifest: Manifest, store: Store) -> None:
             row += [Text("")] if seed in seeds else []
             continue
         run = read_run(store.run(folder), identity, every_epoch=False)
-        row.append(_cell(run, str(manifest.analysis["metric"])))
-        state = "not started" if run.state == "missing" else run.state
+        state = _state(run)
+        row.append(_cell(run, state, str(manifest.analysis["metric"])))
         counts[state] = counts.get(state, 0) + 1
-        if run.failure or run.reason:
+        if (run.failure or run.reason) and state != "running":
             faults.append((f"{variant.name} · seed {seed}", run))
     said = decisions(followed.found) if followed else ()
     for number, (name, row) in enumerate(cells.items()):
@@ -249,12 +250,19 @@ def _value(record: RunRecord, metric: str) -> str:
     return f"no {metric}" if value is None else f"{value:.4g}"
 
 
-def _cell(run: StoredRun, metric: str) -> Text:
-    """The state of a run in a word, or the accuracy of its selected epoch."""
+def _state(run: StoredRun) -> str:
+    """Whether a run is finished, or else whether a process trains it now: that has its lock."""
+    if not run.record and run.folder.started and is_locked(run.folder.path / "lock"):
+        return "running"
+    return "not started" if run.state == "missing" else run.state
+
+
+def _cell(run: StoredRun, state: str, metric: str) -> Text:
+    """The state of a run in a word, its epochs so far, or the accuracy of its selected epoch."""
     if run.record:
         if run.record.status == "diverged":
             return Text(f"diverged at {run.record.epochs}", style="magenta")
         return Text(_value(run.record, metric), style="green")
-    if run.state == "interrupted":
-        return Text(f"epoch {len(run.epochs)}", style="yellow")
-    return Text(ABSENT, style="dim") if run.state == "missing" else Text(run.state, style="red")
+    if state in ("running", "interrupted"):
+        return Text(f"epoch {len(run.epochs)}", style="cyan" if state == "running" else "yellow")
+    return Text(ABSENT, style="dim") if run.state == "missing" else Text(state, style="red")
