@@ -12,13 +12,15 @@ from ablation.storage.manifest import StoredVariant
 
 def describe_change(variant: StoredVariant, baseline: StoredVariant) -> str:
     """The change in words, as `dropout 0.2 → 0.5`; empty for the baseline."""
-    return clauses([_one_change(path, variant.recipe, baseline.recipe) for path in variant.changes])
+    return clauses([_one_change(path, variant, baseline) for path in variant.changes])
 
 
-def _one_change(path: str, recipe: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
-    before, after = look_up(baseline, path), look_up(recipe, path)
+def _one_change(path: str, variant: StoredVariant, baseline: StoredVariant) -> str:
+    before, after = look_up(baseline.recipe, path), look_up(variant.recipe, path)
     name = option(path)
     if isinstance(before, Mapping) and isinstance(after, Mapping):
+        apart = {other.removeprefix(f"{path}.") for other in variant.changes}  # a change of its own, said by itself
+        before, after = ({key: own for key, own in part.items() if key not in apart} for part in (before, after))
         before, after = _unlike(before, after)
     return f"{name} {value(before)} {ARROW} {value(after)}"
 

@@ -42,6 +42,16 @@ def test_two_parts_show_only_the_options_in_which_they_differ() -> None:
     assert describe_change(base, base) == ""
 
 
+def test_an_option_that_changes_too_is_said_once() -> None:
+    constant = {"schedule": {"name": "constant", "warmup_epochs": 0}}
+    cosine = {"schedule": {"name": "cosine", "warmup_epochs": 2, "min_lr": 0}}
+    changes = {"schedule": "cosine", "schedule.warmup_epochs": 2}
+    both = describe_change(
+        StoredVariant("both", "combine", changes, cosine), StoredVariant("baseline", "baseline", {}, constant)
+    )
+    assert both == "schedule constant \u2192 cosine (min lr 0); warmup epochs 0 \u2192 2"
+
+
 def test_the_analysis_in_json_has_every_figure_under_its_name() -> None:
     study = manifest([variant("b", "baseline"), variant("x", model__dropout=0.5)], range(4))
     values = {"b": [0.80, 0.82, 0.81, 0.83], "x": [0.85, 0.86, 0.87, 0.88]}
