@@ -72,6 +72,14 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
     return call
 
 
+def test_a_module_that_claims_a_file_which_is_not_there_is_no_code_of_the_script(
+    script: Script, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "helpers.py").write_text("import sys, types\nsys.modules['ops'] = types.ModuleType('ops')\n")
+    script(TRAIN.replace("import helpers", "import helpers, ops; ops.__file__ = 'ops.py'"))  # as torch.ops does
+    assert command("--vary", "lr=0.2")["task"]["code"] == ["train.py", "helpers.py"]
+
+
 def test_the_study_has_the_defaults_as_its_baseline(script: Script, ablate: Ablate, tmp_path: Path) -> None:
     script()
     result = ablate("script", "train.py", "--vary", "dropout=0,0.5", "--vary", "amp=false", "--metric", "val_accuracy")

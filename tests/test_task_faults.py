@@ -504,7 +504,26 @@ def test_a_command_that_reports_nothing_is_told_where_metrics_are_looked_for(abl
     given(tmp_path, ONE_COMMAND, "pass")
     result = ablate("run", "own.yaml")
     assert result.returncode == 2
-    assert "the run reported no metrics; write them to the file that ABLATE_METRICS names" in result.stdout
+    hint = "print `score: value`, or write it to the file that ABLATE_METRICS names"
+    assert f"the run reported no metrics; {hint}" in result.stdout
+
+
+def test_when_the_first_runs_all_fail_of_the_same_no_other_is_started(ablate: Ablate, tmp_path: Path) -> None:
+    given(tmp_path, FUNCTION.replace("seeds: 2", "seeds: 20"), "def main(options, run):\n    1 / 0\n")
+    result = ablate("run", "own.yaml")
+    assert result.returncode == 2
+    assert "the first 4 runs failed in the same way: no other is started" in result.stdout
+    assert len(list(tmp_path.glob("results/runs/*/failure.json"))) <= 6  # those under way end by themselves
+
+
+def test_runs_that_fail_each_in_its_own_way_keep_no_other_from_starting(ablate: Ablate, tmp_path: Path) -> None:
+    given(
+        tmp_path, FUNCTION.replace("seeds: 2", "seeds: 4"), "def main(options, run):\n    raise ValueError(run.seed)\n"
+    )
+    result = ablate("run", "own.yaml")
+    assert result.returncode == 2
+    assert "no other is started" not in result.stdout
+    assert len(list(tmp_path.glob("results/runs/*/failure.json"))) == 8
 
 
 @slow

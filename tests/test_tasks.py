@@ -393,6 +393,16 @@ def test_the_environment_holds_hyperparameters_where_it_is_asked_to(tmp_path: Pa
     }.items() <= started.environment.items()
 
 
+def test_a_declared_metric_is_read_without_a_colon_too(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("epoch 1: loss 0.52 val_acc 0.81\nepoch 2: loss 0.31 val_acc 0.90 (best val_acc 0.9, at 12)\n")
+    found = find_metrics(tmp_path, log, "val_acc", ["val_acc"])
+    assert found.rows == ((1, {"val_acc": 0.81}), (2, {"val_acc": 0.9}))
+    assert find_metrics(tmp_path, log, "val_acc").rows == ()
+    log.write_text("epoch 1 acc: 0.5, last acc 0.1\nfinal_acc 0.7\nacc 12:30\n")
+    assert find_metrics(tmp_path, log, "acc", ["acc"]).rows == ((1, {"acc": 0.5}),)
+
+
 def test_the_first_source_with_the_primary_metric_is_read(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,val_loss\n1,0.5\n2,0.25\n")
     log = tmp_path / "log.txt"

@@ -38,6 +38,8 @@ from ablation.worker.protocol import Busy, Done, Event, Failed, Preparing, Stopp
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
 """Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
 
+_HOPELESS = 4
+"""So many runs that all failed of the same, with none that did not, let no other one start."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -247,6 +249,12 @@ def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress:
                     else:
                         outcome.failed.append((run, event.message))
                         store.run(run.folder).fail(event.message, event.details)
+                        if _hopeless(outcome):
+                            outcome.stopped = True
+                            executor.stop()
+                            progress.say(
+                                f"the first {_HOPELESS} runs failed in the same way: no other is started", "error"
+                            )
                 case Busy(run):
                     executor.submit(jobs[run.key])
                 case Stopped():
@@ -254,6 +262,12 @@ def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress:
                 case _:
                     pass
     return outcome
+
+
+def _hopeless(outcome: Outcome) -> bool:
+    """Whether the first runs have all failed of the same, which the others would do too."""
+    ended_well = outcome.done or outcome.diverged
+    return not ended_well and len(outcome.failed) == _HOPELESS and len({why for _, why in outcome.failed}) == 1
 
 
 def relative_costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:

@@ -78,7 +78,8 @@ def train(job: Job, hooks: Hooks) -> RunRecord | None:
         check_space(job.folder)
         raise _failure(process.returncode, started, job.folder / "log.txt")
     follower.look(ended=True)
-    found = find_metrics(folder, job.folder / "log.txt", recorder.recipe.primary)
+    recipe = recorder.recipe
+    found = find_metrics(folder, job.folder / "log.txt", recipe.primary, recipe.metrics)
     _record_rows(recorder, follower, found)
     recorder.checks["metrics_from"] = found.source
     return recorder.finish(None, environment_of(job))

@@ -198,7 +198,7 @@ def _imported(folder: str) -> list[str]:
     found = set()
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        path = os.path.relpath(file, folder) if file else ""
+        path = os.path.relpath(file, folder) if file and Path(file).is_file() else ""  # torch.ops claims `_ops.py`
         parts = Path(path).parts
         hidden = any(part.startswith(".") or part in ("site-packages", "dist-packages") for part in parts)
         if path.endswith(".py") and not hidden:

@@ -24,14 +24,15 @@ class Found:
     rows: tuple[tuple[int, Mapping[str, float]], ...]
 
 
-def find_metrics(folder: Path, log: Path, primary: str) -> Found:
+def find_metrics(folder: Path, log: Path, primary: str, declared: Iterable[str] = ()) -> Found:
     """The first source that has the primary metric, or else the first that has any.
 
     The rows of `metrics.jsonl` in `folder`; `trainer_state.json`, `metrics.csv` and TensorBoard events below it; and
-    `key: value` pairs in the output `log`. Raises UserError for a file that is damaged.
+    `key: value` pairs in the output `log`, of `declared` metrics also `name value`. Raises UserError for a file that is
+    damaged.
     """
     found = []
-    for source, series in _sources(folder, log):
+    for source, series in _sources(folder, log, declared):
         if primary in series:
             return Found(source, rows_of(series, primary))
         if series:
@@ -39,14 +40,15 @@ def find_metrics(folder: Path, log: Path, primary: str) -> Found:
     return found[0] if found else Found("nowhere", ())
 
 
-def _sources(folder: Path, log: Path) -> Iterable[tuple[str, Series]]:
+def _sources(folder: Path, log: Path, declared: Iterable[str]) -> Iterable[tuple[str, Series]]:
     own = folder / METRICS
     if own.exists():
         yield JSON_LINES, metric_files.json_lines(own)
     for found in metric_files.metric_files(folder, without=JSON_LINES):  # others may hold predictions
         yield found.kind, found.series
     if log.exists():
-        yield "standard output", metric_files.printed(log.read_text(encoding="utf-8", errors="replace"))
+        text = log.read_text(encoding="utf-8", errors="replace")
+        yield "standard output", metric_files.printed(text, declared)
 
 
 def rows_of(series: Series, primary: str) -> tuple[tuple[int, Mapping[str, float]], ...]:

@@ -25,10 +25,10 @@ from ablation.tasks.hooks import Hooks
 from ablation.versions import __version__
 
 _WHERE = {
-    "function": "log them, or return them",
-    "command": "write them to the file that ABLATE_METRICS names, or print `name: value`",
+    "function": "log it, or return it: {{{name!r}: value}}",
+    "command": "print `{name}: value`, or write it to the file that ABLATE_METRICS names",
 }
-"""Metrics of each kind of task."""
+"""How a task of each kind reports a metric."""
 SPACE = 2**16
 """Bytes that must be free where a run goes on."""
 
@@ -137,7 +137,8 @@ class Recorder:
             if metrics:
                 return None, metrics
         if not self.rows:
-            raise UserError("the run reported no metrics", _WHERE[self.recipe.task.kind])
+            hint = _WHERE[self.recipe.task.kind].format(name=self.recipe.primary)
+            raise UserError("the run reported no metrics", hint)
         chosen = self._best() if self.recipe.task.select == "best" else None
         rows = self.rows[:chosen]
         return chosen or len(rows), {name: value for row in rows for name, value in row.metrics.items()}

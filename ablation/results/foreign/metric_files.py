@@ -131,22 +131,26 @@ _STEP = re.compile(r"\b(?:global_?step|step|iter(?:ation)?)\W{1,3}([0-9]+)", re.
 _EPOCH = re.compile(r"\bepoch\W{1,3}([0-9]+)", re.IGNORECASE)
 
 
-def printed(text: str) -> Series:
+def printed(text: str, names: Iterable[str] = ()) -> Series:
     """`key: value` and `key=value` in the lines of standard output, anywhere in a line.
 
-    A key is one word, or two where the first is a part of the data: `Val accuracy: 0.9` is `Val_accuracy`. The step is
+    Of the metrics that are expected, `names`, also `name value`, where a line has no such pair of that name. A key is
+    one word, or two where the first is a part of the data: `Val accuracy: 0.9` is `Val_accuracy`. The step is
     the one that the line or the last one before it names (`step 100`, `Epoch 3/10`), else each metric counts for
     itself, from 1. `key: value` lines are Guild AI's convention for scalars in the output.
     """
     found: Series = {}
     index: int | None = None
+    expected = {name: re.compile(rf"(?<![\w./-]){re.escape(name)}\s+({_NUMBER})(?![\w.:-])") for name in names}
     for line in re.split(r"[\r\n]+", text):
         named = _STEP.search(line) or _EPOCH.search(line)
         index = int(named[1]) if named else index
-        for key, value in _PAIR.findall(line):
-            if key.lower() in _INDEX:
-                continue
-            points = found.setdefault(key.replace(" ", "_"), [])
+        pairs = [(key.replace(" ", "_"), value) for key, value in _PAIR.findall(line) if key.lower() not in _INDEX]
+        known = {key for key, _ in pairs}
+        for name, pattern in expected.items():
+            pairs += [(name, value) for value in pattern.findall(line) if name not in known]
+        for key, value in pairs:
+            points = found.setdefault(key, [])
             points.append(Point(index if index is not None else len(points) + 1, float(value)))
     return {name: by_step(points) for name, points in found.items()}
 
