@@ -148,7 +148,7 @@ def option(path: str) -> str:
 
 
 def _decimal(number: float) -> str:
-    text = repr(number)
+    text = min(repr(number), f"{number:.6g}", key=len)
     if "e" in text:
         mantissa, exponent = text.split("e")
         return f"{mantissa}e{int(exponent)}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ablation._util.formatting import ARROW, option, value
-from ablation._util.language import clauses
+from ablation._util.language import clauses, tr, trn
 from ablation.storage.manifest import StoredVariant
 
 
@@ -17,18 +18,56 @@ def describe_change(variant: StoredVariant, baseline: StoredVariant) -> str:
 
 def _one_change(path: str, variant: StoredVariant, baseline: StoredVariant) -> str:
     before, after = look_up(baseline.recipe, path), look_up(variant.recipe, path)
-    name = option(path)
+    declared, key = variant.changes[path], path.rpartition(".")[2]
     if isinstance(before, Mapping) and isinstance(after, Mapping):
+        declared = declared if isinstance(declared, Mapping) else {}
         apart = {other.removeprefix(f"{path}.") for other in variant.changes}  # a change of its own, said by itself
         before, after = ({key: own for key, own in part.items() if key not in apart} for part in (before, after))
-        before, after = _unlike(before, after)
-    return f"{name} {value(before)} {ARROW} {value(after)}"
+        before, after = _unlike(before, after, declared)
+        shown = {key: _in_short(key, before.get(key), own, declared.get(key)) for key, own in after.items()}
+        before = {key: shown[key][0] if key in shown else own for key, own in before.items()}
+        after = {key: own for key, (_, own) in shown.items()}
+        if "name" not in after and len(after) == 1 and before.keys() == after.keys():
+            (key,) = after
+            path, before, after = f"{path}.{key}", before[key], after[key]
+    else:
+        before, after = _in_short(key, before, after, declared)
+    return f"{option(path)} {value(before)} {ARROW} {value(after)}"
 
 
-def _unlike(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two parts without the options on which they agree; the name stays."""
-    same = {key for key in before if key != "name" and key in after and before[key] == after[key]}
-    return {k: v for k, v in before.items() if k not in same}, {k: v for k, v in after.items() if k not in same}
+def _unlike(
+    before: Mapping[str, Any], after: Mapping[str, Any], declared: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two parts without the options on which they agree; the name stays.
+
+    An option that only one of two networks has is shown where the variant declares it.
+    """
+    both = before.keys() & after.keys() - {"name"}
+    same = {key for key in both if before[key] == after[key]}
+    same |= {key for key in both - declared.keys() if before[key] is None or after[key] is None}
+    left = {key for key in both & declared.keys() if before[key] is None}
+    return {k: v for k, v in before.items() if k not in same | left}, {k: v for k, v in after.items() if k not in same}
+
+
+def _in_short(key: str, before: Any, after: Any, declared: Any) -> tuple[Any, Any]:
+    """What stands for two values that are too long for a table: files by their names, stages as they are declared."""
+    if key == "stages" and isinstance(after, Sequence):
+        return _stages(before or ()), _stages(declared if isinstance(declared, Sequence) else after)
+    if key == "weights":
+        old, new = (Path(own).name if isinstance(own, str) else own for own in (before, after))
+        return (old, new) if old != new else (before, after)
+    return before, after
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> str:
+    """`3 epochs (freeze features) + 7 epochs (learning rate 0.001)`."""
+    said = []
+    for stage in stages:
+        count = stage["epochs"] if "epochs" in stage else stage["last"] - stage["first"] + 1
+        rest = {key: own for key, own in stage.items() if key not in ("epochs", "number", "first", "last")}
+        epochs = trn("{n:,} epoch", "{n:,} epochs", int(count))
+        said.append(tr("{name} ({rest})", name=epochs, rest=value(rest)) if rest else epochs)
+    return " + ".join(said) or value(None)
 
 
 def look_up(recipe: Mapping[str, Any], path: str) -> Any:

@@ -42,13 +42,43 @@ def test_two_parts_show_only_the_options_in_which_they_differ() -> None:
     assert describe_change(base, base) == ""
 
 
+def changed(changes: dict[str, Any], recipe: dict[str, Any], baseline: dict[str, Any]) -> str:
+    return describe_change(
+        StoredVariant("v", "combine", changes, recipe), StoredVariant("baseline", "baseline", {}, baseline)
+    )
+
+
+def test_another_network_is_said_by_the_options_that_are_declared() -> None:
+    pretrained = {"name": "torchvision:resnet18", "norm": None, "stem": None, "weights": "results/runs/a/best.pt"}
+    own = {"name": "resnet18", "norm": "batch", "stem": "large", "weights": "none"}
+    changes = {"model": {"name": "resnet18", "stem": "large", "weights": "none"}}
+    said = changed(changes, {"model": own}, {"model": pretrained})
+    assert said == "model torchvision:resnet18 (weights best.pt) \u2192 resnet18 (stem large, weights none)"
+    back = changed({"model": {"name": "torchvision:resnet18"}}, {"model": pretrained}, {"model": own})
+    assert back == "model resnet18 (weights none) \u2192 torchvision:resnet18 (weights best.pt)"
+
+
+def test_weights_of_one_file_name_are_told_apart() -> None:
+    model = {"name": "resnet18", "weights": "a/best.pt"}
+    said = changed({"model.weights": "b/best.pt"}, {"model": model | {"weights": "b/best.pt"}}, {"model": model})
+    assert said == "weights a/best.pt \u2192 b/best.pt"
+
+
+def test_stages_are_said_as_they_are_declared() -> None:
+    declared = [{"epochs": 3, "freeze": "features"}, {"epochs": 1, "optimizer": {"lr": 0.1 + 0.2}}]
+    resolved = [{"number": 1, "first": 1, "last": 3, "freeze": "features", "start": "best"}, {"first": 4, "last": 4}]
+    for changes in ({"train": {"batch_size": 8, "stages": declared}}, {"train.stages": declared}):
+        said = changed(
+            changes, {"train": {"batch_size": 8, "stages": resolved}}, {"train": {"batch_size": 8, "stages": []}}
+        )
+        assert said == "stages none \u2192 3 epochs (freeze features) + 1 epoch (optimizer lr 0.3)"
+
+
 def test_an_option_that_changes_too_is_said_once() -> None:
     constant = {"schedule": {"name": "constant", "warmup_epochs": 0}}
     cosine = {"schedule": {"name": "cosine", "warmup_epochs": 2, "min_lr": 0}}
     changes = {"schedule": "cosine", "schedule.warmup_epochs": 2}
-    both = describe_change(
-        StoredVariant("both", "combine", changes, cosine), StoredVariant("baseline", "baseline", {}, constant)
-    )
+    both = changed(changes, cosine, constant)
     assert both == "schedule constant \u2192 cosine (min lr 0); warmup epochs 0 \u2192 2"
 
 
