@@ -100,10 +100,16 @@ def grey(most: float, kind: Any, save: str = "PNG") -> Callable[[], bytes]:
     return lambda: encoded(ramp(most, kind), save)
 
 
+def pgm() -> bytes:
+    """A portable grey map of 16 bits, which old versions of Pillow cannot write."""
+    height, width = RAMP.shape
+    return f"P5 {width} {height} 65535\n".encode() + np.round(RAMP * 65_535).astype(">u2").tobytes()
+
+
 CONVERTED: dict[str, tuple[Callable[[], bytes], str]] = {
     "16-bit png": (grey(65_535, np.uint16), "16-bit grey"),
     "16-bit tiff": (grey(65_535, np.uint16, "TIFF"), "16-bit grey"),
-    "16-bit pgm": (grey(65_535, np.uint16, "PPM"), "16-bit grey"),
+    "16-bit pgm": (pgm, "16-bit grey"),
     "int32 to 65,535": (grey(65_535, np.int32, "TIFF"), "integer 0 to 65,535"),
     "int32 to 255": (grey(255, np.int32, "TIFF"), "integer 0 to 255"),
     "float to 1": (grey(1, np.float32, "TIFF"), "float 0 to 1"),

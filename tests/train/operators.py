@@ -25,6 +25,8 @@ from ablation.training.models.pretrained import MetaParameters, torchvision_netw
 
 CLASSES = 7
 
+OF_TORCH = (2, 14)
+"""The torch that has this list; an older one has another."""
 DOCUMENTED: dict[str, tuple[str, ...]] = {
     "torch.nn.AvgPool3d when attempting to differentiate a CUDA tensor": ("avg_pool3d_backward",),
     "torch.nn.AdaptiveAvgPool2d when attempting to differentiate a CUDA tensor": ("_adaptive_avg_pool2d_backward",),

@@ -8,7 +8,17 @@ from torch import nn
 
 from ablation.registry.torchvision_names import SPECS
 
-from .operators import DOCUMENTED, RAISING, Case, all_own_cases, audit, documented, own_cases, torchvision_cases
+from .operators import (
+    DOCUMENTED,
+    OF_TORCH,
+    RAISING,
+    Case,
+    all_own_cases,
+    audit,
+    documented,
+    own_cases,
+    torchvision_cases,
+)
 
 FAMILIES = (
     "alexnet",
@@ -41,6 +51,8 @@ def raising(case: Case) -> set[str]:
 
 def test_the_list_of_operators_is_that_of_this_torch() -> None:
     """A new torch with another list fails here: map its entries to their aten operators in `DOCUMENTED`."""
+    if tuple(map(int, torch.__version__.split(".")[:2])) < OF_TORCH:
+        pytest.skip("`DOCUMENTED` is the list of a newer torch")
     assert set(documented()) == set(DOCUMENTED)
 
 
