@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -79,7 +80,8 @@ def run(folder: Path, *arguments: str) -> str:
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stderr == ""
+    migrations = re.compile(r".*\bINFO\b.*")  # an older MLflow says how it makes its database
+    assert [line for line in result.stderr.splitlines() if not migrations.fullmatch(line)] == []
     return result.stdout
 
 

@@ -41,8 +41,8 @@ class MLflowLogger:
     """
 
     def __init__(self, folder: Path) -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic.runtime.migration").addFilter(_is_warning)  # MLflow sets its level to INFO
         uri, self._artifacts = os.environ.get("MLFLOW_TRACKING_URI"), None
         if not uri:
             folder.mkdir(parents=True, exist_ok=True)
@@ -139,6 +139,10 @@ class MLflowLogger:
             made = known.experiment_id if known else self._client.create_experiment(study, self._artifacts)
             self._experiments[study] = str(made)
         return self._experiments[study]
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def _metrics(row: Row) -> list[Metric]:
