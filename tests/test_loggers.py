@@ -191,7 +191,7 @@ def test_options_are_parameters_in_mlflow(logged: Path) -> None:
     assert (params["baseline"]["wait"], params["wait=0.001"]["wait"]) == ("0.0", "0.001")
     assert (params["baseline"]["lr _peak_"], params["baseline"]["sizes"]) == ("0.1", "[1, 2]")
     assert "tag" not in params["baseline"]
-    assert not (logged / "mlruns").exists()
+    assert not list(logged.glob("mlruns/*"))  # an older MLflow makes an empty folder
 
 
 @pytest.mark.slow
