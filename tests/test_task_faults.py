@@ -512,7 +512,7 @@ def test_when_the_first_runs_all_fail_of_the_same_no_other_is_started(ablate: Ab
     given(tmp_path, FUNCTION.replace("seeds: 2", "seeds: 20"), "def main(options, run):\n    1 / 0\n")
     result = ablate("run", "own.yaml")
     assert result.returncode == 2
-    assert "the first 4 runs failed in the same way: no other is started" in result.stdout
+    assert "the first 4 runs failed with the same error; the rest are not started" in result.stdout
     assert len(list(tmp_path.glob("results/runs/*/failure.json"))) <= 6  # those under way end by themselves
 
 
@@ -522,7 +522,7 @@ def test_runs_that_fail_each_in_its_own_way_keep_no_other_from_starting(ablate: 
     )
     result = ablate("run", "own.yaml")
     assert result.returncode == 2
-    assert "no other is started" not in result.stdout
+    assert "the rest are not started" not in result.stdout
     assert len(list(tmp_path.glob("results/runs/*/failure.json"))) == 8
 
 

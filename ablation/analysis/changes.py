@@ -18,20 +18,20 @@ def describe_change(variant: StoredVariant, baseline: StoredVariant) -> str:
 
 def _one_change(path: str, variant: StoredVariant, baseline: StoredVariant) -> str:
     before, after = look_up(baseline.recipe, path), look_up(variant.recipe, path)
-    declared, key = variant.changes[path], path.rpartition(".")[2]
+    declared = variant.changes[path]
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         declared = declared if isinstance(declared, Mapping) else {}
         apart = {other.removeprefix(f"{path}.") for other in variant.changes}  # a change of its own, said by itself
         before, after = ({key: own for key, own in part.items() if key not in apart} for part in (before, after))
         before, after = _unlike(before, after, declared)
-        shown = {key: _in_short(key, before.get(key), own, declared.get(key)) for key, own in after.items()}
+        shown = {key: _in_short(f"{path}.{key}", before.get(key), own, declared.get(key)) for key, own in after.items()}
         before = {key: shown[key][0] if key in shown else own for key, own in before.items()}
         after = {key: own for key, (_, own) in shown.items()}
         if "name" not in after and len(after) == 1 and before.keys() == after.keys():
             (key,) = after
             path, before, after = f"{path}.{key}", before[key], after[key]
     else:
-        before, after = _in_short(key, before, after, declared)
+        before, after = _in_short(path, before, after, declared)
     return f"{option(path)} {value(before)} {ARROW} {value(after)}"
 
 
@@ -49,14 +49,23 @@ def _unlike(
     return {k: v for k, v in before.items() if k not in same | left}, {k: v for k, v in after.items() if k not in same}
 
 
-def _in_short(key: str, before: Any, after: Any, declared: Any) -> tuple[Any, Any]:
-    """What stands for two values that are too long for a table: files by their names, stages as they are declared."""
-    if key == "stages" and isinstance(after, Sequence):
-        return _stages(before or ()), _stages(declared if isinstance(declared, Sequence) else after)
-    if key == "weights":
+def _in_short(path: str, before: Any, after: Any, declared: Any) -> tuple[Any, Any]:
+    """What stands for two values that are too long for a table: files by their names, stages as they are declared.
+
+    Values of functions and commands are shown as they are, whatever their names.
+    """
+    if path == "train.stages" and _are_stages(before) and _are_stages(after):
+        return _stages(before), _stages(declared if _are_stages(declared) else after)
+    if path == "model.weights":
         old, new = (Path(own).name if isinstance(own, str) else own for own in (before, after))
         return (old, new) if old != new else (before, after)
     return before, after
+
+
+def _are_stages(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(
+        isinstance(stage, Mapping) and ("epochs" in stage or {"first", "last"} <= stage.keys()) for stage in value
+    )
 
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> str:

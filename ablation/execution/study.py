@@ -39,7 +39,7 @@ MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
 """Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
 
 _HOPELESS = 4
-"""So many runs that all failed of the same, with none that did not, let no other one start."""
+"""The first runs, after whose failure with one and the same error the rest are not started."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -226,11 +226,14 @@ def train_runs(
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(jobs[run.key])
     with progress.training(study, runs, finished, workers):
-        return _follow(jobs, store, executor, progress)
+        return _follow(jobs, store, executor, progress, hopeful=finished > 0)
 
 
-def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress: Progress) -> Outcome:
-    """Report what happens to the runs that were submitted, and try some again, until all have ended."""
+def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress: Progress, *, hopeful: bool) -> Outcome:
+    """Report what happens to the runs that were submitted, and try some again, until all have ended.
+
+    Where no run of the study has finished yet (not `hopeful`), four that fail with the same error end it.
+    """
     outcome = Outcome()
     attempts: dict[str, int] = {}
     with _stop_on_signal(executor, outcome, progress):
@@ -249,11 +252,12 @@ def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress:
                     else:
                         outcome.failed.append((run, event.message))
                         store.run(run.folder).fail(event.message, event.details)
-                        if _hopeless(outcome):
+                        if not hopeful and _hopeless(outcome):
                             outcome.stopped = True
                             executor.stop()
                             progress.say(
-                                f"the first {_HOPELESS} runs failed in the same way: no other is started", "error"
+                                f"the first {_HOPELESS} runs failed with the same error; the rest are not started",
+                                "error",
                             )
                 case Busy(run):
                     executor.submit(jobs[run.key])
@@ -265,7 +269,7 @@ def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress:
 
 
 def _hopeless(outcome: Outcome) -> bool:
-    """Whether the first runs have all failed of the same, which the others would do too."""
+    """Whether the first runs have all failed with the same error, as the rest then would."""
     ended_well = outcome.done or outcome.diverged
     return not ended_well and len(outcome.failed) == _HOPELESS and len({why for _, why in outcome.failed}) == 1
 

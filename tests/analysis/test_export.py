@@ -74,6 +74,13 @@ def test_stages_are_said_as_they_are_declared() -> None:
         assert said == "stages none \u2192 3 epochs (freeze features) + 1 epoch (optimizer lr 0.3)"
 
 
+def test_options_of_a_function_are_shown_as_they_are_whatever_their_names() -> None:
+    assert changed({"stages": [2, 3]}, {"stages": [2, 3]}, {"stages": [1]}) == "stages 1 \u2192 2, 3"
+    assert changed({"weights": "a/b"}, {"weights": "a/b"}, {"weights": "c"}) == "weights c \u2192 a/b"
+    own, base = {"train": {"stages": "abc"}}, {"train": {"stages": [1, 2]}}
+    assert changed({"train.stages": "abc"}, own, base) == "stages 1, 2 \u2192 abc"
+
+
 def test_an_option_that_changes_too_is_said_once() -> None:
     constant = {"schedule": {"name": "constant", "warmup_epochs": 0}}
     cosine = {"schedule": {"name": "cosine", "warmup_epochs": 2, "min_lr": 0}}
