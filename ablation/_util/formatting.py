@@ -148,7 +148,7 @@ def option(path: str) -> str:
 
 
 def _decimal(number: float) -> str:
-    text = min(repr(number), f"{number:.6g}", key=len)
+    text = min(repr(number), f"{number:.8g}", key=len)
     if "e" in text:
         mantissa, exponent = text.split("e")
         return f"{mantissa}e{int(exponent)}"

@@ -21,17 +21,19 @@ def _one_change(path: str, variant: StoredVariant, baseline: StoredVariant) -> s
     declared = variant.changes[path]
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         declared = declared if isinstance(declared, Mapping) else {}
-        apart = {other.removeprefix(f"{path}.") for other in variant.changes}  # a change of its own, said by itself
+        apart = {other.removeprefix(f"{path}.") for other in variant.changes}  # listed as a change of its own
         before, after = ({key: own for key, own in part.items() if key not in apart} for part in (before, after))
         before, after = _unlike(before, after, declared)
-        shown = {key: _in_short(f"{path}.{key}", before.get(key), own, declared.get(key)) for key, own in after.items()}
+        shown = {
+            key: _shortened(f"{path}.{key}", before.get(key), own, declared.get(key)) for key, own in after.items()
+        }
         before = {key: shown[key][0] if key in shown else own for key, own in before.items()}
         after = {key: own for key, (_, own) in shown.items()}
         if "name" not in after and len(after) == 1 and before.keys() == after.keys():
             (key,) = after
             path, before, after = f"{path}.{key}", before[key], after[key]
     else:
-        before, after = _in_short(path, before, after, declared)
+        before, after = _shortened(path, before, after, declared)
     return f"{option(path)} {value(before)} {ARROW} {value(after)}"
 
 
@@ -49,7 +51,7 @@ def _unlike(
     return {k: v for k, v in before.items() if k not in same | left}, {k: v for k, v in after.items() if k not in same}
 
 
-def _in_short(path: str, before: Any, after: Any, declared: Any) -> tuple[Any, Any]:
+def _shortened(path: str, before: Any, after: Any, declared: Any) -> tuple[Any, Any]:
     """What stands for two values that are too long for a table: files by their names, stages as they are declared.
 
     Values of functions and commands are shown as they are, whatever their names.

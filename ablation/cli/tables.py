@@ -21,7 +21,6 @@ from ablation.execution.progress import SMOKE, SMOKE_TASK, duration, percent, st
 from ablation.planning.plan import Plan, data_sources, source_key
 from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
-from ablation.storage.locks import is_locked
 from ablation.storage.manifest import Manifest, make_manifest
 from ablation.storage.record import RunRecord
 from ablation.storage.store import Store
@@ -252,7 +251,7 @@ def _value(record: RunRecord, metric: str) -> str:
 
 def _state(run: StoredRun) -> str:
     """Whether a run is finished, or else whether a process trains it now: that has its lock."""
-    if not run.record and run.folder.started and is_locked(run.folder.path / "lock"):
+    if not run.record and run.folder.started and run.folder.locked:
         return "running"
     return "not started" if run.state == "missing" else run.state
 

@@ -38,8 +38,8 @@ from ablation.worker.protocol import Busy, Done, Event, Failed, Preparing, Stopp
 MOST_TRIES = {"lost": 3, "hung": 3, "memory": 2, "error": 1}
 """Of a run in one command, by what it failed of: an error would be raised again, memory may do for a run alone."""
 
-_HOPELESS = 4
-"""The first runs, after whose failure with one and the same error the rest are not started."""
+_GIVE_UP_AFTER = 4
+"""So many runs that fail with the same error, before any has finished, end the training of a study."""
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -226,13 +226,15 @@ def train_runs(
     for run in order_runs(runs, costs, len(executor.places)):
         executor.submit(jobs[run.key])
     with progress.training(study, runs, finished, workers):
-        return _follow(jobs, store, executor, progress, hopeful=finished > 0)
+        return _follow(jobs, store, executor, progress, any_finished=finished > 0)
 
 
-def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress: Progress, *, hopeful: bool) -> Outcome:
+def _follow(
+    jobs: Mapping[str, Job], store: Store, executor: Executor, progress: Progress, *, any_finished: bool
+) -> Outcome:
     """Report what happens to the runs that were submitted, and try some again, until all have ended.
 
-    Where no run of the study has finished yet (not `hopeful`), four that fail with the same error end it.
+    Unless another run of the study has finished (`any_finished`), it ends when the first four fail with the same error.
     """
     outcome = Outcome()
     attempts: dict[str, int] = {}
@@ -252,11 +254,11 @@ def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress:
                     else:
                         outcome.failed.append((run, event.message))
                         store.run(run.folder).fail(event.message, event.details)
-                        if not hopeful and _hopeless(outcome):
+                        if not any_finished and _all_fail_alike(outcome):
                             outcome.stopped = True
                             executor.stop()
                             progress.say(
-                                f"the first {_HOPELESS} runs failed with the same error; the rest are not started",
+                                f"the first {_GIVE_UP_AFTER} runs failed with the same error; the rest are not started",
                                 "error",
                             )
                 case Busy(run):
@@ -268,10 +270,10 @@ def _follow(jobs: Mapping[str, Job], store: Store, executor: Executor, progress:
     return outcome
 
 
-def _hopeless(outcome: Outcome) -> bool:
-    """Whether the first runs have all failed with the same error, as the rest then would."""
-    ended_well = outcome.done or outcome.diverged
-    return not ended_well and len(outcome.failed) == _HOPELESS and len({why for _, why in outcome.failed}) == 1
+def _all_fail_alike(outcome: Outcome) -> bool:
+    """Whether the first runs have all failed with the same error, so that the rest would too."""
+    trained = outcome.done or outcome.diverged
+    return not trained and len(outcome.failed) == _GIVE_UP_AFTER and len({why for _, why in outcome.failed}) == 1
 
 
 def relative_costs(runs: Sequence[Run], data: Mapping[str, Path], executor: Executor) -> dict[str, float]:

@@ -17,7 +17,6 @@ from typing import Literal
 
 from ablation.execution.looks import follow
 from ablation.registry.metrics import EXTRAS, METRICS, SELECTION
-from ablation.storage.locks import is_locked
 from ablation.storage.manifest import Manifest, StoredVariant, read_manifest
 from ablation.storage.record import EpochRow
 from ablation.storage.store import RunFolder, Store
@@ -223,7 +222,7 @@ def _state(found: StoredRun, now: float) -> RunState:
     if found.state in ENDED or found.state == "damaged":
         return found.state
     fresh = found.state != "crashed" and _since(found.folder, now) < FRESH_SECONDS
-    if found.folder.started and (fresh or is_locked(found.folder.path / "lock")):
+    if found.folder.started and (fresh or found.folder.locked):
         return "running"
     return "waiting" if found.state == "missing" else found.state
 

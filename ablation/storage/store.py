@@ -13,6 +13,7 @@ from ablation._util.files import replace_text, set_aside, write_json, writing
 from ablation._util.strict_json import parse
 from ablation.errors import UnreadableError, UserError
 from ablation.storage import earlier
+from ablation.storage.locks import is_locked
 from ablation.storage.record import Count, EpochRow, RunRecord, impossible
 from ablation.storage.sealed import RETRAIN, seal, stamp, typed, typed_lines, verify
 from ablation.versions import SCHEMA_VERSION
@@ -107,6 +108,11 @@ class RunFolder:
     @property
     def started(self) -> bool:
         return (self.path / "config.json").exists()
+
+    @property
+    def locked(self) -> bool:
+        """Whether a process holds its lock, since it trains there."""
+        return is_locked(self.path / "lock")
 
     def open(self, configuration: dict[str, Any]) -> None:
         """Make the folder and note what is to be trained in it. Raises StorageError."""

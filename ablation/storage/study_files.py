@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from ablation.storage.locks import is_locked
 from ablation.storage.manifest import Manifest
 from ablation.storage.store import RunFolder, Store
 
@@ -72,4 +71,4 @@ def study_files(store: Store, manifest: Manifest) -> Iterator[Path]:
 
 def in_training(store: Store, names: Iterable[str]) -> list[str]:
     """Those of the run folders that a process holds the lock of, since it trains there."""
-    return [name for name in names if is_locked(store.run(name).path / "lock")]
+    return [name for name in names if store.run(name).locked]

@@ -134,10 +134,10 @@ _EPOCH = re.compile(r"\bepoch\W{1,3}([0-9]+)", re.IGNORECASE)
 def printed(text: str, names: Iterable[str] = ()) -> Series:
     """`key: value` and `key=value` in the lines of standard output, anywhere in a line.
 
-    Of the metrics that are expected, `names`, also `name value`, where a line has no such pair of that name. A key is
-    one word, or two where the first is a part of the data: `Val accuracy: 0.9` is `Val_accuracy`. The step is
-    the one that the line or the last one before it names (`step 100`, `Epoch 3/10`), else each metric counts for
-    itself, from 1. `key: value` lines are Guild AI's convention for scalars in the output.
+    For the metrics in `names` also `name value`, in lines without such a pair of that name. A key is one word, or two
+    where the first is a part of the data: `Val accuracy: 0.9` is `Val_accuracy`. The step is the one that the line or
+    the last one before it names (`step 100`, `Epoch 3/10`), else each metric counts for itself, from 1. `key: value`
+    lines are Guild AI's convention for scalars in the output.
     """
     found: Series = {}
     index: int | None = None
