@@ -27,8 +27,9 @@ slow: $(VENV)/installed  ## run the longer tests
 	$(BIN)/python -m pytest -m slow -n 2 --ignore tests/test_chaos.py
 	$(BIN)/python -m pytest -m slow tests/test_chaos.py  # its faults come at moments that other work would shift
 
+# AGAINST=COMMIT,COMMIT also measures what the same commands took at earlier commits.
 bench: $(VENV)/installed $(BENCH)/installed  ## measure speed and memory against others, write benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks --rivals $(BENCH)/bin/python
+	$(BIN)/python -m benchmarks --rivals $(BENCH)/bin/python --against "$(AGAINST)"
 
 gpu: $(VENV)/installed  ## check a machine with a GPU: bits, recovery, memory, speed; without one it says so
 	$(BIN)/python -m benchmarks.gpu

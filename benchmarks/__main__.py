@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--only PARTS] [--rivals PYTHON]`: measure what is claimed about speed."""
+"""`python -m benchmarks [--quick] [--only PARTS] [--against COMMITS]`: measure what is claimed about speed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pathlib import Path
 from ablation.execution.devices import available_cores
 from ablation.training.device import describe
 from ablation.versions import __version__
-from benchmarks import loop, memory, operations, profile, studies, tasks
+from benchmarks import earlier, loop, memory, operations, profile, studies, tasks
 from benchmarks.rows import Part, table
 
 HERE = Path(__file__).parent
-PARTS = ("loop", "studies", "tasks", "memory", "scale", "profile", "operations")
+PARTS = ("loop", "studies", "tasks", "memory", "scale", "profile", "operations", "earlier")
 RIVALS = ("torch", "torchvision", "lightning", "hydra-core", "hydra-joblib-launcher", "mushin-py")
 WITH_RIVALS = {"studies", "tasks"}
 
@@ -37,6 +37,7 @@ def main() -> None:
         "scale": lambda: _scale(options.quick),
         "profile": lambda: profile.measure(options.quick),
         "operations": lambda: operations.measure(options.quick),
+        "earlier": lambda: earlier.measure(options.quick, options.against),
     }
     parts: list[Part] = []
     for name in options.only:
@@ -57,9 +58,14 @@ def _arguments() -> argparse.Namespace:
         metavar="PYTHON",
         help="the Python that the rivals are installed for (default: that of .venv-bench, which `make bench` makes)",
     )
+    parser.add_argument(
+        "--against", default="", metavar="COMMITS", help="commits, separated by commas, that the code is compared with"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: benchmarks/RESULTS.md")
     options = parser.parse_args()
-    options.only = options.only.split(",")
+    options.only, options.against = options.only.split(","), list(filter(None, options.against.split(",")))
+    if not options.against and "earlier" in options.only:
+        options.only.remove("earlier")
     options.rivals = options.rivals.absolute()  # scripts are started in folders of their own; a link is left a link
     if unknown := set(options.only) - set(PARTS):
         parser.error(f"--only: no such part: {', '.join(sorted(unknown))}")

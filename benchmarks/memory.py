@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.rows import Part, Row, row
-from benchmarks.sides import ROOT
+from benchmarks.sides import ROOT, environment
 from benchmarks.work import LENET, Work
 
 IMAGES = "ABLATION_TEST_IMAGES"
@@ -41,7 +41,7 @@ def measure(quick: bool) -> Part:
     work = replace(LENET, epochs=2, dropouts=LENET.dropouts, seeds=(0,), data=_data(quick))
     rows: list[Row] = []
     for workers in WORKERS:
-        samples, file = _watch(work, workers)
+        samples, file = watch(work, workers)
         samples = [sample for sample in samples if sample.images]  # a worker trains
         mapped = [sample.images / file for sample in samples]
         name = f"{work.name}, {workers} worker{'s' if workers > 1 else ''}"
@@ -72,14 +72,13 @@ def _notes(work: Work, file: float) -> tuple[str, ...]:
     )
 
 
-def _watch(work: Work, workers: int) -> tuple[list[Sample], float]:
+def watch(work: Work, workers: int, code: Path = ROOT) -> tuple[list[Sample], float]:
     """Samples from the beginning to the end of a command, and the size of the decoded images in MiB."""
     samples = []
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "study.yaml").write_text(work.study(), encoding="utf-8")
         command = [sys.executable, "-m", "ablation", "run", "study.yaml", "--per-device", str(workers)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        with subprocess.Popen(command, cwd=name, env=environment, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen(command, cwd=name, env=environment(code), stdout=subprocess.DEVNULL) as process:
             while process.poll() is None:
                 samples.append(_sample(process.pid))
                 time.sleep(INTERVAL)

@@ -16,7 +16,6 @@ from benchmarks.work import Work
 
 SCRIPTS = Path(__file__).parent / "rivals"
 ROOT = Path(__file__).parent.parent
-PATH = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,18 @@ Side = Callable[[Work, Path], Spent]
 """Trains a whole study, with a fresh folder for what it writes."""
 
 
-def ours(precision: str, *more: str) -> Side:
+def environment(code: Path = ROOT) -> dict[str, str]:
+    """The environment in which Python imports `ablation` from the folder `code`."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH", "")]))}
+
+
+def ours(precision: str, *more: str, code: Path = ROOT) -> Side:
     """`ablate run` with its default settings, checkpoints and self-checks included; `more` are options of it."""
 
     def side(work: Work, folder: Path) -> Spent:
         (folder / "study.yaml").write_text(work.study(precision), encoding="utf-8")
         command = [sys.executable, "-m", "ablation", "run", "study.yaml", *more]
-        whole = timed(command, folder, {**os.environ, "PYTHONPATH": PATH})
+        whole = timed(command, folder, environment(code))
         runs = list((folder / "results" / "runs").iterdir())
         # The lock is the first file of a run, the move of run.json into its place the last change of its folder.
         began = min((run / "lock").stat().st_mtime for run in runs)

@@ -102,13 +102,13 @@ def _study(study: Study, python: Path) -> list[Row]:
         }
         own = {goal.precision: ours(goal.precision) for goal in study.goals}
         sides = own | {goal.rival: rivals[goal.rival] for goal in study.goals}
-        found = _rounds(work, sides, study.rounds)
+        found = train_in_rounds(work, sides, study.rounds)
     ratios = [_ratio(work, goal, found) for goal in study.goals]
     timed = dict.fromkeys((side, goal.clock) for goal in study.goals for side in (goal.precision, goal.rival))
     return ratios + [_seconds(work, side, found, clock) for side, clock in timed]
 
 
-def _rounds(work: Work, sides: Mapping[str, Side], rounds: int) -> dict[str, list[Spent]]:
+def train_in_rounds(work: Work, sides: Mapping[str, Side], rounds: int) -> dict[str, list[Spent]]:
     """Every side once in each round."""
     found: dict[str, list[Spent]] = {name: [] for name in sides}
     for number in range(rounds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,7 +20,9 @@ if not (ROOT / "benchmarks").is_dir():
 from ablation.training.models.counting import count_macs, count_parameters
 from ablation.training.sizes import build_network
 from benchmarks.__main__ import _arguments
+from benchmarks.earlier import _checked_out
 from benchmarks.rows import row, table
+from benchmarks.sides import environment
 from benchmarks.work import DIGITS, LENET, RESNET, Work
 
 sys.path.append(str(ROOT / "benchmarks" / "rivals"))
@@ -51,6 +54,26 @@ def test_the_rivals_python_may_be_named_from_where_one_stands(monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["benchmarks", "--rivals", "bin/python"])
     assert _arguments().rivals == tmp_path / "bin" / "python"
+
+
+def test_an_earlier_commit_runs_its_own_code(tmp_path: Path) -> None:
+    folder = _checked_out("HEAD", tmp_path / "HEAD")
+    code = "import ablation.cli.main as main; print(main.__file__)"
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
+    assert Path(found.stdout.strip()) == folder / "ablation" / "cli" / "main.py"
+    with pytest.raises(SystemExit, match="git archive no-such-commit"):
+        _checked_out("no-such-commit", tmp_path / "none")
+
+
+@pytest.mark.parametrize(("against", "parts"), [("", 7), ("HEAD~1,HEAD", 8)])
+def test_earlier_commits_are_measured_where_they_are_named(
+    against: str, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--rivals", sys.executable, "--against", against])
+    options = _arguments()
+    assert len(options.only) == parts
+    assert options.against == [commit for commit in against.split(",") if commit]
 
 
 def test_a_goal_is_reached_by_the_median_whatever_the_spread() -> None:

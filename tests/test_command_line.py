@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ablation._util.files import write_json
-from ablation.cli.console import PlainConsole, TerminalProgress
+from ablation.cli.console import PlainConsole
+from ablation.cli.live import TerminalProgress
 from ablation.cli.main import main
 from ablation.execution.study import plan_study
 from ablation.storage.store import read_json
@@ -27,6 +28,7 @@ WRONG = {
     "a study file instead of a command": (["x.yaml"], "unknown command 'x.yaml'", "did you mean: ablate run x.yaml"),
     "no study file": (["run"], "STUDY.yaml is missing", "see ablate run --help"),
     "a misspelt option": (["run", "x", "--sede", "0"], "ablate run has no option --sede", "did you mean '--seeds'?"),
+    "an option cut short": (["run", "x", "--seed", "5"], "ablate run has no option --seed", "did you mean '--seeds'?"),
     "an option of another command": (["status", "--smoke"], "ablate status has no option --smoke", "known: --help"),
     "an argument too many": (["run", "x", "y"], "unexpected argument 'y'", "quote a name that has spaces"),
     "an option of a script too many": (
@@ -286,7 +288,7 @@ def test_an_interpretation_that_is_no_small_file_is_refused(
     kind: str, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = finished / "reports" / "tiny" / "interpretation.md"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "folder":

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ablation._util import machine
-from ablation.cli.doctor import OLDEST_TORCH
+from ablation.cli.doctor_findings import OLDEST_TORCH
 from ablation.cli.main import main
 
 from .conftest import ABLATE, ROOT, Ablate

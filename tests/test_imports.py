@@ -52,6 +52,13 @@ def test_help_does_not_even_load_the_schema(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == "LOADED"
 
 
+def test_a_command_does_not_wait_for_the_others(tmp_path: Path) -> None:
+    others = ("ablation.cli.run", "ablation.cli.report", "ablation.cli.live", "ablation.study.load", "yaml")
+    script = SCRIPT.format(arguments=["list"], heavy=others)
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "LOADED"
+
+
 @pytest.mark.slow
 def test_the_command_that_trains_leaves_torch_to_its_workers(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")

@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ablation.errors import UserError
 
@@ -19,7 +19,10 @@ MOST_HOURS = 10_000
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UserError with a hint instead of printing its usage and exiting."""
+    """Raises UserError with a hint instead of printing its usage and exiting; options are written in full."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         message = re.sub(r"^argument ([^:]+): ", r"\1: ", message)

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Try the study, and print a line for each check; 1 where one of them found a fault."""
     from ablation._util.formatting import plural
-    from ablation.cli.console import TerminalProgress
+    from ablation.cli.live import TerminalProgress
     from ablation.execution.audit import AuditOptions, audit_study
     from ablation.execution.options import WorkerOptions
     from ablation.storage.store import Store

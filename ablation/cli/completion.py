@@ -32,7 +32,9 @@ def main(arguments: argparse.Namespace, _command: str) -> int:
     """Print the script."""
     import shtab
 
-    parser: argparse.ArgumentParser = arguments.root
+    from ablation.cli.main import build_parser
+
+    parser = build_parser()
     for command in _commands(parser):
         for action in command._actions:
             completed = _completed(action, shtab.FILE, shtab.DIRECTORY)

@@ -9,47 +9,24 @@ from __future__ import annotations
 import argparse
 import codecs
 import io
+import keyword
 import shlex
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import ModuleType
 
 from ablation._util.sanitize import clean
-from ablation.cli import (
-    audit,
-    completion,
-    diff,
-    doctor,
-    du,
-    export,
-    follow_up,
-    import_,
-    init,
-    list,
-    noise,
-    plan,
-    report,
-    rm,
-    run,
-    schema,
-    script,
-    show,
-    status,
-    test,
-    validate,
-    verdict,
-    verify,
-    watch,
-)
 from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__
 
 COMMANDS = (
-    *(init, run, plan, validate, audit, status, watch, test, report, follow_up, verdict, noise),
-    *(show, diff, verify, export, import_, du, rm),
-    *(script, list, schema, completion, doctor),
+    *("init", "run", "plan", "validate", "audit", "status", "watch", "test", "report", "follow-up", "verdict", "noise"),
+    *("show", "diff", "verify", "export", "import", "du", "rm"),
+    *("script", "list", "schema", "completion", "doctor"),
 )
+"""Each has a module of its name, which is imported where it is typed, and where all of them are listed."""
 EPILOG = """\
 A study file declares a baseline and single changes to it.
 
@@ -96,13 +73,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _error_code(words: Sequence[str]) -> int:
     """What an error of a command line ends with."""
-    command = next((module for module in COMMANDS if [_name(module)] == [*words[:1]]), None)
-    return int(getattr(command, "ERROR_CODE", 1))
+    return int(getattr(_module(words[0]), "ERROR_CODE", 1)) if words and words[0] in COMMANDS else 1
 
 
-def _name(command: ModuleType) -> str:
-    """What is typed for a command."""
-    return command.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
+def _module(command: str) -> ModuleType:
+    """The module of a command; its name ends in `_` where it would be a keyword."""
+    name = command.replace("-", "_")
+    return import_module(f"ablation.cli.{name}{'_' if keyword.iskeyword(name) else ''}")
 
 
 def _print_anything() -> None:
@@ -123,7 +100,7 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Raises UserError where it is wrong."""
     words, given = _split(words)
-    options, unknown = build_parser().parse_known_args(words)
+    options, unknown = build_parser(words[0] if words else "").parse_known_args(words)
     if given:
         options.arguments = given
     if unknown:
@@ -155,8 +132,8 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return own, words[end + 1 :]
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands; where a first word is given, only with what that word needs, which is faster."""
     parser = Parser(
         prog="ablate",
         description="Ablation studies of any training code.",
@@ -165,8 +142,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        command = commands.add_parser(_name(module), help=module.SUMMARY)
-        module.add_arguments(command)
-        command.set_defaults(root=parser, parser=command, main=module.main)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        module = _module(name)
+        own = commands.add_parser(name, help=module.SUMMARY)
+        if command in (None, name):
+            module.add_arguments(own)
+        own.set_defaults(parser=own, main=module.main)
     return parser

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Train what is missing, print the table and what follows from it, and write the page."""
     from ablation._util.hashing import slug
-    from ablation.cli.console import TerminalProgress
+    from ablation.cli.live import TerminalProgress
     from ablation.execution.noise import NoiseOptions, measure_noise
     from ablation.execution.options import WorkerOptions
     from ablation.storage.store import Store

@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     if arguments.backend == "local" and not arguments.workers:
         start_early(arguments.study, arguments.threads)
     from ablation._util.formatting import plural
-    from ablation.cli.console import TerminalProgress
+    from ablation.cli.live import TerminalProgress
     from ablation.execution.options import RunOptions, WorkerOptions
     from ablation.execution.progress import duration
     from ablation.execution.run import run_study

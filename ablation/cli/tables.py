@@ -88,10 +88,12 @@ def _print_heading(console: Console, name: str, title: str, *, smoke: str) -> No
 def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool) -> None:
     """What the design can detect; pandas and scipy are loaded here, since `status` does without them."""
     from ablation.planning.detectable import looks_in_words, precision, sentences
-    from ablation.results.runs import load_results
 
-    study = plan.study
-    so_far = load_results(store, make_manifest(plan, "")).runs if begun else None
+    study, so_far = plan.study, None
+    if begun:
+        from ablation.results.runs import load_results
+
+        so_far = load_results(store, make_manifest(plan, "")).runs
     found = precision(study, so_far)
     for sentence in sentences(found, study.analysis.resolved()["metric"]):
         console.print(sentence)
@@ -103,7 +105,8 @@ def _print_precision(plan: Plan, store: Store, console: Console, *, begun: bool)
 def print_preparation(plan: Plan, store: Store) -> None:
     """How much disk image folders will need that are not decoded yet. Raises UserError where there is too little."""
     console = make_console()
-    prints = {source_key(run.image_recipe.data): run.data_fingerprint for run in plan.runs if not run.task}
+    runs = {run.variant: run for run in plan.runs if not run.task}.values()
+    prints = {source_key(run.image_recipe.data): run.data_fingerprint for run in runs}
     for key, data in data_sources(plan.study).items():
         prepared = store.data / cache_folder(data.name, prints[key], "train")
         if not prepared.exists() and (shape := data.shape_on_disk()):

@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, command: str) -> int:
     """Evaluate, and print the mean test accuracy of every variant over its seeds."""
     from ablation._util.formatting import plural
-    from ablation.cli.console import TerminalProgress, print_notice
+    from ablation.cli.console import print_notice
+    from ablation.cli.live import TerminalProgress
     from ablation.execution.options import EvaluationOptions, WorkerOptions
     from ablation.execution.progress import percent
     from ablation.execution.test_set import evaluate_test_set

@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, _command: str) -> int:
     """Check, train, compare, and print a line for each finding; 1 where something is not as it was."""
     from ablation._util.formatting import plural
-    from ablation.cli.console import TerminalProgress, stored_study
+    from ablation.cli.console import stored_study
+    from ablation.cli.live import TerminalProgress
     from ablation.execution.verify import VerifyOptions, train_again
     from ablation.report.check_report import ANALYSIS, check_report
     from ablation.results.runs import load_results

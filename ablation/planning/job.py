@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ablation.data.arrays import Arrays
 from ablation.planning.run import Run
+
+if TYPE_CHECKING:
+    from ablation.data.arrays import Arrays
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -86,11 +86,11 @@ def make_plan(
     for variant in study.variants:
         if isinstance(variant.recipe, TaskRecipe):
             configuration = f"{trained}|{canonical_json(variant.recipe.canonical())}"
-            prepared.append((variant, "", "", dict(code), variant.recipe.task.label, configuration))
+            prepared.append(_Prepared(variant, variant.recipe.task.label, configuration, codes=dict(code)))
         else:
             data, model = variant.recipe.data, variant.recipe.model
             prepared.append(_prepare(variant, fingerprints[source_key(data)], known[weights_key(model)], code))
-    runs = [_run(*parts, block, digest) for block in study.seeds for parts in prepared]
+    runs = [own.run(block, digest) for block in study.seeds for own in prepared]
     return Plan(study, tuple(runs))
 
 
@@ -102,13 +102,31 @@ def _trained(recipe: AnyRecipe, code: Mapping[str, Code], digest: str) -> str:
     return canonical_json({**recipe.key_fields(), "code": [*own, digest]})
 
 
-def _prepare(
-    variant: Variant, fingerprint: str, weights: str, code: Mapping[str, Code]
-) -> tuple[Variant, str, str, dict[str, Code], str, str]:
-    """The variant, its data, weights and code, the start of its folders' names, and what is trained.
+@dataclass(frozen=True)
+class _Prepared:
+    """What all runs of a variant have in common: how the names of their folders begin, and what is trained on what."""
 
-    Weights and code are part of that by their content, wherever they are.
-    """
+    variant: Variant
+    name: str
+    configuration: str
+    data_fingerprint: str = ""
+    weights: str = ""
+    codes: Mapping[str, Code] = field(default_factory=dict)
+    markers: tuple[str, ...] = ()
+    """Of the corrections that change what its runs train, the oldest first."""
+
+    def run(self, block: int, digest: str) -> Run:
+        """The run of a seed of the study; `digest` is that of the code files of a function or a command."""
+        seed = block + self.variant.seed_offset
+        parts = (self.configuration, str(seed), self.data_fingerprint, str(TRAINING_VERSION))
+        keys = [_key(*parts, *self.markers[:count]) for count in range(len(self.markers) + 1)]
+        *earlier, folder = (f"{self.name}-s{seed}-{key}" for key in keys)
+        own = (self.variant.name, block, seed, self.variant.recipe, self.data_fingerprint)
+        return Run(*own, keys[-1], folder, self.weights, self.codes, digest, tuple(earlier))
+
+
+def _prepare(variant: Variant, fingerprint: str, weights: str, code: Mapping[str, Code]) -> _Prepared:
+    """A variant of image classifiers. Weights and code are part of what it trains by content, wherever they are."""
     recipe = variant.image_recipe
     sections = recipe.canonical()
     if weights:
@@ -117,26 +135,8 @@ def _prepare(
     for _, part in list(custom_parts(sections)):
         part["code"] = codes[part["name"]].identity
     name = f"{slug(recipe.model.name)}-{slug(recipe.data.name)}"
-    return variant, fingerprint, weights, codes, name, canonical_json(sections)
-
-
-def _run(
-    variant: Variant,
-    fingerprint: str,
-    weights: str,
-    codes: dict[str, Code],
-    name: str,
-    configuration: str,
-    block: int,
-    digest: str,
-) -> Run:
-    seed = block + variant.seed_offset
-    parts = (configuration, str(seed), fingerprint, str(TRAINING_VERSION))
-    markers = [fix.marker for fix in fixes_of(variant.recipe)] if isinstance(variant.recipe, Recipe) else []
-    keys = [_key(*parts, *markers[:count]) for count in range(len(markers) + 1)]
-    *earlier, folder = (f"{name}-s{seed}-{key}" for key in keys)
-    own = (variant.name, block, seed, variant.recipe, fingerprint)
-    return Run(*own, keys[-1], folder, weights, codes, digest, tuple(earlier))
+    markers = tuple(fix.marker for fix in fixes_of(recipe))
+    return _Prepared(variant, name, canonical_json(sections), fingerprint, weights, codes, markers)
 
 
 def with_streams(run: Run, streams: Mapping[str, int]) -> Run:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import AfterValidator
 from pydantic.json_schema import WithJsonSchema
@@ -15,6 +15,9 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from ablation.registry.metrics import EXTRAS, METRICS
 from ablation.registry.torchvision_names import PREFIX
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 FORM = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 SCHEMA = {"type": "string", "pattern": r"^[\w.]+:\w+$"}
@@ -41,9 +44,14 @@ def plugins(kind: str) -> Mapping[str, str]:
 
     They are entry points of the group `ablation.<kind>`, where the kind is the name of the decorator.
     """
+    return {point.name: point.value for point in _entry_points().select(group=f"ablation.{kind}")}
+
+
+@cache
+def _entry_points() -> EntryPoints:
     from importlib.metadata import entry_points
 
-    return {point.name: point.value for point in entry_points(group=f"ablation.{kind}")}
+    return cast("EntryPoints", entry_points())  # reads a file of every installed package
 
 
 class Options(dict[str, Any]):

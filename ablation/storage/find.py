@@ -10,7 +10,6 @@ from ablation.errors import UserError
 from ablation.registry.catalog import suggestion
 from ablation.storage.manifest import Manifest, read_studies
 from ablation.storage.store import Store
-from ablation.study.load import load_study
 
 
 def find_study(store: Store, wanted: str | None, notice: Callable[[str], None]) -> Manifest:
@@ -21,6 +20,8 @@ def find_study(store: Store, wanted: str | None, notice: Callable[[str], None]) 
     studies, faults = read_studies(store)
     name = wanted
     if name is not None and name.endswith((".yaml", ".yml")):
+        from ablation.study.load import load_study
+
         name = load_study(Path(name), need_data=False).name
     found = next((study for study in studies if name in (None, study.name, study.folder)), None)
     for path, fault in faults.items():

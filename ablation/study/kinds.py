@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -81,7 +82,11 @@ class ImageStudies:
     """Studies of the built-in image classifier."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
-        self._custom = validation_errors.names_code(raw)
+        self._raw = raw
+
+    @cached_property
+    def _custom(self) -> bool:
+        return validation_errors.names_code(self._raw)
 
     keys = tuple(name for name in StudyFile.model_fields if name != "baseline")
 
@@ -94,7 +99,7 @@ class ImageStudies:
         return validation_errors.faults(error, raw)
 
     def is_path(self, path: str) -> bool:
-        return validation_errors.is_known_path(path, custom=self._custom)
+        return validation_errors.is_known_path(path) or (self._custom and validation_errors.may_be_custom(path))
 
     def path_hint(self, path: str) -> str:
         known = (*self.keys, *validation_errors.known_paths())

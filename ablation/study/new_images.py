@@ -15,7 +15,7 @@ from ablation.registry.models.architecture import Architecture
 from ablation.registry.torchvision_names import PREFIX
 from ablation.study.image_folder_facts import FolderFacts, look_at_folder
 from ablation.study.strict_yaml import parse_scalar
-from ablation.study.validation_errors import is_known_path, known_paths, meant_paths
+from ablation.study.validation_errors import is_known_path, known_paths, may_be_custom, meant_paths
 from ablation.study.variants import with_change
 from ablation.study.yaml_text import flow, scalar
 
@@ -213,7 +213,7 @@ class _Writer:
             hint = f"without values it can be {', '.join(usual)}; with values any option: --vary model.dropout=0.1,0.5"
             raise UserError(f"--vary {text}: which values?", hint)
         path = usual[name].path if name in usual else name
-        if not is_known_path(path, custom=self.recipe.custom):
+        if not (is_known_path(path) or (self.recipe.custom and may_be_custom(path))):
             meant = meant_paths(path)
             if len(meant) != 1:
                 hint = f"write {' or '.join(meant)}" if meant else catalog.suggestion(path, known_paths())

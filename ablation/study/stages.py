@@ -6,6 +6,7 @@ Each stage has its own budget, learning rate, schedule and frozen parts, and sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -17,7 +18,6 @@ from ablation.registry.options import Count, Section
 from ablation.registry.schedules import AnySchedule
 
 Freeze = Literal["none", "features"]
-_OPTIMIZER: TypeAdapter[Any] = TypeAdapter(AnyOptimizer)
 
 
 class Stage(Section):
@@ -56,7 +56,12 @@ def merged_optimizer(optimizer: Any, changes: Mapping[str, Any]) -> Any:
     if changes.get("name", own["name"]) != own["name"]:
         kind = optimizers.KINDS.get(str(changes["name"]), optimizers.Optimizer)
         own = {key: value for key, value in own.items() if key in kind.model_fields}
-    return _OPTIMIZER.validate_python({**own, **changes})
+    return _any_optimizer().validate_python({**own, **changes})
+
+
+@cache
+def _any_optimizer() -> TypeAdapter[Any]:
+    return TypeAdapter(AnyOptimizer)  # takes milliseconds, which commands that train nothing need not wait for
 
 
 def check_stages(stages: Sequence[Stage], optimizer: Any) -> None:

@@ -116,12 +116,15 @@ def known_paths() -> tuple[str, ...]:
     return (*SECTIONS, *options, *(f"model.init.{part}" for part in Init.model_fields))
 
 
-def is_known_path(path: str, *, custom: bool) -> bool:
-    """Whether `vary` and `combine` may name it; custom code, which `custom` says is used, has options of any name."""
-    if path in known_paths() or any(path.startswith(own) and len(path) > len(own) for own in CUSTOM_OPTIONS):
-        return True
+def is_known_path(path: str) -> bool:
+    """Whether `vary` and `combine` may name it."""
+    return path in known_paths() or any(path.startswith(own) and len(path) > len(own) for own in CUSTOM_OPTIONS)
+
+
+def may_be_custom(path: str) -> bool:
+    """Whether it may be an option of custom code, which has options of any name; variants find a wrong one."""
     section, _, option = path.partition(".")
-    return custom and section in OPEN and option.isidentifier()  # a wrong one is an error of its variant
+    return section in OPEN and option.isidentifier()
 
 
 def names_code(raw: object) -> bool:

@@ -118,7 +118,7 @@ def show(value: object) -> str:
 
 def without_effect(recipe: Recipe) -> list[tuple[str, str, str]]:
     """Options that the recipe sets although its network has no use for them, each as (path, message, hint)."""
-    name, asked, used = recipe.model.name, recipe.model, recipe.canonical()["model"]
+    name, asked, used = recipe.model.name, recipe.model, recipe.model.canonical()
     found: list[tuple[str, str, str]] = []
     if name not in catalog.MODELS:
         return found
@@ -141,7 +141,7 @@ def _image_side(data: Data) -> int | None:
 
 def input_side(recipe: Recipe) -> int | None:
     """The shorter side of what the network is given, in pixels, if known: images are resized to `model.input_size`."""
-    size = recipe.canonical()["model"]["input_size"]
+    size = recipe.model.canonical()["input_size"]
     return _image_side(recipe.data) if size == "none" else int(size)
 
 
@@ -156,7 +156,7 @@ def _contradictions_of_size(recipe: Recipe, side: int) -> list[tuple[str, str, s
 def contradictions(recipe: Recipe) -> list[tuple[str, str, str]]:
     """What a schema cannot see: options that cannot go together, each as (path, message, hint)."""
     found = []
-    canonical = recipe.canonical()["model"]
+    canonical = recipe.model.canonical()
     side = input_side(recipe)
     smallest = catalog.smallest_side(recipe.model.name, canonical)
     if side is not None and side < smallest:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row, row
 from benchmarks.scale import stored
+from benchmarks.sides import ROOT, environment
 from benchmarks.work import noise
 
 START_ROUNDS, ROUNDS = 9, 3
@@ -29,6 +30,8 @@ class Command:
     folder: Path
     arguments: tuple[str, ...]
     leaves: str = ""
+    code: Path = ROOT
+    """Where `ablation` is imported from."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +125,11 @@ def _grown(root: Path, times: int, share: int) -> dict[str, Command]:
 
 
 def run_rounds(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Spent]]:
-    """Run every command once in each round."""
+    """Run every command once in each round; every other round has the opposite order."""
     found: dict[str, list[Spent]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            found[name].append(_run(command))
+    for number in range(rounds):
+        for name in list(commands)[:: -1 if number % 2 else 1]:
+            found[name].append(_run(commands[name]))
     return found
 
 
@@ -135,7 +138,9 @@ def _run(command: Command) -> Spent:
     if command.leaves:
         shutil.rmtree(command.folder / command.leaves, ignore_errors=True)
     launch = [sys.executable, str(Path(__file__).with_name("launch.py")), sys.executable, *command.arguments]
-    answer = subprocess.run(launch, cwd=command.folder, stdout=subprocess.PIPE, check=True)
+    answer = subprocess.run(
+        launch, cwd=command.folder, env=environment(command.code), stdout=subprocess.PIPE, check=True
+    )
     seconds, processor, memory, code = json.loads(answer.stdout)
     if code:
         raise RuntimeError(f"{' '.join(command.arguments)} ended with exit code {code}")
