@@ -18,23 +18,28 @@ def describe_change(variant: StoredVariant, baseline: StoredVariant) -> str:
 
 def _one_change(path: str, variant: StoredVariant, baseline: StoredVariant) -> str:
     before, after = look_up(baseline.recipe, path), look_up(variant.recipe, path)
-    declared = variant.changes[path]
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        declared = declared if isinstance(declared, Mapping) else {}
-        apart = {other.removeprefix(f"{path}.") for other in variant.changes}  # listed as a change of its own
-        before, after = ({key: own for key, own in part.items() if key not in apart} for part in (before, after))
-        before, after = _unlike(before, after, declared)
-        shown = {
-            key: _shortened(f"{path}.{key}", before.get(key), own, declared.get(key)) for key, own in after.items()
-        }
-        before = {key: shown[key][0] if key in shown else own for key, own in before.items()}
-        after = {key: own for key, (_, own) in shown.items()}
-        if "name" not in after and len(after) == 1 and before.keys() == after.keys():
-            (key,) = after
-            path, before, after = f"{path}.{key}", before[key], after[key]
+        path, before, after = _changed_part(path, before, after, variant.changes)
     else:
-        before, after = _shortened(path, before, after, declared)
+        before, after = _shortened(path, before, after, variant.changes[path])
     return f"{option(path)} {value(before)} {ARROW} {value(after)}"
+
+
+def _changed_part(
+    path: str, before: Mapping[str, Any], after: Mapping[str, Any], changes: Mapping[str, Any]
+) -> tuple[str, Any, Any]:
+    """The path of a changed part and its options that differ; where it is a single one, the option itself."""
+    declared = changes[path] if isinstance(changes[path], Mapping) else {}
+    apart = {other.removeprefix(f"{path}.") for other in changes}  # listed as changes of their own
+    old, new = ({key: own for key, own in part.items() if key not in apart} for part in (before, after))
+    old, new = _unlike(old, new, declared)
+    for key in new:
+        short, new[key] = _shortened(f"{path}.{key}", old.get(key), new[key], declared.get(key))
+        old |= {key: short} if key in old else {}
+    if old.keys() == new.keys() and len(new) == 1 and "name" not in new:
+        (key,) = new
+        return f"{path}.{key}", old[key], new[key]
+    return path, old, new
 
 
 def _unlike(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ablation.execution.progress import Tone
     from ablation.storage.audit_file import Level
 
-SUMMARY = "try a function or command in a few short runs: is it reproducible, are seed and options used"
 BY_CONSTRUCTION = (
     "the built-in trainer draws everything from the seed and gives the same bits for the same run, "
     "so there is nothing to audit"

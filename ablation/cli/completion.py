@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-SUMMARY = "print the script that completes `ablate` in bash, zsh, fish or tcsh"
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 EPILOG = """\
   bash   ablate completion bash > ~/.local/share/bash-completion/completions/ablate

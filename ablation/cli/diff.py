@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ablation.storage.select import Choice
     from ablation.storage.store import Store
 
-SUMMARY = "compare two variants, runs or studies: how their options and results differ"
 _HELP = "a study, STUDY:VARIANT or STUDY:VARIANT:SEED (without STUDY: of the other, or the most recent one), or a run"
 
 

@@ -11,7 +11,6 @@ from ablation.cli.arguments import add_results
 if TYPE_CHECKING:
     from ablation.cli.doctor_findings import Finding
 
-SUMMARY = "check whether this machine has what training needs"
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
 

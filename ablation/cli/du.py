@@ -11,8 +11,6 @@ from ablation.cli.arguments import add_results
 if TYPE_CHECKING:
     from ablation.storage.usage import StudyUsage, Usage
 
-SUMMARY = "show the disk usage of a results folder, by study and kind of file"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

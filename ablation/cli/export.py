@@ -8,8 +8,6 @@ from pathlib import Path
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import add_reports, add_results, add_stored_study
 
-SUMMARY = "write a study and its runs to one file, for `ablate import FILE` on another machine"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

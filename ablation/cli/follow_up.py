@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ablation.storage.store import Store
     from ablation.study.schema import Study
 
-SUMMARY = "write the study that would decide what a study leaves open"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

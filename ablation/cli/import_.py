@@ -13,7 +13,6 @@ from ablation.cli.arguments import add_reports, add_results
 from ablation.cli.browser import add_open, open_page
 from ablation.errors import UserError
 
-SUMMARY = "the report of runs that MLflow, TensorBoard, W&B, Trackio or Hydra has logged; or an exported study"
 USAGE = """ablate import FILE.ablation [options]
        ablate import TOOL PATH --vary NAMES --seed NAME --metric NAME [options]"""
 _TOOLS = ("mlflow", "tensorboard", "wandb", "trackio", "hydra", "csv")

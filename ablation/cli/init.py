@@ -16,9 +16,7 @@ from ablation.cli.init_arguments import DEFAULT_SEEDS, add_arguments, source_of
 from ablation.cli.schema import SCHEMA_FILE
 from ablation.errors import UserError
 
-__all__ = ["SUMMARY", "add_arguments", "main"]
-
-SUMMARY = "write a study file for your images, a data set, a script or a function"
+__all__ = ["add_arguments", "main"]
 
 
 @dataclass(frozen=True)

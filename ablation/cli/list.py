@@ -6,8 +6,6 @@ import argparse
 
 from ablation.errors import UserError
 
-SUMMARY = "list models, data sets, optimizers, schedules and augmentations"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

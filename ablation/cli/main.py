@@ -21,12 +21,33 @@ from ablation.cli.arguments import Parser
 from ablation.errors import UserError
 from ablation.versions import __version__
 
-COMMANDS = (
-    *("init", "run", "plan", "validate", "audit", "status", "watch", "test", "report", "follow-up", "verdict", "noise"),
-    *("show", "diff", "verify", "export", "import", "du", "rm"),
-    *("script", "list", "schema", "completion", "doctor"),
-)
-"""Each has a module of its name, which is imported where it is typed, and where all of them are listed."""
+COMMANDS = {
+    "init": "write a study file for your images, a data set, a script or a function",
+    "run": "train the runs of a study that are not finished yet",
+    "plan": "show the runs of a study, model sizes, what is finished, and what fits into a time",
+    "validate": "check a study file and show every error in it",
+    "audit": "try a function or command in a few short runs: is it reproducible, are seed and options used",
+    "status": "show the progress of a study",
+    "watch": "watch a study while it is trained, in the terminal or in a browser",
+    "test": "evaluate the selected checkpoints on the test set, once",
+    "report": "write the report of a study",
+    "follow-up": "write the study that would decide what a study leaves open",
+    "verdict": "judge a finished study for a program: one JSON line, and 0 (pass), 1 (worse) or 3 (undecided)",
+    "noise": "measure where the variance between runs comes from: split, order, augmentation, initial weights, dropout",
+    "show": "show one run: its options, which studies use it, its curve, and where and how it was trained",
+    "diff": "compare two variants, runs or studies: how their options and results differ",
+    "verify": "check stored files against their SHA-256, and retrain a sample of runs: are they bitwise identical?",
+    "export": "write a study and its runs to one file, for `ablate import FILE` on another machine",
+    "import": "the report of runs that MLflow, TensorBoard, W&B, Trackio or Hydra has logged; or an exported study",
+    "du": "show the disk usage of a results folder, by study and kind of file",
+    "rm": "remove studies or runs; without --yes it only lists them",
+    "script": "write the study file of a training script that uses argparse",
+    "list": "list models, data sets, optimizers, schedules and augmentations",
+    "schema": "print the JSON Schema of study files, for editors, or install it in VS Code",
+    "completion": "print the script that completes `ablate` in bash, zsh, fish or tcsh",
+    "doctor": "check whether this machine has what training needs",
+}
+"""What is typed -> what it does. Each has a module of its name, which is imported once its command is typed."""
 EPILOG = """\
 A study file declares a baseline and single changes to it.
 
@@ -73,7 +94,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _error_code(words: Sequence[str]) -> int:
     """What an error of a command line ends with."""
-    return int(getattr(_module(words[0]), "ERROR_CODE", 1)) if words and words[0] in COMMANDS else 1
+    command = _typed(words)
+    return int(getattr(_module(command), "ERROR_CODE", 1)) if command in COMMANDS else 1
+
+
+def _typed(words: Sequence[str]) -> str:
+    """The word in the place of the command; empty where there is none."""
+    return next((word for word in words if not word.startswith("-")), "")
 
 
 def _module(command: str) -> ModuleType:
@@ -100,7 +127,7 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Raises UserError where it is wrong."""
     words, given = _split(words)
-    options, unknown = build_parser(words[0] if words else "").parse_known_args(words)
+    options, unknown = build_parser(_typed(words)).parse_known_args(words)
     if given:
         options.arguments = given
     if unknown:
@@ -133,7 +160,7 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
-    """The parser of all commands; where a first word is given, only with what that word needs, which is faster."""
+    """The parser of all commands; with the word in the place of the command, only what that needs, which is faster."""
     parser = Parser(
         prog="ablate",
         description="Ablation studies of any training code.",
@@ -143,9 +170,9 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ablate {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in [command] if command in COMMANDS else COMMANDS:
-        module = _module(name)
-        own = commands.add_parser(name, help=module.SUMMARY)
+        own = commands.add_parser(name, help=COMMANDS[name])
         if command in (None, name):
+            module = _module(name)
             module.add_arguments(own)
-        own.set_defaults(parser=own, main=module.main)
+            own.set_defaults(parser=own, main=module.main)
     return parser

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ablation.execution.progress import Progress
     from ablation.execution.study import Outcome
 
-SUMMARY = "measure where the variance between runs comes from: split, order, augmentation, initial weights, dropout"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ablation.planning.plan import Plan
     from ablation.storage.store import Store
 
-SUMMARY = "show the runs of a study, model sizes, what is finished, and what fits into a time"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ablation.registry.metrics import Direction
     from ablation.study.report_options import ReportOptions
 
-SUMMARY = "write the report of a study"
-
 
 @dataclass(frozen=True)
 class TableOptions:

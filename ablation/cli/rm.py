@@ -8,8 +8,6 @@ from ablation._util.sanitize import clean
 from ablation.cli.arguments import add_results
 from ablation.errors import UserError
 
-SUMMARY = "remove studies or runs; without --yes it only lists them"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

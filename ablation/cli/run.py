@@ -15,8 +15,6 @@ from ablation.cli.arguments import (
     log_targets,
 )
 
-SUMMARY = "train the runs of a study that are not finished yet"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from ablation.errors import UserError
 
-SUMMARY = "print the JSON Schema of study files, for editors, or install it in VS Code"
 SCHEMA_FILE = Path(".vscode/study.schema.json")
 SETTINGS_FILE = Path(".vscode/settings.json")
 SETTING, KEY = "yaml.schemas", "./.vscode/study.schema.json"

@@ -14,8 +14,6 @@ from ablation.errors import UserError
 if TYPE_CHECKING:
     from ablation.tasks.script_study import ScriptRequest
 
-SUMMARY = "write the study file of a training script that uses argparse"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ablation.results.inspect import Inspected
     from ablation.storage.record import EpochRow, RunRecord
 
-SUMMARY = "show one run: its options, which studies use it, its curve, and where and how it was trained"
 RUN_HELP = "STUDY:VARIANT:SEED (without STUDY: of the most recent one), or the beginning of a run folder or of its hash"
 _MOST_METRICS = 6
 

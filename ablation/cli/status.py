@@ -6,8 +6,6 @@ import argparse
 
 from ablation.cli.arguments import add_results, add_stored_study
 
-SUMMARY = "show the progress of a study"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -6,8 +6,6 @@ import argparse
 
 from ablation.cli.arguments import add_results, add_workers
 
-SUMMARY = "evaluate the selected checkpoints on the test set, once"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

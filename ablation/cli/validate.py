@@ -7,7 +7,6 @@ import argparse
 from ablation._util.sanitize import clean
 from ablation.cli.arguments import StudyFileOptions, add_study_file
 
-SUMMARY = "check a study file and show every error in it"
 add_arguments = add_study_file
 
 

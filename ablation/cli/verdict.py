@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ablation.cli.arguments import add_results, positive
 
-SUMMARY = "judge a finished study for a program: one JSON line, and 0 (pass), 1 (worse) or 3 (undecided)"
 ERROR_CODE = 2
 EXIT_CODES = {"better": 0, "equivalent": 0, "not_worse": 0, "worse": 1, "undecided": 3}
 

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from ablation.execution.progress import Tone
     from ablation.execution.verify import State
 
-SUMMARY = "check stored files against their SHA-256, and retrain a sample of runs: are they bitwise identical?"
 _TONES: dict[State, Tone] = {"equal": "good", "different": "error", "not comparable": "warning", "failed": "error"}
 
 

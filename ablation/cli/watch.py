@@ -14,8 +14,6 @@ from ablation.errors import UserError
 if TYPE_CHECKING:
     from ablation.execution.watching import Watcher
 
-SUMMARY = "watch a study while it is trained, in the terminal or in a browser"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""

@@ -22,11 +22,10 @@ from ablation._util.sanitize import one_line
 from ablation.analysis.audit import Series
 from ablation.errors import UserError
 from ablation.execution.code_folders import changed, code_folders, hashed_files, snapshot
-from ablation.execution.custom_code import announce_code, announce_command, code_of
+from ablation.execution.custom_code import announce_code, announce_command, code_of, uses_torch
 from ablation.execution.local import LocalPool, TaskCode
 from ablation.execution.options import WorkerOptions
 from ablation.execution.progress import Progress
-from ablation.execution.run import uses_torch
 from ablation.execution.study import Executor, check_task, plan_study
 from ablation.planning.job import Job
 from ablation.planning.run import Run

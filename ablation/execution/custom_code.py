@@ -8,7 +8,7 @@ from pathlib import Path
 from ablation._util.files import replace
 from ablation.execution.progress import Progress
 from ablation.planning.plan import Plan, code_sources
-from ablation.study.custom_code import Code
+from ablation.study.custom_code import Code, imports_module
 from ablation.study.tasks import CommandTask
 
 
@@ -58,3 +58,8 @@ def _announcement(code: Code, name: str, what: str) -> str:
     where = f"{code.file} ({code.release})" if code.release else code.file
     helpers = "".join(f", and {helper.file}, SHA-256 {helper.sha256[:16]}" for helper in code.helpers)
     return f"the code of {name} {what} {where}, SHA-256 {code.sha256[:16]}{helpers}, with your rights"
+
+
+def uses_torch(plan: Plan) -> bool:
+    """Whether the code of a function imports torch, as far as its import statements say so."""
+    return any(imports_module(code, "torch") for run in plan.runs[:1] for code in run.codes.values())

@@ -11,9 +11,9 @@ from statistics import fmean
 
 from ablation._util.hashing import slug
 from ablation.errors import UserError
+from ablation.execution.custom_code import uses_torch
 from ablation.execution.local import LocalPool, TaskCode
 from ablation.execution.options import WorkerOptions
-from ablation.execution.run import uses_torch
 from ablation.execution.scheduling import wall_seconds
 from ablation.execution.study import prepare_data, relative_costs
 from ablation.planning.job import Job

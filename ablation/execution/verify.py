@@ -14,11 +14,10 @@ from typing import Literal
 from ablation._util.formatting import plural
 from ablation._util.sanitize import one_line
 from ablation.errors import StorageError, UserError
-from ablation.execution.custom_code import announce_code, announce_command, code_of
+from ablation.execution.custom_code import announce_code, announce_command, code_of, uses_torch
 from ablation.execution.local import TaskCode
 from ablation.execution.options import WorkerOptions
 from ablation.execution.progress import Progress
-from ablation.execution.run import uses_torch
 from ablation.execution.study import plan_study, prepare_data, train_runs
 from ablation.planning.plan import Plan
 from ablation.planning.run import Run
