@@ -425,6 +425,19 @@ def test_what_is_decorated_stays_what_it_is() -> None:
     assert not isinstance(decay, Custom)
 
 
+PLUGIN = """
+
+class Linear(torch.nn.Sequential):
+    def __init__(self, in_channels: int, classes: int, side: int = 8) -> None:
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(in_channels * side**2, classes))
+
+
+@ablation.metric(direction="higher", unit="share")
+def worst_class(labels, predicted, probabilities):
+    return float(min((predicted[labels == own] == own).mean() for own in set(labels.tolist())))
+"""
+
+
 @pytest.mark.slow
 def test_an_installed_plug_in_gives_a_name_to_a_component(
     ablate: Ablate, folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -432,23 +445,36 @@ def test_an_installed_plug_in_gives_a_name_to_a_component(
     installed = folder / "installed"
     about = installed / "lion_plugin-1.2.dist-info"
     about.mkdir(parents=True)
-    (folder / "my_parts.py").rename(installed / "lion_plugin.py")
+    (installed / "lion_plugin.py").write_text(CODE + PLUGIN, encoding="utf-8")
+    (folder / "my_parts.py").unlink()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: lion-plugin\nVersion: 1.2\n", encoding="utf-8")
     (about / "top_level.txt").write_text("lion_plugin\n", encoding="utf-8")
     points = "[ablation.{}]\n{} = lion_plugin:{}\n"
-    named = (("optimizer", "lion", "Lion"), ("schedule", "sqrt", "sqrt_decay"), ("augmentation", "sun", "solarize"))
+    named = (
+        *(("optimizer", "lion", "Lion"), ("schedule", "sqrt", "sqrt_decay"), ("augmentation", "sun", "solarize")),
+        *(("model", "flat", "Linear"), ("metric", "worst", "worst_class")),
+    )
     (about / "entry_points.txt").write_text("".join(points.format(*own) for own in named), encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(installed))
     study = STUDY.replace("my_parts:Lion", "lion").replace("my_parts:sqrt_decay", "sqrt")
     study = study.replace("my_parts:solarize", "sun").replace('"lion", lr: 0.002, beta1', "sgd, lr: 0.002, momentum")
-    (folder / "own.yaml").write_text(study + "vary: {optimizer: [lion], data.augment: [[sun]]}\n", encoding="utf-8")
-    listed = ablate("list", "optimizers").stdout
+    study += "metrics: [worst]\nvary: {optimizer: [lion], data.augment: [[sun]], model: [flat]}\n"
+    (folder / "own.yaml").write_text(study, encoding="utf-8")
+    listed = ablate("list").stdout
     assert "lion             lion_plugin:Lion\n" in listed
-    wrong = ablate("validate", "own.yaml", "--set", "optimizer=lino")
-    assert "did you mean 'lion'?" in wrong.stderr
+    assert "flat             lion_plugin:Linear\n" in listed
+    assert "worst            lion_plugin:worst_class\n" in listed
+    for option, wrong, meant in (
+        ("optimizer", "lino", "lion"),
+        ("model", "flatt", "flat"),
+        ("metrics", "wrst", "worst"),
+    ):
+        said = ablate("validate", "own.yaml", "--set", f"{option}={f'[{wrong}]' if option == 'metrics' else wrong}")
+        assert f"did you mean '{meant}'?" in said.stderr
     assert ablate("validate", "own.yaml").returncode == 0
     assert not (folder / "imported").exists()
     result = ablate("run", "own.yaml", "--device", "cpu", "--per-device", "1")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "(lion-plugin 1.2)" in result.stdout
-    assert list(records(folder)) == ["baseline", "optimizer=Lion", "augment=sun"]
+    assert list(records(folder)) == ["baseline", "optimizer=Lion", "augment=sun", "model=lion_plugin:Linear"]
+    assert "metrics computed for 4 runs: lion_plugin:worst_class" in result.stdout

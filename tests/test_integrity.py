@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from ablation.analysis import Predicted, describe, to_json
-from ablation.cli.tables import print_status
+from ablation.cli.status_table import print_status
 from ablation.errors import UserError
 from ablation.registry.metrics import OF_EPOCHS
 from ablation.results.predictions import read_predictions

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ablation.cli.main import main
-from ablation.cli.tables import print_plan, print_status
+from ablation.cli.plan_tables import print_plan
+from ablation.cli.status_table import print_status
 from ablation.execution.study import plan_study, still_to_do
 from ablation.report import write_report
 from ablation.storage import sealed

@@ -14,10 +14,11 @@ from rich.text import Text
 
 from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import make_console
-from ablation.cli.tables import learned_from, make_table
+from ablation.cli.plan_tables import learned_from
+from ablation.cli.tables import make_table
 from ablation.execution.budget import MOST_SEEDS, Budget, Noise
+from ablation.execution.phrases import duration
 from ablation.execution.probing import Learned
-from ablation.execution.progress import duration
 from ablation.planning.alternatives import budget_option, seed_list
 from ablation.planning.choices import Choice
 from ablation.registry.metrics import Metric

@@ -51,10 +51,10 @@ def _commands(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentPars
 
 def _completed(action: argparse.Action, file: Mapping[str, Any], folder: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """How the value of an argument is completed, as shtab has it; None for one with choices, or of free text."""
-    from ablation.registry.catalog import choices
+    from ablation.registry.catalog import MODELS, TORCHVISION, choices
     from ablation.study.new_images import PUBLISHED
 
-    known = {"what": choices(), "model": [*choices()["models"], *choices()["torchvision"]], "data": PUBLISHED}
+    known = {"what": choices(), "model": [*MODELS, *TORCHVISION], "data": PUBLISHED}
     if action.choices or action.nargs == 0:
         return None
     if action.dest == "study":

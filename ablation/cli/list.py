@@ -10,7 +10,9 @@ from ablation.errors import UserError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument(
-        "what", nargs="?", help="models, torchvision, data, optimizers, schedules or augmentations (default: all)"
+        "what",
+        nargs="?",
+        help="models, torchvision, data, init, optimizers, schedules, augmentations or metrics (default: all)",
     )
 
 

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from ablation._util.formatting import ABSENT
 from ablation.cli.console import make_console, print_notice
-from ablation.execution.progress import LineProgress, Tone, duration, percent
+from ablation.execution.phrases import duration, percent
+from ablation.execution.progress import LineProgress, Tone
 from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.record import EpochRow

@@ -42,7 +42,7 @@ COMMANDS = {
     "du": "show the disk usage of a results folder, by study and kind of file",
     "rm": "remove studies or runs; without --yes it only lists them",
     "script": "write the study file of a training script that uses argparse",
-    "list": "list models, data sets, optimizers, schedules and augmentations",
+    "list": "list models, data sets, optimizers, schedules, augmentations and metrics",
     "schema": "print the JSON Schema of study files, for editors, or install it in VS Code",
     "completion": "print the script that completes `ablate` in bash, zsh, fish or tcsh",
     "doctor": "check whether this machine has what training needs",

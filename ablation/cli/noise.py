@@ -81,7 +81,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
 
 def _say_outcome(outcome: Outcome, progress: Progress) -> None:
     from ablation._util.formatting import plural
-    from ablation.execution.progress import duration
+    from ablation.execution.phrases import duration
 
     trained = len(outcome.done) + len(outcome.diverged)
     if trained:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace, _command: str) -> int:
     """Print the plan, with `--probe` how long it would take, and with `--hours` what fits into a time."""
-    from ablation.cli.tables import print_plan, print_preparation
+    from ablation.cli.plan_tables import print_plan, print_preparation
     from ablation.execution.options import WorkerOptions
     from ablation.execution.study import plan_study
     from ablation.storage.store import Store
@@ -81,7 +81,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _print_estimate(plan: Plan, store: Store, workers: WorkerOptions) -> None:
     """How long the unfinished runs would take."""
     from ablation.cli.console import make_console
-    from ablation.cli.tables import print_estimate
+    from ablation.cli.plan_tables import print_estimate
     from ablation.execution.probing import learn, measure, total
     from ablation.execution.study import still_to_do
 

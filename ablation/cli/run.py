@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     from ablation._util.formatting import plural
     from ablation.cli.live import TerminalProgress
     from ablation.execution.options import RunOptions, WorkerOptions
-    from ablation.execution.progress import duration
+    from ablation.execution.phrases import duration
     from ablation.execution.run import run_study
     from ablation.storage.store import Store
 

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace, _command: str) -> int:
     """Print the state of every run."""
     from ablation.cli.console import stored_study
-    from ablation.cli.tables import print_status
+    from ablation.cli.status_table import print_status
     from ablation.storage.store import Store
 
     store = Store(arguments.results)

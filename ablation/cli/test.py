@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace, command: str) -> int:
     from ablation.cli.console import print_notice
     from ablation.cli.live import TerminalProgress
     from ablation.execution.options import EvaluationOptions, WorkerOptions
-    from ablation.execution.progress import percent
+    from ablation.execution.phrases import percent
     from ablation.execution.test_set import evaluate_test_set
     from ablation.storage.find import find_study
     from ablation.storage.store import Store

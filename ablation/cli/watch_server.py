@@ -20,7 +20,7 @@ from ablation._util.sanitize import clean
 from ablation.cli.watch_pace import EVERY_SECONDS, pause_after
 from ablation.cli.watch_terminal import counts_line, shown
 from ablation.errors import UserError
-from ablation.execution.progress import SMOKE, SMOKE_TASK, duration
+from ablation.execution.phrases import SMOKE, SMOKE_TASK, duration
 from ablation.execution.watching import FAULTY, RunView, Snapshot, Watcher
 
 HOST = "127.0.0.1"

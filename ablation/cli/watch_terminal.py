@@ -14,7 +14,7 @@ from rich.text import Text
 from ablation._util.formatting import ABSENT, plural
 from ablation.cli.console import make_console
 from ablation.cli.watch_pace import sleep_after
-from ablation.execution.progress import SMOKE, SMOKE_TASK, duration, percent
+from ablation.execution.phrases import SMOKE, SMOKE_TASK, duration, percent
 from ablation.execution.watching import FAULTY, RunView, Snapshot, Watcher
 
 _BARS = "▁▂▃▄▅▆▇█"

@@ -14,7 +14,8 @@ from ablation.errors import StorageError, UserError
 from ablation.execution.custom_code import announce_code, code_of, uses_torch
 from ablation.execution.local import TaskCode
 from ablation.execution.options import WorkerOptions
-from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress
+from ablation.execution.phrases import SMOKE, SMOKE_TASK
+from ablation.execution.progress import Progress
 from ablation.execution.run import check_reported
 from ablation.execution.study import Outcome, given_up, plan_study, prepare_data, train_runs, without
 from ablation.planning.noise import (

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from ablation._util.formatting import ABSENT, plural
 from ablation._util.sanitize import clean
+from ablation.execution.phrases import duration, percent
 from ablation.planning.run import Run
 from ablation.registry.metrics import SELECTION
 from ablation.storage.record import RunRecord
@@ -36,14 +36,6 @@ MOST_SHOWN = 4
 QUIET_SECONDS = 30.0
 """A run in progress prints a line at most this often."""
 PREPARING_SECONDS = 2.0
-
-SMOKE = "smoke run: a tiny subset of the data, its numbers are meaningless"
-SMOKE_TASK = "smoke run: with the `smoke` options of the task, its numbers are meaningless"
-
-
-def study_size(variants: int, seeds: int, *, at_most: bool = False) -> str:
-    """`3 variants x 1 seed`; with `at_most`, as `3 variants x up to 12 seeds`."""
-    return f"{plural(variants, 'variant')} x {'up to ' if at_most else ''}{plural(seeds, 'seed')}"
 
 
 class Progress(Protocol):
@@ -157,18 +149,3 @@ def _result(run: Run, record: RunRecord) -> str:
         name = run.recipe.primary
         return f"{name} {record.metrics[name]:.4g}" if name in record.metrics else f"no {name}"
     return f"validation {percent(record.metrics[SELECTION])} (epoch {record.selected_epoch} of {record.epochs})"
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def percent(fraction: float) -> str:
-    """An accuracy as `91.2 %`; a dash where there is none."""
-    return f"{100 * fraction:.1f} %" if math.isfinite(fraction) else ABSENT

@@ -16,7 +16,8 @@ from ablation.execution.loggers.progress import LoggedProgress, log_to
 from ablation.execution.manifest import write_manifest
 from ablation.execution.metrics import compute_metrics, metric_codes
 from ablation.execution.options import RunOptions
-from ablation.execution.progress import SMOKE, SMOKE_TASK, Progress, study_size
+from ablation.execution.phrases import SMOKE, SMOKE_TASK, study_size
+from ablation.execution.progress import Progress
 from ablation.execution.spending import note_spent
 from ablation.execution.stages import Stage, Stages
 from ablation.execution.study import (

@@ -23,12 +23,14 @@ def choices() -> Mapping[str, Mapping[str, str]]:
     # and with them pydantic, which `ablate --help` does without
     from ablation.registry import augmentations, datasets, initial_weights, optimizers, schedules
     from ablation.registry.custom_names import CUSTOM, plugins
+    from ablation.registry.metrics import METRICS
     from ablation.registry.options import summary
 
     kinds = {"optimizers": optimizers.KINDS, "schedules": schedules.KINDS, "augmentations": augmentations.KINDS}
+    own = {CUSTOM: "your own code"}
 
     return {
-        "models": {name: summary(kind) for name, kind in MODELS.items()},
+        "models": {name: summary(kind) for name, kind in MODELS.items()} | {**plugins("model"), **own},
         "torchvision": {
             name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()
         },
@@ -36,9 +38,10 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         | {**plugins("data"), CUSTOM: datasets.CustomData.summary},
         "init": {name: summary(kind) for name, kind in initial_weights.KINDS.items()},
         **{
-            kind: {name: summary(own) for name, own in known.items()} | {**plugins(kind[:-1]), CUSTOM: "your own code"}
+            kind: {name: summary(own) for name, own in known.items()} | {**plugins(kind[:-1]), **own}
             for kind, known in kinds.items()
         },
+        "metrics": {name: metric.label for name, metric in METRICS.items()} | {**plugins("metric"), **own},
     }
 
 
@@ -57,7 +60,9 @@ def model_suggestion(name: str) -> str:
     if f"{torchvision_names.PREFIX}{plain}" in TORCHVISION:
         return f"did you mean '{torchvision_names.PREFIX}{plain}'?"
     if name == plain:
-        return suggestion(name, MODELS)
+        from ablation.registry.custom_names import plugins  # and with it pydantic
+
+        return suggestion(name, [*MODELS, *plugins("model")])
     close = nearest(plain, torchvision_names.SPECS)
     return f"did you mean '{torchvision_names.PREFIX}{close}'?" if close else "`ablate list torchvision` lists them all"
 

@@ -86,12 +86,13 @@ PartName = Annotated[
 
 
 def _metric_name(name: str, allowed: Iterable[str]) -> str:
+    if name in allowed:
+        return name
+    name = plugins("metric").get(name, name)
     if is_custom(name):
         return well_formed(name, "metric", "my_metrics:balanced_accuracy")
-    if name not in allowed:
-        expected = ", ".join(map(repr, allowed))
-        raise PydanticKnownError("literal_error", {"expected": expected})
-    return name
+    expected = ", ".join(map(repr, [*allowed, *plugins("metric")]))
+    raise PydanticKnownError("literal_error", {"expected": expected})
 
 
 def _names(allowed: Iterable[str]) -> WithJsonSchema:

@@ -17,12 +17,13 @@ from ablation.study.stages import Freeze
 
 
 def _known_model(name: str) -> str:
+    if name in catalog.MODELS or name in catalog.TORCHVISION:
+        return name
+    name = custom_names.plugins("model").get(name, name)
     if is_custom(name):
         return custom_names.well_formed(name, "model", "my_models:SmallNet")
-    if name not in catalog.MODELS and name not in catalog.TORCHVISION:
-        hint = catalog.model_suggestion(name)
-        raise PydanticCustomError("unknown_name", "unknown model '{name}'", {"name": name, "hint": hint})
-    return name
+    hint = catalog.model_suggestion(name)
+    raise PydanticCustomError("unknown_name", "unknown model '{name}'", {"name": name, "hint": hint})
 
 
 def _same(value: Any) -> Any:
@@ -170,6 +171,6 @@ def used_options(name: object) -> tuple[str, ...]:
         return tuple(Model.model_fields)
     if name in catalog.TORCHVISION:
         return catalog.TORCHVISION_OPTIONS
-    if is_custom(name):
+    if is_custom(name) or (name not in catalog.MODELS and name in custom_names.plugins("model")):
         return _CUSTOM_OPTIONS
     return tuple(key for key in Model.model_fields if key != "options" or name not in catalog.MODELS)
