@@ -22,6 +22,7 @@ RUN = ("run", "tiny.yaml", "--device", "cpu", "--per-device", "1")
 STARTED_BY_PYTHON = """
 import sys
 import ablation.cli.main, ablation.cli.run, ablation.execution.local, ablation.study.load, ablation.cli.console
+import ablation.execution.study
 {before}
 sys.path.insert(0, "")
 sys.exit(ablation.cli.main.main({arguments!r}))
