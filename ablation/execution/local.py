@@ -312,7 +312,8 @@ class LocalPool:
         cause = self._renew(place)
         if kind == "hung":
             message = f"the worker reported no progress for {duration(self._hang_after)} and was ended (--hang-after)"
-        return Failed(job.run, message or f"the worker process died ({cause})", "", kind)
+        sign = ", often a sign that memory ran out" if cause == "signal 9" else ""
+        return Failed(job.run, message or f"the worker process died ({cause}){sign}", "", kind)
 
     def _tell_to_stop(self) -> None:
         for worker in self._workers.values():
