@@ -1,4 +1,4 @@
-"""The product against earlier commits of it: the same commands on equal studies, in turn, by the same Python."""
+"""The code here against earlier commits: the same commands on equal studies, in turn, by the same Python."""
 
 from __future__ import annotations
 

@@ -94,11 +94,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _error_code(words: Sequence[str]) -> int:
     """What an error of a command line ends with."""
-    command = _typed(words)
+    command = _command_word(words)
     return int(getattr(_module(command), "ERROR_CODE", 1)) if command in COMMANDS else 1
 
 
-def _typed(words: Sequence[str]) -> str:
+def _command_word(words: Sequence[str]) -> str:
     """The word in the place of the command; empty where there is none."""
     return next((word for word in words if not word.startswith("-")), "")
 
@@ -127,7 +127,7 @@ def _substitute(error: UnicodeError) -> tuple[str, int]:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """The options of a command line. Raises UserError where it is wrong."""
     words, given = _split(words)
-    options, unknown = build_parser(_typed(words)).parse_known_args(words)
+    options, unknown = build_parser(_command_word(words)).parse_known_args(words)
     if given:
         options.arguments = given
     if unknown:

@@ -1,4 +1,4 @@
-"""study.json, which is written before a study is run: whether it may be, and what it says."""
+"""Writes study.json before a study runs, and refuses to mix two studies or two versions of a data set."""
 
 from __future__ import annotations
 

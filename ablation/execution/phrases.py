@@ -1,4 +1,4 @@
-"""What several commands print of a study: that it is a smoke run, how large it is, times and accuracies."""
+"""Wording that several commands share: smoke runs, the size of a study, times and accuracies."""
 
 from __future__ import annotations
 

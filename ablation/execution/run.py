@@ -1,4 +1,4 @@
-"""From a valid study to finished runs: what is refused, what is trained, and what came of it."""
+"""From a valid study to finished runs: what is trained, and what came of it."""
 
 from __future__ import annotations
 

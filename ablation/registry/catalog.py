@@ -27,10 +27,10 @@ def choices() -> Mapping[str, Mapping[str, str]]:
     from ablation.registry.options import summary
 
     kinds = {"optimizers": optimizers.KINDS, "schedules": schedules.KINDS, "augmentations": augmentations.KINDS}
-    own = {CUSTOM: "your own code"}
+    custom = {CUSTOM: "your own code"}
 
     return {
-        "models": {name: summary(kind) for name, kind in MODELS.items()} | {**plugins("model"), **own},
+        "models": {name: summary(kind) for name, kind in MODELS.items()} | {**plugins("model"), **custom},
         "torchvision": {
             name: f"{spec.size}x{spec.size}; its DEFAULT weights: {spec.file}" for name, spec in TORCHVISION.items()
         },
@@ -38,10 +38,10 @@ def choices() -> Mapping[str, Mapping[str, str]]:
         | {**plugins("data"), CUSTOM: datasets.CustomData.summary},
         "init": {name: summary(kind) for name, kind in initial_weights.KINDS.items()},
         **{
-            kind: {name: summary(own) for name, own in known.items()} | {**plugins(kind[:-1]), **own}
+            kind: {name: summary(own) for name, own in known.items()} | {**plugins(kind[:-1]), **custom}
             for kind, known in kinds.items()
         },
-        "metrics": {name: metric.label for name, metric in METRICS.items()} | {**plugins("metric"), **own},
+        "metrics": {name: metric.label for name, metric in METRICS.items()} | {**plugins("metric"), **custom},
     }
 
 
